@@ -1,0 +1,102 @@
+"""The frozen value types that the stages of the pipeline hand to each other.
+
+Bytes from a target (comm) stay bytes here and names stay as the target calls them: text is made, and
+escaped, by the exporters alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, RawFrame
+
+
+@dataclass(frozen=True, slots=True)
+class RawSample:
+    """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first."""
+
+    pid: int
+    tid: int
+    cpu: int
+    time_ns: int
+    start_ns: int
+    comm: bytes
+    walk_status: int
+    interpreter: tuple[RawFrame, ...]
+    user: tuple[int, ...]
+    kernel: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEvent:
+    """A process replaced its program (`exited` false) or its last thread ended (`exited` true)."""
+
+    pid: int
+    time_ns: int
+    start_ns: int
+    exited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What a stack stands on: the process, as it was called when the sample was taken."""
+
+    comm: bytes
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A symbolized stack, root first, and how many samples show exactly it."""
+
+    root: Root
+    frames: tuple[Frame, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLosses:
+    """What one process contributed: ``samples == symbolized + sum(dropped.values())``."""
+
+    root: Root
+    samples: int
+    symbolized: int
+    dropped: Mapping[Reason, int]
+    note: str = ""
+    """What a person should know of this process, for example an unsupported interpreter version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The ledger of a run: ``samples == symbolized + sum(dropped.values())``; `lost` comes on top.
+
+    `lost` counts samples that found the ring buffer full, of which nothing but the number is known.
+    """
+
+    samples: int
+    symbolized: int
+    dropped: Mapping[Reason, int]
+    lost: int
+    per_process: tuple[ProcessLosses, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A finished recording, ready for any exporter."""
+
+    samples: tuple[Sample, ...]
+    losses: Losses
+    host: str
+    started_at: str
+    """Local time with zone, ISO 8601 to the second."""
+    duration_s: float
+    frequency_hz: int
+    cpus: int
+    event: str = "cpu-clock"
+    profiler_cpu_s: float = 0.0
+    profiler_max_rss_bytes: int = 0
+    command: str = ""
+    """What was recorded, in words for a title: ``whole system``, ``pid 12``, a command line."""
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,80 @@
+"""The seams of symbolizing, with the lifetime of each implementation written on it.
+
+    Language      per machine   knows one interpreter family; recognises its files
+    RuntimeFile   per file      one executable or library that holds an interpreter (by build id)
+    Interpreter   per process   where a running process keeps that interpreter (plain numbers)
+    Symbolizer    per process   reads the objects behind captured addresses
+
+All of them run where targets are touched (the deadline worker); only the value types leave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from symbolizers.elf.file import ElfFile
+from symbolizers.errors import SymbolizeError
+from symbolizers.frame import CodeObject, RawFrame
+
+
+class AddressSpace(Protocol):
+    """A target's memory. Lifetime: one process. Live, a fake heap and a recording are interchangeable."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Exactly `size` bytes. Raises `ReadFault` and never waits."""
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | SymbolizeError]:
+        """Each ``(address, size)`` as `read` would give it, its `ReadFault` in place of bytes; batched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """What the eBPF walker needs to know of one process's interpreter, and what people are told of it.
+
+    `layout` names the row in `symbolizers.layouts` that both the walker and the reader use.
+    `root` is the address where the walk starts: ``_PyRuntime`` (Python), the variable
+    ``ruby_current_vm_ptr`` (Ruby). `loop` is the address range ``(start, end)`` of the interpreter's
+    evaluation loop, ``(0, 0)`` where unknown: a native frame there *is* the interpreted frame.
+    """
+
+    language: str
+    version: str
+    layout: str
+    root: int
+    loop: tuple[int, int] = (0, 0)
+
+
+class RuntimeFile(Protocol):
+    """An interpreter inside one ELF file. Lifetime: the file (build id)."""
+
+    version: str
+
+    def attach(self, bias: int) -> Interpreter:
+        """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
+
+    def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> Symbolizer:
+        """A reader for one process; with `lines`, `CodeObject`s carry their line tables."""
+
+
+class Symbolizer(Protocol):
+    """Reads code objects of one process. Lifetime: the process's address space."""
+
+    def read(self, frame: RawFrame) -> CodeObject:
+        """The object that `frame` was captured from.
+
+        Raises `ReadFault` (try again later), `Changed` (its checksum is another now) or `Malformed`.
+        """
+
+
+class Language(Protocol):
+    """One interpreter family. Lifetime: the machine."""
+
+    name: str
+
+    def recognise(self, elf: ElfFile) -> RuntimeFile | None:
+        """The interpreter in `elf`, or None when it holds none.
+
+        Raises `UnsupportedVersion` when it holds one that no layout row describes.
+        """

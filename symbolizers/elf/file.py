@@ -1,0 +1,6 @@
+"""placeholder contract; the ELF room fills it."""
+
+from __future__ import annotations
+
+
+class ElfFile: ...

@@ -1,0 +1,80 @@
+"""Why something could not be named: the one vocabulary of loss, and the errors that carry it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Reason(str, Enum):
+    """Why a sample is dropped. The values are the keys of ``dropped`` in ``--stats``."""
+
+    WOULD_FAULT = "would_fault"
+    STALLED = "stalled"
+    EXITED = "exited"
+    CHANGED = "changed"
+    UNSUPPORTED = "unsupported"
+
+
+class SymbolizeError(Exception):
+    """Base of everything a symbolizer raises about a target; `reason` is how its samples are counted."""
+
+    reason: Reason = Reason.UNSUPPORTED
+
+
+class FaultReason(str, Enum):
+    """What a read of a target's memory met instead of bytes."""
+
+    WOULD_FAULT = "would_fault"
+    """The page is not present: bringing it could wait, so nobody asked for it."""
+    BAD_ADDRESS = "bad_address"
+    """The kernel refused an address that pagemap called present (PROT_NONE, unmapped meanwhile)."""
+    EXITED = "exited"
+    """The process that the pidfd stands for is gone."""
+    PERMISSION = "permission"
+    """The kernel does not let us read this process."""
+
+
+class ReadFault(SymbolizeError):
+    """A read of `address` in a target did not happen. Never a wait, never a zero."""
+
+    def __init__(self, address: int, fault: FaultReason) -> None:
+        super().__init__(address, fault)
+        self.address = address
+        self.fault = fault
+        self.reason = Reason.EXITED if fault is FaultReason.EXITED else Reason.WOULD_FAULT
+
+    def __str__(self) -> str:
+        return f"read of {self.address:#x}: {self.fault.value}"
+
+
+class ProcessGone(SymbolizeError):
+    """The process exited, or its pid belongs to another process now."""
+
+    reason = Reason.EXITED
+
+
+class Changed(SymbolizeError):
+    """What lies at an address now is not what the sample saw there (freed and used again, or torn)."""
+
+    reason = Reason.CHANGED
+
+
+class Malformed(SymbolizeError):
+    """A target's structure or file breaks its own rules (a length out of bounds, a bad pointer)."""
+
+    reason = Reason.CHANGED
+
+
+class UnsupportedVersion(SymbolizeError):
+    """An interpreter that no layout row describes."""
+
+    reason = Reason.UNSUPPORTED
+
+    def __init__(self, language: str, version: str, supported: str) -> None:
+        super().__init__(language, version, supported)
+        self.language = language
+        self.version = version
+        self.supported = supported
+
+    def __str__(self) -> str:
+        return f"{self.language} {self.version} is not supported (supported: {self.supported})"
