@@ -1,0 +1,79 @@
+# make setup | demo | test | bench | clean. As root or not: sudo is used only where root is needed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup packages demo test lint bench clean
+
+# The BCC bindings are built for the distribution's own interpreter, so the environment is made by it.
+SYSTEM_PYTHON := /usr/bin/python3
+PYTHON := .venv/bin/python
+STAMP := .venv/.set-up
+PY_SPY := .cache/bench-venv/bin/py-spy
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Tests that run as root leave nothing owned by root in the tree.
+AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/run/pidflame-hypothesis)
+PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
+
+# To run: the BCC bindings, the machine's UAPI headers, venv. To test and to demonstrate: a C compiler,
+# Ruby with its headers, and CPython's shared library with its headers.
+RUN_PACKAGES := python3-bpfcc python3-venv linux-libc-dev
+TEST_PACKAGES := gcc libc6-dev ruby ruby-dev libpython3-dev
+PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
+
+help:
+	@echo 'make setup   install what is missing, make .venv with .venv/bin/pidflame in it'
+	@echo 'make demo    record this machine for ten seconds while the examples run: demo.svg'
+	@echo 'make test    ruff, mypy --strict and all tests (the live ones as root)'
+	@echo 'make bench   pidflame beside perf and py-spy: a Markdown table'
+	@echo 'make clean   remove what the other targets made, the environment too'
+
+setup: packages $(STAMP)
+
+packages:
+	@type dpkg-query apt-get >/dev/null 2>&1 || { \
+	    echo 'make setup knows Debian and Ubuntu; elsewhere install the likes of: $(PACKAGES)' >&2; exit 1; }
+	@missing=(); \
+	for package in $(PACKAGES); do \
+	    [[ $$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null || true) == installed* ]] \
+	        || missing+=($$package); \
+	done; \
+	if (( $${#missing[@]} )); then \
+	    echo "installing: $${missing[*]}"; \
+	    $(SUDO) apt-get update; \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -y --no-install-recommends "$${missing[@]}"; \
+	fi
+
+# Made again when what it is made from changes; the packages come first but never make it again.
+$(STAMP): pyproject.toml Makefile | packages
+	$(SYSTEM_PYTHON) -m venv --system-site-packages .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+demo: setup
+	$(PYTHON) examples/demo.py demo.svg
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+test: lint
+	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS)
+
+# A peer that can't be had is said by the bench itself, in its row.
+$(PY_SPY): Makefile
+	$(SYSTEM_PYTHON) -m venv .cache/bench-venv
+	-$(@D)/pip install --quiet --disable-pip-version-check py-spy
+	@if [[ -e $@ ]]; then touch $@; fi
+
+bench: setup $(PY_SPY)
+	$(AS_ROOT) $(PYTHON) tests/bench/bench.py $(BENCH_OPTIONS)
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f demo.svg

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What the programs share: the maps, the per-CPU scratch space, and the checksum.
+ *
+ * Everything that changes while recording goes through maps; numbers known at load time come by -D:
+ * FILTER_TARGETS, RING_PAGES, TICK_NS and the BTF offsets TASK_* (see profiler/capture/bcc_source.py).
+ */
+#ifndef PIDFLAME_MAPS_H
+#define PIDFLAME_MAPS_H
+
+#include "records.h"
+#include "ruby_layout.h"
+
+#define LAYOUT_ROWS 64
+#define WINDOW_WORDS 32
+#define CHECKSUM_WORDS 16
+#define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
+#define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
+
+/*
+ * One record in the making. `frames` must directly follow `head`: the record leaves in one piece,
+ * with the native stacks moved up behind the interpreter frames that are really there.
+ */
+struct scratch {
+	struct sample_head head;
+	union {
+		struct interpreter_frame frames[MAX_INTERPRETER_FRAMES];
+		__u8 body[RECORD_BYTES];
+	};
+	__u64 window[WINDOW_WORDS];	/* a piece of the target's memory */
+	__u64 checked[CHECKSUM_WORDS];	/* what a checksum is taken of */
+};
+
+BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
+BPF_RINGBUF_OUTPUT(records, RING_PAGES);
+BPF_PERCPU_ARRAY(lost, __u64, 1);
+BPF_TABLE("hash", __u32, struct process_config, processes, 16384);
+BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */
+BPF_ARRAY(python_layouts, struct python_layout, LAYOUT_ROWS);
+BPF_ARRAY(ruby_layouts, struct ruby_layout, LAYOUT_ROWS);
+
+#define TARGET_WITH_CHILDREN 1
+
+#define CHECKSUM_MULTIPLIER 0x9E3779B97F4A7C15ULL
+
+/*
+ * Mixes CHECKSUM_WORDS words; the same number comes out with fewer words and zeros behind them.
+ * A fixed count keeps the verifier from following every possible one. Mirrored by
+ * symbolizers/checksum.py.
+ */
+static __always_inline __u32 checksum_words(const __u64 *words)
+{
+	__u64 mixed = 0, factor = 1;
+
+#pragma unroll
+	for (int i = 0; i < CHECKSUM_WORDS; i++) {
+		factor *= CHECKSUM_MULTIPLIER;
+		mixed += words[i] * factor;
+	}
+	mixed ^= mixed >> 29;
+	return (mixed * CHECKSUM_MULTIPLIER) >> 32;
+}
+
+/* Reads a value of the target's memory; nonzero when its page is not resident. Cannot sleep. */
+#define READ_USER(destination, address) \
+	bpf_probe_read_user(&(destination), sizeof(destination), (const void *)(address))
+
+#endif

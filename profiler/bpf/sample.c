@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The sampler: one perf-event program and three tracepoint programs.
+ *
+ * Reads: the interrupted task's identity (task_struct, by BTF offsets), its kernel and user stack, and
+ * its interpreter's frames. Writes: one record of variable length into the ring buffer `records`, or,
+ * when that is full, one count into `lost`. Worst case some 2,500 reads of user memory of which none
+ * can sleep; typically two a Python frame.
+ */
+/* BCC rewrites map accesses in this file only, so the walkers get from here what they need of maps. */
+#include "maps.h"
+#include "walk_python.h"
+#include "walk_ruby.h"
+
+#define READ_TASK(destination, task, offset) \
+	bpf_probe_read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
+
+/* Stops the compiler from dropping the bounds check that the verifier wants to see on `variable`. */
+#define KEEP_BOUNDS(variable) asm volatile("" : "+r"(variable))
+
+/* What bpf_get_stack() gave, in bytes; 0 where there is no such stack (a kernel thread, say). */
+static __always_inline __u64 stack_bytes(long result)
+{
+	KEEP_BOUNDS(result);
+	return result > 0 && result <= NATIVE_BYTES ? result : 0;
+}
+
+static __always_inline __u64 start_ns_of(const void *leader)
+{
+	__u64 start_ns = 0;
+
+	READ_TASK(start_ns, leader, TASK_START_BOOTTIME);
+	return start_ns;
+}
+
+/* user space knows start times from /proc only, in ticks */
+static __always_inline bool same_start(__u64 config_start_ns, __u64 start_ns)
+{
+	return config_start_ns / TICK_NS == start_ns / TICK_NS;
+}
+
+static __always_inline void count_lost(void)
+{
+	__u32 zero = 0;
+	__u64 *slot = lost.lookup(&zero);
+
+	if (slot)
+		*slot += 1;
+}
+
+static __always_inline int walk_interpreters(struct scratch *s, __u32 pid, __u64 start_ns,
+					     const void *task, __u32 *count)
+{
+	const struct process_config *config = processes.lookup(&pid);
+	const struct python_layout *python;
+	const struct ruby_layout *ruby;
+	int status = WALK_COMPLETE;
+	__u64 fsbase = 0;
+	__u32 row;
+
+	if (!config || !same_start(config->start_ns, start_ns))
+		return WALK_COMPLETE;
+	READ_TASK(fsbase, task, TASK_FSBASE);
+	if (!fsbase)
+		return WALK_COMPLETE;
+	row = config->python_row;
+	python = python_layouts.lookup(&row);
+	if (row && python)
+		status = walk_python(s, python, config->python_root, fsbase, count);
+	row = config->ruby_row;
+	ruby = ruby_layouts.lookup(&row);
+	if (row && ruby && status == WALK_COMPLETE)
+		status = walk_ruby(s, ruby, config->ruby_root, fsbase, count);
+	return status;
+}
+
+int on_sample(struct bpf_perf_event_data *ctx)
+{
+	__u64 ids = bpf_get_current_pid_tgid();
+	__u32 pid = ids >> 32, zero = 0, count = 0;
+	const void *task, *leader = NULL;
+	struct scratch *s;
+	__u64 used, size;
+
+	if (!(__u32)ids)
+		return 0;	/* idle */
+#if FILTER_TARGETS
+	if (!targets.lookup(&pid))
+		return 0;
+#endif
+	s = scratches.lookup(&zero);
+	if (!s)
+		return 0;
+	task = (const void *)bpf_get_current_task();
+	READ_TASK(leader, task, TASK_GROUP_LEADER);
+	s->head.type = RECORD_SAMPLE;
+	s->head.cpu = bpf_get_smp_processor_id();
+	s->head.pid = pid;
+	s->head.tid = (__u32)ids;
+	s->head.time_ns = bpf_ktime_get_ns();
+	s->head.start_ns = start_ns_of(leader);
+	READ_TASK(s->head.comm, leader, TASK_COMM);
+	s->head.walk_status = walk_interpreters(s, pid, s->head.start_ns, task, &count);
+	s->head.padding = 0;
+
+	if (count > MAX_INTERPRETER_FRAMES)
+		count = MAX_INTERPRETER_FRAMES;
+	s->head.interpreter_frames = count;
+	used = count * sizeof(struct interpreter_frame);
+	size = stack_bytes(bpf_get_stack(ctx, s->body + used, NATIVE_BYTES, BPF_F_USER_STACK));
+	s->head.user_frames = size / 8;
+	used += size;
+	KEEP_BOUNDS(used);
+	if (used > RECORD_BYTES - NATIVE_BYTES)
+		return 0;
+	size = stack_bytes(bpf_get_stack(ctx, s->body + used, NATIVE_BYTES, 0));
+	s->head.kernel_frames = size / 8;
+	used += size;
+	KEEP_BOUNDS(used);
+	if (used > RECORD_BYTES)
+		return 0;
+	if (records.ringbuf_output(s, sizeof(s->head) + used, WAKE_SAMPLE))
+		count_lost();
+	return 0;
+}
+
+static __always_inline void send_event(__u32 type, __u32 pid, __u64 start_ns, __u64 flags)
+{
+	struct process_event event = {};
+
+	event.type = type;
+	event.pid = pid;
+	event.time_ns = bpf_ktime_get_ns();
+	event.start_ns = start_ns;
+	records.ringbuf_output(&event, sizeof(event), flags);
+}
+
+/* args: struct task_struct *parent, struct task_struct *child. The child shares the addresses. */
+int on_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	const void *parent = (const void *)ctx->args[0], *child = (const void *)ctx->args[1];
+	const void *leader = NULL;
+	__u32 parent_pid = 0, child_pid = 0, child_tid = 0;
+	struct process_config *config, copy;
+	__u32 *target, inherited;
+
+	READ_TASK(parent_pid, parent, TASK_TGID);
+	READ_TASK(child_pid, child, TASK_TGID);
+	READ_TASK(child_tid, child, TASK_PID);
+	if (child_pid != child_tid)
+		return 0;	/* a thread */
+	target = targets.lookup(&parent_pid);
+	if (target && (*target & TARGET_WITH_CHILDREN)) {
+		inherited = *target;
+		targets.update(&child_pid, &inherited);
+	}
+	config = processes.lookup(&parent_pid);
+	READ_TASK(leader, parent, TASK_GROUP_LEADER);
+	if (config && same_start(config->start_ns, start_ns_of(leader))) {
+		copy = *config;
+		copy.start_ns = start_ns_of(child);
+		processes.update(&child_pid, &copy);
+	}
+	return 0;
+}
+
+/* args: struct task_struct *task, pid_t old_pid, struct linux_binprm *. New program, new addresses. */
+int on_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	const void *task = (const void *)ctx->args[0];
+	__u32 pid = 0;
+
+	READ_TASK(pid, task, TASK_TGID);
+	processes.delete(&pid);
+#if FILTER_TARGETS
+	if (!targets.lookup(&pid))
+		return 0;
+#endif
+	send_event(RECORD_EXEC, pid, start_ns_of(task), 0);
+	return 0;
+}
+
+/* args: struct task_struct *task. Counts only when it was the last thread of its group. */
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	const void *task = (const void *)ctx->args[0], *leader = NULL;
+	const void *signal = NULL;
+	__u32 pid = 0;
+	__s32 live = 1;
+
+	READ_TASK(signal, task, TASK_SIGNAL);
+	READ_TASK(live, signal, SIGNAL_LIVE);
+	if (live)
+		return 0;
+	READ_TASK(pid, task, TASK_TGID);
+	READ_TASK(leader, task, TASK_GROUP_LEADER);
+	processes.delete(&pid);
+#if FILTER_TARGETS
+	if (!targets.lookup(&pid))
+		return 0;
+	targets.delete(&pid);
+#endif
+	send_event(RECORD_EXIT, pid, start_ns_of(leader), BPF_RB_NO_WAKEUP);
+	return 0;
+}

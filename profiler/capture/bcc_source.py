@@ -1,0 +1,179 @@
+"""Samples from the kernel, through BCC. The only file that imports bcc.
+
+BCC compiles profiler/bpf/sample.c at start. It wants kernel headers; the programs here need none, so it
+is pointed at profiler/bpf/include, a tree with the few names it asks for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from profiler.capture.btf import Btf
+from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
+from profiler.capture.source import Sampling
+from profiler.capture.wire import decode
+from profiler.errors import PrerequisiteError
+from profiler.model import ProcessEvent, RawSample
+from symbolizers.base import Interpreter
+from symbolizers.layouts import cpython, ruby
+from symbolizers.layouts.row import Row
+
+_RING_PAGES = 512
+"""2 MB: over five seconds at 20 Hz even if each of 16 CPUs sends the largest record."""
+_EAGER_HZ = 100
+"""Up to this rate every sample wakes the session, so that a short-lived process can still be read."""
+_EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}
+"""perf event type and config: PERF_TYPE_SOFTWARE/CPU_CLOCK, PERF_TYPE_HARDWARE/CPU_CYCLES."""
+_BPF_RB_NO_WAKEUP = 1
+_RAW_TRACEPOINTS = {"sched_process_fork": "on_fork", "sched_process_exec": "on_exec", "sched_process_exit": "on_exit"}
+
+_RECORDS = read_header("records.h")
+_CONFIG = _RECORDS.structs["process_config"]
+_ROWS: Mapping[str, tuple[CStruct, Sequence[Row]]] = {
+    "python_layouts": (_RECORDS.structs["python_layout"], cpython.ROWS),
+    "ruby_layouts": (read_header("ruby_layout.h").structs["ruby_layout"], ruby.ROWS),
+}
+
+
+def import_bcc() -> ModuleType:
+    """The distribution's BCC bindings. Raises `PrerequisiteError` when they are missing."""
+    try:
+        import bcc
+    except ImportError as error:
+        raise PrerequisiteError(
+            f"the BCC bindings are missing ({error}): install them with 'apt-get install python3-bpfcc' and run"
+            " pidflame with the system's /usr/bin/python3 or a virtual environment that sees its packages"
+            " (python3 -m venv --system-site-packages); the package 'bcc' of PyPI is another one"
+        ) from None
+    if not hasattr(bcc, "BPF"):
+        raise PrerequisiteError(
+            f"the module 'bcc' in {bcc.__file__} is not the BPF Compiler Collection: uninstall it"
+            " ('pip uninstall bcc') and install python3-bpfcc with apt-get"
+        )
+    module: ModuleType = bcc
+    return module
+
+
+class BccSource:
+    """A `SampleSource` that asks this machine's kernel. Lifetime: one recording."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._bpf: Any = None
+        self._records: list[bytes] = []
+        self._online = 0
+
+    def load(self) -> None:
+        bcc = import_bcc()
+        os.environ["BCC_KERNEL_SOURCE"] = str(BPF_DIRECTORY)
+        try:
+            self._bpf = bcc.BPF(src_file=str(BPF_DIRECTORY / "sample.c"), cflags=self._flags(Btf()))
+            self._bpf.load_func("on_sample", bcc.BPF.PERF_EVENT)
+            for function in _RAW_TRACEPOINTS.values():
+                self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)
+        except PrerequisiteError:
+            raise
+        except Exception as error:  # bcc raises bare Exception
+            raise PrerequisiteError(
+                f"the kernel or BCC refused the sampler ({error}): Linux 5.8 or later with CONFIG_BPF_SYSCALL"
+                " is needed, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
+            ) from None
+        self._fill_layouts()
+        self._bpf["records"].open_ring_buffer(self._on_record)
+        self._bpf.free_bcc_memory()
+
+    def start(self) -> None:
+        for pid in self._sampling.targets or ():
+            self.add_target(pid)
+        type_, config = _EVENTS[self._sampling.event]
+        try:
+            for tracepoint, function in _RAW_TRACEPOINTS.items():
+                self._bpf.attach_raw_tracepoint(tp=tracepoint, fn_name=function)
+            self._bpf.attach_perf_event(
+                ev_type=type_,
+                ev_config=config,
+                fn_name="on_sample",
+                sample_freq=self._sampling.frequency_hz,
+            )
+        except Exception as error:  # bcc raises bare Exception
+            raise PrerequisiteError(
+                f"the kernel gave no {self._sampling.event} event ({error}): the capability CAP_PERFMON is"
+                " needed (run it with sudo); --event cycles needs hardware counters, cpu-clock does not"
+            ) from None
+        self._online = len(self._bpf.open_perf_events[(type_, config)])
+
+    def add_target(self, pid: int) -> None:
+        """Samples `pid` too, where only targets are sampled."""
+        table = self._bpf["targets"]
+        table[table.Key(pid)] = table.Leaf(1 if self._sampling.with_children else 0)
+
+    def stop(self) -> None:
+        type_, config = _EVENTS[self._sampling.event]
+        if (type_, config) in self._bpf.open_perf_events:
+            self._bpf.detach_perf_event(ev_type=type_, ev_config=config)
+
+    def fileno(self) -> int:
+        fd: int = self._bpf["records"].map_fd
+        return fd
+
+    def drain(self) -> Sequence[RawSample | ProcessEvent]:
+        self._bpf.ring_buffer_consume()
+        records, self._records = self._records, []
+        return [decode(record) for record in records]
+
+    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
+        values = {"start_ns": start_ns, "python_root": 0, "ruby_root": 0, "python_row": 0, "ruby_row": 0}
+        for interpreter in interpreters:
+            rows = _ROWS[f"{interpreter.language}_layouts"][1]
+            values[f"{interpreter.language}_root"] = interpreter.root
+            values[f"{interpreter.language}_row"] = 1 + [row.name for row in rows].index(interpreter.layout)
+        table = self._bpf["processes"]
+        key = table.Key(pid)
+        if interpreters:
+            table[key] = table.Leaf.from_buffer_copy(_CONFIG.pack(values))
+        elif key in table:
+            del table[key]
+
+    def lost(self) -> int:
+        return int(self._bpf["lost"].sum(ctypes.c_int(0)).value)
+
+    def cpus(self) -> int:
+        return self._online
+
+    def close(self) -> None:
+        if self._bpf is not None:
+            self._bpf.cleanup()
+            self._bpf = None
+
+    def _flags(self, btf: Btf) -> list[str]:
+        defines = {
+            "FILTER_TARGETS": int(self._sampling.targets is not None),
+            "RING_PAGES": _RING_PAGES,
+            "WAKE_SAMPLE": 0 if self._sampling.frequency_hz <= _EAGER_HZ else _BPF_RB_NO_WAKEUP,
+            "TICK_NS": 1_000_000_000 // os.sysconf("SC_CLK_TCK"),
+            "TASK_GROUP_LEADER": btf.offset("task_struct", "group_leader"),
+            "TASK_START_BOOTTIME": btf.offset("task_struct", "start_boottime"),
+            "TASK_COMM": btf.offset("task_struct", "comm"),
+            "TASK_PID": btf.offset("task_struct", "pid"),
+            "TASK_TGID": btf.offset("task_struct", "tgid"),
+            "TASK_SIGNAL": btf.offset("task_struct", "signal"),
+            "SIGNAL_LIVE": btf.offset("signal_struct", "live"),
+            "TASK_FSBASE": btf.offset("task_struct", "thread") + btf.offset("thread_struct", "fsbase"),
+        }
+        return [f"-I{BPF_DIRECTORY}", *(f"-D{name}={value}" for name, value in defines.items())]
+
+    def _fill_layouts(self) -> None:
+        """Row 0 of each table stays empty: it means that no walker runs."""
+        for table_name, (layout, rows) in _ROWS.items():
+            table = self._bpf[table_name]
+            for index, row in enumerate(rows, start=1):
+                packed = layout.pack({name: row[name] for name in layout.fields if name != "padding"})
+                table[ctypes.c_int(index)] = table.Leaf.from_buffer_copy(packed)
+
+    def _on_record(self, _context: object, data: int, size: int) -> int:
+        self._records.append(ctypes.string_at(data, size))
+        return 0

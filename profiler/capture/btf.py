@@ -1,0 +1,72 @@
+"""Offsets of kernel structures from BTF, the type information that the kernel carries of itself.
+
+Format: Documentation/bpf/btf.rst of the kernel. Instead of walking all of the some hundred thousand
+types, the structures wanted are found by their name's offset in the string table.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from profiler.errors import PrerequisiteError
+
+VMLINUX = Path("/sys/kernel/btf/vmlinux")
+
+_MAGIC = 0xEB9F
+_HEADER = struct.Struct("<HBBIIIII")
+_TYPE = struct.Struct("<III")
+_MEMBER = struct.Struct("<III")
+_KIND_STRUCT = 4
+_MEMBER_OFFSET_MASK = 0xFFFFFF
+"""With kind_flag set the upper byte of a member's offset is a bit field size."""
+
+
+class Btf:
+    """The BTF blob at `path`. Raises `PrerequisiteError` when the kernel has none."""
+
+    def __init__(self, path: Path = VMLINUX) -> None:
+        try:
+            blob = path.read_bytes()
+        except OSError as error:
+            raise PrerequisiteError(
+                f"no BTF at {path} ({error.strerror}): pidflame needs a kernel built with"
+                " CONFIG_DEBUG_INFO_BTF=y (the kernels of Debian 11, Ubuntu 20.10 and later are)"
+            ) from None
+        if len(blob) < _HEADER.size or _HEADER.unpack_from(blob)[0] != _MAGIC:
+            raise PrerequisiteError(f"{path} is not little-endian BTF")
+        _, _, _, header_size, type_offset, type_size, string_offset, string_size = _HEADER.unpack_from(blob)
+        self._types = blob[header_size + type_offset :][:type_size]
+        self._strings = blob[header_size + string_offset :][:string_size]
+
+    def offset(self, structure: str, member: str) -> int:
+        """Bytes from the start of `structure` to `member`. Raises `PrerequisiteError` when not there."""
+        for position in self._named(structure):
+            offset = self._member(position, member)
+            if offset is not None:
+                return offset
+        raise PrerequisiteError(f"this kernel's BTF has no {structure}.{member}: pidflame can't run on it")
+
+    def _string(self, offset: int) -> bytes:
+        return self._strings[offset : self._strings.index(b"\0", offset)]
+
+    def _named(self, structure: str) -> Iterator[int]:
+        """Positions of struct types called `structure` among the types."""
+        name_offset = self._strings.index(b"\0" + structure.encode() + b"\0") + 1
+        wanted = struct.pack("<I", name_offset)
+        position = self._types.find(wanted)
+        while position >= 0:
+            if position % 4 == 0 and position + _TYPE.size <= len(self._types):
+                info = _TYPE.unpack_from(self._types, position)[1]
+                if (info >> 24) & 0x1F == _KIND_STRUCT:
+                    yield position
+            position = self._types.find(wanted, position + 1)
+
+    def _member(self, position: int, member: str) -> int | None:
+        count = _TYPE.unpack_from(self._types, position)[1] & 0xFFFF
+        members = self._types[position + _TYPE.size :][: count * _MEMBER.size]
+        for name_offset, _, offset_bits in _MEMBER.iter_unpack(members):
+            if name_offset < len(self._strings) and self._string(name_offset) == member.encode():
+                return (offset_bits & _MEMBER_OFFSET_MASK) // 8
+        return None

@@ -1,0 +1,89 @@
+"""Reads the C headers in profiler/bpf, so that they stay the only definition of the wire format.
+
+Understands the small part of C that records.h promises to keep to and refuses everything else.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+BPF_DIRECTORY = Path(__file__).resolve().parent.parent / "bpf"
+
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_DEFINE = re.compile(r"^#define[ \t]+(\w+)[ \t]+(\d+)$", re.MULTILINE)
+_ENUM = re.compile(r"^enum (\w+) \{(.*?)\};", re.DOTALL | re.MULTILINE)
+_STRUCT = re.compile(r"^struct (\w+) \{(.*?)\};", re.DOTALL | re.MULTILINE)
+_ENUMERATOR = re.compile(r"(\w+) = (\d+),?")
+_FIELD = re.compile(r"(__u8|__u16|__u32|__u64|__s32|char) (\w+)(?:\[(\w+)\])?;")
+_CODES = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q", "__s32": "i"}
+
+
+@dataclass(frozen=True, slots=True)
+class CStruct:
+    """One C struct: its field names in order and the `struct` format (little endian, no padding)."""
+
+    name: str
+    fields: tuple[str, ...]
+    layout: struct.Struct
+
+    def pack(self, values: Mapping[str, int]) -> bytes:
+        """The bytes of the struct. Raises KeyError for a field without a value (padding is zero)."""
+        return self.layout.pack(*(0 if name == "padding" else values[name] for name in self.fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What one header defines: plain number defines, enums and structs, by name."""
+
+    defines: Mapping[str, int]
+    enums: Mapping[str, Mapping[str, int]]
+    structs: Mapping[str, CStruct]
+
+
+@cache
+def read_header(name: str) -> Header:
+    """The header profiler/bpf/`name`. Raises ValueError on a declaration it does not understand."""
+    text = _COMMENT.sub("", (BPF_DIRECTORY / name).read_text())
+    defines = {match[1]: int(match[2]) for match in _DEFINE.finditer(text)}
+    enums = {match[1]: dict(_enumerators(match[2])) for match in _ENUM.finditer(text)}
+    structs = {match[1]: _struct(match[1], match[2], defines) for match in _STRUCT.finditer(text)}
+    return Header(defines, enums, structs)
+
+
+def _lines(body: str) -> list[str]:
+    return [line.strip() for line in body.splitlines() if line.strip()]
+
+
+def _enumerators(body: str) -> list[tuple[str, int]]:
+    found = []
+    for line in _lines(body):
+        match = _ENUMERATOR.fullmatch(line)
+        if match is None:
+            raise ValueError(f"not an enumerator with a plain number: {line!r}")
+        found.append((match[1], int(match[2])))
+    return found
+
+
+def _struct(name: str, body: str, defines: Mapping[str, int]) -> CStruct:
+    fields: list[str] = []
+    format_ = "<"
+    offset = 0
+    for line in _lines(body):
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            raise ValueError(f"struct {name}: not a plain field: {line!r}")
+        kind, field, length = match.groups()
+        count = defines[length] if length in defines else int(length or 1)
+        code = f"{count}s" if kind == "char" else f"{count}{_CODES[kind]}" if length else _CODES[kind]
+        alignment = 1 if kind == "char" else struct.calcsize("<" + _CODES[kind])
+        if offset % alignment:
+            raise ValueError(f"struct {name}: padding before {field} is not written out")
+        offset += struct.calcsize("<" + code)
+        format_ += code
+        fields.append(field)
+    return CStruct(name, tuple(fields), struct.Struct(format_))

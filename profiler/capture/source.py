@@ -1,0 +1,54 @@
+"""The seam between the session and whatever takes samples: the kernel, or a recording of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from profiler.model import ProcessEvent, RawSample
+from symbolizers.base import Interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What to sample: `frequency_hz` on each CPU; everything, or only the pids in `targets`."""
+
+    frequency_hz: int
+    targets: tuple[int, ...] | None = None
+    with_children: bool = False
+    event: str = "cpu-clock"
+
+
+class SampleSource(Protocol):
+    """Takes samples. Lifetime: one recording. Calls come in the order load, start, …, close."""
+
+    def load(self) -> None:
+        """Prepares everything but starts nothing; may run in a thread of its own.
+
+        Raises `PrerequisiteError`.
+        """
+
+    def start(self) -> None:
+        """Begins to sample. Raises `PrerequisiteError`."""
+
+    def stop(self) -> None:
+        """Takes no more samples; what was taken can still be drained."""
+
+    def fileno(self) -> int:
+        """A file descriptor that is readable while records wait."""
+
+    def drain(self) -> Sequence[RawSample | ProcessEvent]:
+        """The records that wait, in order; returns at once."""
+
+    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
+        """From now on, walk these `interpreters` when process `pid`, started at `start_ns`, is hit."""
+
+    def lost(self) -> int:
+        """Samples so far for which there was no room."""
+
+    def cpus(self) -> int:
+        """How many CPUs are sampled."""
+
+    def close(self) -> None:
+        """Gives every resource back; safe to call twice."""

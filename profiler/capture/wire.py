@@ -1,0 +1,68 @@
+"""Bytes of the ring buffer to value types. Pure; the layout comes from profiler/bpf/records.h."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+
+from profiler.capture.header import read_header
+from profiler.model import ProcessEvent, RawSample
+from symbolizers.frame import RawFrame
+
+_RECORDS = read_header("records.h")
+_HEAD = _RECORDS.structs["sample_head"]
+_FRAME = _RECORDS.structs["interpreter_frame"]
+_EVENT = _RECORDS.structs["process_event"]
+_TYPES = _RECORDS.enums["record_type"]
+_SAMPLE, _EXEC, _EXIT = _TYPES["RECORD_SAMPLE"], _TYPES["RECORD_EXEC"], _TYPES["RECORD_EXIT"]
+_TYPE = struct.Struct("<I")
+
+
+class WalkStatus(IntEnum):
+    """How the walk over an interpreter's frames ended; mirrors ``enum walk_status``."""
+
+    COMPLETE = 0
+    TRUNCATED = 1
+    FAULT = 2
+    TORN = 3
+
+
+class WireError(ValueError):
+    """A record that is not what records.h says: the kernel side and this one were not built together."""
+
+
+def decode(record: bytes) -> RawSample | ProcessEvent:
+    """The value in one `record`. Raises `WireError`."""
+    try:
+        (kind,) = _TYPE.unpack_from(record)
+        if kind == _SAMPLE:
+            return _sample(record)
+        if kind in (_EXEC, _EXIT):
+            _, pid, time_ns, start_ns = _EVENT.layout.unpack_from(record)
+            return ProcessEvent(pid, time_ns, start_ns, kind == _EXIT)
+    except struct.error as error:
+        raise WireError(f"record of {len(record)} bytes: {error}") from None
+    raise WireError(f"record type {kind}")
+
+
+def _sample(record: bytes) -> RawSample:
+    (_, cpu, pid, tid, time_ns, start_ns, comm, interpreter_count, user_count, kernel_count, status, _) = (
+        _HEAD.layout.unpack_from(record)
+    )
+    frames_at = _HEAD.layout.size
+    user_at = frames_at + interpreter_count * _FRAME.layout.size
+    kernel_at = user_at + user_count * 8
+    if kernel_at + kernel_count * 8 > len(record):
+        raise WireError(f"sample of {len(record)} bytes claims more frames than it holds")
+    return RawSample(
+        pid=pid,
+        tid=tid,
+        cpu=cpu,
+        time_ns=time_ns,
+        start_ns=start_ns,
+        comm=comm.split(b"\0", 1)[0],
+        walk_status=status,
+        interpreter=tuple(map(RawFrame._make, _FRAME.layout.iter_unpack(record[frames_at:user_at]))),
+        user=struct.unpack_from(f"<{user_count}Q", record, user_at),
+        kernel=struct.unpack_from(f"<{kernel_count}Q", record, kernel_at),
+    )

@@ -1,0 +1,54 @@
+"""The one list of output formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO
+
+from profiler.export import folded, svg
+from profiler.model import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A way to write a profile. `write` neither opens nor closes the stream."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Lower case, with the dot."""
+    write: Callable[[Profile, BinaryIO], None]
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("svg", (".svg",), svg.write),
+    Format("folded", (".folded",), folded.write),
+)
+
+
+class UnknownFormat(ValueError):
+    """No format has this name, or none this file's suffix; the message lists those that are known."""
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(asked)
+        self.asked = asked
+
+    def __str__(self) -> str:
+        known = ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in FORMATS)
+        return f"no output format for {self.asked!r}; known formats: {known}"
+
+
+def format_for(path: str, name: str | None = None) -> Format:
+    """The format called `name`, or without a name the one that the suffix of `path` says.
+
+    Raises `UnknownFormat`.
+    """
+    if name is not None:
+        found = [known for known in FORMATS if known.name == name]
+    else:
+        suffix = PurePath(path).suffix.lower()
+        found = [known for known in FORMATS if suffix in known.suffixes]
+    if not found:
+        raise UnknownFormat(path if name is None else name)
+    return found[0]

@@ -1,0 +1,98 @@
+"""How a profile's values become text: the one place, for every format.
+
+Names come from targets, which are hostile: whatever a process calls itself or its functions, what leaves
+this file has no control characters, no `;` inside a name, and a bounded length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from profiler.model import Losses, Root
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, FrameKind
+
+MAX_NAME_CHARACTERS = 512
+UNNAMED = "[unnamed]"
+ELLIPSIS = "…"
+
+_UNPRINTABLE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # invisible, or changes direction
+    "\u2028\u2029"  # end a line for some readers
+    "\ud800-\udfff"  # lone surrogates: no encoding takes them
+    "\ufff9-\ufffb\ufffe\uffff"  # annotations; the last two are no XML
+    "\U000e0000-\U000e007f"  # tags: invisible text
+    "]"
+)
+
+
+def printable(text: str) -> str:
+    r"""`text` on one line, as people can read it: what can't be printed becomes \xNN, \uNNNN, \UNNNNNNNN.
+
+    The result is valid in UTF-8 and in XML 1.0. Printable text, spaces and backslashes stay as they are.
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _name(text: str) -> str:
+    """A name between two semicolons: its start where it is too long, and never empty."""
+    name = printable(text[: MAX_NAME_CHARACTERS + 1]).replace(";", ":")
+    if len(name) > MAX_NAME_CHARACTERS:
+        name = name[: MAX_NAME_CHARACTERS - 1] + ELLIPSIS
+    return name if name.strip() else UNNAMED
+
+
+def _file(text: str) -> str:
+    """A file's path between two semicolons: its end where it is too long, which tells more."""
+    path = printable(text[-MAX_NAME_CHARACTERS - 1 :]).replace(";", ":")
+    if len(path) > MAX_NAME_CHARACTERS:
+        path = ELLIPSIS + path[1 - MAX_NAME_CHARACTERS :]
+    return path
+
+
+def root_text(root: Root) -> str:
+    """``comm (pid)``; bytes of comm that are no UTF-8 show as \\xNN."""
+    return f"{_name(root.comm.decode('utf-8', 'backslashreplace'))} ({root.pid})"
+
+
+def frame_text(frame: Frame) -> str:
+    """One frame of a folded line: ``name (file:line)``, ``symbol (module)``, ``symbol_[k]`` or a marker."""
+    name = _name(frame.name)
+    if frame.kind is FrameKind.KERNEL:
+        return f"{name}_[k]"
+    if frame.kind is FrameKind.MARKER or not frame.file:
+        return name
+    if frame.kind is FrameKind.NATIVE or frame.line <= 0:
+        return f"{name} ({_file(frame.file)})"
+    return f"{name} ({_file(frame.file)}:{frame.line})"
+
+
+def dropped_text(dropped: Mapping[Reason, int]) -> str:
+    """``22 dropped (would_fault 20, exited 2)``, most first; ``0 dropped`` where nothing was."""
+    reasons = sorted((-count, reason.value) for reason, count in dropped.items() if count)
+    total = f"{sum(dropped.values()):,} dropped"
+    if not reasons:
+        return total
+    return f"{total} ({', '.join(f'{name} {-count:,}' for count, name in reasons)})"
+
+
+def losses_text(losses: Losses) -> str:
+    """The ledger of a run on one line, for titles and summaries."""
+    return " · ".join(
+        (
+            f"{losses.samples:,} samples",
+            f"{losses.symbolized:,} symbolized",
+            dropped_text(losses.dropped),
+            f"{losses.lost:,} lost",
+        )
+    )

@@ -1,0 +1,122 @@
+"""Layout rows: where an interpreter version keeps what, as named offsets with their source.
+
+A row is data. A later version is written as the difference from an earlier one (``like=``), and expanded
+once, at import. What changes *meaning* between versions is a capability, a word that names the function
+to use, so that no reader compares versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+MAX_OFFSET_BYTES: Final = 1 << 20
+"""No structure of an interpreter is as large: a larger offset is a mistake or a lie."""
+
+Version = tuple[int, ...]
+
+
+class Absent(Enum):
+    """The type of `ABSENT`."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+"""The version has no such field. Not 0, which is an offset like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Offsets (bytes) and small numbers of one interpreter version range.
+
+    `versions`: the first and the last version it describes, both included, compared over as many
+    numbers as they have: ``((3, 11), (3, 11))`` is every 3.11.x. `source`: where the numbers come from
+    and how to derive them again. `like`: the name of an earlier row that this one differs from.
+    """
+
+    name: str
+    versions: tuple[Version, Version]
+    source: str
+    fields: Mapping[str, int | Absent]
+    capabilities: Mapping[str, str] = field(default_factory=dict)
+    like: str = ""
+
+    def __getitem__(self, name: str) -> int:
+        """The number called `name`. Raises `KeyError` where the row has none, or has it `ABSENT`."""
+        value = self.fields[name]
+        if isinstance(value, Absent):
+            raise KeyError(f"{self.name}: {name} is absent")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether this version has the field `name`, which the row must mention."""
+        return self.fields[name] is not ABSENT
+
+    def covers(self, version: Version) -> bool:
+        """Whether `version` lies in the row's range."""
+        first, last = self.versions
+        return first <= version[: len(first)] and version[: len(last)] <= last
+
+    def validate(self, alignments: Mapping[str, int]) -> None:
+        """Check that the row has exactly the names of `alignments`, each a multiple of its alignment.
+
+        Counts and sizes have alignment 1. Raises `ValueError`, which names the row and the field.
+        """
+        if different := sorted(set(alignments) ^ set(self.fields)):
+            raise ValueError(f"{self.name}: missing or unknown fields: {', '.join(different)}")
+        for name, value in self.fields.items():
+            if isinstance(value, Absent):
+                continue
+            if not 0 <= value < MAX_OFFSET_BYTES or value % alignments[name]:
+                raise ValueError(f"{self.name}: {name} = {value} is out of bounds or not aligned")
+
+
+class Layouts:
+    """The rows of one interpreter family, expanded and frozen; iterates oldest first."""
+
+    def __init__(self, *rows: Row) -> None:
+        """Expand `rows`, in which a ``like=`` names a row before it; raises `ValueError` otherwise."""
+        expanded: dict[str, Row] = {}
+        for row in rows:
+            if row.name in expanded:
+                raise ValueError(f"two rows are called {row.name}")
+            expanded[row.name] = _expand(row, expanded)
+        self._rows: Final = expanded
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows.values())
+
+    def named(self, name: str) -> Row:
+        """The row called `name` (what `Interpreter.layout` holds). Raises `KeyError`."""
+        return self._rows[name]
+
+    def find(self, version: Version) -> Row | None:
+        """The row that describes `version`, or None."""
+        return next((row for row in self if row.covers(version)), None)
+
+    @property
+    def supported(self) -> str:
+        """The versions that have a row, for people: ``3.11`` or ``3.9, 3.11 to 3.12``."""
+        return ", ".join(_range_text(row.versions) for row in self)
+
+
+def _expand(row: Row, earlier: Mapping[str, Row]) -> Row:
+    fields: dict[str, int | Absent] = {}
+    capabilities: dict[str, str] = {}
+    if row.like:
+        if row.like not in earlier:
+            raise ValueError(f"{row.name} is like {row.like}, which no row before it is called")
+        fields.update(earlier[row.like].fields)
+        capabilities.update(earlier[row.like].capabilities)
+    fields.update(row.fields)
+    capabilities.update(row.capabilities)
+    return replace(row, fields=MappingProxyType(fields), capabilities=MappingProxyType(capabilities))
+
+
+def _range_text(versions: tuple[Version, Version]) -> str:
+    first, last = (".".join(map(str, version)) for version in versions)
+    return first if first == last else f"{first} to {last}"
