@@ -71,7 +71,7 @@ $(PY_SPY): Makefile
 	@if [[ -e $@ ]]; then touch $@; fi
 
 bench: setup $(PY_SPY)
-	$(AS_ROOT) $(PYTHON) tests/bench/bench.py $(BENCH_OPTIONS)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.bench $(BENCH_OPTIONS)
 
 clean:
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -97,6 +97,8 @@ class Profile:
     event: str = "cpu-clock"
     profiler_cpu_s: float = 0.0
     profiler_max_rss_bytes: int = 0
+    first_sample_s: float | None = None
+    """From the start of the program to its first sample; None without one."""
     command: str = ""
     """What was recorded, in words for a title: ``whole system``, ``pid 12``, a command line."""
     notes: tuple[str, ...] = field(default=())

@@ -53,6 +53,18 @@ class ProcessGone(SymbolizeError):
     reason = Reason.EXITED
 
 
+class Stalled(SymbolizeError):
+    """Looking at this process or file overran its deadline; it is quarantined, nobody waits for it."""
+
+    reason = Reason.STALLED
+
+
+class Unreadable(SymbolizeError):
+    """The kernel refuses what we asked of a process (no permission, an I/O error)."""
+
+    reason = Reason.UNSUPPORTED
+
+
 class Changed(SymbolizeError):
     """What lies at an address now is not what the sample saw there (freed and used again, or torn)."""
 

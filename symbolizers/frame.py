@@ -38,12 +38,14 @@ class RawFrame(NamedTuple):
 
     `address`: the code object (Python), the iseq or method entry (Ruby), with the capture kind in the
     top byte (see `capture_kind`). `position`: bytes from the start of the instructions to the one that
-    runs, as a signed 32-bit number taken unsigned. `checksum`: of the object's immutable header.
+    runs, as a signed 32-bit number taken unsigned. `checksum`: of the object's immutable header, and of the
+    owner's. `owner`: the method entry that a Ruby frame runs for, which alone knows the class; 0 without one.
     """
 
     address: int
     position: int
     checksum: int
+    owner: int = 0
 
 
 CAPTURE_KIND_SHIFT = 56

@@ -6,12 +6,12 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from symbolizers.base import AddressSpace, Interpreter
 from symbolizers.checksum import checksum
 from symbolizers.elf.file import ElfFile
-from symbolizers.errors import Changed, Malformed, SymbolizeError, UnsupportedVersion
+from symbolizers.errors import Changed, Malformed, ReadFault, SymbolizeError, UnsupportedVersion
 from symbolizers.frame import ADDRESS_MASK, CodeObject, FrameKind, RawFrame
 from symbolizers.layouts.cpython import LAYOUTS
 from symbolizers.layouts.row import Row
@@ -27,6 +27,7 @@ _PREFIX_BYTES: Final = 256
 _MAX_REFERENCES: Final = 1 << 32
 _STR_FLAG: Final = 1 << 28
 _BYTES_FLAG: Final = 1 << 27
+_NO_FLAG: Final = 0
 _MAX_KNOWN_TYPES: Final = 64
 _CODE_TYPE_NAME: Final = b"code\0"
 
@@ -68,7 +69,9 @@ class PythonLanguage:
             row=row,
             root=root,
             loop=(loop.address, loop.address + loop.size) if loop is not None and loop.size else (0, 0),
-            types=_Types(*(_symbol_address(elf, f"Py{name}_Type") for name in ("Code", "Unicode", "Bytes"))),
+            types=TypeAddresses(
+                *(_symbol_address(elf, f"Py{name}_Type") for name in ("Code", "Unicode", "Bytes"))
+            ),
         )
 
 
@@ -86,15 +89,15 @@ def _version_text(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Types:
+class TypeAddresses:
     """Addresses of the types that code objects and their parts must have, 0 where not exported."""
 
     code: int
     str: int
     bytes: int
 
-    def at(self, bias: int) -> _Types:
-        return _Types(*(address and address + bias for address in (self.code, self.str, self.bytes)))
+    def at(self, bias: int) -> TypeAddresses:
+        return TypeAddresses(*(address and address + bias for address in (self.code, self.str, self.bytes)))
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class PythonFile:
     row: Row
     root: int
     loop: tuple[int, int]
-    types: _Types
+    types: TypeAddresses
 
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
@@ -123,10 +126,25 @@ class PythonFile:
         return PythonSymbolizer(self.row, memory, self.types.at(interpreter.root - self.root), lines=lines)
 
 
+class _Part(NamedTuple):
+    """An object that a code object points at: its address and its first bytes."""
+
+    address: int
+    prefix: bytes
+
+
+class _Span(NamedTuple):
+    """Where the contents of an object are, in bytes, and how many bytes a character has."""
+
+    address: int
+    size: int
+    width: int
+
+
 class PythonSymbolizer:
     """Reads code objects of one process. Lifetime: the process's address space; holds no text."""
 
-    def __init__(self, row: Row, memory: AddressSpace, types: _Types, *, lines: bool) -> None:
+    def __init__(self, row: Row, memory: AddressSpace, types: TypeAddresses, *, lines: bool) -> None:
         self._row = row
         self._memory = memory
         self._types = types
@@ -163,87 +181,91 @@ class PythonSymbolizer:
         if not 0 < _word(head, self._row["object_refcount"]) < _MAX_REFERENCES:
             raise Changed(f"object at {address:#x} is freed")
         type_address = _word(head, self._row["object_type"])
-        if type_address != self._types.code and not self._is_named_code(type_address):
+        if type_address != self._types.code and not self._is_copied_code_type(type_address):
             raise Changed(f"object at {address:#x} is not a code object")
         return head
 
     def _parts(self, head: bytes) -> tuple[str, str, bytes]:
         """File, qualified name and line table (empty unless asked for) of the code object."""
-        names = ["code_filename", "code_qualname"] + ["code_linetable"] * self._lines
-        objects = [_pointer(_word(head, self._row[name])) for name in names]
-        least_bytes = [self._row["unicode_ascii_data"]] * 2 + [self._row["bytes_data"]] * self._lines
-        prefixes = self._read_many(
-            [(address, _prefix_size(address, least)) for address, least in zip(objects, least_bytes, strict=True)]
-        )
-        file_head, name_head = prefixes[:2]
+        row = self._row
+        wanted = [("code_filename", row["unicode_ascii_data"]), ("code_qualname", row["unicode_ascii_data"])]
+        if self._lines:
+            wanted.append(("code_linetable", row["bytes_data"]))
+        objects = [(_pointer(_word(head, row[field])), least_bytes) for field, least_bytes in wanted]
+        prefixes = self._read_many([(address, _prefix_size(address, least)) for address, least in objects])
+        parts = [_Part(address, prefix) for (address, _), prefix in zip(objects, prefixes, strict=True)]
         spans = [
-            self._string_span(objects[0], file_head, MAX_FILE_CHARACTERS),
-            self._string_span(objects[1], name_head, MAX_NAME_CHARACTERS),
+            self._string_span(parts[0], MAX_FILE_CHARACTERS),
+            self._string_span(parts[1], MAX_NAME_CHARACTERS),
+            *(self._bytes_span(part) for part in parts[2:]),
         ]
-        spans += [self._bytes_span(objects[2], prefix) for prefix in prefixes[2:]]
-        data = self._contents(list(zip(objects, prefixes, strict=True)), [span[:2] for span in spans])
-        table = data[2] if self._lines else b""
-        return decode(data[0], spans[0][2]), decode(data[1], spans[1][2]), table
+        file, name, *tables = self._contents(parts, spans)
+        return decode(file, spans[0].width), decode(name, spans[1].width), b"".join(tables)
 
-    def _string_span(self, address: int, head: bytes, limit: int) -> tuple[int, int, int]:
-        """Where the characters of the ``str`` at `address` are: address, bytes, bytes a character."""
-        self._expect(address, _word(head, self._row["object_type"]), self._types.str, _STR_FLAG)
-        string = parse_head(self._row, head)
-        data = address + string.data_offset
+    def _string_span(self, part: _Part, limit: int) -> _Span:
+        """Where the characters of a ``str`` are, at most `limit` of them."""
+        self._expect(part, self._types.str, _STR_FLAG)
+        string = parse_head(self._row, part.prefix)
+        address = part.address + string.data_offset
         if string.indirect:
-            data = _pointer(_word(self._memory.read(data, _WORD.size), 0), alignment=string.width)
-        return data, min(string.length, limit) * string.width, string.width
+            address = _pointer(_word(self._memory.read(address, _WORD.size), 0), alignment=string.width)
+        return _Span(address, min(string.length, limit) * string.width, string.width)
 
-    def _bytes_span(self, address: int, head: bytes) -> tuple[int, int, int]:
-        """Where the contents of the ``bytes`` at `address` are; of no length where they are too long.
+    def _bytes_span(self, part: _Part) -> _Span:
+        """Where the contents of a ``bytes`` are; of no length where there are too many.
 
         Half a line table would name wrong lines, none names the first line.
         """
-        self._expect(address, _word(head, self._row["object_type"]), self._types.bytes, _BYTES_FLAG)
-        size = _word(head, self._row["bytes_size"])
+        self._expect(part, self._types.bytes, _BYTES_FLAG)
+        size = _word(part.prefix, self._row["bytes_size"])
         if size > MAX_LENGTH:
             raise Malformed(f"a line table of {size} bytes")
-        return address + self._row["bytes_data"], size if size <= MAX_LINE_TABLE_BYTES else 0, 1
+        address = part.address + self._row["bytes_data"]
+        return _Span(address, size if size <= MAX_LINE_TABLE_BYTES else 0, 1)
 
-    def _contents(
-        self, prefixes: Sequence[tuple[int, bytes]], spans: Sequence[tuple[int, int]]
-    ) -> list[bytes]:
-        """The bytes of each ``(address, size)`` span, read only where they are not in its prefix."""
-        contents = []
-        missing = []
-        for (start, prefix), (address, size) in zip(prefixes, spans, strict=True):
-            offset = address - start
-            found = prefix[offset : offset + size] if 0 <= offset <= len(prefix) else b""
-            contents.append(found)
-            if len(found) < size:
-                missing.append((address + len(found), size - len(found)))
-        rest = iter(self._read_many(missing) if missing else [])
+    def _contents(self, parts: Sequence[_Part], spans: Sequence[_Span]) -> list[bytes]:
+        """The bytes of each span, read only as far as they are not in the prefix of its part."""
+        found = []
+        for part, span in zip(parts, spans, strict=True):
+            offset = span.address - part.address
+            found.append(part.prefix[offset : offset + span.size] if offset >= 0 else b"")
+        missing = [
+            (span.address + len(have), span.size - len(have))
+            for have, span in zip(found, spans, strict=True)
+            if len(have) < span.size
+        ]
+        rest = iter(self._read_many(missing) if missing else ())
         return [
-            found if len(found) == size else found + next(rest)
-            for found, (_, size) in zip(contents, spans, strict=True)
+            have + next(rest) if len(have) < span.size else have
+            for have, span in zip(found, spans, strict=True)
         ]
 
-    def _expect(self, address: int, type_address: int, exact: int, flag: int) -> None:
-        """Check that the type at `type_address` is `exact` or says by `flag` that it derives from it.
+    def _expect(self, part: _Part, exact: int, flag: int) -> None:
+        """Check that the type of `part` is the one at `exact`, or says by `flag` that it derives from it.
 
         An executable can hold a copy of a library's type (a copy relocation), and names may be
         instances of a subclass of ``str``.
         """
+        type_address = _word(part.prefix, self._row["object_type"])
         if type_address == exact or (type_address, flag) in self._known_types:
             return
         flags = self._memory.read(_pointer(type_address) + self._row["type_flags"], _WORD.size)
         if not _word(flags, 0) & flag:
-            raise Malformed(f"object at {address:#x} is of another type")
+            raise Malformed(f"object at {part.address:#x} is of another type")
         self._remember(type_address, flag)
 
-    def _is_named_code(self, type_address: int) -> bool:
+    def _is_copied_code_type(self, type_address: int) -> bool:
         """Whether a type that is not the exported one is a copy of it: called ``code``."""
-        if (type_address, 0) in self._known_types:
+        if (type_address, _NO_FLAG) in self._known_types:
             return True
-        name = self._memory.read(_type_pointer(type_address) + self._row["type_name"], _WORD.size)
-        if self._memory.read(_type_pointer(_word(name, 0), alignment=1), 5) != _CODE_TYPE_NAME:
+        try:
+            name = self._memory.read(_pointer(type_address) + self._row["type_name"], _WORD.size)
+            name_address = _pointer(_word(name, 0), alignment=1)
+        except (ReadFault, Malformed):
+            return False  # A type in use is resident: this is what a freed object has in its place.
+        if self._memory.read(name_address, len(_CODE_TYPE_NAME)) != _CODE_TYPE_NAME:
             return False
-        self._remember(type_address, 0)
+        self._remember(type_address, _NO_FLAG)
         return True
 
     def _remember(self, type_address: int, flag: int) -> None:

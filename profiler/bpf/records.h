@@ -56,6 +56,7 @@ struct interpreter_frame {
 	__u64 address;		/* capture_kind << 56 | address */
 	__u32 position;		/* bytes from the first instruction to the running one */
 	__u32 checksum;
+	__u64 owner;		/* Ruby: the method entry that the frame runs for; else 0 */
 };
 
 /* RECORD_EXEC and RECORD_EXIT (of the whole thread group). */

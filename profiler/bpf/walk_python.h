@@ -91,6 +91,7 @@ static __always_inline int walk_python(struct scratch *s, const struct python_la
 		s->frames[slot].address = ((__u64)PYTHON_CODE << 56) | (code & ((1ULL << 56) - 1));
 		s->frames[slot].position = instr - code - layout->code_first_instr;
 		s->frames[slot].checksum = checksum_words(s->checked);
+		s->frames[slot].owner = 0;
 		*count = slot + 1;
 	}
 	return frame ? WALK_TRUNCATED : WALK_COMPLETE;

@@ -14,28 +14,30 @@ from typing import Any
 
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
-from profiler.capture.source import Sampling
+from profiler.capture.source import EAGER_HZ, Sampling
 from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
 from profiler.model import ProcessEvent, RawSample
 from symbolizers.base import Interpreter
 from symbolizers.layouts import cpython, ruby
-from symbolizers.layouts.row import Row
+from symbolizers.layouts.row import Layouts
 
 _RING_PAGES = 512
 """2 MB: over five seconds at 20 Hz even if each of 16 CPUs sends the largest record."""
-_EAGER_HZ = 100
-"""Up to this rate every sample wakes the session, so that a short-lived process can still be read."""
 _EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}
 """perf event type and config: PERF_TYPE_SOFTWARE/CPU_CLOCK, PERF_TYPE_HARDWARE/CPU_CYCLES."""
 _BPF_RB_NO_WAKEUP = 1
-_RAW_TRACEPOINTS = {"sched_process_fork": "on_fork", "sched_process_exec": "on_exec", "sched_process_exit": "on_exit"}
+_RAW_TRACEPOINTS = {
+    "sched_process_fork": "on_fork",
+    "sched_process_exec": "on_exec",
+    "sched_process_exit": "on_exit",
+}
 
 _RECORDS = read_header("records.h")
 _CONFIG = _RECORDS.structs["process_config"]
-_ROWS: Mapping[str, tuple[CStruct, Sequence[Row]]] = {
-    "python_layouts": (_RECORDS.structs["python_layout"], cpython.ROWS),
-    "ruby_layouts": (read_header("ruby_layout.h").structs["ruby_layout"], ruby.ROWS),
+_LAYOUTS: Mapping[str, tuple[CStruct, Layouts]] = {
+    "python": (_RECORDS.structs["python_layout"], cpython.LAYOUTS),
+    "ruby": (read_header("ruby_layout.h").structs["ruby_layout"], ruby.LAYOUTS),
 }
 
 
@@ -128,9 +130,9 @@ class BccSource:
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         values = {"start_ns": start_ns, "python_root": 0, "ruby_root": 0, "python_row": 0, "ruby_row": 0}
         for interpreter in interpreters:
-            rows = _ROWS[f"{interpreter.language}_layouts"][1]
+            names = [row.name for row in _LAYOUTS[interpreter.language][1]]
             values[f"{interpreter.language}_root"] = interpreter.root
-            values[f"{interpreter.language}_row"] = 1 + [row.name for row in rows].index(interpreter.layout)
+            values[f"{interpreter.language}_row"] = 1 + names.index(interpreter.layout)
         table = self._bpf["processes"]
         key = table.Key(pid)
         if interpreters:
@@ -153,7 +155,7 @@ class BccSource:
         defines = {
             "FILTER_TARGETS": int(self._sampling.targets is not None),
             "RING_PAGES": _RING_PAGES,
-            "WAKE_SAMPLE": 0 if self._sampling.frequency_hz <= _EAGER_HZ else _BPF_RB_NO_WAKEUP,
+            "WAKE_SAMPLE": 0 if self._sampling.frequency_hz <= EAGER_HZ else _BPF_RB_NO_WAKEUP,
             "TICK_NS": 1_000_000_000 // os.sysconf("SC_CLK_TCK"),
             "TASK_GROUP_LEADER": btf.offset("task_struct", "group_leader"),
             "TASK_START_BOOTTIME": btf.offset("task_struct", "start_boottime"),
@@ -168,8 +170,8 @@ class BccSource:
 
     def _fill_layouts(self) -> None:
         """Row 0 of each table stays empty: it means that no walker runs."""
-        for table_name, (layout, rows) in _ROWS.items():
-            table = self._bpf[table_name]
+        for language, (layout, rows) in _LAYOUTS.items():
+            table = self._bpf[f"{language}_layouts"]
             for index, row in enumerate(rows, start=1):
                 packed = layout.pack({name: row[name] for name in layout.fields if name != "padding"})
                 table[ctypes.c_int(index)] = table.Leaf.from_buffer_copy(packed)

@@ -68,5 +68,5 @@ class Btf:
         members = self._types[position + _TYPE.size :][: count * _MEMBER.size]
         for name_offset, _, offset_bits in _MEMBER.iter_unpack(members):
             if name_offset < len(self._strings) and self._string(name_offset) == member.encode():
-                return (offset_bits & _MEMBER_OFFSET_MASK) // 8
+                return int(offset_bits & _MEMBER_OFFSET_MASK) // 8
         return None

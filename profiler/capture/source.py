@@ -9,6 +9,12 @@ from typing import Protocol
 from profiler.model import ProcessEvent, RawSample
 from symbolizers.base import Interpreter
 
+EVENTS = ("cpu-clock", "cycles")
+"""What can drive the sampling: the CPU clock everywhere, cycles where the hardware counts them."""
+
+EAGER_HZ = 100
+"""Up to this rate every sample wakes the session, so that a short-lived process can still be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

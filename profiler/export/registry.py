@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
+from profiler.errors import UsageError
 from profiler.export import folded, svg
 from profiler.model import Profile
 
@@ -27,7 +28,7 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-class UnknownFormat(ValueError):
+class UnknownFormat(UsageError):
     """No format has this name, or none this file's suffix; the message lists those that are known."""
 
     def __init__(self, asked: str) -> None:

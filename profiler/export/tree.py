@@ -1,12 +1,13 @@
-"""Stacks merged into a call tree, and laid out as boxes on a line of samples."""
+"""Stacks merged into a call tree, and the tree laid out as boxes over a line of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 from profiler.export.text import frame_text, root_text
-from profiler.model import Root, Sample
+from profiler.model import Sample
 from symbolizers.frame import FrameKind
 
 TOTAL = "all"
@@ -17,7 +18,7 @@ class Node:
     """A frame in one place: reached by the same texts from the root. Frames of equal text are one node.
 
     `kind` is None for what is no frame: the total and the processes. `count` includes the callees',
-    `self_count` doesn't.
+    `self_count` doesn't. `order` sorts it among its siblings.
     """
 
     text: str
@@ -27,7 +28,7 @@ class Node:
     self_count: int = 0
     children: dict[str, Node] = field(default_factory=dict)
 
-    def child(self, text: str, order: tuple[str, int], kind: FrameKind | None) -> Node:
+    def child(self, text: str, order: tuple[str, int], *, kind: FrameKind | None = None) -> Node:
         """The callee of that text, made if need be."""
         found = self.children.get(text)
         if found is None:
@@ -49,17 +50,40 @@ class Box:
 
 def build_tree(samples: Iterable[Sample]) -> Node:
     """The total, above it the processes, above them their frames. Linear in frames; never recursive."""
-    texts: dict[object, str] = {}
+    text_of = cache(frame_text)
     total = Node(TOTAL, (TOTAL, 0))
     for sample in samples:
-        node = total.child(_root_text(texts, sample.root), _root_order(texts, sample.root), None)
+        text = root_text(sample.root)
+        name = text.rpartition(" ")[0]
         total.count += sample.count
+        node = total.child(text, (name, sample.root.pid))
         node.count += sample.count
         for frame in sample.frames:
-            text = texts.get(frame)
-            if text is None:
-                text = texts[frame] = frame_text(frame)
-            node = node.child(text, (text, 0), frame.kind)
+            text = text_of(frame)
+            node = node.child(text, (text, 0), kind=frame.kind)
             node.count += sample.count
         node.self_count += sample.count
     return total
+
+
+def lay_out(total: Node, min_share: float) -> tuple[list[Box], int]:
+    """The boxes, callers before callees and left before right, and how many frames were left out.
+
+    Siblings are in alphabetical order (processes: then by pid), so that two runs look alike. Left out is
+    what holds less than `min_share` of the total; its place stays empty, so that no other box moves.
+    """
+    boxes: list[Box] = []
+    left_out = 0
+    waiting = [(total, 0, 0)] if total.count else []
+    while waiting:
+        node, depth, start = waiting.pop()
+        if node.count < min_share * total.count:
+            left_out += 1
+        else:
+            boxes.append(Box(node.text, node.kind, depth, start, node.count, node.self_count))
+        callees = []
+        for child in sorted(node.children.values(), key=lambda child: child.order):
+            callees.append((child, depth + 1, start))
+            start += child.count
+        waiting.extend(reversed(callees))
+    return boxes, left_out

@@ -45,10 +45,8 @@ NO_STARTS = FunctionStarts(0, array("i"))
 
 def read_function_starts(source: Source, segment: Segment) -> FunctionStarts:
     """The starts in the PT_GNU_EH_FRAME `segment`. Raises `Malformed`."""
-    version, frame_encoding, count_encoding, table_encoding, count = _HEAD.unpack(
-        source.read(segment.offset, _HEAD.size)
-    )
-    if (version, frame_encoding, count_encoding, table_encoding) != (_VERSION, _FRAME_POINTER, _COUNT, _TABLE):
+    *form, count = _HEAD.unpack(source.read(segment.offset, _HEAD.size))
+    if form != [_VERSION, _FRAME_POINTER, _COUNT, _TABLE]:
         raise Malformed("an .eh_frame_hdr without a search table of the usual encoding")
     if count * _ENTRY_BYTES > segment.file_size - _HEAD.size:
         raise Malformed(f"an .eh_frame_hdr of {segment.file_size} bytes with {count} functions")

@@ -1,6 +1,178 @@
-"""placeholder contract; the ELF room fills it."""
+"""One ELF file: build id, where it is mapped, single symbols, contents, all functions.
+
+The file belongs to a target and may change under the reader: everything raises `Malformed` and nothing else.
+"""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
 
-class ElfFile: ...
+from symbolizers.elf import minidebuginfo
+from symbolizers.elf.eh_frame_hdr import NO_STARTS, FunctionStarts, read_function_starts
+from symbolizers.elf.functions import FunctionTable
+from symbolizers.elf.headers import (
+    PF_X,
+    PT_GNU_EH_FRAME,
+    PT_LOAD,
+    SHF_EXECINSTR,
+    SHT_DYNSYM,
+    SHT_SYMTAB,
+    Section,
+    Segment,
+    find_section,
+    read_build_id,
+    read_header,
+    read_sections,
+    read_segments,
+)
+from symbolizers.elf.source import BytesSource, DescriptorSource, Source
+from symbolizers.elf.symbols import ElfSymbol, SymbolTable
+from symbolizers.errors import Malformed
+
+__all__ = ["ElfFile", "ElfSymbol", "FunctionTable", "Segment"]
+
+_PAGE_BYTES = mmap.PAGESIZE
+
+
+class ElfFile:
+    """A 64-bit little-endian ELF file. Lifetime: the file; the source's owner keeps it open as long.
+
+    `segments` are the PT_LOAD ones; `build_id` is b'' where the file has none.
+    """
+
+    build_id: bytes
+    segments: tuple[Segment, ...]
+    is_position_independent: bool
+
+    def __init__(self, source: Source) -> None:
+        """Raises `Malformed` when `source` is anything else, or its headers are broken."""
+        self._source = source
+        self._header = read_header(source)
+        self._all_segments = read_segments(source, self._header)
+        self._sections: tuple[Section, ...] | None = None
+        self.segments = tuple(segment for segment in self._all_segments if segment.type == PT_LOAD)
+        self.is_position_independent = self._header.position_independent
+        self.build_id = read_build_id(source, self._all_segments, ()) or self._build_id_of_sections()
+
+    @classmethod
+    def from_fd(cls, fd: int) -> ElfFile:
+        """The file behind an open descriptor, which stays the caller's to close. Raises `Malformed`."""
+        return cls(DescriptorSource(fd))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ElfFile:
+        """The file whose whole content is `data`. Raises `Malformed`."""
+        return cls(BytesSource(data))
+
+    def symbol(self, name: str) -> ElfSymbol | None:
+        """The symbol that this file defines as `name`, in .dynsym or else .symtab; None without one.
+
+        Raises `Malformed`.
+        """
+        for table in self._symbol_tables():
+            found = table.lookup(self._source, name)
+            if found is not None:
+                return found
+        return None
+
+    def read(self, address: int, size: int) -> bytes:
+        """The file's content at a virtual address. Raises `Malformed` where no file bytes lie (.bss too)."""
+        for segment in self.segments:
+            if segment.address <= address and address + size <= segment.address + segment.file_size:
+                return self._source.read(segment.offset + address - segment.address, size)
+        raise Malformed(f"no file content of {size} bytes at {address:#x}")
+
+    def address_of_offset(self, file_offset: int) -> int:
+        """The virtual address of a file offset. Raises `Malformed` for one that is not loaded."""
+        for segment in self.segments:
+            if segment.offset <= file_offset < segment.offset + segment.file_size:
+                return segment.address + file_offset - segment.offset
+        raise Malformed(f"no segment loads file offset {file_offset:#x}")
+
+    def bias(self, mapping_start: int, mapping_offset: int) -> int:
+        """What to subtract from a process's address to get this file's (0 for a fixed-address program).
+
+        `mapping_start` and `mapping_offset` of an executable mapping in /proc/PID/maps. (Others may be
+        ambiguous: a page of the file that two segments share is mapped once for each.) Raises
+        `Malformed` when no segment covers the offset.
+        """
+        covering = [
+            segment
+            for segment in self.segments
+            if segment.file_size
+            and _page(segment.offset) <= mapping_offset < segment.offset + segment.file_size
+        ]
+        if not covering:
+            raise Malformed(f"no segment loads file offset {mapping_offset:#x}")
+        best = max(covering, key=lambda s: (s.flags & PF_X, _page(s.offset) == mapping_offset))
+        return mapping_start - mapping_offset - best.address + best.offset
+
+    def functions(self) -> FunctionTable:
+        """All functions, from .dynsym, .symtab and MiniDebugInfo, and the starts in .eh_frame_hdr.
+
+        What of these is broken is left out. The table needs neither this object nor its file any more.
+        """
+        tables = [*self._function_sources(), *self._mini_debug_info()]
+        return FunctionTable.read(tables, unwind=self._function_starts(), boundaries=self._code_ends())
+
+    def _read_sections(self) -> tuple[Section, ...]:
+        if self._sections is None:
+            self._sections = read_sections(self._source, self._header)
+        return self._sections
+
+    def _build_id_of_sections(self) -> bytes:
+        try:
+            return read_build_id(self._source, (), self._read_sections())
+        except Malformed:
+            return b""
+
+    def _symbol_tables(self) -> Iterator[SymbolTable]:
+        """.dynsym first: it is smaller, and what it has is what other files see."""
+        sections = self._read_sections()
+        for kind in (SHT_DYNSYM, SHT_SYMTAB):
+            section = next((s for s in sections if s.type == kind), None)
+            if section is not None:
+                yield SymbolTable.of(section, sections)
+
+    def _function_sources(self) -> list[tuple[Source, SymbolTable]]:
+        tables: list[tuple[Source, SymbolTable]] = []
+        try:
+            tables.extend((self._source, table) for table in self._symbol_tables())
+        except Malformed:
+            return tables
+        return tables
+
+    def _mini_debug_info(self) -> list[tuple[Source, SymbolTable]]:
+        try:
+            section = find_section(
+                self._source,
+                self._read_sections(),
+                minidebuginfo.SECTION,
+                names_index=self._header.section_names,
+            )
+            if section is None:
+                return []
+            content = minidebuginfo.decompress(self._source.read(section.offset, section.size))
+            return ElfFile.from_bytes(content)._function_sources()
+        except Malformed:
+            return []
+
+    def _function_starts(self) -> FunctionStarts:
+        segment = next((s for s in self._all_segments if s.type == PT_GNU_EH_FRAME), None)
+        try:
+            return read_function_starts(self._source, segment) if segment else NO_STARTS
+        except Malformed:
+            return NO_STARTS
+
+    def _code_ends(self) -> set[int]:
+        ends = {s.address + s.memory_size for s in self.segments if s.flags & PF_X}
+        try:
+            sections = self._read_sections()
+        except Malformed:
+            return ends
+        return ends | {s.address + s.size for s in sections if s.flags & SHF_EXECINSTR}
+
+
+def _page(offset: int) -> int:
+    return offset & -_PAGE_BYTES

@@ -80,7 +80,7 @@ def read_header(source: Source) -> Header:
     phentsize, phnum, shentsize, shnum, shstrndx = fields[9:]
     if not ident.startswith(_IDENT) or kind not in (_ET_REL, _ET_EXEC, _ET_DYN):
         raise Malformed("not a 64-bit little-endian ELF program or library")
-    if phnum and phentsize != _SEGMENT.size or phnum > _MAX_SEGMENTS:
+    if (phnum and phentsize != _SEGMENT.size) or phnum > _MAX_SEGMENTS:
         raise Malformed(f"{phnum} program headers of {phentsize} bytes")
     if shoff and shentsize != _SECTION.size:
         raise Malformed(f"section headers of {shentsize} bytes")
@@ -113,10 +113,14 @@ def _section(data: bytes) -> Section:
     return Section(name, kind, flags, address, offset, size, link, entry_size)
 
 
-def find_section(source: Source, header: Header, name: bytes) -> Section | None:
-    """The first section called `name`, or None. Raises `Malformed` when the name table is broken."""
-    sections = read_sections(source, header)
-    index = header.section_names
+def find_section(
+    source: Source, sections: tuple[Section, ...], name: bytes, *, names_index: int
+) -> Section | None:
+    """The first section called `name`, or None; `names_index` is `Header.section_names`.
+
+    Raises `Malformed` when the table of names is broken.
+    """
+    index = names_index
     if index == 0xFFFF and sections:  # SHN_XINDEX: the index is in section 0's link
         index = sections[0].link
     if index >= len(sections):

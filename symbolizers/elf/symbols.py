@@ -19,13 +19,15 @@ from symbolizers.errors import Malformed
 
 SYMBOL_BYTES = 24
 STB_LOCAL = 0
-STB_WEAK = 2
-MAX_SYMBOLS = 1 << 22
-"""In one table. A browser with all its symbols has about half as many."""
+MAX_SYMBOLS = 1 << 21
+"""In one table; node has 0.11 million. Some 150 bytes each are needed while a table is read."""
 
 _SYMBOL = struct.Struct("<IBBHQQ")
 _MAX_PLACES = 4096
 """Where one name may stand in a string table: once, and as the tail of longer names that share its bytes."""
+
+_MAX_MATCHES = 4096
+"""How many symbols of one name are looked at: every file compiled in may have a local one."""
 
 
 class SymbolKind(IntEnum):
@@ -85,14 +87,15 @@ class SymbolTable(NamedTuple):
             return None
         data = source.read(self.offset, self.size)
         name_offsets = array("I", data)[:: SYMBOL_BYTES // 4]
+        matches = (index for index, name_offset in enumerate(name_offsets) if name_offset in wanted)
         found: ElfSymbol | None = None
-        for index, name_offset in enumerate(name_offsets):
-            if name_offset in wanted:
-                _, info, _, section, address, size = _SYMBOL.unpack_from(data, index * SYMBOL_BYTES)
-                if section and (found is None or info >> 4 != STB_LOCAL):
-                    found = ElfSymbol(name, address, size, _kind(info & 15))
-                    if info >> 4 != STB_LOCAL:
-                        break
+        for index in islice(matches, _MAX_MATCHES):
+            _, info, _, section, address, size = _SYMBOL.unpack_from(data, index * SYMBOL_BYTES)
+            if not section:  # undefined here: another file has it
+                continue
+            if info >> 4 != STB_LOCAL:
+                return ElfSymbol(name, address, size, _kind(info & 15))
+            found = found or ElfSymbol(name, address, size, _kind(info & 15))
         return found
 
 

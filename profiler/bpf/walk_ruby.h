@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Walks the interrupted thread's own Ruby control frames, leaf first.
+ *
+ * Reads: the VM's ractors and their threads until one has the thread's fs base as its pthread id (so no
+ * GVL holder is mistaken for it), then that thread's execution context, which follows fiber switches, and
+ * from it control frame by control frame: FRAMES_PER_READ of them in one read, and for each its
+ * environment, its iseq and the iseq's body. A frame's method entry is what Ruby itself would say it is:
+ * the first on the way from the frame's environment out to the method's own. Writes scratch.frames:
+ *
+ *   iseq    {RUBY_ISEQ, position, checksum of the body and the owner, owner: method entry or 0}
+ *   C       {RUBY_CFUNC: method entry, 0, checksum of the method entry, owner: the same}
+ *
+ * Ruby moves a frame's pc on before it runs an instruction, so the position is that of the last word
+ * of the running instruction, which is where Ruby looks up its line. Frames without code (the dummies
+ * at the bottom, blocks that are C functions) are passed over, as Ruby's own backtraces do. Every loop
+ * is bounded whatever the target's pointers say. A deep stack takes several runs: the program calls
+ * itself (a tail call) while walk_ruby_frames() says WALK_TRUNCATED.
+ */
+#ifndef PIDFLAME_WALK_RUBY_H
+#define PIDFLAME_WALK_RUBY_H
+
+#include "maps.h"
+
+#define MAX_RUBY_THREADS 512
+#define MAX_ENV_HOPS 10
+
+#define FRAMES_PER_READ 4
+#define RUBY_FRAMES_PER_RUN 64	/* what the verifier can follow in one program */
+#define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
+
+/* The same in every version so far; `derive_ruby` prints them again. */
+#define FRAME_MAGIC_MASK 0x7fff0001
+#define FRAME_MAGIC_CFUNC 0x55550001
+#define ENV_LOCAL 0x2
+#define TYPE_MASK 0x1f
+#define TYPE_IMEMO 0x1a
+#define IMEMO_SHIFT 12
+#define IMEMO_MASK 0xf
+#define IMEMO_SVAR 2
+#define IMEMO_METHOD 6
+
+/* The start of an object: its flags, then for a method entry the words that never change. */
+struct ruby_object {
+	__u64 flags;
+	__u64 words[RUBY_METHOD_WORDS];
+};
+
+/* An environment as its three last words; `ep` points at `flags`. */
+struct ruby_env {
+	__u64 method;		/* method entry, cref or svar */
+	__u64 parent;		/* of a block: the outer ep, tagged in its low bits */
+	__u64 flags;
+};
+
+#define READ_ENV(env, ep) READ_USER(env, (ep) - 2 * sizeof(__u64))
+
+/* Which imemo an object's flags make it; 0 (an environment) where it is none. */
+static __always_inline __u32 imemo_type(__u64 flags)
+{
+	return (flags & TYPE_MASK) == TYPE_IMEMO ? (flags >> IMEMO_SHIFT) & IMEMO_MASK : 0;
+}
+
+/* Finds the thread whose pthread id is `fsbase`; 0 when this thread is none of Ruby's. */
+static __always_inline int find_ruby_thread(const struct ruby_layout *layout, __u64 root, __u64 fsbase,
+					    __u64 *found)
+{
+	__u64 vm = 0, ractor_head, ractor, thread_head = 0, node = 0, thread, native, id = 0;
+
+	*found = 0;
+	if (READ_USER(vm, root))
+		return WALK_FAULT;
+	if (!vm)
+		return WALK_COMPLETE;
+	ractor_head = vm + layout->vm_ractors;
+	ractor = ractor_head;
+	for (int i = 0; i < MAX_RUBY_THREADS; i++) {
+		if (node == thread_head) {
+			if (READ_USER(ractor, ractor))
+				return WALK_FAULT;
+			if (ractor == ractor_head || !ractor)
+				return WALK_COMPLETE;
+			thread_head = ractor - layout->ractor_node + layout->ractor_threads;
+			if (READ_USER(node, thread_head))
+				return WALK_FAULT;
+			continue;
+		}
+		thread = node - layout->thread_node;
+		native = thread + layout->thread_native;
+		if (layout->thread_native_is_pointer && READ_USER(native, native))
+			return WALK_FAULT;
+		if (READ_USER(id, native + layout->native_id))
+			return WALK_FAULT;
+		if (id == fsbase) {
+			*found = thread;
+			return WALK_COMPLETE;
+		}
+		if (READ_USER(node, node))
+			return WALK_FAULT;
+	}
+	return WALK_TORN;
+}
+
+/*
+ * Climbs from `env` to the method entry that it runs for: *owner, 0 where there is none (the top of a
+ * file, a class body), and the words of its checksum. Nonzero when a page on the way is not resident.
+ */
+static __always_inline int find_ruby_owner(const struct ruby_layout *layout, struct ruby_env env,
+					   __u64 *owner, __u64 words[RUBY_METHOD_WORDS])
+{
+	struct ruby_object object = {};
+	__u64 address;
+
+	*owner = 0;
+	for (int i = 0; i < MAX_ENV_HOPS; i++) {
+		address = env.method;
+		if (address && READ_USER(object, address))
+			return WALK_FAULT;
+		if (address && imemo_type(object.flags) == IMEMO_SVAR && (env.flags & ENV_LOCAL)) {
+			/* special variables ($~, $_) were put before the method entry */
+			if (READ_USER(address, address + layout->svar_method))
+				return WALK_FAULT;
+			if (address && READ_USER(object, address))
+				return WALK_FAULT;
+		}
+		if (address && imemo_type(object.flags) == IMEMO_METHOD) {
+			*owner = address;
+			for (int word = 0; word < RUBY_METHOD_WORDS; word++)
+				words[word] = object.words[word];
+			return 0;
+		}
+		if (env.flags & ENV_LOCAL)
+			return 0;
+		if (READ_ENV(env, env.parent & ~3ULL))
+			return WALK_FAULT;
+	}
+	return 0;
+}
+
+/* Writes the frame of a method that is a C function. */
+static __always_inline void capture_cfunc(struct scratch *s, __u32 slot, __u64 method)
+{
+	s->frames[slot].address = ((__u64)RUBY_CFUNC << 56) | (method & ((1ULL << 56) - 1));
+	s->frames[slot].position = 0;
+	__builtin_memset(s->checked, 0, RUBY_BODY_WORDS * sizeof(__u64));
+	s->frames[slot].checksum = checksum_words(s->checked);
+	s->frames[slot].owner = method;
+}
+
+/* Writes the frame of code that runs `pc`. Nonzero when a page on the way is not resident. */
+static __always_inline int capture_iseq(struct scratch *s, const struct ruby_layout *layout, __u32 slot,
+					__u64 iseq, __u64 pc, __u64 owner)
+{
+	__u64 body = 0, position;
+
+	if (READ_USER(body, iseq + layout->iseq_body))
+		return WALK_FAULT;
+	if (bpf_probe_read_user(s->checked, RUBY_BODY_WORDS * sizeof(__u64), (const void *)body))
+		return WALK_FAULT;
+	position = pc - s->checked[layout->body_code / sizeof(__u64) & 7];
+	if (position)
+		position -= sizeof(__u64);
+	s->frames[slot].address = ((__u64)RUBY_ISEQ << 56) | (iseq & ((1ULL << 56) - 1));
+	s->frames[slot].position = position;
+	s->frames[slot].checksum = checksum_words(s->checked);
+	s->frames[slot].owner = owner;
+	return 0;
+}
+
+/*
+ * Prepares *walk for the interrupted thread; there is nothing to walk where its frame is its end, as with
+ * a thread that is not Ruby's.
+ */
+static __always_inline int walk_ruby_begin(struct ruby_walk *walk, const struct ruby_layout *layout,
+					   __u64 root, __u64 fsbase)
+{
+	__u64 thread, ec = 0, stack = 0, stack_words = 0, frame = 0, end;
+	int status = find_ruby_thread(layout, root, fsbase, &thread);
+
+	walk->frame = walk->end = 0;
+	if (status != WALK_COMPLETE || !thread)
+		return status;
+	if (READ_USER(ec, thread + layout->thread_ec))
+		return WALK_FAULT;
+	if (!ec)
+		return WALK_COMPLETE;
+	if (READ_USER(stack, ec + layout->ec_stack) || READ_USER(stack_words, ec + layout->ec_stack_words) ||
+	    READ_USER(frame, ec + layout->ec_frame))
+		return WALK_FAULT;
+	if (!stack)
+		return WALK_COMPLETE;	/* before its first frame, or after its last */
+	end = stack + stack_words * sizeof(__u64);
+	if (frame < stack || frame > end)
+		return WALK_TORN;
+	walk->frame = frame;
+	walk->end = end;
+	return WALK_COMPLETE;
+}
+
+/*
+ * Walks on, over RUBY_FRAMES_PER_RUN control frames at most, and leaves in *walk where it stopped:
+ * WALK_TRUNCATED says that frames are left for another run.
+ */
+static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk *walk,
+					    const struct ruby_layout *layout)
+{
+	__u64 frame = walk->frame, end = walk->end, owner, pc, iseq, ep;
+	__u32 size = layout->frame_size, slot = walk->count, offset, bytes;
+	__u64 *owner_words = s->checked + RUBY_BODY_WORDS;
+	const __u8 *window = (const __u8 *)s->window;
+	struct ruby_env env = {};
+
+	if (!size || size > WINDOW_BYTES / FRAMES_PER_READ)
+		return WALK_TORN;
+	for (int i = 0; i < RUBY_FRAMES_PER_RUN; i++) {
+		if (frame >= end)
+			return WALK_COMPLETE;
+		if (slot >= MAX_INTERPRETER_FRAMES)
+			return WALK_TRUNCATED;
+		if (i % FRAMES_PER_READ == 0) {
+			bytes = FRAMES_PER_READ * size;
+			if (bytes > end - frame)
+				bytes = end - frame;
+			if (bytes > WINDOW_BYTES || bpf_probe_read_user(s->window, bytes, (const void *)frame))
+				return WALK_FAULT;
+		}
+		offset = i % FRAMES_PER_READ * size;
+		frame += size;
+		pc = *(__u64 *)(window + ((offset + layout->frame_pc) & (WINDOW_BYTES - 8)));
+		iseq = *(__u64 *)(window + ((offset + layout->frame_iseq) & (WINDOW_BYTES - 8)));
+		ep = *(__u64 *)(window + ((offset + layout->frame_ep) & (WINDOW_BYTES - 8)));
+		if (iseq && !pc)
+			continue;	/* a block that is a C function, or a frame that is not set up yet */
+		if (READ_ENV(env, ep))
+			return WALK_FAULT;
+		if (!iseq && (env.flags & FRAME_MAGIC_MASK) != FRAME_MAGIC_CFUNC)
+			continue;	/* a dummy */
+		__builtin_memset(owner_words, 0, RUBY_METHOD_WORDS * sizeof(__u64));
+		if (find_ruby_owner(layout, env, &owner, owner_words))
+			return WALK_FAULT;
+		if (!iseq && !owner)
+			return WALK_TORN;
+		if (!iseq)
+			capture_cfunc(s, slot, owner);
+		else if (capture_iseq(s, layout, slot, iseq, pc, owner))
+			return WALK_FAULT;
+		walk->count = ++slot;
+	}
+	walk->frame = frame;
+	return frame < end ? WALK_TRUNCATED : WALK_COMPLETE;
+}
+
+#endif

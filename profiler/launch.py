@@ -1,0 +1,77 @@
+"""Starts the command to profile, so that not even its first instruction is missed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+from collections.abc import Sequence
+
+from profiler.errors import UsageError
+
+_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+
+
+class Launched:
+    """A command that waits for `release`. Lifetime: until its exit code was taken."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Forks; the child runs as the user who called sudo, if any. Raises `UsageError` for no command."""
+        if not command:
+            raise UsageError("there is no command after '--'")
+        hold, self._go = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            _become(command, hold)
+        os.close(hold)
+        self._status: int | None = None
+
+    def release(self) -> None:
+        """Lets the command run."""
+        os.write(self._go, b"g")
+        os.close(self._go)
+
+    def ended(self) -> bool:
+        """Whether the command has ended; never waits."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is not None
+
+    def exit_code(self) -> int:
+        """The command's exit code, 128 + N after signal N; waits until it has ended."""
+        if self._status is None:
+            self._status = os.waitpid(self.pid, 0)[1]
+        code = os.waitstatus_to_exitcode(self._status)
+        return code if code >= 0 else 128 - code
+
+    def forward(self, number: int) -> None:
+        """Passes signal `number` on to the command, unless it has ended."""
+        if not self.ended():
+            os.kill(self.pid, number)
+
+
+def _become(command: Sequence[str], hold: int) -> None:
+    """In the child: waits to be released, gives sudo's privileges back, runs the command."""
+    try:
+        if not os.read(hold, 1):
+            os._exit(1)  # the profiler ended before it began
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+        if os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
+            user = pwd.getpwuid(int(uid))
+            os.initgroups(user.pw_name, int(gid))
+            os.setgid(int(gid))
+            os.setuid(int(uid))
+            os.environ["HOME"], os.environ["USER"] = user.pw_dir, user.pw_name
+            os.environ["LOGNAME"] = user.pw_name
+        os.execvp(command[0], list(command))
+    except FileNotFoundError:
+        os.write(2, f"pidflame: command not found: {command[0]}\n".encode(errors="replace"))
+        os._exit(_NOT_FOUND)
+    except (OSError, KeyError) as error:
+        os.write(2, f"pidflame: cannot run {command[0]}: {error}\n".encode(errors="replace"))
+        os._exit(_NOT_EXECUTABLE)

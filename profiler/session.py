@@ -1,0 +1,230 @@
+"""One recording from start to profile: the only place that knows all stages of the pipeline."""
+
+from __future__ import annotations
+
+import math
+import resource
+import selectors
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Thread
+
+import psutil
+
+from profiler.aggregate import Aggregator
+from profiler.capture.source import EAGER_HZ, SampleSource, Sampling
+from profiler.model import Profile, RawSample
+from profiler.processes import ProcessTable
+from profiler.stacks.merge import Element, KernelAddress, NativeAddress
+from symbolizers.frame import Frame
+from symbolizers.kernel import KernelSymbols
+from symbolizers.native import mapping_frame
+from symbolizers.process.deadline import DeadlineWorker, Reply, Request
+from symbolizers.service import FileKey
+
+_POLL_S = 0.05
+"""How often records are looked for where samples don't wake the session (above `EAGER_HZ`)."""
+_IDLE_S = 0.25
+"""How often the session looks around where nothing wakes it."""
+_LAST_ANSWERS_S = 0.25
+"""How long the end of a recording waits for code objects that are still being read."""
+_NAMES_S = 10.0
+"""How long native names may take in all; each file has its own deadline besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What to record. `duration_s` None: until `Session.stop`."""
+
+    sampling: Sampling
+    duration_s: float | None
+    lines: bool
+    title: str
+    asked_at_s: float
+    """When the program was started, on CLOCK_MONOTONIC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a recording stands, for a progress line."""
+
+    elapsed_s: float
+    samples: int
+
+
+class Session:
+    """Drives one recording. `source` is the kernel or a recording of it, `worker` asks about targets."""
+
+    def __init__(self, recording: Recording, source: SampleSource, worker: DeadlineWorker) -> None:
+        self._recording = recording
+        self._source = source
+        self._worker = worker
+        self._aggregator = Aggregator()
+        self._table = ProcessTable(
+            submit=lambda request, urgent: worker.submit(request, urgent=urgent),
+            emit=self._aggregator.add,
+            drop=self._aggregator.drop,
+            note=self._aggregator.note,
+            configure=self._source.configure,
+            lines=recording.lines,
+        )
+        self._samples = 0
+        self._first_sample_s: float | None = None
+        self._notes: list[str] = []
+        self._stopped = False
+        self._woken, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        self._started_s = 0.0
+        self._wall = datetime.now().astimezone()
+        self._early: list[Reply] = []
+
+    def stop(self) -> None:
+        """Ends the recording at once; may be called from a signal handler."""
+        self._stopped = True
+        self._wake.send(b"s")
+
+    def prepare(self) -> None:
+        """Loads the sampler while the worker looks at the processes that run already.
+
+        Raises `PrerequisiteError`.
+        """
+        targets = self._recording.sampling.targets
+        pids = psutil.pids() if targets is None else list(targets)
+        self._table.discover(pids, time.monotonic_ns())
+        failures: list[BaseException] = []
+
+        def load() -> None:
+            try:
+                self._source.load()
+            except BaseException as error:
+                failures.append(error)
+
+        loader = Thread(target=load, name="load")
+        loader.start()
+        while loader.is_alive():
+            self._early += self._await_worker(_POLL_S)
+        loader.join()
+        if failures:
+            raise failures[0]
+
+    def start(self) -> None:
+        """Begins to sample. Raises `PrerequisiteError` when the kernel does not let us."""
+        for reply in self._early:
+            self._table.reply(reply)
+        self._source.start()
+        self._started_s = time.monotonic()
+        self._wall = datetime.now().astimezone()
+
+    def run(self, progress: Callable[[Progress], None] | None = None) -> Profile:
+        """Samples until the duration is over or `stop` is called, and names what was sampled."""
+        self._record(progress)
+        self._source.stop()
+        duration_s = time.monotonic() - self._started_s
+        self._drain()
+        self._finish_reads()
+        return self._profile(duration_s, self._names())
+
+    def _record(self, progress: Callable[[Progress], None] | None) -> None:
+        duration_s = self._recording.duration_s
+        end_s = math.inf if duration_s is None else self._started_s + duration_s
+        pace_s = _POLL_S if self._recording.sampling.frequency_hz > EAGER_HZ else _IDLE_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._woken, selectors.EVENT_READ)
+            selector.register(self._source, selectors.EVENT_READ)
+            worker_fd = self._worker.fileno()
+            selector.register(worker_fd, selectors.EVENT_READ)
+            while not self._stopped and (now_s := time.monotonic()) < end_s:
+                answer_s = self._worker.timeout_s()
+                selector.select(min(pace_s, end_s - now_s, pace_s if answer_s is None else answer_s))
+                self._drain()
+                for reply in self._worker.collect():
+                    self._table.reply(reply)
+                if self._worker.fileno() != worker_fd:
+                    selector.unregister(worker_fd)
+                    worker_fd = self._worker.fileno()
+                    selector.register(worker_fd, selectors.EVENT_READ)
+                if progress is not None:
+                    progress(Progress(time.monotonic() - self._started_s, self._samples))
+
+    def _drain(self) -> None:
+        for record in self._source.drain():
+            if isinstance(record, RawSample):
+                if not self._samples:
+                    self._first_sample_s = record.time_ns / 1e9 - self._recording.asked_at_s
+                self._samples += 1
+                self._table.sample(record)
+            else:
+                self._table.event(record)
+
+    def _await_worker(self, longest_s: float) -> list[Reply]:
+        timeout_s = self._worker.timeout_s()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._worker.fileno(), selectors.EVENT_READ)
+            selector.select(longest_s if timeout_s is None else min(longest_s, timeout_s))
+        return self._worker.collect()
+
+    def _finish_reads(self) -> None:
+        """Asks once more for what could not be read; then what still lacks a name is dropped."""
+        end_s = time.monotonic() + _LAST_ANSWERS_S
+        self._table.retry()
+        while self._worker.pending() and time.monotonic() < end_s:
+            for reply in self._await_worker(end_s - time.monotonic()):
+                self._table.reply(reply)
+        self._table.finish()
+
+    def _names(self) -> dict[Element, Frame]:
+        """A frame for every native and kernel address that was sampled."""
+        kernel: set[KernelAddress] = set()
+        files: dict[FileKey, set[NativeAddress]] = defaultdict(set)
+        for element in self._aggregator.elements():
+            if isinstance(element, KernelAddress):
+                kernel.add(element)
+            elif isinstance(element, NativeAddress):
+                files[element.file].add(element)
+        symbols = KernelSymbols()
+        resolved = symbols.resolve(element.address for element in kernel)
+        names: dict[Element, Frame] = {element: resolved[element.address] for element in kernel}
+        if symbols.hidden and kernel:
+            self._notes.append("kernel names are hidden (sysctl kernel.kptr_restrict=0 shows them)")
+        for element, frame in self._native_names(files):
+            names[element] = frame
+        return names
+
+    def _native_names(self, files: dict[FileKey, set[NativeAddress]]) -> Iterator[tuple[Element, Frame]]:
+        batches: dict[Hashable, tuple[NativeAddress, ...]] = {
+            file: tuple(found) for file, found in files.items()
+        }
+        for file, batch in batches.items():
+            self._worker.submit(Request(file, "names", (file, [element.offset for element in batch])))
+        end_s = time.monotonic() + _NAMES_S
+        while self._worker.pending() and time.monotonic() < end_s:
+            for reply in self._await_worker(end_s - time.monotonic()):
+                if reply.request.method == "names" and isinstance(reply.value, list):
+                    batch = batches.pop(reply.request.subject)
+                    yield from zip(batch, reply.value, strict=True)
+        for batch in batches.values():
+            for element in batch:
+                yield element, mapping_frame(element.path, element.offset)
+
+    def _profile(self, duration_s: float, names: dict[Element, Frame]) -> Profile:
+        worker = self._worker.usage()
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        return Profile(
+            samples=self._aggregator.samples(names),
+            losses=self._aggregator.losses(lost=self._source.lost()),
+            host=socket.gethostname(),
+            started_at=self._wall.isoformat(timespec="seconds"),
+            duration_s=duration_s,
+            frequency_hz=self._recording.sampling.frequency_hz,
+            cpus=self._source.cpus(),
+            event=self._recording.sampling.event,
+            profiler_cpu_s=own.ru_utime + own.ru_stime + worker.cpu_s,
+            profiler_max_rss_bytes=own.ru_maxrss * 1024 + worker.max_rss_bytes,
+            first_sample_s=self._first_sample_s,
+            command=self._recording.title,
+            notes=tuple(self._notes),
+        )

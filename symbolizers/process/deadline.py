@@ -1,0 +1,212 @@
+"""A worker process with a deadline: whatever could wait for a target waits there, and alone.
+
+The worker is a process and not a thread, because a thread stuck in the kernel (D state) would keep our
+own process from ending. One request is under way at a time, so it is plain whose fault a stall is.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from socket import socketpair
+
+from symbolizers.errors import Stalled
+
+DEADLINE_S = 0.05
+_HARD_LIMIT_S = 20.0
+"""Even a worker that makes progress has to answer by then (symbols of a huge file on a busy machine)."""
+_START_LIMIT_S = 30.0
+_MAX_RESTARTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A question about `subject` (what gets quarantined when it stalls): a method and its arguments."""
+
+    subject: Hashable
+    method: str
+    arguments: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to `request`; a `SymbolizeError` (with `Stalled` among them) where there is none."""
+
+    request: Request
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the workers so far have cost: CPU seconds in all, and the largest resident size of one."""
+
+    cpu_s: float
+    max_rss_bytes: int
+
+
+class WorkerFailed(RuntimeError):
+    """The worker does not start or dies again and again: an installation or program error."""
+
+
+class DeadlineWorker:
+    """Hands requests to a worker process and gives its answers back; never blocks.
+
+    Lifetime: a recording. Wait for `fileno` to be readable, or for `timeout_s`, then call `collect`.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str] = (),
+        *,
+        deadline_s: float = DEADLINE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._command = (sys.executable, "-I", "-m", module)
+        self._arguments = tuple(arguments)
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._queue: deque[Request] = deque()
+        self._current: Request | None = None
+        self._restarts = 0
+        self._ready = False
+        self._past = Usage(0.0, 0)
+        self._start()
+
+    def fileno(self) -> int:
+        """The descriptor to wait for; another one after a stall."""
+        return self._connection.fileno()
+
+    def submit(self, request: Request, *, urgent: bool = False) -> None:
+        """Queues `request`; an `urgent` one before all that wait."""
+        if urgent:
+            self._queue.appendleft(request)
+        else:
+            self._queue.append(request)
+        self._dispatch()
+
+    def pending(self) -> bool:
+        """Whether any answer is still owed."""
+        return self._current is not None or bool(self._queue)
+
+    def timeout_s(self) -> float | None:
+        """Seconds until `collect` should be called even if nothing is readable; None: no need."""
+        if self._current is None and self._ready:
+            return None
+        return max(0.0, self._check_at - self._clock())
+
+    def collect(self) -> list[Reply]:
+        """The answers that have come, among them `Stalled` for a request that overran its deadline."""
+        replies: list[Reply] = []
+        while self._connection.poll():
+            try:
+                value = self._connection.recv()
+            except (EOFError, ConnectionResetError):
+                replies += self._replace("the worker died over it")
+                return replies
+            if not self._ready:
+                self._ready = True
+            elif self._current is not None:
+                replies.append(Reply(self._current, value))
+                self._current = None
+            self._dispatch()
+        if (self._current is not None or not self._ready) and self._clock() >= self._check_at:
+            replies += self._check()
+        return replies
+
+    def usage(self) -> Usage:
+        """CPU and memory of all workers of this recording so far."""
+        cpu_s, max_rss_bytes = _cost_of(self._process.pid)
+        return Usage(self._past.cpu_s + cpu_s, max(self._past.max_rss_bytes, max_rss_bytes))
+
+    def close(self) -> None:
+        """Ends the worker and waits for nothing, whatever state it is in."""
+        self._connection.close()
+        self._process.send_signal(signal.SIGKILL)
+        self._process.poll()
+
+    def _start(self) -> None:
+        ours, theirs = socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*self._command, str(theirs.fileno()), *self._arguments],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._connection: Connection = Connection(ours.detach())
+        self._ready = False
+        self._arm(_START_LIMIT_S, _START_LIMIT_S)
+
+    def _arm(self, deadline_s: float, limit_s: float) -> None:
+        now = self._clock()
+        self._check_at = now + deadline_s
+        self._limit_at = now + limit_s
+        self._cpu_s = -1.0
+
+    def _dispatch(self) -> None:
+        if self._current is None and self._ready and self._queue:
+            self._current = self._queue.popleft()
+            try:
+                self._connection.send((self._current.method, self._current.arguments))
+            except (BrokenPipeError, ConnectionResetError):
+                return  # collect() finds the end of the stream and replaces the worker
+            finally:
+                self._arm(self._deadline_s, _HARD_LIMIT_S)
+
+    def _check(self) -> list[Reply]:
+        """Tells a worker that waits from one that works or got no CPU; the latter has more time."""
+        cpu_s, running = _progress_of(self._process.pid)
+        if self._clock() < self._limit_at and (running or cpu_s > self._cpu_s):
+            self._cpu_s = cpu_s
+            self._check_at = self._clock() + self._deadline_s
+            return []
+        return self._replace("the deadline passed")
+
+    def _replace(self, why: str) -> list[Reply]:
+        self._past = self.usage()
+        self.close()
+        if not self._ready or self._restarts >= _MAX_RESTARTS:
+            raise WorkerFailed(f"the worker {' '.join(self._command)} does not work: {why}")
+        self._restarts += 1
+        stalled, self._current = self._current, None
+        self._start()
+        return [] if stalled is None else [Reply(stalled, Stalled(why))]
+
+
+def _stat_of(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; of our own child, so it never waits."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].decode("ascii").split()
+    except OSError:
+        return []
+
+
+def _progress_of(pid: int) -> tuple[float, bool]:
+    """CPU seconds that our child `pid` used, and whether it runs or wants to."""
+    fields = _stat_of(pid)
+    if not fields:
+        return 0.0, False
+    ticks = int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), fields[0] == "R"
+
+
+def _cost_of(pid: int) -> tuple[float, int]:
+    """CPU seconds and peak resident bytes of our child `pid` (zeros once it was reaped)."""
+    peak_bytes = 0
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    peak_bytes = int(line.split()[1]) * 1024
+    except OSError:
+        return 0.0, 0
+    return _progress_of(pid)[0], peak_bytes

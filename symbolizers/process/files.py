@@ -1,0 +1,107 @@
+"""The very file behind a mapping of another process, opened without following what a target could plant.
+
+A file is first only *found* (O_PATH), which runs nothing of its file system and opens no FIFO or device;
+opened is what turned out to be the regular file that is mapped. Opening it, and reading from it, can
+still wait for a dead FUSE or network mount: to be called in the worker with the deadline only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+from symbolizers.errors import Changed, ProcessGone, Reason, SymbolizeError
+from symbolizers.process.identity import ProcessHandle
+from symbolizers.process.maps import Mapping
+from symbolizers.process.syscalls import (
+    RESOLVE_CACHED,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    cached_stat,
+    openat2,
+)
+
+_FIND = os.O_PATH | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+"""Non-blocking: a file under another process's lease is refused rather than waited for (45 s)."""
+
+
+class FileUnavailable(SymbolizeError):
+    """A mapping's file can't be had: there is none, it is not a regular file, or we may not open it."""
+
+    reason = Reason.UNSUPPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """A file and its version, for caches: `device` as ``(major, minor)`` from stat(2), not from maps."""
+
+    device: tuple[int, int]
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+
+def open_mapping(handle: ProcessHandle, mapping: Mapping) -> int:
+    """A read-only file descriptor, the caller's to close, of the regular file that `mapping` maps.
+
+    By /proc/PID/map_files, which finds deleted files and those of other mount namespaces but needs
+    CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE; without it, by name under the process's root. Raises
+    `FileUnavailable`, `Changed` when another file is there now, `ProcessGone`.
+    """
+    if mapping.inode == 0:
+        raise FileUnavailable(f"no file is mapped at {mapping.start:#x}")
+    try:
+        found = _find(handle, mapping)
+        try:
+            if not handle.alive():
+                raise ProcessGone(f"process {handle.id.pid} has exited")
+            _expect_file_of(mapping, found)
+            return os.open(f"/proc/self/fd/{found}", _READ)
+        finally:
+            os.close(found)
+    except OSError as error:
+        if not handle.alive():
+            raise ProcessGone(f"process {handle.id.pid} has exited") from None
+        raise FileUnavailable(f"{mapping.path!r}: {error.strerror}") from None
+
+
+def file_id(fd: int) -> FileId:
+    """The identity of an open file, from what the kernel has cached of it. Raises OSError."""
+    status = cached_stat(fd)
+    return FileId(status.device, status.inode, status.size_bytes, status.mtime_ns)
+
+
+def _find(handle: ProcessHandle, mapping: Mapping) -> int:
+    try:
+        return os.open(f"/proc/{handle.id.pid}/map_files/{mapping.start:x}-{mapping.end:x}", _FIND)
+    except OSError:
+        return _find_by_name(handle, mapping)
+
+
+def _find_by_name(handle: ProcessHandle, mapping: Mapping) -> int:
+    """RESOLVE_IN_ROOT: no symbolic link leads out of the target's root. RESOLVE_CACHED: the file is
+    mapped, so the kernel has its whole path in memory; where it would ask a file system for it, it is
+    another path (or a dead server's), and the answer is EAGAIN at once.
+    """
+    # A file that is gone has no name; one that has is really called "... (deleted)".
+    path = os.fsencode(mapping.path) + (b" (deleted)" if mapping.deleted else b"")
+    root = os.open(f"/proc/{handle.id.pid}/root", _FIND | os.O_DIRECTORY)
+    try:
+        return openat2(
+            root, path, flags=_FIND, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED
+        )
+    finally:
+        os.close(root)
+
+
+def _expect_file_of(mapping: Mapping, found: int) -> None:
+    """The inode tells a file from one that took its name or its place in the address space. The device
+    does not: maps and stat(2) disagree about it on btrfs and overlay file systems.
+    """
+    status = cached_stat(found)
+    if not stat.S_ISREG(status.mode):
+        raise FileUnavailable(f"{mapping.path!r} is not a regular file")
+    if status.inode != mapping.inode:
+        raise Changed(f"{mapping.path!r} is another file now")

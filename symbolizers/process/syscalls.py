@@ -1,0 +1,88 @@
+"""The system calls that Python does not offer, as thin as ctypes allows. No policy here."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from dataclasses import dataclass
+
+PROCESS_VM_PIDFD = 1 << 0
+"""The first argument of `process_vm_readv` is a pidfd (patch series "process_vm_readv: pidfd and nowait")."""
+PROCESS_VM_NOWAIT = 1 << 1
+"""A page that would need IO is not waited for (same series)."""
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+RESOLVE_CACHED = 0x20
+
+_SYS_OPENAT2 = 437
+"""The same number on every architecture (the system calls since 5.0 share one table)."""
+_AT_EMPTY_PATH = 0x1000
+_AT_STATX_DONT_SYNC = 0x4000
+_STATX_BASIC_STATS = 0x7FF
+_STATX_BYTES = 256
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+process_vm_readv = _libc.process_vm_readv
+"""``(pid or pidfd, local iovecs, their count, remote iovecs, their count, flags)`` -> bytes read or -1.
+
+Called without a wrapper because it is the one hot call; the error is in ``ctypes.get_errno()``.
+"""
+process_vm_readv.argtypes = (
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+    ctypes.c_ulong,
+    ctypes.c_ulong,
+)
+process_vm_readv.restype = ctypes.c_ssize_t
+
+_statx = _libc.statx
+_statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+_statx.restype = ctypes.c_int
+
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+
+@dataclass(frozen=True, slots=True)
+class CachedStat:
+    """What the kernel already knows of a file: `device` is ``(major, minor)``, `mode` as in stat(2)."""
+
+    mode: int
+    device: tuple[int, int]
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+
+def cached_stat(fd: int) -> CachedStat:
+    """The attributes of an open file (also an O_PATH one) without asking a remote server for them.
+
+    AT_STATX_DONT_SYNC: a FUSE or network file system answers from its cache, where fstat(2) could wait.
+    Raises OSError.
+    """
+    buffer = ctypes.create_string_buffer(_STATX_BYTES)
+    flags = _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC
+    _check(_statx(fd, b"", flags, _STATX_BASIC_STATS, ctypes.addressof(buffer)))
+    (mode,) = struct.unpack_from("=H", buffer, 28)
+    inode, size_bytes = struct.unpack_from("=QQ", buffer, 32)
+    mtime_s, mtime_rest_ns = struct.unpack_from("=qI", buffer, 112)
+    major, minor = struct.unpack_from("=II", buffer, 136)
+    return CachedStat(mode, (major, minor), inode, size_bytes, mtime_s * 1_000_000_000 + mtime_rest_ns)
+
+
+def openat2(directory_fd: int, path: bytes, *, flags: int, resolve: int) -> int:
+    """A file descriptor for `path` under `directory_fd`, resolved by `resolve` rules. Raises OSError."""
+    how = struct.pack("=QQQ", flags, 0, resolve)
+    return _check(_syscall(_SYS_OPENAT2, directory_fd, ctypes.c_char_p(path), how, ctypes.c_size_t(len(how))))
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

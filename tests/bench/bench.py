@@ -1,0 +1,99 @@
+"""pidflame beside its peers, in one interleaved run: ``make bench``, or as root ``-m tests.bench.bench``.
+
+Every round measures every cell (workload, profiler, rate) once, in another order; a Markdown table of
+medians and ranges goes to stdout, and with ``-o`` to a file. Nothing here is a test: time is noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench import peers, targets
+from tests.bench.depth import measure_depths
+from tests.bench.measure import Cell, Measurement, measure
+from tests.bench.table import depth_table, workload_table
+
+EXPLANATION = """Medians, with the least and the most of {rounds} rounds; {cpus} CPUs, Linux {kernel}.
+The work of a target takes about {seconds:g} s. `its peak RSS` adds up its processes, shared pages more
+than once. `start to first sample` is of a first sample of the target, which runs all the time; py-spy
+tells no times. `split error` is the largest over the target's functions, all rounds together, beside the
+target's own CPU clock; perf names no interpreted function. py-spy looks at processes that can run,
+pidflame and perf at those that do.
+"""
+
+
+def plan(rates: list[int]) -> tuple[list[Cell], list[Measurement]]:
+    """The cells that can be measured, and for those that can't a measurement that says why."""
+    cells: list[Cell] = []
+    refused: list[Measurement] = []
+    for workload in targets.ALL:
+        cells.append(Cell(workload, None, 0))
+        for peer in peers.ALL:
+            for hz in rates:
+                cell = Cell(workload, peer, hz)
+                if reason := peer.missing() or peer.refuses(workload):
+                    refused.append(Measurement(cell, 0, failure=reason))
+                cells.append(cell)
+    return cells, refused
+
+
+def measure_all(cells: list[Cell], rounds: int, seconds: float) -> Iterator[Measurement]:
+    """Every cell once a round, in another order each."""
+    units = {workload.name: targets.units_for(workload, seconds) for workload in targets.ALL}
+    chance = random.Random(20)
+    for number in range(1, rounds + 1):
+        for done, cell in enumerate(chance.sample(cells, len(cells)), start=1):
+            name = f"{cell.peer.name} at {cell.hz} Hz" if cell.peer else "nobody"
+            print(
+                f"round {number}/{rounds}, {done}/{len(cells)}: {cell.workload.name}, {name}", file=sys.stderr
+            )
+            yield measure(cell, number, units[cell.workload.name])
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.5, help="of work of a target, about")
+    parser.add_argument("--rates", default="20,100", help="Hz, with commas")
+    parser.add_argument("-o", "--output", type=Path, help="a file for the table, too")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, tabulate."""
+    arguments = parse()
+    if os.geteuid() != 0:
+        print("the bench profiles the whole system: run it as root", file=sys.stderr)
+        return 3
+    cells, measurements = plan([int(rate) for rate in arguments.rates.split(",")])
+    refused = {entry.cell for entry in measurements}
+    possible = [cell for cell in cells if cell not in refused]
+    measurements += measure_all(possible, arguments.rounds, arguments.seconds)
+    print("the eBPF program's run time by depth", file=sys.stderr)
+    depths = measure_depths(arguments.rounds)
+    sections = [
+        EXPLANATION.format(
+            rounds=arguments.rounds,
+            cpus=os.cpu_count(),
+            kernel=platform.release(),
+            seconds=arguments.seconds,
+        ),
+        *(workload_table(workload, cells, measurements) for workload in targets.ALL),
+        depth_table(depths),
+    ]
+    report = "\n".join(sections)
+    print(report)
+    if arguments.output:
+        arguments.output.write_text(report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The programs that the bench has profiled: the live tests' targets, made to do a fixed amount of work."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+WORKLOADS = Path(__file__).resolve().parents[1] / "live" / "workloads"
+PATIENCE_S = 90.0
+CALIBRATION_UNITS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A kind of target. `functions` are those that its truth tells the CPU time of."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    functions: tuple[str, ...]
+    is_python: bool
+    cpus: int
+    """How many CPUs it keeps busy, at most."""
+
+
+SHARES = ("heavy_share", "medium_share", "light_share")
+PYTHON = Workload(
+    "python", "a busy Python", ("/usr/bin/python3", str(WORKLOADS / "split.py")), SHARES, True, 1
+)
+RUBY = Workload("ruby", "a busy Ruby", ("ruby", str(WORKLOADS / "split.rb")), SHARES, False, 1)
+TWENTY = Workload(
+    "twenty",
+    "20 busy Python processes",
+    ("/usr/bin/python3", str(WORKLOADS / "twenty.py"), "--processes", "20"),
+    ("burn_a", "burn_b", "syscall_line"),
+    True,
+    os.cpu_count() or 1,
+)
+ALL = (PYTHON, RUBY, TWENTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a target says of itself when its work is done."""
+
+    pids: tuple[int, ...]
+    cpu_s: Mapping[str, float]
+    total_cpu_s: float
+
+    @property
+    def work_cpu_s(self) -> float:
+        """CPU seconds inside the functions that samples are looked for in."""
+        return sum(self.cpu_s.values())
+
+
+class Target:
+    """A running target; leaving the block ends it, also in the middle of its work."""
+
+    def __init__(self, workload: Workload, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [*workload.command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        self._pending = b""
+        self._done = False
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started (the parent of the twenty)."""
+        return self._process.pid
+
+    def __enter__(self) -> Target:
+        try:
+            if self._line() != "ready":
+                raise RuntimeError("a target did not get ready")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._done:
+            for process in psutil.Process(self.pid).children():
+                process.terminate()
+            self._process.terminate()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def go(self) -> None:
+        """Let it begin its work."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+
+    def truth(self) -> Truth:
+        """Wait for the end of its work."""
+        said = json.loads(self._line())
+        self._done = True
+        return Truth(tuple(said["pids"]), said["cpu_s"], said["total_cpu_s"])
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        while b"\n" not in self._pending:
+            if not select.select([self._process.stdout], [], [], PATIENCE_S)[0]:
+                raise RuntimeError(f"a target said nothing for {PATIENCE_S:.0f} s")
+            chunk = self._process.stdout.read(65536)
+            if not chunk:
+                raise RuntimeError("a target ended before its work was done")
+            self._pending += chunk
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line.decode()
+
+
+def units_for(workload: Workload, wall_s: float) -> int:
+    """How many units of work keep the workload (each process of it) busy for about `wall_s` seconds."""
+    with Target(workload, "--units", str(CALIBRATION_UNITS)) as target:
+        target.go()
+        cpu_s = target.truth().total_cpu_s
+    return max(1, round(CALIBRATION_UNITS * wall_s * workload.cpus / cpu_s))

@@ -1,0 +1,163 @@
+"""The ELF reader on forged files: a normal answer or `Malformed`, soon, whatever the bytes are."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symbolizers.elf.file import ElfFile
+from symbolizers.errors import Malformed
+from symbolizers.native import NativeSymbols
+from tests.symbolizers.elf_programs import build
+
+SOURCE = """
+int exported(int n) { return n * 2; }
+static int __attribute__((noinline, used)) local(int n) { return exported(n) + 1; }
+int data = 3;
+"""
+INTERESTING = (0, 1, 2, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 32, (1 << 63) - 1, (1 << 64) - 1)
+ADDRESSES = (0, 1, 0x1000, 0x1120, 0x2000, 0x4000, (1 << 47), (1 << 64) - 1)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A small library with every part that is read: notes, both symbol tables, an unwind table."""
+    directory = tmp_path_factory.mktemp("hostile")
+    return build(directory, "library.so", "-shared", "-fPIC", "-nostdlib", source=SOURCE).read_bytes()
+
+
+def _use_everything(data: bytes) -> None:
+    """Calls all that an ELF file answers; anything raised but `Malformed` fails the test."""
+    try:
+        elf = ElfFile.from_bytes(data)
+    except Malformed:
+        return
+    assert isinstance(elf.build_id, bytes)
+    calls = [
+        lambda: elf.symbol("exported"),
+        lambda: elf.symbol("local"),
+        lambda: elf.symbol("absent"),
+        *(lambda address=address: elf.read(address, 64) for address in ADDRESSES),
+        *(lambda address=address: elf.bias(0x7F0000000000, address) for address in ADDRESSES),
+        *(lambda address=address: elf.address_of_offset(address) for address in ADDRESSES),
+    ]
+    for call in calls:
+        try:
+            call()
+        except Malformed:
+            continue
+    table = elf.functions()
+    symbols = NativeSymbols(elf, "library.so")
+    for address in (*ADDRESSES, *(segment.address for segment in elf.segments)):
+        table.find(address)
+        table.start_of(address)
+        assert len(symbols.name(address).name) <= 1100
+
+
+def _changes() -> st.SearchStrategy[list[tuple[float, int, int]]]:
+    """Where (a fraction of what is to be changed), how many bytes, and to what number."""
+    where = st.floats(0, 1, exclude_max=True)
+    number = st.sampled_from(INTERESTING) | st.integers(0, (1 << 64) - 1)
+    return st.lists(st.tuples(where, st.sampled_from((1, 2, 4, 8)), number), min_size=1, max_size=6)
+
+
+def _changed(data: bytes, places: list[int], changes: list[tuple[float, int, int]]) -> bytes:
+    result = bytearray(data)
+    for where, size, number in changes:
+        position = places[int(where * len(places))]
+        result[position : position + size] = (number % (1 << 8 * size)).to_bytes(size, "little")
+    return bytes(result)
+
+
+def _structure(data: bytes) -> list[int]:
+    """Offsets of all fields of headers, notes, symbols and the unwind table: where lies hurt most."""
+    segments, sections = struct.unpack_from("<QQ", data, 32)
+    count = struct.unpack_from("<H", data, 56)[0]
+    places = [*range(16, 64), *range(segments, segments + 56 * count), *range(sections, len(data))]
+    for at in range(sections, len(data), 64):
+        kind, offset, size = (
+            struct.unpack_from("<I", data, at + 4)[0],
+            *struct.unpack_from("<QQ", data, at + 24),
+        )
+        if kind in (2, 7, 11) or size == 4 + 8 + 8 * 2:
+            places += range(offset, offset + size)
+    return places
+
+
+@settings(max_examples=900, deadline=timedelta(seconds=3))
+@given(changes=_changes())
+def test_forged_fields(library: bytes, changes: list[tuple[float, int, int]]) -> None:
+    _use_everything(_changed(library, _structure(library), changes))
+
+
+@settings(max_examples=300, deadline=timedelta(seconds=3))
+@given(changes=_changes(), cut=st.floats(0, 1))
+def test_flipped_bytes_and_truncation(
+    library: bytes, changes: list[tuple[float, int, int]], cut: float
+) -> None:
+    data = _changed(library, list(range(len(library))), changes)
+    _use_everything(data[: int(cut * len(data))])
+
+
+@settings(max_examples=200, deadline=timedelta(seconds=3))
+@given(tail=st.binary(max_size=600))
+def test_noise_behind_an_elf_ident(tail: bytes) -> None:
+    _use_everything(b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x03\x00\x3e\x00" + tail)
+
+
+def _sections_of(data: bytes) -> tuple[int, list[int]]:
+    """Offset of the section headers and their types, by index."""
+    at = struct.unpack_from("<Q", data, 40)[0]
+    count = struct.unpack_from("<H", data, 60)[0]
+    return at, [struct.unpack_from("<I", data, at + 64 * index + 4)[0] for index in range(count)]
+
+
+def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) -> None:
+    """A sparse file may be as large as it likes: sizes are bounded by more than the file's."""
+    at, kinds = _sections_of(library)
+    forged = bytearray(library)
+    for index, kind in enumerate(kinds):
+        if kind in (2, 3, 7, 11):
+            struct.pack_into("<Q", forged, at + 64 * index + 32, 1 << 39)
+    path = tmp_path / "huge.so"
+    path.write_bytes(forged)
+    os.truncate(path, 1 << 40)
+    started = time.process_time()
+    with path.open("rb") as stream:
+        elf = ElfFile.from_fd(stream.fileno())
+        with pytest.raises(Malformed):
+            elf.symbol("exported")
+        assert len(elf.functions()) == 0
+    assert time.process_time() - started < 1
+
+
+def test_a_million_equal_symbols_cost_little(library: bytes) -> None:
+    """Every symbol is the same function: no search may look at all of them."""
+    at, kinds = _sections_of(library)
+    index = kinds.index(2)
+    count = 1_000_000
+    name = library[struct.unpack_from("<Q", library, _strings_header(library, at, index) + 24)[0] :].index(
+        b"exported\0"
+    )
+    symbol = struct.pack("<IBBHQQ", name, 0x12, 0, 1, 0x1000, 16)
+    forged = bytearray(library)
+    struct.pack_into("<QQ", forged, at + 64 * index + 24, len(library), count * len(symbol))
+    elf = ElfFile.from_bytes(bytes(forged) + symbol * count)
+    table = elf.functions()
+    started = time.process_time()
+    for _ in range(100):
+        assert table.find(0x1008) == ("exported", 0x1000)
+    assert time.process_time() - started < 1
+
+
+def _strings_header(data: bytes, at: int, index: int) -> int:
+    """Offset of the header of the string section that section `index` links to."""
+    link: int = struct.unpack_from("<I", data, at + 64 * index + 40)[0]
+    return at + 64 * link
