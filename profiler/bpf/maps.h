@@ -61,8 +61,18 @@ static __always_inline __u32 checksum_words(const __u64 *words)
 	return (mixed * CHECKSUM_MULTIPLIER) >> 32;
 }
 
+/*
+ * The helpers under names of our own: at the sight of a call to "bpf_probe_read_user" BCC reads all of
+ * /proc/kallsyms to learn whether the kernel has it, which costs half a second and 40 MB. It has:
+ * both are of Linux 5.5, the ring buffer of 5.8.
+ */
+static long (*read_user)(void *destination, __u32 size, const void *address) =
+	(void *)BPF_FUNC_probe_read_user;
+static long (*read_kernel)(void *destination, __u32 size, const void *address) =
+	(void *)BPF_FUNC_probe_read_kernel;
+
 /* Reads a value of the target's memory; nonzero when its page is not resident. Cannot sleep. */
 #define READ_USER(destination, address) \
-	bpf_probe_read_user(&(destination), sizeof(destination), (const void *)(address))
+	read_user(&(destination), sizeof(destination), (const void *)(address))
 
 #endif

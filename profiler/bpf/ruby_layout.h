@@ -34,12 +34,17 @@ struct ruby_layout {
 	__u32 svar_method;
 };
 
-/* A walk over control frames between two runs of the program: the next one, and the end of them. */
+/*
+ * A walk over a thread's control frames, kept between the runs of the program that it takes. Starts with
+ * `root`, `fsbase`, `row` and `count` filled in and zeros in the rest.
+ */
 struct ruby_walk {
-	__u64 frame;
-	__u64 end;
-	__u32 row;		/* in ruby_layouts; 0: no walk */
-	__u32 count;		/* frames captured so far */
+	__u64 root;		/* address of the variable ruby_current_vm_ptr */
+	__u64 fsbase;		/* of the interrupted thread: its pthread id */
+	__u64 frame;		/* the next control frame */
+	__u64 end;		/* of them all; 0 before the first run */
+	__u32 row;		/* in ruby_layouts; 0: nothing to walk */
+	__u32 count;		/* interpreter frames captured so far */
 };
 
 #endif

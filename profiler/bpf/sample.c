@@ -13,7 +13,7 @@
 #include "walk_ruby.h"
 
 #define READ_TASK(destination, task, offset) \
-	bpf_probe_read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
+	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
 /* Stops the compiler from dropping the bounds check that the verifier wants to see on `variable`. */
 #define KEEP_BOUNDS(variable) asm volatile("" : "+r"(variable))

@@ -78,14 +78,14 @@ static __always_inline int walk_python(struct scratch *s, const struct python_la
 			return WALK_COMPLETE;
 		if (slot >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
-		if (bpf_probe_read_user(s->window, FRAME_WINDOW, (const void *)frame))
+		if (read_user(s->window, FRAME_WINDOW, (const void *)frame))
 			return WALK_FAULT;
 		code = *(__u64 *)(window + (layout->frame_code & FRAME_WINDOW_MASK));
 		instr = *(__u64 *)(window + (layout->frame_instr & FRAME_WINDOW_MASK));
 		frame = *(__u64 *)(window + (layout->frame_previous & FRAME_WINDOW_MASK));
 		if (!code)
 			return WALK_TORN;
-		if (bpf_probe_read_user(s->checked, words * 8,
+		if (read_user(s->checked, words * 8,
 					(const void *)(code + layout->code_checksum)))
 			return WALK_FAULT;
 		s->frames[slot].address = ((__u64)PYTHON_CODE << 56) | (code & ((1ULL << 56) - 1));

@@ -40,6 +40,9 @@
 #define IMEMO_SVAR 2
 #define IMEMO_METHOD 6
 
+/* Keeps the compiler from optimising away the check after it, which the verifier needs to see. */
+#define SHOW_BOUNDS(variable) asm volatile("" : "+r"(variable))
+
 /* The start of an object: its flags, then for a method entry the words that never change. */
 struct ruby_object {
 	__u64 flags;
@@ -55,10 +58,9 @@ struct ruby_env {
 
 #define READ_ENV(env, ep) READ_USER(env, (ep) - 2 * sizeof(__u64))
 
-/* Which imemo an object's flags make it; 0 (an environment) where it is none. */
-static __always_inline __u32 imemo_type(__u64 flags)
+static __always_inline bool is_imemo(__u64 flags, __u32 type)
 {
-	return (flags & TYPE_MASK) == TYPE_IMEMO ? (flags >> IMEMO_SHIFT) & IMEMO_MASK : 0;
+	return (flags & (IMEMO_MASK << IMEMO_SHIFT | TYPE_MASK)) == (type << IMEMO_SHIFT | TYPE_IMEMO);
 }
 
 /* Finds the thread whose pthread id is `fsbase`; 0 when this thread is none of Ruby's. */
@@ -109,31 +111,38 @@ static __always_inline int find_ruby_owner(const struct ruby_layout *layout, str
 					   __u64 *owner, __u64 words[RUBY_METHOD_WORDS])
 {
 	struct ruby_object object = {};
-	__u64 address;
 
 	*owner = 0;
-	for (int i = 0; i < MAX_ENV_HOPS; i++) {
-		address = env.method;
-		if (address && READ_USER(object, address))
-			return WALK_FAULT;
-		if (address && imemo_type(object.flags) == IMEMO_SVAR && (env.flags & ENV_LOCAL)) {
-			/* special variables ($~, $_) were put before the method entry */
-			if (READ_USER(address, address + layout->svar_method))
+	for (int i = 0; i < MAX_ENV_HOPS && !(env.flags & ENV_LOCAL); i++) {
+		/* a block has one of its own where define_method made a method of it */
+		if (env.method) {
+			if (READ_USER(object, env.method))
 				return WALK_FAULT;
-			if (address && READ_USER(object, address))
-				return WALK_FAULT;
+			if (is_imemo(object.flags, IMEMO_METHOD))
+				goto found;
 		}
-		if (address && imemo_type(object.flags) == IMEMO_METHOD) {
-			*owner = address;
-			for (int word = 0; word < RUBY_METHOD_WORDS; word++)
-				words[word] = object.words[word];
-			return 0;
-		}
-		if (env.flags & ENV_LOCAL)
-			return 0;
 		if (READ_ENV(env, env.parent & ~3ULL))
 			return WALK_FAULT;
 	}
+	if (!env.method)
+		return 0;
+	if (READ_USER(object, env.method))
+		return WALK_FAULT;
+	if (is_imemo(object.flags, IMEMO_SVAR)) {
+		/* the special variables ($~, $_) were put in front of it */
+		if (READ_USER(env.method, env.method + layout->svar_method))
+			return WALK_FAULT;
+		if (!env.method)
+			return 0;
+		if (READ_USER(object, env.method))
+			return WALK_FAULT;
+	}
+	if (!is_imemo(object.flags, IMEMO_METHOD))
+		return 0;
+found:
+	*owner = env.method;
+	for (int word = 0; word < RUBY_METHOD_WORDS; word++)
+		words[word] = object.words[word];
 	return 0;
 }
 
@@ -155,7 +164,7 @@ static __always_inline int capture_iseq(struct scratch *s, const struct ruby_lay
 
 	if (READ_USER(body, iseq + layout->iseq_body))
 		return WALK_FAULT;
-	if (bpf_probe_read_user(s->checked, RUBY_BODY_WORDS * sizeof(__u64), (const void *)body))
+	if (read_user(s->checked, RUBY_BODY_WORDS * sizeof(__u64), (const void *)body))
 		return WALK_FAULT;
 	position = pc - s->checked[layout->body_code / sizeof(__u64) & 7];
 	if (position)
@@ -167,17 +176,12 @@ static __always_inline int capture_iseq(struct scratch *s, const struct ruby_lay
 	return 0;
 }
 
-/*
- * Prepares *walk for the interrupted thread; there is nothing to walk where its frame is its end, as with
- * a thread that is not Ruby's.
- */
-static __always_inline int walk_ruby_begin(struct ruby_walk *walk, const struct ruby_layout *layout,
-					   __u64 root, __u64 fsbase)
+/* Finds the interrupted thread's control frames; none (end stays 0) for a thread that is not Ruby's. */
+static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct ruby_layout *layout)
 {
 	__u64 thread, ec = 0, stack = 0, stack_words = 0, frame = 0, end;
-	int status = find_ruby_thread(layout, root, fsbase, &thread);
+	int status = find_ruby_thread(layout, walk->root, walk->fsbase, &thread);
 
-	walk->frame = walk->end = 0;
 	if (status != WALK_COMPLETE || !thread)
 		return status;
 	if (READ_USER(ec, thread + layout->thread_ec))
@@ -197,31 +201,33 @@ static __always_inline int walk_ruby_begin(struct ruby_walk *walk, const struct 
 	return WALK_COMPLETE;
 }
 
-/*
- * Walks on, over RUBY_FRAMES_PER_RUN control frames at most, and leaves in *walk where it stopped:
- * WALK_TRUNCATED says that frames are left for another run.
- */
+/* Walks on from walk->frame, over RUBY_FRAMES_PER_RUN control frames at most. */
 static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk *walk,
 					    const struct ruby_layout *layout)
 {
 	__u64 frame = walk->frame, end = walk->end, owner, pc, iseq, ep;
-	__u32 size = layout->frame_size, slot = walk->count, offset, bytes;
+	__u64 size = layout->frame_size, slot, bytes;
+	__u32 offset;
 	__u64 *owner_words = s->checked + RUBY_BODY_WORDS;
 	const __u8 *window = (const __u8 *)s->window;
 	struct ruby_env env = {};
 
-	if (!size || size > WINDOW_BYTES / FRAMES_PER_READ)
+	if (size > WINDOW_BYTES / FRAMES_PER_READ)
 		return WALK_TORN;
 	for (int i = 0; i < RUBY_FRAMES_PER_RUN; i++) {
 		if (frame >= end)
 			return WALK_COMPLETE;
+		/* from memory, so that the verifier does not follow every number of frames passed over */
+		slot = *(volatile __u32 *)&walk->count;
+		SHOW_BOUNDS(slot);
 		if (slot >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
 		if (i % FRAMES_PER_READ == 0) {
 			bytes = FRAMES_PER_READ * size;
 			if (bytes > end - frame)
 				bytes = end - frame;
-			if (bytes > WINDOW_BYTES || bpf_probe_read_user(s->window, bytes, (const void *)frame))
+			SHOW_BOUNDS(bytes);
+			if (bytes > WINDOW_BYTES || read_user(s->window, bytes, (const void *)frame))
 				return WALK_FAULT;
 		}
 		offset = i % FRAMES_PER_READ * size;
@@ -244,10 +250,25 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 			capture_cfunc(s, slot, owner);
 		else if (capture_iseq(s, layout, slot, iseq, pc, owner))
 			return WALK_FAULT;
-		walk->count = ++slot;
+		walk->count = slot + 1;
 	}
 	walk->frame = frame;
 	return frame < end ? WALK_TRUNCATED : WALK_COMPLETE;
+}
+
+/*
+ * Does one run of a walk: s->frames from walk->count on. WALK_TRUNCATED says that frames are left, for
+ * another run while walk->count is below MAX_INTERPRETER_FRAMES.
+ */
+static __always_inline int walk_ruby(struct scratch *s, struct ruby_walk *walk, const struct ruby_layout *layout)
+{
+	int status = WALK_COMPLETE;
+
+	if (!walk->end)
+		status = find_ruby_frames(walk, layout);
+	if (status != WALK_COMPLETE || !walk->end)
+		return status;
+	return walk_ruby_frames(s, walk, layout);
 }
 
 #endif

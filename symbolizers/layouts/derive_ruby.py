@@ -70,7 +70,7 @@ EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "string_length": "offsetof(struct RString, as.heap.len)",
         "string_pointer": "offsetof(struct RString, as.heap.ptr)",
         "string_embedded": "offsetof(struct RString, as.embed.ary)",
-        "string_embedded_bit": "__builtin_ctzl(RSTRING_NOEMBED)",
+        "string_heap_bit": "__builtin_ctzl(RSTRING_NOEMBED)",
         "string_embedded_length_bit": "RSTRING_EMBED_LEN_SHIFT",
         "array_length": "offsetof(struct RArray, as.heap.len)",
         "array_pointer": "offsetof(struct RArray, as.heap.ptr)",
@@ -124,7 +124,9 @@ def from_header(header: Path, expressions: Mapping[str, str] = EXPRESSIONS) -> d
     Raises `subprocess.CalledProcessError` where a structure or member is called otherwise there.
     """
     lines = [f'#include "{header}"']
-    lines += [f"unsigned long derived_{name} = (unsigned long)({text});" for name, text in expressions.items()]
+    lines += [
+        f"unsigned long derived_{name} = (unsigned long)({text});" for name, text in expressions.items()
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         source, assembly = Path(scratch, "probe.c"), Path(scratch, "probe.s")
         source.write_text("\n".join(lines) + "\n")

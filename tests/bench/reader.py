@@ -13,8 +13,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
-from symbolizers.errors import SymbolizeError
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader, available_strategies
 from symbolizers.process.syscalls import process_vm_readv
@@ -71,11 +71,19 @@ def one_by_one(read: Callable[[int, int], bytes], objects: list[Pattern]) -> Non
             read(address, size)
 
 
-def batched(read_many: Callable[[Ranges], list[bytes | SymbolizeError]], objects: list[Pattern]) -> None:
+def batched(reader: NowaitReader, objects: list[Pattern]) -> None:
     for code, headers, texts in objects:
-        read_many([code])
-        read_many(headers)
-        read_many(texts)
+        reader.read(*code)
+        reader.read_many(headers)
+        reader.read_many(texts)
+
+
+def batched_by_ten(reader: NowaitReader, objects: list[Pattern]) -> None:
+    for first in range(0, len(objects), 10):
+        some = objects[first : first + 10]
+        reader.read_many([code for code, _, _ in some])
+        reader.read_many([header for _, headers, _ in some for header in headers])
+        reader.read_many([text for _, _, texts in some for text in texts])
 
 
 def measure(rounds: int) -> dict[str, list[float]]:
@@ -84,13 +92,14 @@ def measure(rounds: int) -> dict[str, list[float]]:
     costs: dict[str, list[float]] = {}
     with running("heap", HEAP_PAGES) as target, open_process(target.pid) as handle:
         plain = PlainReader(target.pid)
-        ways: dict[str, Callable[[], None]] = {
-            "plain process_vm_readv": lambda: one_by_one(plain.read, objects)
-        }
+        ways: dict[str, Callable[[], None]] = {}
+        ways["plain process_vm_readv"] = partial(one_by_one, plain.read, objects)
         readers = [NowaitReader(handle, strategy) for strategy in available_strategies()]
         for reader in readers:
-            ways[f"{reader.strategy.value}, one by one"] = lambda it=reader: one_by_one(it.read, objects)
-            ways[f"{reader.strategy.value}, batched"] = lambda it=reader: batched(it.read_many, objects)
+            name = reader.strategy.value
+            ways[f"{name}, one by one"] = partial(one_by_one, reader.read, objects)
+            ways[f"{name}, one object's in a batch"] = partial(batched, reader, objects)
+            ways[f"{name}, ten objects' in a batch"] = partial(batched_by_ten, reader, objects)
         for _ in range(rounds):
             for name, way in ways.items():
                 for reader in readers:
@@ -104,7 +113,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     costs = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
     plain = statistics.median(costs["plain process_vm_readv"])
-    print("| way of reading | µs a code object (range) | × plain |\n|---|---|---|")
+    print("| way of reading | µs a code object (range) | times plain |\n|---|---|---|")
     for name, values in costs.items():
         middle = statistics.median(values)
         print(f"| {name} | {middle:.1f} ({min(values):.1f} to {max(values):.1f}) | {middle / plain:.2f} |")

@@ -72,9 +72,10 @@ def running(program: Path) -> Iterator[RunningProgram]:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            addresses = [int(word, 16) for word in process.stdout.readline().split()]
+            marker, greeting, counter = (int(word, 16) for word in process.stdout.readline().split())
             maps = Path(f"/proc/{process.pid}/maps").read_text()
-            yield RunningProgram(*addresses, tuple(read_mappings(maps, str(program))))
+            mappings = tuple(read_mappings(maps, str(program)))
+            yield RunningProgram(marker, greeting, counter, mappings)
         finally:
             process.stdin.close()
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import lzma
 import os
 import pickle
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.source import BytesSource, find_all
 from symbolizers.elf.symbols import SymbolKind
 from symbolizers.errors import Malformed
 from tests.symbolizers.elf_programs import build
 
 LIBRARY = ("-shared", "-fPIC")
+IDENT = b"\x7fELF\x02\x01\x01"
 
 
 @pytest.fixture
@@ -151,6 +154,60 @@ def test_functions_without_a_size_end_with_the_next_or_the_section(tmp_path: Pat
     assert table.find(sized.address + 8) is None
     assert table.find(last.address + 15) == ("last", last.address)
     assert table.find(last.address + 16) is None
+
+
+def test_a_function_inside_another_is_the_innermost(tmp_path: Path) -> None:
+    source = """__asm__(
+        ".text\\n.globl outer, inner\\n.type outer,@function\\n.type inner,@function\\n"
+        "outer: .skip 16, 0x90\\n"
+        "inner: .skip 16, 0x90\\n.size inner, .-inner\\n"
+        ".skip 16, 0x90\\n.size outer, .-outer\\n");"""
+    path = build(tmp_path, "library.so", *LIBRARY, "-nostdlib", "-s", source=source)
+    elf = ElfFile.from_bytes(path.read_bytes())
+    table = elf.functions()
+    outer, inner = elf.symbol("outer"), elf.symbol("inner")
+    assert outer is not None
+    assert inner is not None
+    assert table.find(inner.address) == table.find(inner.address + 15) == ("inner", inner.address)
+    assert table.find(inner.address - 1) == table.find(inner.address + 16) == ("outer", outer.address)
+    assert table.find(inner.address + 32) is None
+
+
+def test_a_function_without_a_size_ends_where_the_next_one_is_unwound(tmp_path: Path) -> None:
+    source = """__asm__(
+        ".text\\n.globl bare\\n.type bare,@function\\nbare: .skip 32, 0x90\\n"
+        "nameless: .cfi_startproc\\n.skip 16, 0x90\\n.cfi_endproc\\n");"""
+    path = build(tmp_path, "library.so", *LIBRARY, "-nostdlib", "-s", source=source)
+    elf = ElfFile.from_bytes(path.read_bytes())
+    table = elf.functions()
+    bare = elf.symbol("bare")
+    assert bare is not None
+    assert table.find(bare.address + 31) == ("bare", bare.address)
+    assert table.find(bare.address + 32) is None
+    assert table.start_of(bare.address + 40) == bare.address + 32
+
+
+def test_a_file_page_that_two_segments_share_is_the_code_segments() -> None:
+    """As lld lays files out: read-only data ends, and code begins, in the middle of one page."""
+    segments = ((4, 0x000, 0x0000, 0x5C0), (5, 0x5C0, 0x15C0, 0x1000), (6, 0x15C0, 0x35C0, 0x100))
+    header = struct.pack("<16sHHIQQQIHHHHHH", IDENT, 3, 62, 1, 0, 64, 0, 0, 64, 56, len(segments), 64, 0, 0)
+    table = b"".join(
+        struct.pack("<IIQQQQQQ", 1, flags, offset, address, address, size, size, 0x1000)
+        for flags, offset, address, size in segments
+    )
+    elf = ElfFile.from_bytes((header + table).ljust(0x16C0, b"\0"))
+    assert elf.bias(0x555500001000, 0x0) == 0x555500000000
+    assert elf.address_of_offset(0x5BF) == 0x5BF
+    assert elf.address_of_offset(0x5C0) == 0x15C0
+
+
+def test_names_across_block_boundaries_are_found() -> None:
+    size = 3 << 20
+    for position in ((1 << 20) - 5, (2 << 20) - 1, 2 << 20, size - 7):
+        data = bytearray(b"x" * (size + 100))
+        data[50 + position : 50 + position + 7] = b"_marker"
+        assert list(find_all(BytesSource(bytes(data)), b"_marker", start=50, size=size)) == [position]
+    assert list(find_all(BytesSource(b"aaaa"), b"aa", start=1, size=3)) == [0, 1]
 
 
 def _with_mini_debug_info(program: Path, content: bytes) -> bytes:

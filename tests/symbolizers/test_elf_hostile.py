@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +24,8 @@ static int __attribute__((noinline, used)) local(int n) { return exported(n) + 1
 int data = 3;
 """
 INTERESTING = (0, 1, 2, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 32, (1 << 63) - 1, (1 << 64) - 1)
+SYMTAB, STRTAB, DYNSYM = 2, 3, 11
+NOTE, EH_FRAME = 4, 0x6474E550
 ADDRESSES = (0, 1, 0x1000, 0x1120, 0x2000, 0x4000, (1 << 47), (1 << 64) - 1)
 
 
@@ -40,19 +43,16 @@ def _use_everything(data: bytes) -> None:
     except Malformed:
         return
     assert isinstance(elf.build_id, bytes)
-    calls = [
-        lambda: elf.symbol("exported"),
-        lambda: elf.symbol("local"),
-        lambda: elf.symbol("absent"),
-        *(lambda address=address: elf.read(address, 64) for address in ADDRESSES),
-        *(lambda address=address: elf.bias(0x7F0000000000, address) for address in ADDRESSES),
-        *(lambda address=address: elf.address_of_offset(address) for address in ADDRESSES),
-    ]
-    for call in calls:
-        try:
-            call()
-        except Malformed:
-            continue
+    for name in ("exported", "local", "absent"):
+        with suppress(Malformed):
+            elf.symbol(name)
+    for address in ADDRESSES:
+        with suppress(Malformed):
+            elf.read(address, 64)
+        with suppress(Malformed):
+            elf.bias(0x7F0000000000, address)
+        with suppress(Malformed):
+            elf.address_of_offset(address)
     table = elf.functions()
     symbols = NativeSymbols(elf, "library.so")
     for address in (*ADDRESSES, *(segment.address for segment in elf.segments)):
@@ -76,17 +76,30 @@ def _changed(data: bytes, places: list[int], changes: list[tuple[float, int, int
     return bytes(result)
 
 
+def _sections_of(data: bytes) -> tuple[int, list[int]]:
+    """Offset of the section headers and their types, by index."""
+    at = struct.unpack_from("<Q", data, 40)[0]
+    count = struct.unpack_from("<H", data, 60)[0]
+    return at, [struct.unpack_from("<I", data, at + 64 * index + 4)[0] for index in range(count)]
+
+
+def _segment_headers(data: bytes) -> list[tuple[int, int, int]]:
+    """Type, offset and size of every segment."""
+    start, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
+    fields = (struct.unpack_from("<IIQQQQ", data, start + 56 * index) for index in range(count))
+    return [(kind, offset, size) for kind, _, offset, _, _, size in fields]
+
+
 def _structure(data: bytes) -> list[int]:
     """Offsets of all fields of headers, notes, symbols and the unwind table: where lies hurt most."""
-    segments, sections = struct.unpack_from("<QQ", data, 32)
-    count = struct.unpack_from("<H", data, 56)[0]
-    places = [*range(16, 64), *range(segments, segments + 56 * count), *range(sections, len(data))]
-    for at in range(sections, len(data), 64):
-        kind, offset, size = (
-            struct.unpack_from("<I", data, at + 4)[0],
-            *struct.unpack_from("<QQ", data, at + 24),
-        )
-        if kind in (2, 7, 11) or size == 4 + 8 + 8 * 2:
+    sections, kinds = _sections_of(data)
+    places = [*range(16, 64 + 56 * len(_segment_headers(data))), *range(sections, len(data))]
+    for index, kind in enumerate(kinds):
+        if kind in (SYMTAB, DYNSYM):
+            offset, size = struct.unpack_from("<QQ", data, sections + 64 * index + 24)
+            places += range(offset, offset + size)
+    for kind, offset, size in _segment_headers(data):
+        if kind in (NOTE, EH_FRAME):
             places += range(offset, offset + size)
     return places
 
@@ -112,19 +125,12 @@ def test_noise_behind_an_elf_ident(tail: bytes) -> None:
     _use_everything(b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x03\x00\x3e\x00" + tail)
 
 
-def _sections_of(data: bytes) -> tuple[int, list[int]]:
-    """Offset of the section headers and their types, by index."""
-    at = struct.unpack_from("<Q", data, 40)[0]
-    count = struct.unpack_from("<H", data, 60)[0]
-    return at, [struct.unpack_from("<I", data, at + 64 * index + 4)[0] for index in range(count)]
-
-
 def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) -> None:
     """A sparse file may be as large as it likes: sizes are bounded by more than the file's."""
     at, kinds = _sections_of(library)
     forged = bytearray(library)
     for index, kind in enumerate(kinds):
-        if kind in (2, 3, 7, 11):
+        if kind in (SYMTAB, STRTAB, DYNSYM):
             struct.pack_into("<Q", forged, at + 64 * index + 32, 1 << 39)
     path = tmp_path / "huge.so"
     path.write_bytes(forged)
@@ -138,10 +144,31 @@ def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) 
     assert time.process_time() - started < 1
 
 
+def test_a_number_of_sections_beyond_all_reason_is_malformed(library: bytes, tmp_path: Path) -> None:
+    at, _ = _sections_of(library)
+    forged = bytearray(library)
+    struct.pack_into("<H", forged, 60, 0)  # too many for 16 bits: the number is the size of section 0
+    struct.pack_into("<Q", forged, at + 32, 1 << 20)
+    path = tmp_path / "sections.so"
+    path.write_bytes(forged)
+    os.truncate(path, 1 << 40)
+    with path.open("rb") as stream, pytest.raises(Malformed, match="1048576 sections"):
+        ElfFile.from_fd(stream.fileno()).symbol("exported")
+
+
+def test_an_unwind_table_longer_than_its_segment_is_left_out(library: bytes) -> None:
+    at = next(offset for kind, offset, _ in _segment_headers(library) if kind == EH_FRAME)
+    functions = struct.unpack_from("<I", library, at + 8)[0]
+    assert len(ElfFile.from_bytes(library).functions().unwind.offsets) == functions > 0
+    forged = bytearray(library)
+    struct.pack_into("<I", forged, at + 8, functions + 1)
+    assert len(ElfFile.from_bytes(bytes(forged)).functions().unwind.offsets) == 0
+
+
 def test_a_million_equal_symbols_cost_little(library: bytes) -> None:
     """Every symbol is the same function: no search may look at all of them."""
     at, kinds = _sections_of(library)
-    index = kinds.index(2)
+    index = kinds.index(SYMTAB)
     count = 1_000_000
     name = library[struct.unpack_from("<Q", library, _strings_header(library, at, index) + 24)[0] :].index(
         b"exported\0"

@@ -42,7 +42,7 @@ def attributes(node: int) -> bytes:
 
 
 def answer(opcode: int, body: bytes, node: int, *, asynchronous: bool, readahead: int) -> bytes | int:
-    """The body of the answer, or an errno. Names and attributes are valid for no time: each lookup asks anew."""
+    """The body of the answer, or an errno. Names and attributes count as stale at once."""
     if opcode == INIT:
         flags = ASYNC_READ if asynchronous else 0
         return struct.pack("=4I2H2I2HI28x", 7, 31, readahead, flags, 12, 9, 1 << 17, 1, 32, 0, 0)

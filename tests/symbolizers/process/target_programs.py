@@ -175,9 +175,8 @@ def serve(facts: Facts, commands: Commands) -> None:
         print(json.dumps(0 if command == "ping" else commands[command]()), flush=True)
 
 
-KINDS = {
-    kind.__name__: kind for kind in (memory, heap, swapped, userfault, headless, leased, named, changing)
-}
+PROGRAMS = (memory, heap, swapped, userfault, headless, leased, named, changing)
+KINDS = {program.__name__: program for program in PROGRAMS}
 
 if __name__ == "__main__":
     check(libc.prctl(1, 9))  # PR_SET_PDEATHSIG, SIGKILL: never outlives the test run

@@ -15,6 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
+import pytest
+
+from symbolizers.errors import SymbolizeError
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -155,6 +159,7 @@ def in_time(call: Callable[[], T], *, as_user: int | None = None) -> T:
             raise AssertionError(f"the call was still waiting after {DEADLINE_S} s, state {state}")
         text = answer.read()
     os.waitpid(child, 0)
+    assert text, "the call ended in an error that no read raises"
     failed, result = pickle.loads(text)
     if failed:
         raise result
@@ -163,13 +168,22 @@ def in_time(call: Callable[[], T], *, as_user: int | None = None) -> T:
 
 
 def _answer(call: Callable[[], object], to: int, as_user: int | None) -> None:
+    """In the child, which never comes back: it would go on as a second test run, and tear down fixtures."""
+    try:
+        os.write(to, _pickled(call, as_user))
+    finally:
+        os._exit(0)
+
+
+def _pickled(call: Callable[[], object], as_user: int | None) -> bytes:
     try:
         if as_user is not None:
             os.setgroups([])
             os.setresgid(as_user, as_user, as_user)
             os.setresuid(as_user, as_user, as_user)
-        answer: tuple[bool, object] = (False, call())
-    except BaseException as error:
-        answer = (True, error)
-    os.write(to, pickle.dumps(answer))
-    os._exit(0)
+        return pickle.dumps((False, call()))
+    except (SymbolizeError, OSError, AssertionError) as error:
+        return pickle.dumps((True, error))
+    except pytest.fail.Exception as failure:
+        # A subclass of BaseException that can't be pickled.
+        return pickle.dumps((True, AssertionError(failure.msg)))
