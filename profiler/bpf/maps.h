@@ -29,8 +29,10 @@ struct scratch {
 	};
 	__u64 window[WINDOW_WORDS];	/* a piece of the target's memory */
 	__u64 checked[CHECKSUM_WORDS];	/* what a checksum is taken of */
+	struct ruby_walk ruby;		/* where the Ruby walk stands, from one run to the next */
 };
 
+BPF_PROG_ARRAY(stages, 1);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 1);

@@ -25,6 +25,11 @@ enum capture_kind {
 	RUBY_CFUNC = 3,
 };
 
+/* Where programs that go on with a sample stand in the map `stages`. */
+enum stage {
+	STAGE_RUBY = 0,
+};
+
 /* How a walk over an interpreter's frames ended. */
 enum walk_status {
 	WALK_COMPLETE = 0,	/* also: this thread runs no interpreter */

@@ -48,60 +48,10 @@ static __always_inline void count_lost(void)
 		*slot += 1;
 }
 
-static __always_inline int walk_interpreters(struct scratch *s, __u32 pid, __u64 start_ns,
-					     const void *task, __u32 *count)
+/* Completes the record behind the interpreter frames that the walkers left, and sends it. */
+static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratch *s, __u32 count)
 {
-	const struct process_config *config = processes.lookup(&pid);
-	const struct python_layout *python;
-	const struct ruby_layout *ruby;
-	int status = WALK_COMPLETE;
-	__u64 fsbase = 0;
-	__u32 row;
-
-	if (!config || !same_start(config->start_ns, start_ns))
-		return WALK_COMPLETE;
-	READ_TASK(fsbase, task, TASK_FSBASE);
-	if (!fsbase)
-		return WALK_COMPLETE;
-	row = config->python_row;
-	python = python_layouts.lookup(&row);
-	if (row && python)
-		status = walk_python(s, python, config->python_root, fsbase, count);
-	row = config->ruby_row;
-	ruby = ruby_layouts.lookup(&row);
-	if (row && ruby && status == WALK_COMPLETE)
-		status = walk_ruby(s, ruby, config->ruby_root, fsbase, count);
-	return status;
-}
-
-int on_sample(struct bpf_perf_event_data *ctx)
-{
-	__u64 ids = bpf_get_current_pid_tgid();
-	__u32 pid = ids >> 32, zero = 0, count = 0;
-	const void *task, *leader = NULL;
-	struct scratch *s;
 	__u64 used, size;
-
-	if (!(__u32)ids)
-		return 0;	/* idle */
-#if FILTER_TARGETS
-	if (!targets.lookup(&pid))
-		return 0;
-#endif
-	s = scratches.lookup(&zero);
-	if (!s)
-		return 0;
-	task = (const void *)bpf_get_current_task();
-	READ_TASK(leader, task, TASK_GROUP_LEADER);
-	s->head.type = RECORD_SAMPLE;
-	s->head.cpu = bpf_get_smp_processor_id();
-	s->head.pid = pid;
-	s->head.tid = (__u32)ids;
-	s->head.time_ns = bpf_ktime_get_ns();
-	s->head.start_ns = start_ns_of(leader);
-	READ_TASK(s->head.comm, leader, TASK_COMM);
-	s->head.walk_status = walk_interpreters(s, pid, s->head.start_ns, task, &count);
-	s->head.padding = 0;
 
 	if (count > MAX_INTERPRETER_FRAMES)
 		count = MAX_INTERPRETER_FRAMES;
@@ -122,6 +72,82 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	if (records.ringbuf_output(s, sizeof(s->head) + used, WAKE_SAMPLE))
 		count_lost();
 	return 0;
+}
+
+/* Who runs: the record's head, but for how the walk ends. */
+static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *leader)
+{
+	s->head.type = RECORD_SAMPLE;
+	s->head.cpu = bpf_get_smp_processor_id();
+	s->head.pid = ids >> 32;
+	s->head.tid = (__u32)ids;
+	s->head.time_ns = bpf_ktime_get_ns();
+	s->head.start_ns = start_ns_of(leader);
+	READ_TASK(s->head.comm, leader, TASK_COMM);
+	s->head.walk_status = WALK_COMPLETE;
+	s->head.padding = 0;
+}
+
+int on_sample(struct bpf_perf_event_data *ctx)
+{
+	__u64 ids = bpf_get_current_pid_tgid(), fsbase = 0;
+	__u32 pid = ids >> 32, zero = 0, count = 0, row;
+	const struct process_config *config;
+	const struct python_layout *python;
+	const void *task, *leader = NULL;
+	struct scratch *s;
+
+	if (!(__u32)ids)
+		return 0;	/* idle */
+#if FILTER_TARGETS
+	if (!targets.lookup(&pid))
+		return 0;
+#endif
+	s = scratches.lookup(&zero);
+	if (!s)
+		return 0;
+	task = (const void *)bpf_get_current_task();
+	READ_TASK(leader, task, TASK_GROUP_LEADER);
+	fill_head(s, ids, leader);
+	config = processes.lookup(&pid);
+	if (!config || !same_start(config->start_ns, s->head.start_ns))
+		return finish(ctx, s, 0);
+	READ_TASK(fsbase, task, TASK_FSBASE);
+	if (!fsbase)
+		return finish(ctx, s, 0);
+	row = config->python_row;
+	python = python_layouts.lookup(&row);
+	if (row && python)
+		s->head.walk_status = walk_python(s, python, config->python_root, fsbase, &count);
+	if (config->ruby_row && s->head.walk_status == WALK_COMPLETE) {
+		s->ruby.row = config->ruby_row;
+		s->ruby.root = config->ruby_root;
+		s->ruby.fsbase = fsbase;
+		s->ruby.frame = 0;
+		s->ruby.end = 0;
+		s->ruby.count = count;
+		stages.call(ctx, STAGE_RUBY);
+	}
+	return finish(ctx, s, count);
+}
+
+/* The Ruby walk, a run at a time: the whole of it in one program would be more than the verifier takes. */
+int on_ruby(struct bpf_perf_event_data *ctx)
+{
+	const struct ruby_layout *ruby;
+	__u32 zero = 0, row;
+	struct scratch *s = scratches.lookup(&zero);
+
+	if (!s)
+		return 0;
+	row = s->ruby.row;
+	ruby = ruby_layouts.lookup(&row);
+	if (!ruby)
+		return finish(ctx, s, s->ruby.count);
+	s->head.walk_status = walk_ruby(s, &s->ruby, ruby);
+	if (s->head.walk_status == WALK_TRUNCATED && s->ruby.count < MAX_INTERPRETER_FRAMES)
+		stages.call(ctx, STAGE_RUBY);	/* goes on below after 33 runs, the kernel's limit */
+	return finish(ctx, s, s->ruby.count);
 }
 
 static __always_inline void send_event(__u32 type, __u32 pid, __u64 start_ns, __u64 flags)

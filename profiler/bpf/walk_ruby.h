@@ -32,6 +32,7 @@
 /* The same in every version so far; `derive_ruby` prints them again. */
 #define FRAME_MAGIC_MASK 0x7fff0001
 #define FRAME_MAGIC_CFUNC 0x55550001
+#define FRAME_MAGIC_DUMMY 0x79990001
 #define ENV_LOCAL 0x2
 #define TYPE_MASK 0x1f
 #define TYPE_IMEMO 0x1a
@@ -207,7 +208,7 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 {
 	__u64 frame = walk->frame, end = walk->end, owner, pc, iseq, ep;
 	__u64 size = layout->frame_size, slot, bytes;
-	__u32 offset;
+	__u32 offset, magic;
 	__u64 *owner_words = s->checked + RUBY_BODY_WORDS;
 	const __u8 *window = (const __u8 *)s->window;
 	struct ruby_env env = {};
@@ -239,8 +240,9 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 			continue;	/* a block that is a C function, or a frame that is not set up yet */
 		if (READ_ENV(env, ep))
 			return WALK_FAULT;
-		if (!iseq && (env.flags & FRAME_MAGIC_MASK) != FRAME_MAGIC_CFUNC)
-			continue;	/* a dummy */
+		magic = env.flags & FRAME_MAGIC_MASK;
+		if (magic == FRAME_MAGIC_DUMMY || (!iseq && magic != FRAME_MAGIC_CFUNC))
+			continue;
 		__builtin_memset(owner_words, 0, RUBY_METHOD_WORDS * sizeof(__u64));
 		if (find_ruby_owner(layout, env, &owner, owner_words))
 			return WALK_FAULT;

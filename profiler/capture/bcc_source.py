@@ -34,6 +34,7 @@ _RAW_TRACEPOINTS = {
 }
 
 _RECORDS = read_header("records.h")
+_STAGE_RUBY = _RECORDS.enums["stage"]["STAGE_RUBY"]
 _CONFIG = _RECORDS.structs["process_config"]
 _LAYOUTS: Mapping[str, tuple[CStruct, Layouts]] = {
     "python": (_RECORDS.structs["python_layout"], cpython.LAYOUTS),
@@ -75,6 +76,8 @@ class BccSource:
         try:
             self._bpf = bcc.BPF(src_file=str(BPF_DIRECTORY / "sample.c"), cflags=self._flags(Btf()))
             self._bpf.load_func("on_sample", bcc.BPF.PERF_EVENT)
+            ruby_stage = self._bpf.load_func("on_ruby", bcc.BPF.PERF_EVENT)
+            self._bpf["stages"][ctypes.c_int(_STAGE_RUBY)] = ctypes.c_int(ruby_stage.fd)
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)
         except PrerequisiteError:

@@ -1,6 +1,6 @@
 """Derive the numbers of a Ruby layout row again, from the header that Ruby's own method JIT compiles.
 
-    python -m symbolizers.layouts.derive_ruby /usr/include/x86_64-linux-gnu/ruby-3.1.0/rb_mjit_min_header-3.1.7.h
+    python -m symbolizers.layouts.derive_ruby /usr/include/…/ruby-3.1.0/rb_mjit_min_header-3.1.7.h
 
 A tool for whoever adds a version, and for the tests; nothing of a recording imports it. The header
 (Debian: ruby3.1-dev; Ruby 2.6 to 3.2 install it) has the virtual machine's structures, but not those that
@@ -86,6 +86,7 @@ WALKER_CONSTANTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "FRAME_MAGIC_MASK": "VM_FRAME_MAGIC_MASK",
         "FRAME_MAGIC_CFUNC": "VM_FRAME_MAGIC_CFUNC",
+        "FRAME_MAGIC_DUMMY": "VM_FRAME_MAGIC_DUMMY",
         "ENV_LOCAL": "VM_ENV_FLAG_LOCAL",
         "TYPE_MASK": "RUBY_T_MASK",
         "TYPE_IMEMO": "RUBY_T_IMEMO",
@@ -93,9 +94,6 @@ WALKER_CONSTANTS: Final[Mapping[str, str]] = MappingProxyType(
         "IMEMO_MASK": "IMEMO_MASK",
         "IMEMO_SVAR": "imemo_svar",
         "IMEMO_METHOD": "imemo_ment",
-        "ENV_METHOD": "-VM_ENV_DATA_INDEX_ME_CREF",
-        "ENV_PARENT": "-VM_ENV_DATA_INDEX_SPECVAL",
-        "ENV_FLAGS": "VM_ENV_DATA_INDEX_FLAGS",
     }
 )
 """Ruby's expression for each constant of profiler/bpf/walk_ruby.h: the same in all versions so far."""

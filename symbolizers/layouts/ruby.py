@@ -91,8 +91,8 @@ LAYOUTS: Final = Layouts(
         name="ruby-3.1",
         versions=((3, 1), (3, 1)),
         source=(
-            "rb_mjit_min_header-3.1.7.h of ruby3.1-dev; symbol.h (symbols_*), symbol.c (ids_*), st.c (entry_*)"
-            " and id.h (last_operator_id) of 3.1"
+            "rb_mjit_min_header-3.1.7.h of ruby3.1-dev; of 3.1: symbol.h (symbols_*), symbol.c (ids_*), st.c"
+            " (entry_*) and id.h (last_operator_id)"
         ),
         fields={
             "vm_ractors": 8,

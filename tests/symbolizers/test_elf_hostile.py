@@ -61,17 +61,17 @@ def _use_everything(data: bytes) -> None:
         assert len(symbols.name(address).name) <= 1100
 
 
-def _changes() -> st.SearchStrategy[list[tuple[float, int, int]]]:
-    """Where (a fraction of what is to be changed), how many bytes, and to what number."""
-    where = st.floats(0, 1, exclude_max=True)
+def _changes() -> st.SearchStrategy[list[tuple[int, int, int]]]:
+    """Where (counted through what is to be changed, and around), how many bytes, to what number."""
+    where = st.integers(0, (1 << 20) - 1)
     number = st.sampled_from(INTERESTING) | st.integers(0, (1 << 64) - 1)
     return st.lists(st.tuples(where, st.sampled_from((1, 2, 4, 8)), number), min_size=1, max_size=6)
 
 
-def _changed(data: bytes, places: list[int], changes: list[tuple[float, int, int]]) -> bytes:
+def _changed(data: bytes, places: list[int], changes: list[tuple[int, int, int]]) -> bytes:
     result = bytearray(data)
     for where, size, number in changes:
-        position = places[int(where * len(places))]
+        position = places[where % len(places)]
         result[position : position + size] = (number % (1 << 8 * size)).to_bytes(size, "little")
     return bytes(result)
 
@@ -106,17 +106,15 @@ def _structure(data: bytes) -> list[int]:
 
 @settings(max_examples=900, deadline=timedelta(seconds=3))
 @given(changes=_changes())
-def test_forged_fields(library: bytes, changes: list[tuple[float, int, int]]) -> None:
+def test_forged_fields(library: bytes, changes: list[tuple[int, int, int]]) -> None:
     _use_everything(_changed(library, _structure(library), changes))
 
 
 @settings(max_examples=300, deadline=timedelta(seconds=3))
-@given(changes=_changes(), cut=st.floats(0, 1))
-def test_flipped_bytes_and_truncation(
-    library: bytes, changes: list[tuple[float, int, int]], cut: float
-) -> None:
+@given(changes=_changes(), cut=st.integers(0, 1 << 14) | st.just(1 << 20))
+def test_flipped_bytes_and_truncation(library: bytes, changes: list[tuple[int, int, int]], cut: int) -> None:
     data = _changed(library, list(range(len(library))), changes)
-    _use_everything(data[: int(cut * len(data))])
+    _use_everything(data[:cut])
 
 
 @settings(max_examples=200, deadline=timedelta(seconds=3))
@@ -154,6 +152,24 @@ def test_a_number_of_sections_beyond_all_reason_is_malformed(library: bytes, tmp
     os.truncate(path, 1 << 40)
     with path.open("rb") as stream, pytest.raises(Malformed, match="1048576 sections"):
         ElfFile.from_fd(stream.fileno()).symbol("exported")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(40, 0xFFFF), (56, 25), (32, 24 << 21 | 24), (24, 1 << 63)], ids=str
+)
+def test_a_broken_symbol_table_is_malformed_and_the_other_one_stays(
+    library: bytes, field: int, value: int
+) -> None:
+    at, kinds = _sections_of(library)
+    forged = bytearray(library)
+    form = "<I" if field == 40 else "<Q"
+    struct.pack_into(form, forged, at + 64 * kinds.index(SYMTAB) + field, value)
+    elf = ElfFile.from_bytes(bytes(forged))
+    exported = elf.symbol("exported")
+    assert exported is not None
+    with pytest.raises(Malformed):
+        elf.symbol("local")
+    assert elf.functions().find(exported.address) == ("exported", exported.address)
 
 
 def test_an_unwind_table_longer_than_its_segment_is_left_out(library: bytes) -> None:
