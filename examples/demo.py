@@ -53,7 +53,8 @@ def record(output: Path) -> int:
     command = [str(TREE / ".venv" / "bin" / "pidflame"), "record", "-d", str(RECORD_SECONDS)]
     command += ["-o", str(output), "--force"]
     if os.geteuid() != 0:
-        command.insert(0, "sudo")
+        # The tree is the user's: no bytecode of root's in it.
+        command[:0] = ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1"]
     with subprocess.Popen(command) as recorder:
         try:
             return recorder.wait()

@@ -6,11 +6,14 @@ import os
 import pwd
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 
 from profiler.errors import UsageError
 
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
+_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+"""What Python handles or ignores here; an ignored signal would stay ignored in the command."""
 
 
 class Launched:
@@ -29,8 +32,9 @@ class Launched:
         self._status: int | None = None
 
     def release(self) -> None:
-        """Lets the command run."""
-        os.write(self._go, b"g")
+        """Lets the command run, unless a signal has ended it while it waited."""
+        with suppress(BrokenPipeError):
+            os.write(self._go, b"g")
         os.close(self._go)
 
     def ended(self) -> bool:
@@ -56,10 +60,10 @@ class Launched:
 def _become(command: Sequence[str], hold: int) -> None:
     """In the child: waits to be released, gives sudo's privileges back, runs the command."""
     try:
+        for number in _OURS:
+            signal.signal(number, signal.SIG_DFL)
         if not os.read(hold, 1):
             os._exit(1)  # the profiler ended before it began
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
         if os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
             user = pwd.getpwuid(int(uid))

@@ -49,7 +49,9 @@ class Interpreter:
 class RuntimeFile(Protocol):
     """An interpreter inside one ELF file. Lifetime: the file (build id)."""
 
-    version: str
+    @property
+    def version(self) -> str:
+        """Of the interpreter, as people write it: ``3.11.2``."""
 
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from symbolizers.base import Language
 from symbolizers.frame import CaptureKind
 from symbolizers.python import PythonLanguage
+from symbolizers.ruby import RubyLanguage
 
 
 def languages() -> tuple[Language, ...]:
     """A fresh set of every language that is symbolized. Lifetime: the machine."""
-    return (PythonLanguage(),)
+    return (PythonLanguage(), RubyLanguage())
 
 
 LANGUAGE_OF_KIND: Mapping[int, str] = {

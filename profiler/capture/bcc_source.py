@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,9 @@ _RING_PAGES = 512
 _EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}
 """perf event type and config: PERF_TYPE_SOFTWARE/CPU_CLOCK, PERF_TYPE_HARDWARE/CPU_CYCLES."""
 _BPF_RB_NO_WAKEUP = 1
+_OUT_OF_STEP = 1.001
+"""Lengthens the period a little. At a round rate the interrupts keep in step with the scheduler's tick (4 ms,
+say), where tasks are switched, and see some tasks too often and others too seldom on a busy machine."""
 _RAW_TRACEPOINTS = {
     "sched_process_fork": "on_fork",
     "sched_process_exec": "on_exec",
@@ -102,7 +106,7 @@ class BccSource:
                 ev_type=type_,
                 ev_config=config,
                 fn_name="on_sample",
-                sample_freq=self._sampling.frequency_hz,
+                **self._pace(),
             )
         except Exception as error:  # bcc raises bare Exception
             raise PrerequisiteError(
@@ -140,8 +144,10 @@ class BccSource:
         key = table.Key(pid)
         if interpreters:
             table[key] = table.Leaf.from_buffer_copy(_CONFIG.pack(values))
-        elif key in table:
-            del table[key]
+        else:
+            # The kernel side removes it too, at any moment: at exec and exit.
+            with suppress(KeyError):
+                del table[key]
 
     def lost(self) -> int:
         return int(self._bpf["lost"].sum(ctypes.c_int(0)).value)
@@ -153,6 +159,12 @@ class BccSource:
         if self._bpf is not None:
             self._bpf.cleanup()
             self._bpf = None
+
+    def _pace(self) -> dict[str, int]:
+        """The clock's period in ns, or what the hardware counter should come to."""
+        if self._sampling.event == "cpu-clock":
+            return {"sample_period": round(1_000_000_000 * _OUT_OF_STEP / self._sampling.frequency_hz)}
+        return {"sample_freq": self._sampling.frequency_hz}
 
     def _flags(self, btf: Btf) -> list[str]:
         defines = {

@@ -49,13 +49,13 @@ class Btf:
         raise PrerequisiteError(f"this kernel's BTF has no {structure}.{member}: pidflame can't run on it")
 
     def _string(self, offset: int) -> bytes:
-        return self._strings[offset : self._strings.index(b"\0", offset)]
+        return self._strings[offset : self._strings.find(b"\0", offset)]
 
     def _named(self, structure: str) -> Iterator[int]:
         """Positions of struct types called `structure` among the types."""
-        name_offset = self._strings.index(b"\0" + structure.encode() + b"\0") + 1
+        name_offset = self._strings.find(b"\0" + structure.encode() + b"\0") + 1
         wanted = struct.pack("<I", name_offset)
-        position = self._types.find(wanted)
+        position = self._types.find(wanted) if name_offset else -1
         while position >= 0:
             if position % 4 == 0 and position + _TYPE.size <= len(self._types):
                 info = _TYPE.unpack_from(self._types, position)[1]
@@ -66,7 +66,8 @@ class Btf:
     def _member(self, position: int, member: str) -> int | None:
         count = _TYPE.unpack_from(self._types, position)[1] & 0xFFFF
         members = self._types[position + _TYPE.size :][: count * _MEMBER.size]
-        for name_offset, _, offset_bits in _MEMBER.iter_unpack(members):
+        whole = len(members) - len(members) % _MEMBER.size  # a blob may be cut short
+        for name_offset, _, offset_bits in _MEMBER.iter_unpack(members[:whole]):
             if name_offset < len(self._strings) and self._string(name_offset) == member.encode():
                 return int(offset_bits & _MEMBER_OFFSET_MASK) // 8
         return None

@@ -15,11 +15,12 @@ from pathlib import Path
 BPF_DIRECTORY = Path(__file__).resolve().parent.parent / "bpf"
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_DEFINE = re.compile(r"^#define[ \t]+(\w+)[ \t]+(\d+)$", re.MULTILINE)
+_DEFINE = re.compile(r"^#define[ \t]+(\w+)[ \t]+(\d+)[ \t]*$", re.MULTILINE)
 _ENUM = re.compile(r"^enum (\w+) \{(.*?)\};", re.DOTALL | re.MULTILINE)
 _STRUCT = re.compile(r"^struct (\w+) \{(.*?)\};", re.DOTALL | re.MULTILINE)
 _ENUMERATOR = re.compile(r"(\w+) = (\d+),?")
 _FIELD = re.compile(r"(__u8|__u16|__u32|__u64|__s32|char) (\w+)(?:\[(\w+)\])?;")
+_GUARD = re.compile(r"\A\s*#ifndef (\w+)\n#define \1\n(.*)^#endif\s*\Z", re.DOTALL | re.MULTILINE)
 _CODES = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q", "__s32": "i"}
 
 
@@ -52,6 +53,9 @@ def read_header(name: str) -> Header:
     defines = {match[1]: int(match[2]) for match in _DEFINE.finditer(text)}
     enums = {match[1]: dict(_enumerators(match[2])) for match in _ENUM.finditer(text)}
     structs = {match[1]: _struct(match[1], match[2], defines) for match in _STRUCT.finditer(text)}
+    rest = _STRUCT.sub("", _ENUM.sub("", _DEFINE.sub("", _GUARD.sub(r"\2", text)))).strip()
+    if rest:
+        raise ValueError(f"{name}: not understood: {rest.splitlines()[0]!r}")
     return Header(defines, enums, structs)
 
 
@@ -73,6 +77,7 @@ def _struct(name: str, body: str, defines: Mapping[str, int]) -> CStruct:
     fields: list[str] = []
     format_ = "<"
     offset = 0
+    widest = 1
     for line in _lines(body):
         match = _FIELD.fullmatch(line)
         if match is None:
@@ -84,6 +89,9 @@ def _struct(name: str, body: str, defines: Mapping[str, int]) -> CStruct:
         if offset % alignment:
             raise ValueError(f"struct {name}: padding before {field} is not written out")
         offset += struct.calcsize("<" + code)
+        widest = max(widest, alignment)
         format_ += code
         fields.append(field)
+    if offset % widest:
+        raise ValueError(f"struct {name}: padding at its end is not written out")
     return CStruct(name, tuple(fields), struct.Struct(format_))

@@ -157,7 +157,7 @@ LAYOUTS: Final = Layouts(
             "array_embedded_length_bit": 15,
             "class_singleton_bit": 12,
         },
-        capabilities={"class_names": "class_variables", "line_table": "succinct"},
+        capabilities={"line_table": "succinct"},
     ),
 )
 """Oldest first. `LAYOUTS.named(interpreter.layout)` is the row of an attached interpreter."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.cost import Profiler, ProfilerFailed, Whole
 from tests.bench.peers import Observation, Peer, Window
-from tests.bench.targets import Target, Truth, Workload
+from tests.bench.targets import Truth, Workload, work_of
 
 ATTACH_PATIENCE_S = 30.0
 SETTLE_S = 1.0
@@ -59,7 +59,7 @@ def wait_until_attached(peer: Peer, profiler: Profiler) -> None:
 
 def measure_alone(cell: Cell, round_number: int, units: int) -> Measurement:
     """The target's work with nobody watching."""
-    with Target(cell.workload, "--units", str(units), "--warm-up") as target:
+    with work_of(cell.workload, units) as target:
         time.sleep(SETTLE_S)
         target.go()
         return Measurement(cell, round_number, target.truth())
@@ -69,7 +69,7 @@ def measure_watched(cell: Cell, peer: Peer, round_number: int, units: int) -> Me
     """The target's work under `peer`, which starts while the target warms up and ends after its work."""
     with (
         tempfile.TemporaryDirectory(prefix="pidflame-bench-") as directory,
-        Target(cell.workload, "--units", str(units), "--warm-up") as target,
+        work_of(cell.workload, units) as target,
     ):
         place = Path(directory)
         command = peer.command(target.pid, cell.hz, place)

@@ -28,6 +28,8 @@ class Workload:
     is_python: bool
     cpus: int
     """How many CPUs it keeps busy, at most."""
+    warms_up: bool = True
+    """Whether it burns CPU while profilers start, too (the twenty would starve them of it for long)."""
 
 
 SHARES = ("heavy_share", "medium_share", "light_share")
@@ -42,6 +44,7 @@ TWENTY = Workload(
     ("burn_a", "burn_b", "syscall_line"),
     True,
     os.cpu_count() or 1,
+    warms_up=False,
 )
 ALL = (PYTHON, RUBY, TWENTY)
 
@@ -64,6 +67,7 @@ class Target:
     """A running target; leaving the block ends it, also in the middle of its work."""
 
     def __init__(self, workload: Workload, *arguments: str) -> None:
+        """Start it with these arguments; entering the block waits until it is ready."""
         self._process = subprocess.Popen(
             [*workload.command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
@@ -117,6 +121,12 @@ class Target:
             self._pending += chunk
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode()
+
+
+def work_of(workload: Workload, units: int) -> Target:
+    """A target that does `units` of work when it is told to go."""
+    amount = ["--units", str(units)]
+    return Target(workload, *amount, *(["--warm-up"] if workload.warms_up else []))
 
 
 def units_for(workload: Workload, wall_s: float) -> int:

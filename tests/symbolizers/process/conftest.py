@@ -9,10 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from symbolizers.process import memory as reader_module
+from symbolizers.process.memory import ReadStrategy, available_strategies
+from tests.symbolizers.process.emulation import readv_with_flags
 from tests.symbolizers.process.targets import PAGE, Target, running
 
 FILE_PAGES = 256
 SWAP_BYTES = 64 << 20
+
+
+@pytest.fixture(params=list(ReadStrategy), ids=lambda strategy: strategy.value)
+def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ReadStrategy:
+    """Both strategies on every kernel; the flags are emulated where the kernel lacks them."""
+    chosen = request.param
+    assert isinstance(chosen, ReadStrategy)
+    if chosen not in available_strategies():
+        monkeypatch.setattr(reader_module, "process_vm_readv", readv_with_flags)
+    return chosen
 
 
 @pytest.fixture(scope="session")

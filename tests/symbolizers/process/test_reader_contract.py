@@ -1,4 +1,4 @@
-"""The reader's contract, the same for every strategy that this kernel offers.
+"""The reader's contract, the same for every strategy and on every kernel.
 
 Each read runs under `in_time`: one that waits fails. That the target is not held up either is asked of it
 afterwards: it answers, and its own mmap() is quick.
@@ -19,18 +19,11 @@ from symbolizers.process.memory import (
     READ_LIMIT_BYTES,
     NowaitReader,
     ReadStrategy,
-    available_strategies,
 )
 from tests.symbolizers.process.readers import fault_of, faults, open_reader
 from tests.symbolizers.process.targets import NOBODY, PAGE, Target, in_time, running, running_fuse
 
 WOULD_FAULT, BAD_ADDRESS = FaultReason.WOULD_FAULT, FaultReason.BAD_ADDRESS
-
-
-@pytest.fixture(params=available_strategies())
-def strategy(request: pytest.FixtureRequest) -> ReadStrategy:
-    assert isinstance(request.param, ReadStrategy)
-    return request.param
 
 
 @pytest.fixture

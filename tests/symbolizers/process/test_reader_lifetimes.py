@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from symbolizers.errors import FaultReason
-from symbolizers.process.memory import NowaitReader, ReadStrategy, available_strategies
+from symbolizers.process.memory import NowaitReader, ReadStrategy
 from tests.symbolizers.process.readers import fault_of, faults, open_reader
 from tests.symbolizers.process.targets import (
     FIXED,
@@ -21,12 +21,6 @@ from tests.symbolizers.process.targets import (
 )
 
 EXITED = FaultReason.EXITED
-
-
-@pytest.fixture(params=available_strategies())
-def strategy(request: pytest.FixtureRequest) -> ReadStrategy:
-    assert isinstance(request.param, ReadStrategy)
-    return request.param
 
 
 def assert_exited(reader: NowaitReader) -> None:

@@ -1,0 +1,38 @@
+# frozen_string_literal: true
+
+# Compiles the files named by its arguments and says what Ruby knows of every iseq in them, one line of JSON
+# each: the iseq's address, its names, and [word, words, line] of each instruction. Then stays until stdin ends.
+
+require "json"
+require "objspace"
+
+def address_of(iseq)
+  JSON.parse(ObjectSpace.dump(iseq)).fetch("references").first.to_i(16)
+end
+
+def instructions(iseq)
+  word = line = 0
+  iseq.to_a.last.each_with_object([]) do |item, found|
+    case item
+    when Integer
+      line = item
+    when Array
+      found << [word, item.size, line]
+      word += item.size
+    end
+  end
+end
+
+def tell(iseq, kept)
+  kept << iseq
+  puts JSON.generate(address: address_of(iseq), label: iseq.label, file: iseq.path, first_line: iseq.first_lineno,
+                     instructions: instructions(iseq))
+  iseq.each_child { |child| tell(child, kept) }
+end
+
+$VERBOSE = nil
+kept = []
+ARGV.each { |path| tell(RubyVM::InstructionSequence.compile_file(path), kept) }
+puts "ready"
+$stdout.flush
+$stdin.read

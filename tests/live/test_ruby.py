@@ -1,0 +1,57 @@
+"""Ruby on the real kernel, each with a truth from the target's own CPU clock."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from tests.live.harness import RUBY, assert_split, is_frame_of, record, workload
+
+HZ = 100
+
+
+def test_split_through_blocks_and_c_functions(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=workload("split.rb", "--cpu-seconds", "6"))
+    recorded.accounted()
+    assert_split(recorded, recorded.truth["cpu_s"])
+    spent_s = sum(recorded.truth["cpu_s"].values())
+    assert 0.95 <= sum(recorded.within(name) for name in recorded.truth["cpu_s"]) / (spent_s * HZ) <= 1.05
+    deep = recorded.where(lambda stack: sum(is_frame_of(frame, "descend") for frame in stack) == 40)
+    assert deep >= 0.99 * sum(recorded.within(name) for name in recorded.truth["cpu_s"])
+
+
+def test_blocks_and_c_functions_stand_where_ruby_puts_them(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=workload("split.rb", "--cpu-seconds", "4"))
+    called = recorded.where(
+        lambda stack: any(
+            is_frame_of(method, "medium_share") and callee == "Integer#times"
+            for method, callee in pairwise(stack)
+        )
+    )
+    assert called >= 0.95 * recorded.within("medium_share") > 30
+    in_block = recorded.where(
+        lambda stack: any(
+            caller == "Integer#times" and block.startswith("block in Splitter#medium_share (")
+            for caller, block in pairwise(stack)
+        )
+    )
+    assert in_block >= 0.2 * called
+    in_cfunc = recorded.within("tr") + recorded.within("squeeze")
+    assert in_cfunc >= 0.8 * recorded.within("light_share") > 10
+
+
+def test_lines_are_those_that_run(tmp_path: Path) -> None:
+    program = tmp_path / "lines.rb"
+    program.write_text(
+        "def work\n"
+        "  finish = Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) + 2\n"
+        "  while Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) < finish\n"
+        "    (1..20_000).sum { |number| number & 7 }\n"
+        "  end\n"
+        "end\n"
+        "work\n"
+    )
+    recorded = record(tmp_path, "-F", str(HZ), "--lines", command=[RUBY, str(program)])
+    burning = recorded.where(lambda stack: f"Object#work ({program}:4)" in stack)
+    assert burning > 0.9 * recorded.within("work") > 100
+    assert any(f"<main> ({program}:7)" in stack for stack in recorded.stacks)

@@ -1,0 +1,339 @@
+"""The sampler on this machine's kernel. Loaded once for all tests that can share it: it costs CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from profiler.capture import bcc_source
+from profiler.capture.bcc_source import BccSource, import_bcc
+from profiler.capture.header import BPF_DIRECTORY
+from profiler.capture.source import Sampling
+from profiler.errors import PrerequisiteError
+from profiler.model import ProcessEvent, RawSample
+from symbolizers.frame import CaptureKind, CodeObject, capture_kind
+from symbolizers.process.identity import ProcessId, start_ticks_of
+from symbolizers.service import Inspection, Service
+
+PATIENCE_S = 30.0
+"""Far more than anything here takes, on a machine that is busy with other things too."""
+HZ = 100
+
+
+class Target:
+    """A running `bcc_target`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = self.hear()
+
+    def ask(self, command: str) -> int:
+        assert self._process.stdin is not None
+        self._process.stdin.write(command.encode() + b"\n")
+        self._process.stdin.flush()
+        return self.hear()
+
+    def hear(self) -> int:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE_S)
+        assert ready, "the target is silent"
+        answer = json.loads(self._process.stdout.readline())
+        assert isinstance(answer, int)
+        return answer
+
+    def id(self) -> ProcessId:
+        return ProcessId(self.pid, start_ticks_of(self.pid))
+
+
+@contextmanager
+def running_target() -> Iterator[Target]:
+    command = (sys.executable, str(Path(__file__).with_name("bcc_target.py")))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            yield Target(process)
+        finally:
+            process.kill()
+
+
+class Recorder:
+    """A started source and every record that it gave."""
+
+    def __init__(self, source: BccSource) -> None:
+        self.source = source
+        self.records: list[RawSample | ProcessEvent] = []
+
+    def samples(self, pid: int, *, since_ns: int = 0) -> list[RawSample]:
+        return [
+            record
+            for record in self.records
+            if isinstance(record, RawSample) and record.pid == pid and record.time_ns >= since_ns
+        ]
+
+    def events(self, pid: int) -> list[ProcessEvent]:
+        return [record for record in self.records if isinstance(record, ProcessEvent) and record.pid == pid]
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Waits as the session does, until what is recorded is enough."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < end_s, f"only {len(self.records)} records came"
+            select.select([self.source], [], [], 0.25)
+            self.records += self.source.drain()
+
+
+@pytest.fixture(scope="module")
+def recorder() -> Iterator[Recorder]:
+    """Samples the targets that tests add, with what these start."""
+    source = BccSource(Sampling(HZ, targets=(), with_children=True))
+    with closing(source):
+        source.load()
+        source.start()
+        yield Recorder(source)
+
+
+@pytest.fixture
+def target(recorder: Recorder) -> Iterator[Target]:
+    with running_target() as target:
+        recorder.source.add_target(target.pid)
+        yield target
+
+
+@pytest.fixture(scope="module")
+def service() -> Service:
+    return Service(lines=False)
+
+
+def configure(recorder: Recorder, service: Service, target: Target) -> Inspection:
+    """What the session does: inspects the process and tells the kernel what to walk."""
+    inspection = service.inspect(target.pid, None)
+    assert [interpreter.language for interpreter in inspection.interpreters] == ["python"]
+    recorder.source.configure(target.pid, inspection.process.start_ns(), inspection.interpreters)
+    return inspection
+
+
+def test_a_busy_thread_is_sampled_as_the_kernel_knows_it(recorder: Recorder, target: Target) -> None:
+    tid = target.ask("spinning_thread")
+    recorder.until(
+        lambda: (
+            len(found := recorder.samples(target.pid)) >= 20
+            and any(sample.kernel for sample in found)
+            and any(sample.user for sample in found)
+        )
+    )
+    samples = recorder.samples(target.pid)
+    comm = Path(f"/proc/{target.pid}/comm").read_bytes().rstrip(b"\n")
+    assert tid != target.pid
+    assert tid in {sample.tid for sample in samples}
+    assert {sample.tid for sample in samples} <= {tid, target.pid}
+    assert {sample.comm for sample in samples} == {comm}
+    assert {ProcessId.from_start_ns(each.pid, each.start_ns) for each in samples} == {target.id()}
+    assert {sample.cpu for sample in samples} <= os.sched_getaffinity(target.pid)
+    times = [sample.time_ns for sample in samples]
+    assert times == sorted(times)
+    assert times[-1] <= time.monotonic_ns()
+    assert all(address >= 1 << 63 for sample in samples for address in sample.kernel)
+    assert all(sample.user[0] < 1 << 47 for sample in samples if sample.user)
+    assert all(not sample.interpreter and sample.walk_status == 0 for sample in samples)
+
+
+def test_what_is_no_target_is_not_recorded(recorder: Recorder, target: Target) -> None:
+    with running_target() as other:
+        other.ask("spinning_thread")
+        target.ask("spinning_thread")
+        recorder.until(lambda: len(recorder.samples(target.pid)) >= 20)
+        other.ask("short_child")
+        target.ask("short_child")
+        recorder.until(lambda: len(recorder.samples(target.pid)) >= 30)
+        assert recorder.samples(other.pid) == []
+        assert recorder.events(other.pid) == []
+    added = {record.pid for record in recorder.records}
+    assert other.pid not in added
+    assert os.getpid() not in added
+
+
+def test_the_cpus_that_are_sampled_are_those_online(recorder: Recorder) -> None:
+    assert recorder.source.cpus() == os.sysconf("SC_NPROCESSORS_ONLN")
+
+
+def test_children_are_recorded_too(recorder: Recorder, target: Target) -> None:
+    child = target.ask("spinning_child")
+    recorder.until(lambda: len(recorder.samples(child)) >= 5)
+    found = recorder.samples(child)
+    assert {sample.tid for sample in found} == {child}
+    assert {sample.start_ns // 10_000_000 for sample in found} == {start_ticks_of(child)}
+
+
+def test_exec_and_exit_come_in_order_and_once(recorder: Recorder, target: Target) -> None:
+    child = target.ask("short_child")
+    recorder.until(lambda: len(recorder.events(child)) >= 2)
+    executed, exited = recorder.events(child)
+    assert (executed.exited, exited.exited) == (False, True)
+    assert executed.start_ns == exited.start_ns
+    assert executed.time_ns < exited.time_ns
+    places = [place for place, record in enumerate(recorder.records) if record.pid == child]
+    assert recorder.records[places[-1]] is exited
+
+
+def test_threads_that_end_are_no_exit_of_the_process(recorder: Recorder, target: Target) -> None:
+    """exec ends all threads but one, and the process goes on as it is."""
+    target.ask("spinning_thread")
+    target.ask("become_another")
+    target.ask("short_child")
+    recorder.until(lambda: bool(recorder.events(target.pid)))
+    (event,) = recorder.events(target.pid)
+    assert not event.exited
+    assert ProcessId.from_start_ns(event.pid, event.start_ns) == target.id()
+
+
+def test_interpreter_frames_come_where_they_are_asked_for(
+    recorder: Recorder, service: Service, target: Target
+) -> None:
+    inspection = configure(recorder, service, target)
+    tid = target.ask("spinning_thread")
+
+    def of_thread(since_ns: int) -> list[RawSample]:
+        return [each for each in recorder.samples(target.pid, since_ns=since_ns) if each.tid == tid]
+
+    recorder.until(lambda: sum(bool(sample.interpreter) for sample in of_thread(0)) >= 10)
+    seen = [sample for sample in of_thread(0) if sample.interpreter]
+    frames = {sample.interpreter[0] for sample in seen}
+    assert {capture_kind(frame.address) for frame in frames} == {CaptureKind.PYTHON_CODE}
+    leaves = service.read(inspection.process, sorted(frames))
+    assert {leaf.name for leaf in leaves if isinstance(leaf, CodeObject)} >= {"spin"}
+
+    recorder.source.configure(target.pid, inspection.process.start_ns(), ())
+    since_ns = time.monotonic_ns()
+    recorder.until(lambda: len(of_thread(since_ns)) >= 10)
+    assert not any(sample.interpreter for sample in of_thread(since_ns))
+    recorder.source.configure(target.pid, inspection.process.start_ns(), ())
+
+
+def test_a_configuration_of_another_process_with_the_pid_is_not_used(
+    recorder: Recorder, service: Service, target: Target
+) -> None:
+    inspection = service.inspect(target.pid, None)
+    another = ProcessId(target.pid, inspection.process.start_ticks - 1)
+    recorder.source.configure(target.pid, another.start_ns(), inspection.interpreters)
+    target.ask("spinning_thread")
+    recorder.until(lambda: len(recorder.samples(target.pid)) >= 10)
+    assert not any(sample.interpreter for sample in recorder.samples(target.pid))
+
+
+def test_a_forked_child_is_walked_without_being_asked_about(
+    recorder: Recorder, service: Service, target: Target
+) -> None:
+    configure(recorder, service, target)
+    child = target.ask("spinning_child")
+    recorder.until(lambda: sum(bool(sample.interpreter) for sample in recorder.samples(child)) >= 5)
+
+
+def test_a_program_replaced_is_not_walked_as_the_one_before(
+    recorder: Recorder, service: Service, target: Target
+) -> None:
+    configure(recorder, service, target)
+    target.ask("become_another")
+    since_ns = time.monotonic_ns()
+    target.ask("spinning_thread")
+    recorder.until(lambda: len(recorder.samples(target.pid, since_ns=since_ns)) >= 10)
+    after = recorder.samples(target.pid, since_ns=since_ns)
+    assert not any(sample.interpreter for sample in after)
+    assert {sample.walk_status for sample in after} == {0}
+
+
+def test_no_sample_was_lost_and_none_comes_after_the_stop(recorder: Recorder, target: Target) -> None:
+    """The last test of the shared source."""
+    target.ask("spinning_thread")
+    recorder.until(lambda: len(recorder.samples(target.pid)) >= 5)
+    recorder.source.stop()
+    stopped_ns = time.monotonic_ns()
+    recorder.source.stop()
+    target.ask("short_child")
+    recorder.until(lambda: any(record.time_ns > stopped_ns for record in recorder.records))
+    assert recorder.samples(target.pid, since_ns=stopped_ns) == []
+    assert recorder.source.lost() == 0
+
+
+def test_samples_that_find_no_room_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bcc_source, "_RING_PAGES", 1)
+    with running_target() as target:
+        target.ask("spinning_thread")
+        source = BccSource(Sampling(1000, targets=(target.pid,)))
+        with closing(source):
+            source.load()
+            source.start()
+            end_s = time.monotonic() + PATIENCE_S
+            while source.lost() < 3:
+                assert time.monotonic() < end_s
+                time.sleep(0.02)
+            source.stop()
+            lost = source.lost()
+            kept = [record for record in source.drain() if isinstance(record, RawSample)]
+            assert kept
+            assert {sample.pid for sample in kept} == {target.pid}
+            assert source.lost() == lost
+        source.close()
+
+
+def test_the_compiler_is_pointed_at_the_tree_of_the_package(recorder: Recorder) -> None:
+    assert recorder.source.cpus() > 0
+    assert os.environ["BCC_KERNEL_SOURCE"] == str(BPF_DIRECTORY)
+
+
+class RefusedBpf:
+    """BCC on a kernel that takes the programs or not, but never gives the event."""
+
+    PERF_EVENT, RAW_TRACEPOINT = 7, 17
+    accepted = True
+
+    def __init__(self, *, src_file: str, cflags: list[str]) -> None:
+        assert Path(src_file).is_file()
+        assert f"-I{BPF_DIRECTORY}" in cflags
+        if not self.accepted:
+            raise Exception("Failed to compile BPF module")
+
+    def attach_raw_tracepoint(self, *, tp: str, fn_name: str) -> None:
+        assert tp.startswith("sched_process_")
+
+    def attach_perf_event(self, *, ev_type: int, ev_config: int, fn_name: str, sample_freq: int) -> None:
+        raise Exception("Failed to attach BPF to perf event")
+
+
+def test_a_kernel_that_refuses_the_program_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RefusedBpf, "accepted", False)
+    monkeypatch.setattr(bcc_source, "import_bcc", lambda: SimpleNamespace(BPF=RefusedBpf))
+    source = BccSource(Sampling(HZ))
+    with pytest.raises(PrerequisiteError, match="CAP_BPF"):
+        source.load()
+    source.close()
+
+
+def test_an_event_that_the_kernel_does_not_give_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = BccSource(Sampling(HZ, event="cycles"))
+    monkeypatch.setattr(source, "_bpf", RefusedBpf(src_file=__file__, cflags=[f"-I{BPF_DIRECTORY}"]))
+    with pytest.raises(PrerequisiteError, match="cycles needs hardware counters, cpu-clock does not"):
+        source.start()
+
+
+def test_another_module_of_that_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the unrelated package of PyPI would be found first."""
+    (tmp_path / "bcc.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "bcc")
+    with pytest.raises(PrerequisiteError, match="python3-bpfcc"):
+        import_bcc()
+
+
+def test_no_module_of_that_name_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bcc", None)
+    with pytest.raises(PrerequisiteError, match="python3-bpfcc"):
+        import_bcc()

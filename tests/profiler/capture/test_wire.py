@@ -1,0 +1,99 @@
+"""Records survive the way through bytes, and forged ones are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from profiler.capture.header import read_header
+from profiler.capture.wire import WireError, decode
+from profiler.model import ProcessEvent, RawSample
+from symbolizers.frame import RawFrame
+
+HEADER = read_header("records.h")
+HEAD = HEADER.structs["sample_head"].layout
+FRAME = HEADER.structs["interpreter_frame"].layout
+EVENT = HEADER.structs["process_event"].layout
+TYPES = HEADER.enums["record_type"]
+
+u16 = st.integers(0, (1 << 16) - 1)
+u32 = st.integers(0, (1 << 32) - 1)
+u64 = st.integers(0, (1 << 64) - 1)
+addresses = st.lists(u64, max_size=HEADER.defines["MAX_NATIVE_FRAMES"]).map(tuple)
+samples = st.builds(
+    RawSample,
+    pid=u32,
+    tid=u32,
+    cpu=u32,
+    time_ns=u64,
+    start_ns=u64,
+    comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
+    walk_status=st.integers(0, 255),
+    interpreter=st.lists(st.builds(RawFrame, u64, u32, u32, u64), max_size=40).map(tuple),
+    user=addresses,
+    kernel=addresses,
+)
+events = st.builds(ProcessEvent, pid=u32, time_ns=u64, start_ns=u64, exited=st.booleans())
+
+
+def encoded(record: RawSample | ProcessEvent) -> bytes:
+    """As the kernel side lays it out."""
+    if isinstance(record, ProcessEvent):
+        kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
+        return EVENT.pack(kind, record.pid, record.time_ns, record.start_ns)
+    counts = (len(record.interpreter), len(record.user), len(record.kernel))
+    ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns)
+    head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, record.comm, *counts, record.walk_status, 0)
+    frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
+    return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
+
+
+@given(samples | events)
+@settings(deadline=None)
+def test_what_the_kernel_packs_is_what_comes_out(record: RawSample | ProcessEvent) -> None:
+    assert decode(encoded(record)) == record
+
+
+def test_the_largest_record_is_decoded() -> None:
+    native = tuple(range(HEADER.defines["MAX_NATIVE_FRAMES"]))
+    frames = tuple(RawFrame(n, n, n, n) for n in range(HEADER.defines["MAX_INTERPRETER_FRAMES"]))
+    sample = RawSample(1, 2, 3, 4, 5, b"x" * 16, 1, frames, native, native)
+    assert decode(encoded(sample)) == sample
+
+
+def test_a_command_name_ends_at_its_first_zero() -> None:
+    record = bytearray(encoded(RawSample(1, 1, 0, 0, 0, b"short", 0, (), (), ())))
+    at = record.index(b"short")
+    record[at + 6 : at + 10] = b"junk"
+    decoded = decode(bytes(record))
+    assert isinstance(decoded, RawSample)
+    assert decoded.comm == b"short"
+
+
+@given(samples | events, st.data())
+@settings(deadline=None)
+def test_a_record_cut_short_is_refused(record: RawSample | ProcessEvent, data: st.DataObject) -> None:
+    whole = encoded(record)
+    with pytest.raises(WireError):
+        decode(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+@given(u32.filter(lambda kind: kind not in TYPES.values()), st.binary(max_size=200))
+@settings(deadline=None)
+def test_an_unknown_type_is_refused(kind: int, rest: bytes) -> None:
+    with pytest.raises(WireError):
+        decode(kind.to_bytes(4, "little") + rest)
+
+
+@given(st.sampled_from(sorted(TYPES.values())), st.binary(max_size=2000))
+@settings(deadline=None)
+def test_forged_bytes_give_a_value_or_a_wire_error(kind: int, rest: bytes) -> None:
+    record = kind.to_bytes(4, "little") + rest
+    try:
+        decoded = decode(record)
+    except WireError:
+        return
+    if isinstance(decoded, RawSample):
+        held = len(decoded.interpreter) * FRAME.size + 8 * (len(decoded.user) + len(decoded.kernel))
+        assert HEAD.size + held <= len(record)

@@ -1,0 +1,210 @@
+"""The walls between the stages, read from the imports and the text of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("profiler", "symbolizers")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+TOP_LEVEL = {
+    *(".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "pyproject.toml"),
+    *("docs", "examples", "profiler", "symbolizers", "tests"),
+}
+
+LANGUAGES = "symbolizers.languages"
+"""Stands for all modules of the interpreter families, whose names start with the family's."""
+
+STAGES: dict[str, set[str]] = {
+    "profiler.errors": set(),
+    "profiler.model": {"symbolizers.errors", "symbolizers.frame"},
+    "profiler.preflight": {"profiler.errors"},
+    "profiler.launch": {"profiler.errors"},
+    # The source fills the kernel's tables from the same rows that the readers use.
+    "profiler.capture": {
+        *("profiler.errors", "profiler.model"),
+        *("symbolizers.base", "symbolizers.frame", "symbolizers.layouts"),
+    },
+    # Where code is mapped, as the worker says it; a mapping without symbols has a frame at once.
+    "profiler.stacks": {"symbolizers.frame", "symbolizers.native", "symbolizers.service"},
+    # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours.
+    "profiler.processes": {
+        *("profiler.capture", "profiler.model", "profiler.stacks"),
+        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
+        *("symbolizers.process", "symbolizers.service"),
+    },
+    # Counts stacks whose elements have no names yet, so it knows what such an element is.
+    "profiler.aggregate": {
+        *("profiler.model", "profiler.stacks"),
+        *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
+    },
+    "profiler.export": {"profiler.errors", "profiler.model", "symbolizers.errors", "symbolizers.frame"},
+    # A text for people, so it escapes names as the exporters do.
+    "profiler.stats": {"profiler.export", "profiler.model", "symbolizers.errors"},
+    "profiler.session": {
+        *("profiler.aggregate", "profiler.capture", "profiler.model", "profiler.processes"),
+        *("profiler.stacks", "symbolizers.frame", "symbolizers.kernel", "symbolizers.native"),
+        *("symbolizers.process", "symbolizers.service"),
+    },
+    "profiler.cli": {
+        *("profiler.capture", "profiler.errors", "profiler.export", "profiler.launch", "profiler.model"),
+        *("profiler.preflight", "profiler.session", "profiler.stats", "symbolizers.process"),
+    },
+    "symbolizers.errors": set(),
+    "symbolizers.frame": set(),
+    "symbolizers.checksum": set(),
+    "symbolizers.layouts": set(),
+    "symbolizers.elf": {"symbolizers.errors"},
+    "symbolizers.process": {"symbolizers.errors"},
+    "symbolizers.kernel": {"symbolizers.frame"},
+    "symbolizers.native": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
+    "symbolizers.base": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
+    LANGUAGES: {
+        *("symbolizers.base", "symbolizers.checksum", "symbolizers.elf", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.layouts"),
+    },
+    "symbolizers.registry": {LANGUAGES, "symbolizers.base", "symbolizers.frame"},
+    "symbolizers.service": {
+        *("symbolizers.base", "symbolizers.elf", "symbolizers.errors", "symbolizers.frame"),
+        *("symbolizers.native", "symbolizers.process", "symbolizers.registry"),
+    },
+    "symbolizers.worker": {"symbolizers.errors", "symbolizers.service"},
+}
+"""What each stage may import of the others. A wall is moved here first, with the reason beside it."""
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules that the file imports anywhere, also inside functions; ``from package import module`` too."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            assert node.module is not None
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            known = [name for name in submodules if name in MODULES]
+            yield from known
+            if len(known) < len(submodules):
+                yield node.module
+
+
+def stage_of(module: str) -> str | None:
+    """The stage that a module is part of; None for the packages' own empty modules."""
+    package, _, rest = module.partition(".")
+    if not rest:
+        return None
+    name = rest.partition(".")[0]
+    if package == "symbolizers" and name.startswith(("python", "ruby")):
+        return LANGUAGES
+    return f"{package}.{name}"
+
+
+def importers_of(package: str) -> set[str]:
+    return {
+        module
+        for module, path in MODULES.items()
+        if any(name.partition(".")[0] == package for name in imported(path))
+    }
+
+
+def strings_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of every string that is not a docstring, with ``{}`` for what is put into it."""
+    tree = ast.parse(path.read_text(), str(path))
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
+            yield node.lineno, "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)) and id(node) not in docs:
+            yield node.lineno, node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+
+
+def tracked_files() -> list[Path]:
+    """What git knows of the tree (run as root in another user's tree, too)."""
+    command = ("git", "-c", f"safe.directory={ROOT}", "ls-files", "-z")
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / name for name in listing.decode().split("\0") if name]
+
+
+def test_there_is_code_to_look_at() -> None:
+    assert {"profiler.session", "symbolizers.service"} <= MODULES.keys()
+
+
+def test_symbolizers_never_import_the_profiler() -> None:
+    assert {module for module in importers_of("profiler") if module.startswith("symbolizers")} == set()
+
+
+@pytest.mark.parametrize(
+    ("package", "only"), [("bcc", {"profiler.capture.bcc_source"}), ("click", {"profiler.cli"})]
+)
+def test_one_file_knows_the_package(package: str, only: set[str]) -> None:
+    assert importers_of(package) == only
+
+
+def test_stages_import_what_the_table_allows_and_no_less() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for module, path in MODULES.items():
+        stage = stage_of(module)
+        if stage is None:
+            continue
+        targets = {stage_of(name) for name in imported(path) if name.partition(".")[0] in PACKAGES}
+        found[stage] |= {target for target in targets if target is not None and target != stage}
+    assert dict(found) == STAGES
+
+
+def test_the_table_has_no_circles() -> None:
+    left = {stage: set(targets) for stage, targets in STAGES.items()}
+    while left:
+        free = {stage for stage, targets in left.items() if not targets & left.keys()}
+        assert free, f"these import each other: {sorted(left)}"
+        left = {stage: targets for stage, targets in left.items() if stage not in free}
+
+
+def test_only_session_and_the_command_line_know_all_stages() -> None:
+    ends = {"profiler.capture", "profiler.aggregate"}
+    assert {stage for stage, targets in STAGES.items() if ends <= targets} == {"profiler.session"}
+    assert {stage for stage, targets in STAGES.items() if "profiler.session" in targets} == {"profiler.cli"}
+
+
+def test_nobody_opens_the_memory_file_of_a_process() -> None:
+    memory_file = re.compile(r"/proc/[^/]+/(task/[^/]+/)?mem$")
+    found = [(path, line) for path in SOURCES for line, text in strings_of(path) if memory_file.search(text)]
+    assert found == []
+
+
+def test_only_the_process_package_reads_memory_of_others() -> None:
+    users = {path.parent for path in SOURCES if "process_vm_readv" in path.read_text()}
+    assert users == {ROOT / "symbolizers" / "process"}
+
+
+def test_only_the_process_package_opens_proc_files_of_others() -> None:
+    of_a_process = re.compile(r"/proc/(\{\}|%|[0-9])")
+    users = {path.parent for path in SOURCES for _, text in strings_of(path) if of_a_process.search(text)}
+    assert users == {ROOT / "symbolizers" / "process"}
+
+
+def test_the_top_level_holds_what_the_design_names() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in tracked_files()} <= TOP_LEVEL
+
+
+def test_no_file_leans_on_what_lies_beside_the_repository() -> None:
+    outside = ("/".join(("..", "shared")), "/".join(("", "work", "")))
+    for path in tracked_files():
+        if path.is_file():
+            text = path.read_text(errors="replace")
+            assert not [name for name in outside if name in text], path
