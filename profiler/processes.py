@@ -175,10 +175,10 @@ class ProcessTable:
             return
         if code is None:
             code = CodeMap()
-        if sample.user and process.gone is None and sample.time_ns >= process.inspect_again_ns:
-            if code.find(sample.user[0]) is None:
-                self._wait_for_inspection(process, sample)
-                return
+        may_ask = process.gone is None and sample.time_ns >= process.inspect_again_ns
+        if may_ask and sample.user and code.find(sample.user[0]) is None:
+            self._wait_for_inspection(process, sample)
+            return
         keys = dict.fromkeys(map(_key, sample.interpreter))
         missing = [key for key in keys if key not in process.codes]
         if not missing:

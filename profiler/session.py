@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import resource
 import selectors
 import socket
@@ -16,7 +17,7 @@ from threading import Thread
 import psutil
 
 from profiler.aggregate import Aggregator
-from profiler.capture.source import EAGER_HZ, SampleSource, Sampling
+from profiler.capture.source import SampleSource, Sampling
 from profiler.model import Profile, RawSample
 from profiler.processes import ProcessTable
 from profiler.stacks.merge import Element, KernelAddress, NativeAddress
@@ -26,10 +27,10 @@ from symbolizers.native import mapping_frame
 from symbolizers.process.deadline import DeadlineWorker, Reply, Request
 from symbolizers.service import FileKey
 
-_POLL_S = 0.05
-"""How often records are looked for where samples don't wake the session (above `EAGER_HZ`)."""
-_IDLE_S = 0.25
-"""How often the session looks around where nothing wakes it."""
+_POLL_S = (0.05, 0.15)
+"""How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
+_LOADING_S = 0.05
+"""How often it is looked whether the sampler is loaded."""
 _LAST_ANSWERS_S = 0.25
 """How long the end of a recording waits for code objects that are still being read."""
 _NAMES_S = 10.0
@@ -106,7 +107,7 @@ class Session:
         loader = Thread(target=load, name="load")
         loader.start()
         while loader.is_alive():
-            self._early += self._await_worker(_POLL_S)
+            self._early += self._await_worker(_LOADING_S)
         loader.join()
         if failures:
             raise failures[0]
@@ -131,13 +132,13 @@ class Session:
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
         end_s = math.inf if duration_s is None else self._started_s + duration_s
-        pace_s = _POLL_S if self._recording.sampling.frequency_hz > EAGER_HZ else _IDLE_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._woken, selectors.EVENT_READ)
             selector.register(self._source, selectors.EVENT_READ)
             worker_fd = self._worker.fileno()
             selector.register(worker_fd, selectors.EVENT_READ)
             while not self._stopped and (now_s := time.monotonic()) < end_s:
+                pace_s = random.uniform(*_POLL_S)
                 answer_s = self._worker.timeout_s()
                 selector.select(min(pace_s, end_s - now_s, pace_s if answer_s is None else answer_s))
                 self._drain()

@@ -14,7 +14,7 @@ from symbolizers.base import Interpreter, Language, RuntimeFile, Symbolizer
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Changed, Malformed, ProcessGone, SymbolizeError, UnsupportedVersion
 from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
-from symbolizers.native import NativeSymbols, module_name, vdso_symbols
+from symbolizers.native import NativeSymbols, mapping_frame, module_name, vdso_symbols
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, open_process
 from symbolizers.process.maps import Mapping, read_mappings
@@ -63,7 +63,7 @@ class _File:
 
     fd: int
     elf: ElfFile
-    module: str
+    path: str
     runtimes: tuple[tuple[Language, RuntimeFile], ...]
     notes: tuple[str, ...]
     symbols: NativeSymbols | None = None
@@ -144,8 +144,8 @@ class Service:
         if known is None:
             raise Malformed("the file could not be opened")
         if known.symbols is None:
-            known.symbols = NativeSymbols(known.elf, known.module)
-        return [known.symbols.name(known.elf.address_of_offset(offset)) for offset in offsets]
+            known.symbols = NativeSymbols(known.elf, module_name(known.path))
+        return [self._name(known, known.symbols, offset) for offset in offsets]
 
     def forget(self, process: ProcessId) -> None:
         """Gives back what is held of `process`, which exited or replaced its program."""
@@ -153,6 +153,13 @@ class Service:
         if known is not None:
             known.memory.forget()
             known.handle.close()
+
+    @staticmethod
+    def _name(file: _File, symbols: NativeSymbols, offset: int) -> Frame:
+        try:
+            return symbols.name(file.elf.address_of_offset(offset))
+        except Malformed:  # mapped beyond what the file says of itself
+            return mapping_frame(file.path, offset)
 
     @staticmethod
     def _read(known: _Process, frame: RawFrame) -> CodeObject | SymbolizeError:
@@ -197,7 +204,7 @@ class Service:
                 continue
             if runtime is not None:
                 runtimes.append((language, runtime))
-        return _File(fd, elf, module_name(mapping.path), tuple(runtimes), tuple(notes))
+        return _File(fd, elf, mapping.path, tuple(runtimes), tuple(notes))
 
 
 def _file_key(mapping: Mapping) -> FileKey | None:

@@ -36,6 +36,15 @@ BPF_PROG_ARRAY(stages, 1);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 1);
+
+/* A function of a process; address 0: the process itself. */
+struct seen_key {
+	__u32 pid;
+	__u32 checksum;
+	__u64 address;
+};
+
+BPF_TABLE("lru_hash", struct seen_key, __u8, seen, 16384);
 BPF_TABLE("hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */
 BPF_ARRAY(python_layouts, struct python_layout, LAYOUT_ROWS);

@@ -48,6 +48,28 @@ static __always_inline void count_lost(void)
 		*slot += 1;
 }
 
+/*
+ * Whether user space should look at this sample now: when it is the first of a process, or of a function
+ * of it, because its memory can be gone in a moment. All others wait for the next regular look. Were
+ * each one to wake the profiler, it would be scheduled in step with its own samples, and so would what
+ * runs next: on a busy machine the samples would then be of the wrong tasks.
+ */
+static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
+{
+	struct seen_key key = {};
+	__u8 yes = 1;
+
+	key.pid = s->head.pid;
+	if (count) {
+		key.checksum = s->frames[0].checksum;
+		key.address = s->frames[0].address;
+	}
+	if (seen.lookup(&key))
+		return BPF_RB_NO_WAKEUP;
+	seen.update(&key, &yes);
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 /* Completes the record behind the interpreter frames that the walkers left, and sends it. */
 static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratch *s, __u32 count)
 {
@@ -69,7 +91,7 @@ static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratc
 	KEEP_BOUNDS(used);
 	if (used > RECORD_BYTES)
 		return 0;
-	if (records.ringbuf_output(s, sizeof(s->head) + used, WAKE_SAMPLE))
+	if (records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s, count)))
 		count_lost();
 	return 0;
 }
@@ -202,7 +224,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (!targets.lookup(&pid))
 		return 0;
 #endif
-	send_event(RECORD_EXEC, pid, start_ns_of(task), 0);
+	send_event(RECORD_EXEC, pid, start_ns_of(task), BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 

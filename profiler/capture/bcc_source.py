@@ -10,12 +10,13 @@ import ctypes
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from mmap import PAGESIZE
 from types import ModuleType
 from typing import Any
 
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
-from profiler.capture.source import EAGER_HZ, Sampling
+from profiler.capture.source import Sampling
 from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
 from profiler.model import ProcessEvent, RawSample
@@ -23,11 +24,14 @@ from symbolizers.base import Interpreter
 from symbolizers.layouts import cpython, ruby
 from symbolizers.layouts.row import Layouts
 
-_RING_PAGES = 512
-"""2 MB: over five seconds at 20 Hz even if each of 16 CPUs sends the largest record."""
+_RING_S = 0.5
+"""The ring buffer holds what comes in this time (the session looks every 0.15 s at the latest) …"""
+_RECORD_BYTES = 4096
+"""… when a record is this long: 100 interpreter frames and the other stacks."""
+_RING_PAGES = (512, 16384)
+"""Its least and its most: 2 and 64 MB."""
 _EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}
 """perf event type and config: PERF_TYPE_SOFTWARE/CPU_CLOCK, PERF_TYPE_HARDWARE/CPU_CYCLES."""
-_BPF_RB_NO_WAKEUP = 1
 _OUT_OF_STEP = 1.001
 """Lengthens the period a little. At a round rate the interrupts keep in step with the scheduler's tick (4 ms,
 say), where tasks are switched, and see some tasks too often and others too seldom on a busy machine."""
@@ -52,8 +56,8 @@ def import_bcc() -> ModuleType:
         import bcc
     except ImportError as error:
         raise PrerequisiteError(
-            f"the BCC bindings are missing ({error}): install them with 'apt-get install python3-bpfcc' and run"
-            " pidflame with the system's /usr/bin/python3 or a virtual environment that sees its packages"
+            f"the BCC bindings are missing ({error}): install them with 'apt-get install python3-bpfcc' and"
+            " run pidflame with the system's /usr/bin/python3 or a virtual environment that sees its packages"
             " (python3 -m venv --system-site-packages); the package 'bcc' of PyPI is another one"
         ) from None
     if not hasattr(bcc, "BPF"):
@@ -169,8 +173,7 @@ class BccSource:
     def _flags(self, btf: Btf) -> list[str]:
         defines = {
             "FILTER_TARGETS": int(self._sampling.targets is not None),
-            "RING_PAGES": _RING_PAGES,
-            "WAKE_SAMPLE": 0 if self._sampling.frequency_hz <= EAGER_HZ else _BPF_RB_NO_WAKEUP,
+            "RING_PAGES": self._ring_pages(),
             "TICK_NS": 1_000_000_000 // os.sysconf("SC_CLK_TCK"),
             "TASK_GROUP_LEADER": btf.offset("task_struct", "group_leader"),
             "TASK_START_BOOTTIME": btf.offset("task_struct", "start_boottime"),
@@ -182,6 +185,16 @@ class BccSource:
             "TASK_FSBASE": btf.offset("task_struct", "thread") + btf.offset("thread_struct", "fsbase"),
         }
         return [f"-I{BPF_DIRECTORY}", *(f"-D{name}={value}" for name, value in defines.items())]
+
+    def _ring_pages(self) -> int:
+        """A power of two, as the kernel wants it."""
+        cpus = os.cpu_count() or 1
+        wanted_bytes = cpus * self._sampling.frequency_hz * _RING_S * _RECORD_BYTES
+        least, most = _RING_PAGES
+        pages = least
+        while pages < most and pages * PAGESIZE < wanted_bytes:
+            pages *= 2
+        return pages
 
     def _fill_layouts(self) -> None:
         """Row 0 of each table stays empty: it means that no walker runs."""

@@ -12,9 +12,6 @@ from symbolizers.base import Interpreter
 EVENTS = ("cpu-clock", "cycles")
 """What can drive the sampling: the CPU clock everywhere, cycles where the hardware counts them."""
 
-EAGER_HZ = 100
-"""Up to this rate every sample wakes the session, so that a short-lived process can still be read."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -42,7 +39,7 @@ class SampleSource(Protocol):
         """Takes no more samples; what was taken can still be drained."""
 
     def fileno(self) -> int:
-        """A file descriptor that is readable while records wait."""
+        """A file descriptor that becomes readable when records should be looked at soon."""
 
     def drain(self) -> Sequence[RawSample | ProcessEvent]:
         """The records that wait, in order; returns at once."""

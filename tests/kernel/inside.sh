@@ -4,4 +4,5 @@
 cd "$(dirname "$(realpath "$0")")/../.."
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export PYTHONDONTWRITEBYTECODE=1
-exec .venv/bin/python -m pytest -p no:cacheprovider --color=no --durations=5 tests/symbolizers/process tests/kernel/inside.py
+exec .venv/bin/python -m pytest -p no:cacheprovider --color=no --durations=5 \
+    tests/symbolizers/process tests/kernel/inside.py

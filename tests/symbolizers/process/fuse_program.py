@@ -23,6 +23,7 @@ from tests.symbolizers.process.target_programs import (
     fill,
     libc,
     map_pages,
+    own_mmap_median_ns,
     own_mmap_us,
     serve,
 )
@@ -93,7 +94,12 @@ def target(directory: str, shared: mmap.mmap) -> tuple[Facts, Commands]:
         shared[1] = 1
         return 0
 
-    return facts, {"reads": lambda: shared[0], "freeze": freeze, "mmap_us": own_mmap_us}
+    return facts, {
+        "reads": lambda: shared[0],
+        "freeze": freeze,
+        "mmap_us": own_mmap_us,
+        "mmap_median_ns": own_mmap_median_ns,
+    }
 
 
 def main(directory: str, variant: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import select
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from symbolizers.errors import FaultReason, ReadFault, SymbolizeError
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader, ReadStrategy
+from symbolizers.process.syscalls import process_vm_readv
 
 
 def open_reader(pid: int, strategy: ReadStrategy) -> NowaitReader:
@@ -27,3 +31,38 @@ def faults(results: Sequence[bytes | SymbolizeError]) -> list[tuple[int, FaultRe
     found = [result for result in results if isinstance(result, ReadFault)]
     assert len(found) == len(results), results
     return [(fault.address, fault.fault) for fault in found]
+
+
+def raw_read(process: int, ranges: Sequence[tuple[int, int]], flags: int) -> tuple[int, int]:
+    """What the system call itself gives for `ranges` of a process: its count and, where that is -1, errno."""
+    buffer = ctypes.create_string_buffer(sum(size for _, size in ranges))
+    local = (ctypes.c_uint64 * 2)(ctypes.addressof(buffer), len(buffer))
+    remote = (ctypes.c_uint64 * (2 * len(ranges)))(*(word for one in ranges for word in one))
+    count = process_vm_readv(
+        process, ctypes.addressof(local), 1, ctypes.addressof(remote), len(ranges), flags
+    )
+    return count, ctypes.get_errno() if count < 0 else 0
+
+
+class UngatedReads:
+    """A child process of ours that reads 8 bytes at each address, one call each, without asking pagemap."""
+
+    def __init__(self, process: int, addresses: Sequence[int], flags: int) -> None:
+        self._ended, ended = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                for address in addresses:
+                    raw_read(process, [(address, 8)], flags)
+            finally:
+                os._exit(0)
+        os.close(ended)
+
+    def ended_within(self, seconds: float) -> bool:
+        """Whether all reads have come back by then."""
+        return bool(select.select([self._ended], [], [], seconds)[0])
+
+    def reap(self) -> None:
+        """Once its target has ended: nothing else surely ends it."""
+        os.close(self._ended)
+        os.waitpid(self.pid, 0)

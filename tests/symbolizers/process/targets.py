@@ -95,6 +95,20 @@ def running_fuse(directory: Path, variant: str) -> Iterator[Target]:
 
 
 @contextmanager
+def running_vforked(directory: Path, kind: str, file: object) -> Iterator[Target]:
+    """A child of vfork that becomes a target of `target_programs` when told to ``exec``."""
+    program = directory / "vforked"
+    subprocess.run(["gcc", "-o", str(program), str(HERE / "vforked.c")], check=True)
+    target_command = (sys.executable, str(HERE / "target_programs.py"), kind, str(file))
+    with _popen((str(program), *target_command)) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        target = Target(process.pid, to=process.stdin, answers=process.stdout)
+        target.pid = target["pid"]
+        yield target
+
+
+@contextmanager
 def _popen(command: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     try:

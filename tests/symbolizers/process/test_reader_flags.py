@@ -16,7 +16,8 @@ from symbolizers.errors import FaultReason
 from symbolizers.process import memory
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import KernelSupport, NowaitReader, ReadStrategy
-from symbolizers.process.syscalls import PROCESS_VM_NOWAIT, PROCESS_VM_PIDFD, process_vm_readv
+from symbolizers.process.syscalls import PROCESS_VM_NOWAIT, PROCESS_VM_PIDFD
+from tests.symbolizers.process.emulation import readv_with_flags
 from tests.symbolizers.process.readers import fault_of, faults
 from tests.symbolizers.process.targets import PAGE
 
@@ -41,7 +42,7 @@ class Kernel:
             return self._fail(errno.EFAULT)
         if self.error:
             return self._fail(self.error)
-        return int(process_vm_readv(os.getpid(), local, locals_, remote, remotes, 0))
+        return readv_with_flags(process, local, locals_, remote, remotes, flags)
 
     @staticmethod
     def _fail(number: int) -> int:

@@ -6,8 +6,6 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from symbolizers.errors import FaultReason
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from tests.symbolizers.process.readers import fault_of, faults, open_reader
@@ -17,6 +15,7 @@ from tests.symbolizers.process.targets import (
     in_time,
     running,
     running_as,
+    running_vforked,
     state_of,
 )
 
@@ -75,6 +74,22 @@ def test_exec_in_between(pages_file: Path, strategy: ReadStrategy) -> None:
         reader.forget()
         assert in_time(lambda: reader.read(FIXED, 2)) == b"\1\1"
         assert fault_of(lambda: in_time(lambda: reader.read(old, 2))).fault is FaultReason.WOULD_FAULT
+
+
+def test_exec_of_a_child_of_vfork(pages_file: Path, tmp_path: Path, strategy: ReadStrategy) -> None:
+    with running_vforked(tmp_path, "memory", pages_file) as target:
+        reader = open_reader(target.pid, strategy)
+        old = target["old"]
+        assert in_time(lambda: reader.read(old, 2)) == b"\1\1"
+        assert reader.read(old, 2) == b"\1\1"
+        target.tell("exec")
+        target.hear_facts()
+        # The parent's memory lives on: whatever is still known of it must not pass for the child's.
+        assert fault_of(lambda: in_time(lambda: reader.read(old, 2))).address == old
+        reader.forget()
+        assert in_time(lambda: reader.read(FIXED, 2)) == b"\1\1"
+        assert fault_of(lambda: in_time(lambda: reader.read(old, 2))).fault is FaultReason.WOULD_FAULT
+        assert target.ask("ping") == 0
 
 
 def test_stopped_target_is_read_and_stays_stopped(pages_file: Path, strategy: ReadStrategy) -> None:

@@ -1,0 +1,104 @@
+"""What only a kernel with PROCESS_VM_PIDFD and PROCESS_VM_NOWAIT can show; inside.sh runs it there.
+
+First that it is such a kernel, and that its NOWAIT gives up where the interface says so and waits where ours
+must not: else the contract tests beside these would pass for nothing. Then a recording of the whole system.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from symbolizers.process.memory import ReadStrategy, available_strategies
+from symbolizers.process.syscalls import PROCESS_VM_NOWAIT, PROCESS_VM_PIDFD
+from tests.live.harness import record, target, workload
+from tests.symbolizers.process.readers import UngatedReads, raw_read
+from tests.symbolizers.process.targets import PAGE, in_time, running, running_fuse, state_of
+
+BOTH = PROCESS_VM_PIDFD | PROCESS_VM_NOWAIT
+WAIT_S = 0.5
+TRACING = Path("/sys/kernel/tracing")
+
+
+def test_both_strategies_are_offered() -> None:
+    assert available_strategies() == (ReadStrategy.KERNEL, ReadStrategy.RESIDENT)
+
+
+def test_unknown_flag_is_refused() -> None:
+    assert raw_read(os.getpid(), [(8, 1)], 4) == (-1, errno.EINVAL)
+
+
+@pytest.mark.parametrize("flags", [PROCESS_VM_PIDFD, BOTH])
+def test_bad_pidfd_is_an_error_and_no_crash(flags: int) -> None:
+    with open(os.devnull, "rb") as file:
+        assert raw_read(file.fileno(), [(PAGE, 8)], flags) == (-1, errno.EBADF)
+    assert raw_read(-1, [(PAGE, 8)], flags) == (-1, errno.EBADF)
+    with running("heap", 1) as held:
+        pidfd = os.pidfd_open(held.pid)
+        assert raw_read(pidfd, [(held["resident"], 8)], flags) == (8, 0)
+    assert raw_read(pidfd, [(PAGE, 8)], flags) == (-1, errno.ESRCH)
+    os.close(pidfd)
+
+
+def test_nowait_gives_up_on_a_page_that_does_not_come() -> None:
+    """The three answers: nothing, the bytes before it in one range, the ranges before it."""
+    with running("userfault") as held:
+        pidfd, stuck = os.pidfd_open(held.pid), held["region"] + PAGE
+        assert in_time(lambda: raw_read(pidfd, [(stuck, 8)], BOTH)) == (-1, errno.EFAULT)
+        assert in_time(lambda: raw_read(pidfd, [(stuck - 5, 8)], BOTH)) == (5, 0)
+        assert in_time(lambda: raw_read(pidfd, [(stuck - 8, 3), (stuck, 8)], BOTH)) == (3, 0)
+        os.close(pidfd)
+
+
+@pytest.mark.parametrize(
+    ("variant", "region", "pages"),
+    [
+        ("sync_reads", "plain", 1),
+        ("async_reads", "random", 1),
+        ("no_readahead", "plain", 1),
+        ("async_reads", "plain", 200),
+    ],
+)
+def test_nowait_alone_waits(tmp_path: Path, variant: str, region: str, pages: int) -> None:
+    """The contract's stuck files bite here: a reader that trusted NOWAIT, without the gate, would hang."""
+    with running_fuse(tmp_path, variant) as held:
+        addresses = [held[region] + page * PAGE for page in range(pages)]
+        reads = UngatedReads(held.pid, addresses, PROCESS_VM_NOWAIT)
+        assert not reads.ended_within(WAIT_S)
+        assert state_of(reads.pid) == "D"
+    assert reads.ended_within(10)
+    reads.reap()
+
+
+@contextmanager
+def traced(event: str) -> Iterator[Path]:
+    """Lets the kernel write down each `event` of the whole system, as lines of the file that this yields."""
+    instance = TRACING / "instances" / "pidflame-test"
+    instance.mkdir()
+    try:
+        switch = instance / "events" / event / "enable"
+        switch.write_text("1")
+        yield instance / "trace"
+        switch.write_text("0")
+    finally:
+        instance.rmdir()
+
+
+def test_recording_reads_by_pidfd_and_nowait(tmp_path: Path) -> None:
+    split = workload("split.py", "--cpu-seconds", "600", "--depth", "5")
+    with target(*split) as burning, traced("syscalls/sys_enter_process_vm_readv") as trace:
+        burning.go()
+        recorded = record(tmp_path, "-d", "5")
+        calls = re.findall(r"process_vm_readv\(.*lvec: (\w+),.*flags: (\w+)\)", trace.read_text())
+    assert recorded.exit_code == 0, recorded.said
+    recorded.accounted()
+    for function in ("heavy_share", "medium_share"):
+        assert recorded.within(function, root="python3") > 0, recorded.said
+    # All but the probes, which pass no buffer.
+    assert {int(flags, 16) for buffer, flags in calls if int(buffer, 16)} == {BOTH}, calls[:20]

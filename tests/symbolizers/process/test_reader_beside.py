@@ -1,0 +1,85 @@
+"""What the target feels of being read: nothing. Its own mmap() takes no longer beside our reads.
+
+A read that waits for a page holds the target's mmap lock meanwhile, and every mmap() of the target then
+waits too (0.8 s measured with PROCESS_VM_NOWAIT alone, where the kernel waits in spite of it).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from symbolizers.process.memory import ReadStrategy
+from tests.symbolizers.process.readers import open_reader
+from tests.symbolizers.process.targets import PAGE, Target, in_time, running, running_fuse
+
+ROUNDS = 7
+MOST_SLOWED = 3.0
+"""A held lock shows as a factor of 10,000; two processes sharing caches and a busy machine as 1.5."""
+
+
+@contextmanager
+def reading(pid: int, ranges: list[tuple[int, int]], strategy: ReadStrategy) -> Iterator[None]:
+    """A process of ours that does nothing but read `ranges` of `pid`, page by page and together."""
+    ready_read, ready_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            reader = open_reader(pid, strategy)
+            while True:
+                for one in ranges:
+                    reader.read_many([one])
+                reader.read_many(ranges)
+                reader.forget()
+                if ready_write >= 0:
+                    os.write(ready_write, b"1")
+                    os.close(ready_write)
+                    ready_write = -1
+        finally:
+            os._exit(1)
+    os.close(ready_write)
+    try:
+        # Also the end of a first round: that it came is what says that no read of it waits.
+        assert in_time(lambda: os.read(ready_read, 1)) == b"1"
+        yield
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the reading process ended"
+    finally:
+        os.close(ready_read)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def target_of(kind: str, pages_file: Path, directory: Path) -> tuple[AbstractContextManager[Target], str]:
+    """The target's context, and the region of it that is read."""
+    if kind == "resident":
+        return running("memory", pages_file), "resident"
+    if kind == "untouched":
+        return running("memory", pages_file), "untouched"
+    if kind == "userfault":
+        return running("userfault"), "region"
+    return running_fuse(directory, kind), "random"
+
+
+@pytest.mark.parametrize(
+    "kind", ["resident", "untouched", "userfault", "async_reads", "sync_reads", "no_readahead"]
+)
+def test_own_mmap_is_not_slowed(kind: str, pages_file: Path, tmp_path: Path, strategy: ReadStrategy) -> None:
+    context, region = target_of(kind, pages_file, tmp_path)
+    with context as target, running("memory", pages_file) as other:
+        pages = 128 if kind.endswith(("reads", "readahead")) else 2
+        wanted = [(target[region] + page * PAGE, 8) for page in range(pages)]
+        elsewhere = [(other["resident"] + (page & 3) * PAGE, 8) for page in range(pages)]
+        alone_ns, beside_ns = [], []
+        # In turns, so that what else the machine does falls on both; "alone" the CPU is as busy.
+        for _ in range(ROUNDS):
+            with reading(other.pid, elsewhere, strategy):
+                alone_ns.append(target.ask("mmap_median_ns"))
+            with reading(target.pid, wanted, strategy):
+                beside_ns.append(target.ask("mmap_median_ns"))
+        assert median(beside_ns) <= MOST_SLOWED * median(alone_ns), (alone_ns, beside_ns)
