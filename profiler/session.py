@@ -200,7 +200,8 @@ class Session:
             file: tuple(found) for file, found in files.items()
         }
         for file, batch in batches.items():
-            self._worker.submit(Request(file, "names", (file, [element.offset for element in batch])))
+            offsets = [element.offset for element in batch]
+            self._worker.submit(Request(file, "names", (file, batch[0].path, offsets)))
         end_s = time.monotonic() + _NAMES_S
         while self._worker.pending() and time.monotonic() < end_s:
             for reply in self._await_worker(end_s - time.monotonic()):

@@ -133,14 +133,14 @@ class Service:
             raise ProcessGone(f"process {process.pid} exited")
         return [self._read(known, frame) for frame in frames]
 
-    def names(self, file: FileKey, offsets: Sequence[int]) -> list[Frame]:
-        """Frames for file `offsets` in `file`. Raises `Malformed` when the file isn't known here."""
+    def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
+        """Frames for file `offsets` in `file`, mapped as `path`. Raises `Malformed` when it can't be had."""
         if file == VDSO:
             symbols = self._vdso = self._vdso or vdso_symbols()
             if symbols is None:
                 raise Malformed("the vDSO has no symbols")
             return [symbols.name(offset) for offset in offsets]
-        known = self._files.get(file)
+        known = self._files[file] if file in self._files else self._find_again(file, path)
         if known is None:
             raise Malformed("the file could not be opened")
         if known.symbols is None:
@@ -183,6 +183,13 @@ class Service:
                     os.close(evicted.fd)
             self._files[key] = self._open(handle, mapping)
         return self._files[key]
+
+    def _find_again(self, file: FileKey, path: str) -> _File | None:
+        """A file that the worker before this one had open: by its name here, if that is the same inode."""
+        *device, inode = file
+        mapping = Mapping(0, 0, True, False, True, 0, (device[0], device[1]), inode, path)
+        with open_process(os.getpid()) as own:
+            return self._file(own, mapping)
 
     def _open(self, handle: ProcessHandle, mapping: Mapping) -> _File | None:
         try:

@@ -29,10 +29,11 @@ struct scratch {
 	};
 	__u64 window[WINDOW_WORDS];	/* a piece of the target's memory */
 	__u64 checked[CHECKSUM_WORDS];	/* what a checksum is taken of */
-	struct ruby_walk ruby;		/* where the Ruby walk stands, from one run to the next */
+	struct python_walk python;	/* where the walks stand, from one run to the next */
+	struct ruby_walk ruby;
 };
 
-BPF_PROG_ARRAY(stages, 1);
+BPF_PROG_ARRAY(stages, 2);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 1);
@@ -51,6 +52,9 @@ BPF_ARRAY(python_layouts, struct python_layout, LAYOUT_ROWS);
 BPF_ARRAY(ruby_layouts, struct ruby_layout, LAYOUT_ROWS);
 
 #define TARGET_WITH_CHILDREN 1
+
+/* Keeps the compiler from optimising away the check after it, which the verifier needs to see. */
+#define SHOW_BOUNDS(variable) asm volatile("" : "+r"(variable))
 
 #define CHECKSUM_MULTIPLIER 0x9E3779B97F4A7C15ULL
 

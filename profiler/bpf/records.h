@@ -27,7 +27,8 @@ enum capture_kind {
 
 /* Where programs that go on with a sample stand in the map `stages`. */
 enum stage {
-	STAGE_RUBY = 0,
+	STAGE_PYTHON = 0,
+	STAGE_RUBY = 1,
 };
 
 /* How a walk over an interpreter's frames ended. */
@@ -99,6 +100,17 @@ struct python_layout {
 	__u32 code_first_instr;
 	__u32 code_checksum;
 	__u32 code_checksum_words;
+	__u32 padding;
+};
+
+/* A walk over a thread's frames, kept between the runs of the program that it takes. */
+struct python_walk {
+	__u64 root;		/* address of _PyRuntime */
+	__u64 fsbase;		/* of the interrupted thread: its thread id */
+	__u64 frame;		/* the next frame; 0 after the last */
+	__u32 begun;
+	__u32 row;		/* in python_layouts; 0: nothing to walk */
+	__u32 count;		/* interpreter frames captured so far */
 	__u32 padding;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The sampler: one perf-event program and three tracepoint programs.
+ * The sampler: a perf-event program, those that go on with its sample, and three for tracepoints.
  *
  * Reads: the interrupted task's identity (task_struct, by BTF offsets), its kernel and user stack, and
  * its interpreter's frames. Writes: one record of variable length into the ring buffer `records`, or,
@@ -15,13 +15,10 @@
 #define READ_TASK(destination, task, offset) \
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
-/* Stops the compiler from dropping the bounds check that the verifier wants to see on `variable`. */
-#define KEEP_BOUNDS(variable) asm volatile("" : "+r"(variable))
-
 /* What bpf_get_stack() gave, in bytes; 0 where there is no such stack (a kernel thread, say). */
 static __always_inline __u64 stack_bytes(long result)
 {
-	KEEP_BOUNDS(result);
+	SHOW_BOUNDS(result);
 	return result > 0 && result <= NATIVE_BYTES ? result : 0;
 }
 
@@ -82,13 +79,13 @@ static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratc
 	size = stack_bytes(bpf_get_stack(ctx, s->body + used, NATIVE_BYTES, BPF_F_USER_STACK));
 	s->head.user_frames = size / 8;
 	used += size;
-	KEEP_BOUNDS(used);
+	SHOW_BOUNDS(used);
 	if (used > RECORD_BYTES - NATIVE_BYTES)
 		return 0;
 	size = stack_bytes(bpf_get_stack(ctx, s->body + used, NATIVE_BYTES, 0));
 	s->head.kernel_frames = size / 8;
 	used += size;
-	KEEP_BOUNDS(used);
+	SHOW_BOUNDS(used);
 	if (used > RECORD_BYTES)
 		return 0;
 	if (records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s, count)))
@@ -110,12 +107,29 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	s->head.padding = 0;
 }
 
+/* Says what there is to walk, for the programs that do it. */
+static __always_inline void begin_walks(struct scratch *s, const struct process_config *config, __u64 fsbase)
+{
+	__builtin_memset(&s->python, 0, sizeof(s->python));
+	__builtin_memset(&s->ruby, 0, sizeof(s->ruby));
+	if (!config || !fsbase || !same_start(config->start_ns, s->head.start_ns))
+		return;
+	s->python.row = config->python_row;
+	s->python.root = config->python_root;
+	s->python.fsbase = fsbase;
+	s->ruby.row = config->ruby_row;
+	s->ruby.root = config->ruby_root;
+	s->ruby.fsbase = fsbase;
+}
+
+/*
+ * The walks are programs of their own, entered by tail calls (which return only where the program is not
+ * loaded), a number of frames at a time: all in one would be more than the verifier follows.
+ */
 int on_sample(struct bpf_perf_event_data *ctx)
 {
 	__u64 ids = bpf_get_current_pid_tgid(), fsbase = 0;
-	__u32 pid = ids >> 32, zero = 0, count = 0, row;
-	const struct process_config *config;
-	const struct python_layout *python;
+	__u32 pid = ids >> 32, zero = 0;
 	const void *task, *leader = NULL;
 	struct scratch *s;
 
@@ -130,43 +144,50 @@ int on_sample(struct bpf_perf_event_data *ctx)
 		return 0;
 	task = (const void *)bpf_get_current_task();
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
-	fill_head(s, ids, leader);
-	config = processes.lookup(&pid);
-	if (!config || !same_start(config->start_ns, s->head.start_ns))
-		return finish(ctx, s, 0);
 	READ_TASK(fsbase, task, TASK_FSBASE);
-	if (!fsbase)
-		return finish(ctx, s, 0);
-	row = config->python_row;
-	python = python_layouts.lookup(&row);
-	if (row && python)
-		s->head.walk_status = walk_python(s, python, config->python_root, fsbase, &count);
-	if (config->ruby_row && s->head.walk_status == WALK_COMPLETE) {
-		s->ruby.row = config->ruby_row;
-		s->ruby.root = config->ruby_root;
-		s->ruby.fsbase = fsbase;
-		s->ruby.frame = 0;
-		s->ruby.end = 0;
-		s->ruby.count = count;
+	fill_head(s, ids, leader);
+	begin_walks(s, processes.lookup(&pid), fsbase);
+	if (s->python.row)
+		stages.call(ctx, STAGE_PYTHON);
+	if (s->ruby.row)
 		stages.call(ctx, STAGE_RUBY);
-	}
-	return finish(ctx, s, count);
+	return finish(ctx, s, 0);
 }
 
-/* The Ruby walk, a run at a time: the whole of it in one program would be more than the verifier takes. */
+int on_python(struct bpf_perf_event_data *ctx)
+{
+	const struct python_layout *layout;
+	__u32 zero = 0, row;
+	struct scratch *s = scratches.lookup(&zero);
+
+	if (!s)
+		return 0;
+	row = s->python.row;
+	layout = python_layouts.lookup(&row);
+	if (!layout)
+		return 0;
+	s->head.walk_status = walk_python(s, &s->python, layout);
+	if (s->head.walk_status == WALK_TRUNCATED && s->python.count < MAX_INTERPRETER_FRAMES)
+		stages.call(ctx, STAGE_PYTHON);
+	s->ruby.count = s->python.count;
+	if (s->ruby.row && s->head.walk_status == WALK_COMPLETE)
+		stages.call(ctx, STAGE_RUBY);
+	return finish(ctx, s, s->python.count);
+}
+
 int on_ruby(struct bpf_perf_event_data *ctx)
 {
-	const struct ruby_layout *ruby;
+	const struct ruby_layout *layout;
 	__u32 zero = 0, row;
 	struct scratch *s = scratches.lookup(&zero);
 
 	if (!s)
 		return 0;
 	row = s->ruby.row;
-	ruby = ruby_layouts.lookup(&row);
-	if (!ruby)
-		return finish(ctx, s, s->ruby.count);
-	s->head.walk_status = walk_ruby(s, &s->ruby, ruby);
+	layout = ruby_layouts.lookup(&row);
+	if (!layout)
+		return 0;
+	s->head.walk_status = walk_ruby(s, &s->ruby, layout);
 	if (s->head.walk_status == WALK_TRUNCATED && s->ruby.count < MAX_INTERPRETER_FRAMES)
 		stages.call(ctx, STAGE_RUBY);	/* goes on below after 33 runs, the kernel's limit */
 	return finish(ctx, s, s->ruby.count);

@@ -13,6 +13,7 @@
 #include "maps.h"
 
 #define MAX_THREADS 512
+#define PYTHON_FRAMES_PER_RUN 64	/* little for the verifier to follow: it counts in the start-up time */
 #define FRAME_WINDOW 80
 #define FRAME_WINDOW_MASK 63
 
@@ -51,50 +52,65 @@ static __always_inline int find_python_thread(const struct python_layout *layout
 	return WALK_TORN;
 }
 
-static __always_inline int walk_python(struct scratch *s, const struct python_layout *layout,
-				       __u64 root, __u64 fsbase, __u32 *count)
+/* Finds the interrupted thread's top frame; walk->frame stays 0 for a thread that is not Python's. */
+static __always_inline int find_python_frames(struct python_walk *walk, const struct python_layout *layout)
 {
-	__u64 thread, cframe = 0, frame = 0;
-	int status = find_python_thread(layout, root, fsbase, &thread);
+	__u64 thread, cframe = 0;
+	int status = find_python_thread(layout, walk->root, walk->fsbase, &thread);
 
 	if (status != WALK_COMPLETE || !thread)
 		return status;
 	if (READ_USER(cframe, thread + layout->thread_cframe))
 		return WALK_FAULT;
-	if (READ_USER(frame, cframe + layout->cframe_current_frame))
+	if (READ_USER(walk->frame, cframe + layout->cframe_current_frame))
 		return WALK_FAULT;
+	return WALK_COMPLETE;
+}
 
+/*
+ * Does one run of a walk: s->frames from walk->count on. WALK_TRUNCATED says that frames are left, for
+ * another run while walk->count is below MAX_INTERPRETER_FRAMES.
+ */
+static __always_inline int walk_python(struct scratch *s, struct python_walk *walk,
+				       const struct python_layout *layout)
+{
+	const __u8 *window = (const __u8 *)s->window;
 	__u32 words = layout->code_checksum_words;
-	__u8 *window = (__u8 *)s->window;
+	int status = WALK_COMPLETE;
+	__u64 code, instr, slot;
 
+	if (!walk->begun) {
+		walk->begun = 1;
+		status = find_python_frames(walk, layout);
+	}
+	if (status != WALK_COMPLETE)
+		return status;
 	if (words > CHECKSUM_WORDS)
 		return WALK_TORN;
 	__builtin_memset(s->checked, 0, sizeof(s->checked));
-	for (int i = 0; i < MAX_INTERPRETER_FRAMES; i++) {
-		__u32 slot = *count;
-		__u64 code, instr;
-
-		if (!frame)
+	for (int i = 0; i < PYTHON_FRAMES_PER_RUN; i++) {
+		if (!walk->frame)
 			return WALK_COMPLETE;
+		slot = walk->count;
+		SHOW_BOUNDS(slot);
 		if (slot >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
-		if (read_user(s->window, FRAME_WINDOW, (const void *)frame))
+		if (read_user(s->window, FRAME_WINDOW, (const void *)walk->frame))
 			return WALK_FAULT;
 		code = *(__u64 *)(window + (layout->frame_code & FRAME_WINDOW_MASK));
 		instr = *(__u64 *)(window + (layout->frame_instr & FRAME_WINDOW_MASK));
-		frame = *(__u64 *)(window + (layout->frame_previous & FRAME_WINDOW_MASK));
+		walk->frame = *(__u64 *)(window + (layout->frame_previous & FRAME_WINDOW_MASK));
 		if (!code)
 			return WALK_TORN;
-		if (read_user(s->checked, words * 8,
-					(const void *)(code + layout->code_checksum)))
+		if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
 			return WALK_FAULT;
 		s->frames[slot].address = ((__u64)PYTHON_CODE << 56) | (code & ((1ULL << 56) - 1));
 		s->frames[slot].position = instr - code - layout->code_first_instr;
 		s->frames[slot].checksum = checksum_words(s->checked);
 		s->frames[slot].owner = 0;
-		*count = slot + 1;
+		walk->count = slot + 1;
 	}
-	return frame ? WALK_TRUNCATED : WALK_COMPLETE;
+	return walk->frame ? WALK_TRUNCATED : WALK_COMPLETE;
 }
 
 #endif

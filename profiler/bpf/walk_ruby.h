@@ -41,9 +41,6 @@
 #define IMEMO_SVAR 2
 #define IMEMO_METHOD 6
 
-/* Keeps the compiler from optimising away the check after it, which the verifier needs to see. */
-#define SHOW_BOUNDS(variable) asm volatile("" : "+r"(variable))
-
 /* The start of an object: its flags, then for a method entry the words that never change. */
 struct ruby_object {
 	__u64 flags;

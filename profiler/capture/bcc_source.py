@@ -36,13 +36,13 @@ _OUT_OF_STEP = 1.001
 """Lengthens the period a little. At a round rate the interrupts keep in step with the scheduler's tick (4 ms,
 say), where tasks are switched, and see some tasks too often and others too seldom on a busy machine."""
 _RAW_TRACEPOINTS = {
-    "sched_process_fork": "on_fork",
-    "sched_process_exec": "on_exec",
-    "sched_process_exit": "on_exit",
+    b"sched_process_fork": b"on_fork",
+    b"sched_process_exec": b"on_exec",
+    b"sched_process_exit": b"on_exit",
 }
 
 _RECORDS = read_header("records.h")
-_STAGE_RUBY = _RECORDS.enums["stage"]["STAGE_RUBY"]
+_STAGES = _RECORDS.enums["stage"]
 _CONFIG = _RECORDS.structs["process_config"]
 _LAYOUTS: Mapping[str, tuple[CStruct, Layouts]] = {
     "python": (_RECORDS.structs["python_layout"], cpython.LAYOUTS),
@@ -77,15 +77,14 @@ class BccSource:
         self._bpf: Any = None
         self._records: list[bytes] = []
         self._online = 0
+        self._walkers: set[str] = set()
 
     def load(self) -> None:
         bcc = import_bcc()
         os.environ["BCC_KERNEL_SOURCE"] = str(BPF_DIRECTORY)
         try:
             self._bpf = bcc.BPF(src_file=str(BPF_DIRECTORY / "sample.c"), cflags=self._flags(Btf()))
-            self._bpf.load_func("on_sample", bcc.BPF.PERF_EVENT)
-            ruby_stage = self._bpf.load_func("on_ruby", bcc.BPF.PERF_EVENT)
-            self._bpf["stages"][ctypes.c_int(_STAGE_RUBY)] = ctypes.c_int(ruby_stage.fd)
+            self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)
         except PrerequisiteError:
@@ -109,7 +108,7 @@ class BccSource:
             self._bpf.attach_perf_event(
                 ev_type=type_,
                 ev_config=config,
-                fn_name="on_sample",
+                fn_name=b"on_sample",
                 **self._pace(),
             )
         except Exception as error:  # bcc raises bare Exception
@@ -141,6 +140,7 @@ class BccSource:
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         values = {"start_ns": start_ns, "python_root": 0, "ruby_root": 0, "python_row": 0, "ruby_row": 0}
         for interpreter in interpreters:
+            self._load_walker(interpreter.language)
             names = [row.name for row in _LAYOUTS[interpreter.language][1]]
             values[f"{interpreter.language}_root"] = interpreter.root
             values[f"{interpreter.language}_row"] = 1 + names.index(interpreter.layout)
@@ -163,6 +163,13 @@ class BccSource:
         if self._bpf is not None:
             self._bpf.cleanup()
             self._bpf = None
+
+    def _load_walker(self, language: str) -> None:
+        """At the first sight of a language: the verifier takes its time, and many machines run just one."""
+        if language not in self._walkers:
+            self._walkers.add(language)
+            program = self._bpf.load_func(f"on_{language}".encode(), self._bpf.PERF_EVENT)
+            self._bpf["stages"][ctypes.c_int(_STAGES[f"STAGE_{language.upper()}"])] = ctypes.c_int(program.fd)
 
     def _pace(self) -> dict[str, int]:
         """The clock's period in ns, or what the hardware counter should come to."""

@@ -60,7 +60,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.5, help="of work of a target, about")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of work of a target, about")
     parser.add_argument("--rates", default="20,100", help="Hz, with commas")
     parser.add_argument("-o", "--output", type=Path, help="a file for the table, too")
     return parser.parse_args()

@@ -30,12 +30,12 @@ BPF_ENABLE_STATS = 32
 
 @dataclass(frozen=True, slots=True)
 class DepthRow:
-    """Microseconds of one run of the program, a number a round; `failure` where there are none."""
+    """Microseconds of one run of the program, a number a round; `failures` for the rounds without one."""
 
     workload: Workload
     depth: int
     run_us: tuple[float, ...]
-    failure: str = ""
+    failures: tuple[str, ...]
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def measure_depths(rounds: int) -> list[DepthRow]:
     """A row for every depth; the depths are gone through in another order each round."""
     cells = [(workload, depth) for workload, depths in DEPTHS for depth in depths]
     run_us: dict[tuple[Workload, int], list[float]] = {cell: [] for cell in cells}
-    failures: dict[tuple[Workload, int], str] = {}
+    failures: dict[tuple[Workload, int], list[str]] = {cell: [] for cell in cells}
     chance = random.Random(20)
     try:
         with bpf_statistics():
@@ -99,7 +99,7 @@ def measure_depths(rounds: int) -> list[DepthRow]:
                     try:
                         run_us[cell].append(look(*cell))
                     except ProfilerFailed as failure:
-                        failures[cell] = str(failure)
+                        failures[cell].append(str(failure))
     except OSError as refusal:
-        failures = dict.fromkeys(cells, f"the kernel keeps no eBPF statistics: {refusal}")
-    return [DepthRow(*cell, tuple(run_us[cell]), failures.get(cell, "")) for cell in cells]
+        failures = {cell: [f"the kernel keeps no eBPF statistics: {refusal}"] for cell in cells}
+    return [DepthRow(*cell, tuple(run_us[cell]), tuple(failures[cell])) for cell in cells]

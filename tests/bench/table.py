@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -13,6 +14,7 @@ from tests.bench.targets import Workload
 
 NONE = "-"
 MB = 1_000_000
+REASON_LENGTH = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,16 @@ def spread(values: Iterable[float], digits: int) -> str:
         return NONE
     middle, least, most = (f"{number:.{digits}f}" for number in (median(numbers), numbers[0], numbers[-1]))
     return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def reasons(failures: Sequence[str]) -> str:
+    """Each different failure once, cut to a cell's size, with how often it came."""
+    texts = [
+        failure if len(failure) <= REASON_LENGTH else failure[:REASON_LENGTH] + "…"
+        for failure in (text.replace("|", "/") for text in failures)
+    ]
+    counts = Counter(texts)
+    return "; ".join(f"{count} x {text}" if count > 1 else text for text, count in counts.items())
 
 
 def who(row: Row) -> str:
@@ -110,9 +122,8 @@ def split_error(row: Row) -> str:
 
 
 def notes(row: Row) -> str:
-    """Why measurements are missing, if some are."""
-    failures = [entry.failure for entry in row.measurements if entry.failure]
-    return "; ".join(dict.fromkeys(failures))
+    """Why measurements are missing, if some are, and how many."""
+    return reasons([entry.failure for entry in row.measurements if entry.failure])
 
 
 COLUMNS = (
@@ -152,6 +163,9 @@ def workload_table(workload: Workload, cells: Sequence[Cell], measurements: Sequ
 
 def depth_table(rows: Sequence[DepthRow]) -> str:
     """The section of the eBPF program's run time."""
-    lines = [[row.workload.title, str(row.depth), spread(row.run_us, 1), row.failure or NONE] for row in rows]
+    lines = [
+        [row.workload.title, str(row.depth), spread(row.run_us, 1), reasons(row.failures) or NONE]
+        for row in rows
+    ]
     header = ["target", "frames deep", "µs a run", "not measured"]
     return f"### The eBPF program's run time\n\n{markdown(header, lines)}\n"

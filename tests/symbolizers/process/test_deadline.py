@@ -94,11 +94,13 @@ def taken_cpu(cpu: int) -> Iterator[None]:
     os.sched_setaffinity(0, ours - {cpu} or ours)
     try:
         with subprocess.Popen([sys.executable, "-c", HOG, str(cpu)], stdout=subprocess.PIPE) as hog:
-            assert hog.stdout is not None
-            assert hog.stdout.readline() == b"\n"
-            yield
-            assert hog.poll() is None
-            hog.kill()
+            try:
+                assert hog.stdout is not None
+                assert hog.stdout.readline() == b"\n"
+                yield
+                assert hog.poll() is None
+            finally:
+                hog.kill()
     finally:
         os.sched_setaffinity(0, ours)
 

@@ -1,0 +1,156 @@
+"""The command to profile: held until it is released, run as whoever called sudo, its exit code kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from profiler.errors import UsageError
+from profiler.launch import Launched
+from tests.symbolizers.process.targets import NOBODY, ROOT, state_of
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests themselves may run under sudo; what they launch writes where only root may."""
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    monkeypatch.delenv("SUDO_GID", raising=False)
+
+
+def run(*command: str) -> int:
+    launched = Launched(command)
+    launched.release()
+    return launched.exit_code()
+
+
+def until_ended(launched: Launched) -> None:
+    end_s = time.monotonic() + PATIENCE_S
+    while not launched.ended():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_nothing_runs_before_it_is_released(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    launched = Launched(["/bin/sh", "-c", f"echo ran > {trace}"])
+    assert not launched.ended()
+    assert not trace.exists()
+    launched.release()
+    assert launched.exit_code() == 0
+    assert trace.read_text() == "ran\n"
+    assert launched.ended()
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -15 $$", 143)]
+)
+def test_the_exit_code_is_that_of_a_shell(script: str, code: int) -> None:
+    assert run("/bin/sh", "-c", script) == code
+
+
+def test_a_command_that_is_not_there_ends_like_in_a_shell(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("/nowhere/command") == 127
+    assert run("no-command-of-this-name") == 127
+    assert "no-command-of-this-name" in capfd.readouterr().err
+
+
+def test_a_file_that_is_no_program_ends_like_in_a_shell(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "text"
+    path.write_text("no program")
+    assert run(str(path)) == 126
+    assert str(path) in capfd.readouterr().err
+
+
+def test_no_command_is_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        Launched([])
+
+
+def test_a_signal_is_passed_on_and_to_nobody_once_the_command_has_ended() -> None:
+    launched = Launched(["/bin/sleep", "600"])
+    launched.release()
+    launched.forward(signal.SIGTERM)
+    assert launched.exit_code() == 143
+    launched.forward(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_ended_while_it_waits_to_begin(number: signal.Signals) -> None:
+    """Ctrl-C on the terminal reaches it, too."""
+    launched = Launched(["/bin/true"])
+    while state_of(launched.pid) != "S":
+        time.sleep(0.001)
+    launched.forward(number)
+    until_ended(launched)
+    launched.release()
+    assert launched.exit_code() == 128 + number
+
+
+def test_the_command_never_runs_when_the_profiler_ends_first(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    program = f"from profiler.launch import Launched; Launched(['touch', {str(trace)!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, timeout=PATIENCE_S
+    )
+    # The pipe was the command's, too: it has ended.
+    assert done.stdout == b""
+    assert not trace.exists()
+
+
+def test_the_command_has_the_signals_that_a_shell_would_give_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ, and what is ignored stays so over exec."""
+    assert run("/bin/grep", "Sig[BIC]", "/proc/self/status") == 0
+    masks = dict(line.split(":\t") for line in capfd.readouterr().out.splitlines())
+    ours = sum(1 << number - 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ))
+    assert {name: int(mask, 16) & ours for name, mask in masks.items()} == {
+        "SigBlk": 0,
+        "SigIgn": 0,
+        "SigCgt": 0,
+    }
+
+
+def test_the_command_inherits_no_descriptor_of_ours(capfd: pytest.CaptureFixture[str]) -> None:
+    ours = [os.open("/dev/null", os.O_RDONLY) for _ in range(3)]
+    meant = {fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{fd}")}
+    meant = {fd for fd in meant if os.get_inheritable(fd)}
+    assert run("/bin/ls", "/proc/self/fd") == 0
+    for fd in ours:
+        os.close(fd)
+    # One more is the folder that ls reads.
+    assert len({*map(int, capfd.readouterr().out.split())} - meant) == 1
+
+
+def test_under_sudo_the_command_runs_as_the_one_who_called_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SUDO_UID", str(NOBODY))
+    monkeypatch.setenv("SUDO_GID", str(NOBODY))
+    script = "id -u; id -ru; id -g; id -rg; id -G; echo $USER $LOGNAME $HOME; grep CapEff /proc/self/status"
+    assert run("/bin/sh", "-c", script) == 0
+    user, real, group, real_group, groups, names, capabilities = capfd.readouterr().out.splitlines()
+    assert {user, real, group, real_group} == {str(NOBODY)}
+    assert groups == str(NOBODY)
+    assert names.split()[:2] == ["nobody", "nobody"]
+    assert names.split()[2] != os.environ.get("HOME")
+    assert int(capabilities.split()[1], 16) == 0
+
+
+def test_under_sudo_a_user_that_is_not_there_runs_nothing_as_root(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SUDO_UID", "3999999")
+    monkeypatch.setenv("SUDO_GID", "3999999")
+    assert run("/bin/echo", "ran") == 126
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "cannot run /bin/echo" in captured.err

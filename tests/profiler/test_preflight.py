@@ -1,0 +1,66 @@
+"""What a recording needs of the machine is checked first, and what is missing comes with advice."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from profiler import preflight
+from profiler.errors import PrerequisiteError
+
+
+def test_root_misses_nothing() -> None:
+    assert preflight.missing_capabilities() == []
+    preflight.check([])
+
+
+@pytest.mark.parametrize(
+    ("release", "enough"),
+    [
+        ("5.8.0", True),
+        ("5.8-rc1", True),
+        ("6.1", True),
+        ("6.18.44-fc-v595", True),
+        ("10.0.1+", True),
+        ("5.7.19", False),
+        ("4.19.0-27-amd64", False),
+        ("3.10.0-1160.el7.x86_64", False),
+    ],
+)
+def test_the_ring_buffer_decides_which_kernel_is_too_old(
+    release: str, enough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "release", lambda: release)
+    if enough:
+        preflight.check([])
+    else:
+        with pytest.raises(PrerequisiteError, match=rf"Linux {re.escape(release)} is too old") as caught:
+            preflight.check([])
+        assert caught.value.exit_code == 3
+
+
+def test_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(PrerequisiteError, match="aarch64"):
+        preflight.check([])
+
+
+def test_missing_capabilities_come_with_commands_to_paste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "missing_capabilities", lambda: ["CAP_BPF", "CAP_PERFMON"])
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/env"])
+    with pytest.raises(PrerequisiteError) as caught:
+        preflight.check(["record", "-o", "a file.svg"])
+    said = str(caught.value)
+    assert said.startswith("missing CAP_BPF CAP_PERFMON")
+    assert "sudo /usr/bin/env record -o 'a file.svg'" in said
+    assert "--inh-caps=+bpf,+perfmon --ambient-caps=+bpf,+perfmon" in said
+
+
+def test_capabilities_have_the_numbers_of_the_kernels_header() -> None:
+    header = Path("/usr/include/linux/capability.h").read_text()
+    numbers = dict(re.findall(r"#define (CAP_\w+)\s+(\d+)$", header, re.MULTILINE))
+    assert {name: str(bit) for name, bit in preflight._CAPABILITIES.items()}.items() <= numbers.items()
