@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, RawFrame
@@ -39,8 +40,7 @@ class ProcessEvent:
     exited: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """What a stack stands on: the process, as it was called when the sample was taken."""
 
     comm: bytes

@@ -10,6 +10,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Thread
@@ -86,7 +87,8 @@ class Session:
     def stop(self) -> None:
         """Ends the recording at once; may be called from a signal handler."""
         self._stopped = True
-        self._wake.send(b"s")
+        with suppress(BlockingIOError):  # woken often enough
+            self._wake.send(b"s")
 
     def prepare(self) -> None:
         """Loads the sampler while the worker looks at the processes that run already.

@@ -11,6 +11,8 @@ from typing import NamedTuple
 class FrameKind(str, Enum):
     """Where a frame runs; exporters colour and suffix by it."""
 
+    __hash__ = str.__hash__  # Enum's own is Python code, and every frame of every sample is hashed
+
     PYTHON = "python"
     RUBY = "ruby"
     NATIVE = "native"
@@ -19,8 +21,7 @@ class FrameKind(str, Enum):
     """Not code: ``[truncated]`` and its like, said by the profiler itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One named frame of a stack, as the target calls it (unescaped, whatever it contains).
 
     `file` is the source file of an interpreted frame (empty for a C function of the interpreter) and the

@@ -168,7 +168,10 @@ class BccSource:
         """At the first sight of a language: the verifier takes its time, and many machines run just one."""
         if language not in self._walkers:
             self._walkers.add(language)
-            program = self._bpf.load_func(f"on_{language}".encode(), self._bpf.PERF_EVENT)
+            try:
+                program = self._bpf.load_func(f"on_{language}".encode(), self._bpf.PERF_EVENT)
+            except Exception as error:  # bcc raises bare Exception
+                raise PrerequisiteError(f"this kernel refuses the walker for {language}: {error}") from None
             self._bpf["stages"][ctypes.c_int(_STAGES[f"STAGE_{language.upper()}"])] = ctypes.c_int(program.fd)
 
     def _pace(self) -> dict[str, int]:

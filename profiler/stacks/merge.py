@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from symbolizers.frame import Frame, FrameKind
 from symbolizers.native import mapping_frame
@@ -17,8 +17,7 @@ TRUNCATED = Frame(FrameKind.MARKER, "[truncated]")
 UNKNOWN = Frame(FrameKind.MARKER, "[unknown]")
 
 
-@dataclass(frozen=True, slots=True)
-class NativeAddress:
+class NativeAddress(NamedTuple):
     """An instruction in a mapped file: `offset` bytes into it; `path` as in /proc/PID/maps."""
 
     file: FileKey
@@ -26,8 +25,7 @@ class NativeAddress:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class KernelAddress:
+class KernelAddress(NamedTuple):
     """An instruction of the kernel."""
 
     address: int

@@ -264,7 +264,7 @@ def test_no_sample_was_lost_and_none_comes_after_the_stop(recorder: Recorder, ta
 
 
 def test_samples_that_find_no_room_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bcc_source, "_RING_PAGES", 1)
+    monkeypatch.setattr(bcc_source, "_RING_PAGES", (1, 1))
     with running_target() as target:
         target.ask("spinning_thread")
         source = BccSource(Sampling(1000, targets=(target.pid,)))
