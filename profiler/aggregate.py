@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from profiler.model import Losses, ProcessLosses, RawSample, Root, Sample
+from profiler.significance import Evidence, judge, judge_share
 from profiler.stacks.merge import Element
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame
+from symbolizers.frame import Frame, FrameKind
 from symbolizers.process.identity import ProcessId
 
 
@@ -18,12 +19,22 @@ class _Account:
     root: Root
     samples: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+_DROPPED = {
+    reason: Frame(FrameKind.MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason
+}
 
 
 class Aggregator:
-    """Takes every sample exactly once, as a stack or as a loss. Lifetime: one recording."""
+    """Takes every sample exactly once, as a stack or as a loss. Lifetime: one recording.
 
-    def __init__(self) -> None:
+    With `keep_dropped`, a loss is a stack too: one frame that says why.
+    """
+
+    def __init__(self, *, keep_dropped: bool = False) -> None:
+        self._keep_dropped = keep_dropped
         self._stacks: Counter[tuple[Root, tuple[Element, ...]]] = Counter()
         self._accounts: dict[ProcessId, _Account] = {}
         self._notes: dict[ProcessId, list[str]] = {}
@@ -31,11 +42,15 @@ class Aggregator:
     def add(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         """Counts a finished stack, root first."""
         self._stacks[Root(sample.comm, sample.pid), elements] += 1
-        self._account(sample)
+        self._account(sample).evidence.add(sample, lost=False)
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Counts a sample that could not be named."""
-        self._account(sample).dropped[reason] += 1
+        account = self._account(sample)
+        account.dropped[reason] += 1
+        account.evidence.add(sample, lost=True)
+        if self._keep_dropped:
+            self._stacks[Root(sample.comm, sample.pid), (_DROPPED[reason],)] += 1
 
     def note(self, process: ProcessId, text: str) -> None:
         """Keeps something that a person should know of `process`."""
@@ -57,10 +72,12 @@ class Aggregator:
         return tuple(Sample(root, frames, count) for (root, frames), count in named.items())
 
     def losses(self, *, lost: int) -> Losses:
-        """The ledger: processes with most samples first."""
+        """The ledger, and whether the losses matter: processes with most samples first."""
+        accounts = self._accounts.values()
+        verdicts = judge([(each.dropped.total(), each.samples, each.evidence) for each in accounts])
         dropped: Counter[Reason] = Counter()
         rows = []
-        for process, account in self._accounts.items():
+        for (process, account), verdict in zip(self._accounts.items(), verdicts, strict=True):
             dropped += account.dropped
             rows.append(
                 ProcessLosses(
@@ -69,11 +86,14 @@ class Aggregator:
                     account.samples - account.dropped.total(),
                     dict(account.dropped),
                     "; ".join(self._notes.get(process, ())),
+                    verdict,
                 )
             )
         rows.sort(key=lambda row: (-row.samples, row.root.pid))
         samples = sum(row.samples for row in rows)
-        return Losses(samples, samples - dropped.total(), dict(dropped), lost, tuple(rows))
+        told = sum(row.samples - row.symbolized for row in rows if row.verdict.significant)
+        rest = judge_share(dropped.total() - told + lost, samples + lost)
+        return Losses(samples, samples - dropped.total(), dict(dropped), lost, tuple(rows), rest)
 
     def _account(self, sample: RawSample) -> _Account:
         process = ProcessId.from_start_ns(sample.pid, sample.start_ns)

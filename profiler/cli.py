@@ -16,11 +16,13 @@ from types import FrameType
 import click
 import psutil
 
-from profiler import preflight
-from profiler.capture.bcc_source import BccSource, import_bcc
+from profiler import doctor_text, preflight
+from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import EVENTS, Sampling
-from profiler.errors import PidflameError, TargetGone, UsageError
+from profiler.doctor import examine
+from profiler.errors import PidflameError, PrerequisiteError, TargetGone, UsageError
 from profiler.export.registry import FORMATS, Format, format_for
+from profiler.export.text import warnings
 from profiler.launch import Launched
 from profiler.model import Profile
 from profiler.session import Progress, Recording, Session
@@ -92,6 +94,7 @@ def cli() -> None:
 @click.option(
     "--stats", type=click.Path(dir_okay=False), metavar="FILE", help="Write the run's figures as JSON."
 )
+@click.option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def record(
@@ -104,6 +107,7 @@ def record(
     event: str,
     lines: bool,
     stats: str | None,
+    keep_dropped: bool,
     force: bool,
     command: tuple[str, ...],
 ) -> None:
@@ -122,7 +126,7 @@ def record(
     launched = Launched(command) if command else None
     targets = (*pids, *([launched.pid] if launched else []))
     sampling = Sampling(frequency, targets or None, children or launched is not None, event)
-    recording = Recording(sampling, duration, lines, _title(pids, command), asked_at_s)
+    recording = Recording(sampling, duration, lines, _title(pids, command), asked_at_s, keep_dropped)
     profile = _record(recording, launched)
     for path, format_ in files:
         _write(path, format_, profile)
@@ -135,9 +139,23 @@ def record(
             )
     for note in profile.notes:
         click.echo(f"note: {note}", err=True)
+    for warning in warnings(profile.losses):
+        click.echo(f"warning: {warning}", err=True)
     click.echo(summary(profile.losses), err=True)
     if launched is not None:
         sys.exit(launched.exit_code())
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Write it as JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine offers, what is missing, and which interpreters run.
+
+    Exit code 0 when a recording would work, else 3.
+    """
+    report = examine(["record"])
+    click.echo((doctor_text.to_json if as_json else doctor_text.to_text)(report), nl=False)
+    sys.exit(0 if report.works else PrerequisiteError.exit_code)
 
 
 def main() -> None:
@@ -155,7 +173,6 @@ def main() -> None:
 
 
 def _record(recording: Recording, launched: Launched | None) -> Profile:
-    import_bcc()
     progress = _progress_line(recording.duration_s)
     worker = DeadlineWorker("symbolizers.worker", ["--lines"] if recording.lines else [])
     source = BccSource(recording.sampling)

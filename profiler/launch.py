@@ -45,7 +45,13 @@ class Launched:
         return self._status is not None
 
     def exit_code(self) -> int:
-        """The command's exit code, 128 + N after signal N; waits until it has ended."""
+        """The command's exit code, 128 + N after signal N; waits until it has ended.
+
+        A Ctrl-C meanwhile is the command's own business (the terminal sends it one too); a SIGTERM is
+        passed on.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda number, _frame: self.forward(number))
         if self._status is None:
             self._status = os.waitpid(self.pid, 0)[1]
         code = os.waitstatus_to_exitcode(self._status)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from symbolizers.errors import Reason
@@ -56,6 +57,30 @@ class Sample:
     count: int
 
 
+class Feature(str, Enum):
+    """In what lost samples can be unlike the kept ones: all of it is captured at the interrupt."""
+
+    THREAD = "thread"
+    FUNCTION = "function"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a loss matters. `share` of the samples was lost; the true one is in `low` to `high` (95 %)."""
+
+    share: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    too_many: bool = False
+    unlike: tuple[Feature, ...] = ()
+
+    @property
+    def significant(self) -> bool:
+        """Whether a person should be warned."""
+        return self.too_many or bool(self.unlike)
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessLosses:
     """What one process contributed: ``samples == symbolized + sum(dropped.values())``."""
@@ -66,6 +91,7 @@ class ProcessLosses:
     dropped: Mapping[Reason, int]
     note: str = ""
     """What a person should know of this process, for example an unsupported interpreter version."""
+    verdict: Verdict = Verdict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +106,8 @@ class Losses:
     dropped: Mapping[Reason, int]
     lost: int
     per_process: tuple[ProcessLosses, ...] = ()
+    rest: Verdict = Verdict()
+    """On what is missing beside the losses that are significant for one process; includes `lost`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Checks before a recording what it needs of this machine, and says how to get what is missing."""
+"""What a recording needs of this machine, and how to get what is missing.
+
+One list of checks for two users: a recording begins with `check`, which stops at the first that fails;
+`pidflame doctor` shows them all.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,12 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from profiler.capture.bcc_source import import_bcc
+from profiler.capture.btf import VMLINUX, Btf
 from profiler.errors import PrerequisiteError
 
 _CAPABILITIES: Mapping[str, int] = {
@@ -22,39 +30,160 @@ _CAPABILITIES: Mapping[str, int] = {
 processes, reading their memory, finding mapped files (map_files), kernel symbols, sampling, eBPF."""
 _OLDEST_KERNEL = (5, 8)
 """The first with the BPF ring buffer."""
+_FIRST_NAMESPACES: Mapping[str, int] = {
+    "cgroup": 0xEFFFFFFB,
+    "pid": 0xEFFFFFFC,
+    "user": 0xEFFFFFFD,
+    "uts": 0xEFFFFFFE,
+    "ipc": 0xEFFFFFFF,
+}
+"""Inode numbers of the namespaces that a machine boots with (linux/proc_ns.h: PROC_…_INIT_INO)."""
+_FATAL_NAMESPACES = {"pid", "user"}
+"""In another pid namespace the kernel's pids are not those of /proc; in another user namespace,
+capabilities hold for what is in it only."""
+_LOCKDOWN = Path("/sys/kernel/security/lockdown")
+_PAGEMAP = Path("/proc/self/pagemap")
 
 
-def check(arguments: list[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that matters about this machine: what was `found`, and what is the `problem` with it.
+
+    `problem` is empty where all is well; else it says in a sentence what is wrong and, after that, what to
+    do. `name` is stable. Without a `required` one a recording does not work.
+    """
+
+    name: str
+    found: str
+    problem: str = ""
+    required: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is nothing to do about it."""
+        return not self.problem
+
+
+def check(arguments: Sequence[str]) -> None:
     """Raises `PrerequisiteError` unless a recording can start; `arguments` are quoted in the advice."""
-    if platform.machine() != "x86_64":
-        raise PrerequisiteError(f"pidflame runs on x86_64 only so far, and this is {platform.machine()}")
-    release = platform.release()
-    if _version(release) < _OLDEST_KERNEL:
-        raise PrerequisiteError(
-            f"Linux {release} is too old: the BPF ring buffer came with 5.8; install a newer kernel"
-        )
-    missing = missing_capabilities()
-    if missing:
-        command = shlex.join([os.path.realpath(sys.argv[0]), *arguments])
-        raise PrerequisiteError(
-            f"missing {' '.join(missing)}: run it as root, for example\n"
-            f"  sudo {command}\n"
-            "or grant just these to one run:\n"
-            f"  sudo setpriv --reuid=$(id -u) --regid=$(id -g) --init-groups {_grant(missing)} {command}"
-        )
+    for each in required_checks(arguments):
+        if not each.ok:
+            raise PrerequisiteError(each.problem)
+
+
+def required_checks(arguments: Sequence[str]) -> Iterator[Check]:
+    """The checks in the order in which they make sense; each is made when it is asked for."""
+    yield _architecture()
+    yield _kernel()
+    yield _container()
+    yield _capabilities(arguments)
+    yield _lockdown()
+    yield _btf()
+    yield _pagemap()
+    yield _bcc()
 
 
 def missing_capabilities() -> list[str]:
     """Names of the capabilities that a recording needs and this process does not have."""
+    return [name for name, bit in _CAPABILITIES.items() if not has_capability(bit)]
+
+
+def has_capability(bit: int) -> bool:
+    """Whether the capability with this number (linux/capability.h) is in effect."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:
         line = next(line for line in status if line.startswith("CapEff:"))
-    effective = int(line.split()[1], 16)
-    return [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+    return bool(int(line.split()[1], 16) >> bit & 1)
+
+
+def _architecture() -> Check:
+    machine = platform.machine()
+    problem = "" if machine == "x86_64" else f"pidflame runs on x86_64 only so far, and this is {machine}"
+    return Check("architecture", machine, problem)
+
+
+def _kernel() -> Check:
+    release = platform.release()
+    problem = ""
+    if _version(release) < _OLDEST_KERNEL:
+        problem = f"Linux {release} is too old: the BPF ring buffer came with 5.8; install a newer kernel"
+    return Check("kernel", release, problem)
+
+
+def _container() -> Check:
+    own = [name for name, first in _FIRST_NAMESPACES.items() if _namespace(name) != first]
+    found = f"own namespaces: {', '.join(own)}" if own else "no"
+    fatal = sorted(_FATAL_NAMESPACES.intersection(own))
+    problem = ""
+    if fatal:
+        problem = (
+            f"this is a container with its own {' and '.join(fatal)} namespace, where the rest of the machine"
+            " can't be looked at: run pidflame outside of it, or in a container started with"
+            " 'docker run --privileged --pid=host --userns=host'"
+        )
+    return Check("container", found, problem)
+
+
+def _namespace(name: str) -> int:
+    """The inode number of a namespace that we are in."""
+    return os.stat(f"/proc/self/ns/{name}").st_ino
+
+
+def _capabilities(arguments: Sequence[str]) -> Check:
+    missing = missing_capabilities()
+    if not missing:
+        return Check("capabilities", "all that are needed")
+    command = shlex.join([os.path.realpath(sys.argv[0]), *arguments])
+    problem = (
+        f"missing {' '.join(missing)}: run it as root, for example\n"
+        f"  sudo {command}\n"
+        "or grant just these to one run:\n"
+        f"  sudo setpriv --reuid=$(id -u) --regid=$(id -g) --init-groups {_grant(missing)} {command}"
+    )
+    return Check("capabilities", f"{len(_CAPABILITIES) - len(missing)} of {len(_CAPABILITIES)}", problem)
 
 
 def _grant(names: list[str]) -> str:
     added = ",".join("+" + name.removeprefix("CAP_").lower() for name in names)
     return f"--inh-caps={added} --ambient-caps={added}"
+
+
+def _lockdown() -> Check:
+    """The file lists the levels with brackets around the one in force."""
+    try:
+        found = _LOCKDOWN.read_text().partition("[")[2].partition("]")[0]
+    except OSError:
+        return Check("lockdown", "none known")
+    problem = ""
+    if found == "confidentiality":
+        problem = (
+            "kernel lockdown is at 'confidentiality', which forbids eBPF to read memory: boot with"
+            " 'lockdown=integrity' or without Secure Boot"
+        )
+    return Check("lockdown", found, problem)
+
+
+def _btf() -> Check:
+    try:
+        Btf()
+    except PrerequisiteError as error:
+        return Check("btf", "no", str(error))
+    return Check("btf", str(VMLINUX))
+
+
+def _pagemap() -> Check:
+    if _PAGEMAP.exists():
+        return Check("pagemap", "yes")
+    return Check(
+        "pagemap", "no", "the kernel has no /proc/PID/pagemap: it needs one with CONFIG_PROC_PAGE_MONITOR=y"
+    )
+
+
+def _bcc() -> Check:
+    try:
+        bcc = import_bcc()
+    except PrerequisiteError as error:
+        return Check("bcc", "no", str(error))
+    return Check("bcc", f"{getattr(bcc, '__version__', 'of no version')} in {bcc.__file__}")
 
 
 def _version(release: str) -> tuple[int, int]:

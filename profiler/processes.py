@@ -6,7 +6,7 @@ read now is kept and asked for again when the same code object is next seen runn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from profiler.capture.header import read_header
@@ -18,12 +18,16 @@ from symbolizers.errors import Reason, Stalled, SymbolizeError
 from symbolizers.frame import CodeObject, Frame, RawFrame
 from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
-from symbolizers.service import Inspection
+from symbolizers.inspection import Inspection
 
 CodeKey = tuple[int, int, int]
 """What tells a code object of one process: address (with its capture kind), checksum, owner."""
 
 _MAX_NATIVE_FRAMES = read_header("records.h").defines["MAX_NATIVE_FRAMES"]
+_FAILED_WALKS: Mapping[int, Reason] = {
+    WalkStatus.FAULT: Reason.WOULD_FAULT,
+    WalkStatus.TORN: Reason.CHANGED,
+}
 _MAX_WAITING = 100_000
 """Samples that may wait in all; beyond that they are dropped at once, so memory stays bounded."""
 _MAX_CODES = 200_000
@@ -100,10 +104,11 @@ class ProcessTable:
         process = self._track(sample.pid, sample.start_ns)
         if process.gone is Reason.STALLED:
             self._drop(sample, Reason.STALLED)
-        elif sample.walk_status == WalkStatus.FAULT:
-            self._drop(sample, Reason.WOULD_FAULT)
-        elif sample.walk_status == WalkStatus.TORN:
-            self._drop(sample, Reason.CHANGED)
+        elif sample.walk_status in _FAILED_WALKS:
+            self._drop(sample, _FAILED_WALKS[sample.walk_status])
+            # Or the walker was told of a program that is no more: exec came before anyone listened.
+            if process.gone is None and sample.time_ns >= process.inspect_again_ns:
+                self._inspect(process, sample.time_ns)
         elif self._waiting >= _MAX_WAITING:
             self._drop(sample, Reason.WOULD_FAULT)
         else:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Thread
+from threading import Event, Thread
 
 import psutil
 
@@ -24,14 +24,15 @@ from profiler.processes import ProcessTable
 from profiler.stacks.merge import Element, KernelAddress, NativeAddress
 from symbolizers.frame import Frame
 from symbolizers.kernel import KernelSymbols
-from symbolizers.native import mapping_frame
+from symbolizers.unnamed import mapping_frame
 from symbolizers.process.deadline import DeadlineWorker, Reply, Request
-from symbolizers.service import FileKey
+from symbolizers.inspection import FileKey
 
 _POLL_S = (0.05, 0.15)
 """How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
-_LOADING_S = 0.05
-"""How often it is looked whether the sampler is loaded."""
+_LOADING_S = 10.0
+"""How long to sleep at most until the sampler says that it is loaded."""
+_WAKE_BYTES = 4096
 _LAST_ANSWERS_S = 0.25
 """How long the end of a recording waits for code objects that are still being read."""
 _NAMES_S = 10.0
@@ -48,6 +49,8 @@ class Recording:
     title: str
     asked_at_s: float
     """When the program was started, on CLOCK_MONOTONIC."""
+    keep_dropped: bool = False
+    """Whether dropped samples show as frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Session:
         self._recording = recording
         self._source = source
         self._worker = worker
-        self._aggregator = Aggregator()
+        self._aggregator = Aggregator(keep_dropped=recording.keep_dropped)
         self._table = ProcessTable(
             submit=lambda request, urgent: worker.submit(request, urgent=urgent),
             emit=self._aggregator.add,
@@ -99,16 +102,20 @@ class Session:
         pids = psutil.pids() if targets is None else list(targets)
         self._table.discover(pids, time.monotonic_ns())
         failures: list[BaseException] = []
+        done = Event()
 
         def load() -> None:
             try:
                 self._source.load()
             except BaseException as error:
                 failures.append(error)
+            finally:
+                done.set()
+                self._wake.send(b"l")
 
         loader = Thread(target=load, name="load")
         loader.start()
-        while loader.is_alive():
+        while not done.is_set():
             self._early += self._await_worker(_LOADING_S)
         loader.join()
         if failures:
@@ -119,6 +126,10 @@ class Session:
         for reply in self._early:
             self._table.reply(reply)
         self._source.start()
+        for pid in self._recording.sampling.targets or ():
+            if not psutil.pid_exists(pid):  # it ended before its exit could be seen
+                self._source.drop_target(pid)
+        self._stopped = self._stopped or not self._source.has_targets()
         self._started_s = time.monotonic()
         self._wall = datetime.now().astimezone()
 
@@ -142,7 +153,7 @@ class Session:
             while not self._stopped and (now_s := time.monotonic()) < end_s:
                 pace_s = random.uniform(*_POLL_S)
                 answer_s = self._worker.timeout_s()
-                selector.select(min(pace_s, end_s - now_s, pace_s if answer_s is None else answer_s))
+                self._select(selector, min(pace_s, end_s - now_s, pace_s if answer_s is None else answer_s))
                 self._drain()
                 for reply in self._worker.collect():
                     self._table.reply(reply)
@@ -162,13 +173,20 @@ class Session:
                 self._table.sample(record)
             else:
                 self._table.event(record)
+                self._stopped = self._stopped or (record.exited and not self._source.has_targets())
 
     def _await_worker(self, longest_s: float) -> list[Reply]:
         timeout_s = self._worker.timeout_s()
         with selectors.DefaultSelector() as selector:
             selector.register(self._worker.fileno(), selectors.EVENT_READ)
-            selector.select(longest_s if timeout_s is None else min(longest_s, timeout_s))
+            selector.register(self._woken, selectors.EVENT_READ)
+            self._select(selector, longest_s if timeout_s is None else min(longest_s, timeout_s))
         return self._worker.collect()
+
+    def _select(self, selector: selectors.BaseSelector, timeout_s: float) -> None:
+        for key, _ in selector.select(timeout_s):
+            if key.fileobj is self._woken:
+                self._woken.recv(_WAKE_BYTES)
 
     def _finish_reads(self) -> None:
         """Asks once more for what could not be read; then what still lacks a name is dropped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from profiler.export.text import root_text
+from profiler.export.text import root_text, warnings
 from profiler.model import Losses, Profile
 from symbolizers.errors import Reason
 
@@ -24,6 +24,7 @@ def summary(losses: Losses) -> str:
 def to_json(profile: Profile) -> str:
     """The contents of a ``--stats`` file: keys and units as in the README."""
     losses = profile.losses
+    warned = warnings(losses)
     document = {
         "samples": losses.samples,
         "symbolized": losses.symbolized,
@@ -36,10 +37,16 @@ def to_json(profile: Profile) -> str:
                 "samples": row.samples,
                 "symbolized": row.symbolized,
                 "dropped": {reason.value: count for reason, count in row.dropped.items()},
+                "dropped_share": round(row.verdict.share, 6),
+                "dropped_share_95": [round(row.verdict.low, 6), round(row.verdict.high, 6)],
+                "significant": row.verdict.significant,
+                "unlike": [feature.value for feature in row.verdict.unlike],
                 "note": row.note,
             }
             for row in losses.per_process
         ],
+        "significant": bool(warned),
+        "warnings": warned,
         "duration_s": round(profile.duration_s, 3),
         "frequency_hz": profile.frequency_hz,
         "cpus": profile.cpus,

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from symbolizers.elf.file import ElfFile
 from symbolizers.errors import SymbolizeError
 from symbolizers.frame import CodeObject, RawFrame
+
+if TYPE_CHECKING:  # the main process needs the values here, not the ELF reader
+    from symbolizers.elf.file import ElfFile
 
 
 class AddressSpace(Protocol):
@@ -33,10 +35,12 @@ class AddressSpace(Protocol):
 class Interpreter:
     """What the eBPF walker needs to know of one process's interpreter, and what people are told of it.
 
-    `layout` names the row in `symbolizers.layouts` that both the walker and the reader use.
+    `layout` names the row in `symbolizers.layouts` that both the walker and the reader use, or that a
+    build which describes itself began with.
     `root` is the address where the walk starts: ``_PyRuntime`` (Python), the variable
     ``ruby_current_vm_ptr`` (Ruby). `loop` is the address range ``(start, end)`` of the interpreter's
-    evaluation loop, ``(0, 0)`` where unknown: a native frame there *is* the interpreted frame.
+    evaluation loop, ``(0, 0)`` where unknown: a native frame there *is* the interpreted frame. `offsets`:
+    the numbers of the row by name, which the walker takes its own from. `note`: what people should know.
     """
 
     language: str
@@ -44,6 +48,8 @@ class Interpreter:
     layout: str
     root: int
     loop: tuple[int, int] = (0, 0)
+    offsets: tuple[tuple[str, int], ...] = ()
+    note: str = ""
 
 
 class RuntimeFile(Protocol):

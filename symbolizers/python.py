@@ -1,48 +1,23 @@
-"""CPython: recognises the interpreter in an ELF file, and reads the code objects of a process."""
+"""CPython: recognises the interpreter in an ELF file, and which layout row describes it."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from symbolizers.base import AddressSpace, Interpreter
-from symbolizers.checksum import checksum
 from symbolizers.elf.file import ElfFile
-from symbolizers.errors import Changed, Malformed, ReadFault, SymbolizeError, UnsupportedVersion
-from symbolizers.frame import ADDRESS_MASK, CodeObject, FrameKind, RawFrame
-from symbolizers.layouts.cpython import LAYOUTS
+from symbolizers.errors import Malformed, UnsupportedVersion
+from symbolizers.layouts import debug_offsets
+from symbolizers.layouts.cpython import FREE_THREADED, LAYOUTS, SUPPORTED
 from symbolizers.layouts.row import Row
-from symbolizers.python_lines import decode_locations
-from symbolizers.python_strings import MAX_LENGTH, decode, parse_head
+from symbolizers.python_code import PythonSymbolizer, TypeAddresses
+from symbolizers.python_machine_code import find_interpreters_head
+from symbolizers.python_versions import PythonVersion, find_version
 
-MAX_NAME_CHARACTERS: Final = 1024
-MAX_FILE_CHARACTERS: Final = 4096
-MAX_LINE_TABLE_BYTES: Final = 1 << 20
-
-_PAGE_BYTES: Final = 4096
-_PREFIX_BYTES: Final = 256
-_MAX_REFERENCES: Final = 1 << 32
-_STR_FLAG: Final = 1 << 28
-_BYTES_FLAG: Final = 1 << 27
-_NO_FLAG: Final = 0
-_MAX_KNOWN_TYPES: Final = 64
-_CODE_TYPE_NAME: Final = b"code\0"
-
-_WORD: Final = struct.Struct("<Q")
-_LINE: Final = struct.Struct("<i")
-
-LineTable = tuple[tuple[int, ...], tuple[int, ...]]
-_LINE_TABLES: Final[Mapping[str, Callable[[bytes, int], LineTable]]] = MappingProxyType(
-    {"locations": decode_locations}
-)
-"""The decoder that a row's capability ``line_table`` names."""
-
-_RELEASE_LEVELS: Final = {0xA: "a", 0xB: "b", 0xC: "rc", 0xF: ""}
-_FIRST_STABLE_LEVEL: Final = 0xC
-"""Structures still change in alphas and betas, so that no row describes these."""
+_FIRST_SELF_DESCRIBED: Final = (3, 13)
+_LOOPS: Final = ("_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx")
+"""The function that runs bytecode; in 2.7 the second, which from 3.6 on only calls the first."""
 
 
 class PythonLanguage:
@@ -52,26 +27,23 @@ class PythonLanguage:
 
     def recognise(self, elf: ElfFile) -> PythonFile | None:
         """The CPython in `elf`, or None. Raises `UnsupportedVersion`, or `Malformed` for a broken file."""
-        root = _symbol_address(elf, "_PyRuntime")
-        version = _symbol_address(elf, "Py_Version")
-        if not root or not version:
-            # 3.7 to 3.10 have a runtime without its version; up to 3.6 this variable is the root.
-            if root or _symbol_address(elf, "_PyThreadState_Current"):
-                raise UnsupportedVersion("Python", "older than 3.11", LAYOUTS.supported)
+        version = find_version(elf)
+        if version is None:
             return None
-        number = int.from_bytes(elf.read(version, 4), "little")
-        row = LAYOUTS.find((number >> 24, number >> 16 & 0xFF, number >> 8 & 0xFF))
-        if row is None or (number >> 4 & 0xF) < _FIRST_STABLE_LEVEL:
-            raise UnsupportedVersion("Python", _version_text(number), LAYOUTS.supported)
-        loop = elf.symbol("_PyEval_EvalFrameDefault")
+        row, note = _find_row(elf, version)
+        root = row.capabilities["root"]
+        loop = next((symbol for name in _LOOPS if (symbol := elf.symbol(name)) is not None), None)
         return PythonFile(
-            version=_version_text(number),
+            version=version.text,
             row=row,
-            root=root,
+            root=find_interpreters_head(elf) if root == "interp_head" else _symbol_address(elf, root),
             loop=(loop.address, loop.address + loop.size) if loop is not None and loop.size else (0, 0),
             types=TypeAddresses(
-                *(_symbol_address(elf, f"Py{name}_Type") for name in ("Code", "Unicode", "Bytes"))
+                code=_symbol_address(elf, "PyCode_Type"),
+                str=_symbol_address(elf, "PyUnicode_Type"),
+                bytes=_symbol_address(elf, "PyBytes_Type") or _symbol_address(elf, "PyString_Type"),
             ),
+            note=note,
         )
 
 
@@ -81,23 +53,43 @@ def _symbol_address(elf: ElfFile, name: str) -> int:
     return symbol.address if symbol is not None else 0
 
 
-def _version_text(number: int) -> str:
-    """``3.11.2`` or ``3.11.0rc1`` from a hexversion, as `sys.hexversion` has it."""
-    text = ".".join(str(number >> shift & 0xFF) for shift in (24, 16, 8))
-    level = number >> 4 & 0xF
-    return text if level == 0xF else f"{text}{_RELEASE_LEVELS.get(level, '?')}{number & 0xF}"
+def _find_row(elf: ElfFile, version: PythonVersion) -> tuple[Row, str]:
+    """The row that describes the build, and what people should know of that (or '').
+
+    Raises `UnsupportedVersion`, or `Malformed` for a build that describes itself wrongly.
+    """
+    if version.numbers >= _FIRST_SELF_DESCRIBED:
+        return _self_described_row(elf, version)
+    # This variable counts references for debugging, which changes structures too.
+    debug = elf.symbol("_Py_RefTotal") is not None
+    row = LAYOUTS.find(version.numbers)
+    if row is None or debug or not version.stable:
+        raise UnsupportedVersion("Python", version.text + (" with Py_DEBUG" if debug else ""), SUPPORTED)
+    return row, ""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeAddresses:
-    """Addresses of the types that code objects and their parts must have, 0 where not exported."""
-
-    code: int
-    str: int
-    bytes: int
-
-    def at(self, bias: int) -> TypeAddresses:
-        return TypeAddresses(*(address and address + bias for address in (self.code, self.str, self.bytes)))
+def _self_described_row(elf: ElfFile, version: PythonVersion) -> tuple[Row, str]:
+    """As `_find_row`, for builds that describe themselves: releases, pre-releases and newer versions too."""
+    try:
+        table = elf.read(_symbol_address(elf, "_PyRuntime"), debug_offsets.TABLE_BYTES)
+        debug_offsets.check_header(table, version.hex_version)
+        free_threaded = debug_offsets.is_free_threaded(table)
+        row = LAYOUTS.find(version.numbers, FREE_THREADED if free_threaded else "")
+        places = debug_offsets.TABLES.find(version.numbers)
+        note = (
+            "" if version.stable else f"Python {version.text} is a pre-release, read as it describes itself"
+        )
+        newest = LAYOUTS.newest()
+        if newest is not None and version.numbers[:2] > newest.versions[1] and not free_threaded:
+            row, places = newest, debug_offsets.TABLES.newest()
+            note = f"Python {version.text} is newer than any known version, read as it describes itself"
+        if row is not None and places is not None:
+            return debug_offsets.described(row, table, places), note
+    except (ValueError, Malformed) as error:
+        if version.stable and LAYOUTS.find(version.numbers) is not None:
+            raise Malformed(f"Python {version.text} describes itself wrongly: {error}") from None
+        raise UnsupportedVersion("Python", version.text, SUPPORTED) from None
+    raise UnsupportedVersion("Python", f"{version.text} free-threaded", SUPPORTED)
 
 
 @dataclass(frozen=True)
@@ -109,6 +101,7 @@ class PythonFile:
     root: int
     loop: tuple[int, int]
     types: TypeAddresses
+    note: str = ""
 
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
@@ -119,184 +112,10 @@ class PythonFile:
             layout=self.row.name,
             root=self.root + bias,
             loop=(start + bias, end + bias) if end else (0, 0),
+            offsets=self.row.numbers(),
+            note=self.note,
         )
 
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> PythonSymbolizer:
         """A reader of the code objects of one process, with their line tables if `lines`."""
         return PythonSymbolizer(self.row, memory, self.types.at(interpreter.root - self.root), lines=lines)
-
-
-class _Part(NamedTuple):
-    """An object that a code object points at: its address and its first bytes."""
-
-    address: int
-    prefix: bytes
-
-
-class _Span(NamedTuple):
-    """Where the contents of an object are, in bytes, and how many bytes a character has."""
-
-    address: int
-    size: int
-    width: int
-
-
-class PythonSymbolizer:
-    """Reads code objects of one process. Lifetime: the process's address space; holds no text."""
-
-    def __init__(self, row: Row, memory: AddressSpace, types: TypeAddresses, *, lines: bool) -> None:
-        self._row = row
-        self._memory = memory
-        self._types = types
-        self._known_types: set[tuple[int, int]] = set()
-        self._lines = lines
-        self._line_table = _LINE_TABLES[row.capabilities["line_table"]]
-        self._checked = slice(row["code_checksum"], row["code_checksum"] + 8 * row["code_checksum_words"])
-        self._words = struct.Struct(f"<{row['code_checksum_words']}Q")
-
-    def read(self, frame: RawFrame) -> CodeObject:
-        """The code object that `frame` was captured from.
-
-        Raises `ReadFault` (try again later), `Changed` (it is not that object any more) or `Malformed`.
-        """
-        row = self._row
-        address = _pointer(frame.address & ADDRESS_MASK)
-        head = self._code_head(address)
-        if checksum(self._words.unpack(head[self._checked])) != frame.checksum:
-            raise Changed(f"code object at {address:#x} is another now")
-        (first_line,) = _LINE.unpack_from(head, row["code_first_line"])
-        file, name, table = self._parts(head)
-        if self._code_head(address)[self._checked] != head[self._checked]:
-            raise Changed(f"code object at {address:#x} changed while it was read")
-        starts, lines = self._line_table(table, first_line)
-        return CodeObject(FrameKind.PYTHON, name, file, max(first_line, 0), starts, lines)
-
-    def _code_head(self, address: int) -> bytes:
-        """The code object up to the end of its checked region; `Changed` where there is none (now).
-
-        A freed object keeps most of its bytes: the allocator writes its list of free blocks over the
-        reference count, which then is 0 or looks like an address.
-        """
-        head = self._memory.read(address, self._checked.stop)
-        if not 0 < _word(head, self._row["object_refcount"]) < _MAX_REFERENCES:
-            raise Changed(f"object at {address:#x} is freed")
-        type_address = _word(head, self._row["object_type"])
-        if type_address != self._types.code and not self._is_copied_code_type(type_address):
-            raise Changed(f"object at {address:#x} is not a code object")
-        return head
-
-    def _parts(self, head: bytes) -> tuple[str, str, bytes]:
-        """File, qualified name and line table (empty unless asked for) of the code object."""
-        row = self._row
-        wanted = [("code_filename", row["unicode_ascii_data"]), ("code_qualname", row["unicode_ascii_data"])]
-        if self._lines:
-            wanted.append(("code_linetable", row["bytes_data"]))
-        objects = [(_pointer(_word(head, row[field])), least_bytes) for field, least_bytes in wanted]
-        prefixes = self._read_many([(address, _prefix_size(address, least)) for address, least in objects])
-        parts = [_Part(address, prefix) for (address, _), prefix in zip(objects, prefixes, strict=True)]
-        spans = [
-            self._string_span(parts[0], MAX_FILE_CHARACTERS),
-            self._string_span(parts[1], MAX_NAME_CHARACTERS),
-            *(self._bytes_span(part) for part in parts[2:]),
-        ]
-        file, name, *tables = self._contents(parts, spans)
-        return decode(file, spans[0].width), decode(name, spans[1].width), b"".join(tables)
-
-    def _string_span(self, part: _Part, limit: int) -> _Span:
-        """Where the characters of a ``str`` are, at most `limit` of them."""
-        self._expect(part, self._types.str, _STR_FLAG)
-        string = parse_head(self._row, part.prefix)
-        address = part.address + string.data_offset
-        if string.indirect:
-            address = _pointer(_word(self._memory.read(address, _WORD.size), 0), alignment=string.width)
-        return _Span(address, min(string.length, limit) * string.width, string.width)
-
-    def _bytes_span(self, part: _Part) -> _Span:
-        """Where the contents of a ``bytes`` are; of no length where there are too many.
-
-        Half a line table would name wrong lines, none names the first line.
-        """
-        self._expect(part, self._types.bytes, _BYTES_FLAG)
-        size = _word(part.prefix, self._row["bytes_size"])
-        if size > MAX_LENGTH:
-            raise Malformed(f"a line table of {size} bytes")
-        address = part.address + self._row["bytes_data"]
-        return _Span(address, size if size <= MAX_LINE_TABLE_BYTES else 0, 1)
-
-    def _contents(self, parts: Sequence[_Part], spans: Sequence[_Span]) -> list[bytes]:
-        """The bytes of each span, read only as far as they are not in the prefix of its part."""
-        found = []
-        for part, span in zip(parts, spans, strict=True):
-            offset = span.address - part.address
-            found.append(part.prefix[offset : offset + span.size] if offset >= 0 else b"")
-        missing = [
-            (span.address + len(have), span.size - len(have))
-            for have, span in zip(found, spans, strict=True)
-            if len(have) < span.size
-        ]
-        rest = iter(self._read_many(missing) if missing else ())
-        return [
-            have + next(rest) if len(have) < span.size else have
-            for have, span in zip(found, spans, strict=True)
-        ]
-
-    def _expect(self, part: _Part, exact: int, flag: int) -> None:
-        """Check that the type of `part` is the one at `exact`, or says by `flag` that it derives from it.
-
-        An executable can hold a copy of a library's type (a copy relocation), and names may be
-        instances of a subclass of ``str``.
-        """
-        type_address = _word(part.prefix, self._row["object_type"])
-        if type_address == exact or (type_address, flag) in self._known_types:
-            return
-        flags = self._memory.read(_pointer(type_address) + self._row["type_flags"], _WORD.size)
-        if not _word(flags, 0) & flag:
-            raise Malformed(f"object at {part.address:#x} is of another type")
-        self._remember(type_address, flag)
-
-    def _is_copied_code_type(self, type_address: int) -> bool:
-        """Whether a type that is not the exported one is a copy of it: called ``code``."""
-        if (type_address, _NO_FLAG) in self._known_types:
-            return True
-        try:
-            name = self._memory.read(_pointer(type_address) + self._row["type_name"], _WORD.size)
-            name_address = _pointer(_word(name, 0), alignment=1)
-        except (ReadFault, Malformed):
-            return False  # A type in use is resident: this is what a freed object has in its place.
-        if self._memory.read(name_address, len(_CODE_TYPE_NAME)) != _CODE_TYPE_NAME:
-            return False
-        self._remember(type_address, _NO_FLAG)
-        return True
-
-    def _remember(self, type_address: int, flag: int) -> None:
-        if len(self._known_types) < _MAX_KNOWN_TYPES:
-            self._known_types.add((type_address, flag))
-
-    def _read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Each range's bytes; raises the first error among them."""
-        results = []
-        for result in self._memory.read_many(ranges):
-            if isinstance(result, SymbolizeError):
-                raise result
-            results.append(result)
-        return results
-
-
-def _word(data: bytes, offset: int) -> int:
-    (word,) = _WORD.unpack_from(data, offset)
-    return int(word)
-
-
-def _pointer(address: int, *, alignment: int = 8) -> int:
-    """`address`, if it can be one of user space. Raises `Malformed`."""
-    if not 0 < address <= ADDRESS_MASK or address % alignment:
-        raise Malformed(f"{address:#x} is not an address")
-    return address
-
-
-def _prefix_size(address: int, least: int) -> int:
-    """How much to read at `address` at first: `least` bytes, and more only up to the end of the page.
-
-    The next page may not be there although the object ends before it.
-    """
-    return max(least, min(_PREFIX_BYTES, _PAGE_BYTES - address % _PAGE_BYTES))

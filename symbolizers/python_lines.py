@@ -1,13 +1,24 @@
-"""The location table of CPython 3.11 and later: from the bytes of ``co_linetable`` to lines.
+"""CPython's line tables: from the bytes of ``co_lnotab`` or ``co_linetable`` to lines.
 
-The format (CPython's Objects/locations.md): entries that start with a byte ``1 cccc lll``, where ``lll``
-plus one is the number of 2-byte code units covered and ``cccc`` the form; the bytes that follow have the
-top bit clear. The running line starts at ``co_firstlineno`` and moves by each entry's line delta.
+Every decoder takes the table and ``co_firstlineno``, where the running line starts, and gives the parallel
+``(starts, lines)`` of the code object: `starts` are bytes from the first instruction, ascending from 0;
+neighbours of equal line are merged. A line is 0 where the table says that there is none, or one that no
+source file can have. At most one entry a byte of the table, and one more, comes out.
+
+- ``co_lnotab`` up to 3.9 (Objects/lnotab_notes.txt): pairs of bytes, how far to go on in the code and then
+  in the lines. The second is signed, in 2.7 unsigned.
+- ``co_linetable`` of 3.10 (the same file): pairs of bytes, the length of a range of code and how far its
+  line is from the last; signed, -128 for a range without a line.
+- ``co_linetable`` of 3.11 and later (Objects/locations.md): entries that start with a byte ``1 cccc lll``,
+  where ``lll`` plus one is the number of 2-byte code units covered and ``cccc`` the form; the bytes that
+  follow have the top bit clear.
 """
 
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Sequence
 from typing import Final
 
 from symbolizers.errors import Malformed
@@ -25,13 +36,67 @@ _MAX_VARINT_BYTES: Final = 6
 _MAX_LINE: Final = (1 << 31) - 1
 
 
-def decode_locations(table: bytes, first_line: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The parallel ``(starts, lines)`` of a code object, as ``code.co_lines()`` gives them.
+LineTable = tuple[tuple[int, ...], tuple[int, ...]]
 
-    `starts` are bytes from the first instruction, ascending from 0; neighbours of equal line are merged.
-    A line is 0 where the table says that there is none, or one that no source file can have. At most
-    one entry a byte of `table` comes out. Raises `Malformed`.
-    """
+_NO_LINE_DELTA: Final = -128
+
+
+def decode_unsigned_lnotab(table: bytes, first_line: int) -> LineTable:
+    """Of 2.7, as ``dis.findlinestarts(code)`` has it."""
+    return _decode_lnotab(table[::2], table[1::2], first_line)
+
+
+def decode_lnotab(table: bytes, first_line: int) -> LineTable:
+    """Of 3.6 to 3.9, as ``dis.findlinestarts(code)`` has it."""
+    return _decode_lnotab(table[::2], _signed(table[1::2]), first_line)
+
+
+def _decode_lnotab(lengths: bytes, deltas: Sequence[int], first_line: int) -> LineTable:
+    if not lengths:
+        return (), ()
+    starts, lines = [0], [_line(first_line)]
+    start, running = 0, first_line
+    for length, delta in zip(lengths, deltas, strict=False):
+        start += length
+        running += delta
+        if length and starts[-1] != start:
+            starts.append(start)
+            lines.append(0)
+        lines[-1] = _line(running)
+    return _merged(starts, lines)
+
+
+def decode_ranges(table: bytes, first_line: int) -> LineTable:
+    """Of 3.10, as ``code.co_lines()`` has it."""
+    starts: list[int] = []
+    lines: list[int] = []
+    start, running = 0, first_line
+    for length, delta in zip(table[::2], _signed(table[1::2]), strict=False):
+        if delta != _NO_LINE_DELTA:
+            running += delta
+        if length:
+            starts.append(start)
+            lines.append(0 if delta == _NO_LINE_DELTA else _line(running))
+        start += length
+    return _merged(starts, lines)
+
+
+def _signed(deltas: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"{len(deltas)}b", deltas)
+
+
+def _line(number: int) -> int:
+    return number if 0 <= number <= _MAX_LINE else 0
+
+
+def _merged(starts: Sequence[int], lines: Sequence[int]) -> LineTable:
+    """Without the starts that begin no other line."""
+    changes = [index for index, line in enumerate(lines) if not index or line != lines[index - 1]]
+    return tuple(starts[index] for index in changes), tuple(lines[index] for index in changes)
+
+
+def decode_locations(table: bytes, first_line: int) -> LineTable:
+    """Of 3.11 and later, as ``code.co_lines()`` has it. Raises `Malformed`."""
     if table and table[0] < 0x80:
         raise Malformed("location table does not start with an entry")
     starts: list[int] = []
@@ -50,8 +115,7 @@ def decode_locations(table: bytes, first_line: int) -> tuple[tuple[int, ...], tu
         else:
             running += _signed_varint(entry)
             line = running
-        if not 0 <= line <= _MAX_LINE:
-            line = 0
+        line = _line(line)
         if line != last:
             starts.append(start)
             lines.append(line)

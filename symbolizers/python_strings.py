@@ -68,3 +68,8 @@ def decode(data: bytes, width: int) -> str:
         return data.decode("utf-32-le", "surrogatepass")
     except UnicodeDecodeError as error:
         raise Malformed("a string with a number that is no character") from error
+
+
+def decode_bytes(data: bytes) -> str:
+    """The text of a name that is a ``bytes`` object (2.7), as the file system's paths are decoded."""
+    return data.decode("utf-8", "surrogateescape")

@@ -93,6 +93,7 @@ class RubyFile:
             language=RubyLanguage.name,
             version=self.version,
             layout=self.row.name,
+            offsets=self.row.numbers(),
             root=self.root + bias,
             loop=(start + bias, end + bias) if end else (0, 0),
         )

@@ -12,49 +12,31 @@ from dataclasses import dataclass
 
 from symbolizers.base import Interpreter, Language, RuntimeFile, Symbolizer
 from symbolizers.elf.file import ElfFile
-from symbolizers.errors import Changed, Malformed, ProcessGone, SymbolizeError, UnsupportedVersion
+from symbolizers.errors import (
+    Changed,
+    FaultReason,
+    Malformed,
+    ProcessGone,
+    ReadFault,
+    SymbolizeError,
+    UnsupportedVersion,
+)
 from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
-from symbolizers.native import NativeSymbols, mapping_frame, module_name, vdso_symbols
+from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection, Unsupported
+from symbolizers.native import NativeSymbols, vdso_symbols
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, open_process
 from symbolizers.process.maps import Mapping, read_mappings
-from symbolizers.process.memory import NowaitReader
+from symbolizers.process.memory import NowaitReader, ReadStrategy
+from symbolizers.process.prefetch import bring
 from symbolizers.registry import LANGUAGE_OF_KIND, languages
+from symbolizers.unnamed import VDSO_PATH, mapping_frame, module_name
 
-FileKey = tuple[int, int, int]
-"""Device major, minor and inode: a file's identity as /proc/PID/maps gives it."""
-
-VDSO: FileKey = (0, 0, 0)
-"""Stands for the kernel's ``[vdso]``, the same code in every process though no file."""
-_VDSO_PATH = "[vdso]"
 
 _MAX_FILES = 4096
 _MAX_PROCESSES = 256
-
-
-@dataclass(frozen=True, slots=True)
-class CodeMapping:
-    """One executable mapping: addresses ``start`` to ``end``, from ``offset`` of a file on.
-
-    `file` is None for memory without a file; `path` as in /proc/PID/maps.
-    """
-
-    start: int
-    end: int
-    offset: int
-    file: FileKey | None
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What there is to know of a process before any of its samples can be named."""
-
-    process: ProcessId
-    mappings: tuple[CodeMapping, ...]
-    """Sorted by address."""
-    interpreters: tuple[Interpreter, ...]
-    notes: tuple[str, ...]
+_MAX_ROUNDS = 16
+"""How often swapped pages are brought for one request: a code object leads to its names and its line table."""
 
 
 @dataclass(slots=True)
@@ -66,6 +48,7 @@ class _File:
     path: str
     runtimes: tuple[tuple[Language, RuntimeFile], ...]
     notes: tuple[str, ...]
+    unsupported: tuple[Unsupported, ...]
     symbols: NativeSymbols | None = None
 
 
@@ -81,8 +64,10 @@ class _Process:
 class Service:
     """The worker's side of every question about targets. Lifetime: the worker process."""
 
-    def __init__(self, *, lines: bool) -> None:
+    def __init__(self, *, lines: bool, strategy: ReadStrategy | None = None) -> None:
+        """`strategy`: one of `available_strategies`; by default the preferred one."""
         self._lines = lines
+        self._strategy = strategy
         self._languages = languages()
         self._files: dict[FileKey, _File | None] = {}
         self._processes: dict[ProcessId, _Process] = {}
@@ -94,19 +79,23 @@ class Service:
         try:
             mappings = read_mappings(handle, executable_only=True)
             notes: list[str] = []
+            unsupported: list[Unsupported] = []
             interpreters: list[Interpreter] = []
             symbolizers: dict[str, Symbolizer] = {}
-            memory = NowaitReader(handle)
+            memory = NowaitReader(handle, self._strategy)
             for mapping in mappings:
                 file = self._file(handle, mapping)
                 if file is None:
                     continue
                 notes += (note for note in file.notes if note not in notes)
+                unsupported += (each for each in file.unsupported if each not in unsupported)
                 for language, runtime in file.runtimes:
                     if language.name in symbolizers:
                         continue
                     interpreter = runtime.attach(file.elf.bias(mapping.start, mapping.offset))
                     interpreters.append(interpreter)
+                    if interpreter.note:
+                        notes.append(interpreter.note)
                     symbolizers[language.name] = runtime.symbolizer(interpreter, memory, lines=self._lines)
         except BaseException:
             handle.close()
@@ -119,7 +108,13 @@ class Service:
             self._processes[process] = _Process(handle, memory, symbolizers)
         else:
             handle.close()
-        return Inspection(process, tuple(map(_code_mapping, mappings)), tuple(interpreters), tuple(notes))
+        return Inspection(
+            process,
+            tuple(map(_code_mapping, mappings)),
+            tuple(interpreters),
+            tuple(notes),
+            tuple(unsupported),
+        )
 
     def read(self, process: ProcessId, frames: Sequence[RawFrame]) -> list[CodeObject | SymbolizeError]:
         """The code object behind each of `frames`, or why not. Raises `ProcessGone`."""
@@ -131,7 +126,14 @@ class Service:
         known.memory.forget()
         if not known.handle.alive():
             raise ProcessGone(f"process {process.pid} exited")
-        return [self._read(known, frame) for frame in frames]
+        results = [self._read(known, frame) for frame in frames]
+        for _ in range(_MAX_ROUNDS):
+            missing = {index: at for index, result in enumerate(results) if (at := _missing(result)) is not None}
+            if not missing or not bring(known.handle, known.memory, missing.values()):
+                break
+            for index in missing:
+                results[index] = self._read(known, frames[index])
+        return results
 
     def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
         """Frames for file `offsets` in `file`, mapped as `path`. Raises `Malformed` when it can't be had."""
@@ -203,24 +205,34 @@ class Service:
             return None
         runtimes: list[tuple[Language, RuntimeFile]] = []
         notes: list[str] = []
+        unsupported: list[Unsupported] = []
         for language in self._languages:
             try:
                 runtime = language.recognise(elf)
             except (UnsupportedVersion, Malformed) as error:
                 notes.append(str(error))
+                if isinstance(error, UnsupportedVersion):
+                    unsupported.append(Unsupported(error.language, error.version, error.supported))
                 continue
             if runtime is not None:
                 runtimes.append((language, runtime))
-        return _File(fd, elf, mapping.path, tuple(runtimes), tuple(notes))
+        return _File(fd, elf, mapping.path, tuple(runtimes), tuple(notes), tuple(unsupported))
+
+
+def _missing(result: CodeObject | SymbolizeError) -> int | None:
+    """The address of the page that `result` lacks, if it lacks one."""
+    if isinstance(result, ReadFault) and result.fault is FaultReason.WOULD_FAULT:
+        return result.address
+    return None
 
 
 def _file_key(mapping: Mapping) -> FileKey | None:
     if mapping.inode:
         return (*mapping.device, mapping.inode)
-    return VDSO if mapping.path == _VDSO_PATH else None
+    return VDSO if mapping.path == VDSO_PATH else None
 
 
 def _code_mapping(mapping: Mapping) -> CodeMapping:
     # The vDSO's addresses count from its start, whatever offset maps gives for it.
-    offset = 0 if mapping.path == _VDSO_PATH else mapping.offset
+    offset = 0 if mapping.path == VDSO_PATH else mapping.offset
     return CodeMapping(mapping.start, mapping.end, offset, _file_key(mapping), mapping.path)

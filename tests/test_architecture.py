@@ -26,12 +26,12 @@ LANGUAGES = "symbolizers.languages"
 STAGES: dict[str, set[str]] = {
     "profiler.errors": set(),
     "profiler.model": {"symbolizers.errors", "symbolizers.frame"},
+    "profiler.significance": {"profiler.model"},
     "profiler.preflight": {"profiler.errors"},
     "profiler.launch": {"profiler.errors"},
-    # The source fills the kernel's tables from the same rows that the readers use.
     "profiler.capture": {
         *("profiler.errors", "profiler.model"),
-        *("symbolizers.base", "symbolizers.frame", "symbolizers.layouts"),
+        *("symbolizers.base", "symbolizers.frame"),
     },
     # Where code is mapped, as the worker says it; a mapping without symbols has a frame at once.
     "profiler.stacks": {"symbolizers.frame", "symbolizers.native", "symbolizers.service"},
@@ -43,7 +43,7 @@ STAGES: dict[str, set[str]] = {
     },
     # Counts stacks whose elements have no names yet, so it knows what such an element is.
     "profiler.aggregate": {
-        *("profiler.model", "profiler.stacks"),
+        *("profiler.model", "profiler.significance", "profiler.stacks"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
     "profiler.export": {"profiler.errors", "profiler.model", "symbolizers.errors", "symbolizers.frame"},

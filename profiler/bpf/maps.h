@@ -9,6 +9,7 @@
 #define PIDFLAME_MAPS_H
 
 #include "records.h"
+#include "python_layout.h"
 #include "ruby_layout.h"
 
 #define LAYOUT_ROWS 64
@@ -34,7 +35,12 @@ struct scratch {
 };
 
 BPF_PROG_ARRAY(stages, 2);
-BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
+/* As plain bytes: of a map's value type BCC makes code for every member, 4,000 of them here. */
+struct scratch_bytes {
+	char bytes[sizeof(struct scratch)];
+} __attribute__((aligned(8)));
+
+BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 1);
 
@@ -46,7 +52,7 @@ struct seen_key {
 };
 
 BPF_TABLE("lru_hash", struct seen_key, __u8, seen, 16384);
-BPF_TABLE("hash", __u32, struct process_config, processes, 16384);
+BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */
 BPF_ARRAY(python_layouts, struct python_layout, LAYOUT_ROWS);
 BPF_ARRAY(ruby_layouts, struct ruby_layout, LAYOUT_ROWS);

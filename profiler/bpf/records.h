@@ -85,33 +85,4 @@ struct process_config {
 	__u32 ruby_row;
 };
 
-/* Offsets in bytes; filled by name from the layout rows in symbolizers/layouts/cpython.py. */
-struct python_layout {
-	__u32 runtime_interpreters_head;
-	__u32 interpreter_next;
-	__u32 interpreter_threads_head;
-	__u32 thread_next;
-	__u32 thread_thread_id;
-	__u32 thread_cframe;
-	__u32 cframe_current_frame;
-	__u32 frame_code;
-	__u32 frame_previous;
-	__u32 frame_instr;
-	__u32 code_first_instr;
-	__u32 code_checksum;
-	__u32 code_checksum_words;
-	__u32 padding;
-};
-
-/* A walk over a thread's frames, kept between the runs of the program that it takes. */
-struct python_walk {
-	__u64 root;		/* address of _PyRuntime */
-	__u64 fsbase;		/* of the interrupted thread: its thread id */
-	__u64 frame;		/* the next frame; 0 after the last */
-	__u32 begun;
-	__u32 row;		/* in python_layouts; 0: nothing to walk */
-	__u32 count;		/* interpreter frames captured so far */
-	__u32 padding;
-};
-
 #endif

@@ -139,7 +139,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	if (!targets.lookup(&pid))
 		return 0;
 #endif
-	s = scratches.lookup(&zero);
+	s = (struct scratch *)scratches.lookup(&zero);
 	if (!s)
 		return 0;
 	task = (const void *)bpf_get_current_task();
@@ -158,7 +158,7 @@ int on_python(struct bpf_perf_event_data *ctx)
 {
 	const struct python_layout *layout;
 	__u32 zero = 0, row;
-	struct scratch *s = scratches.lookup(&zero);
+	struct scratch *s = (struct scratch *)scratches.lookup(&zero);
 
 	if (!s)
 		return 0;
@@ -179,7 +179,7 @@ int on_ruby(struct bpf_perf_event_data *ctx)
 {
 	const struct ruby_layout *layout;
 	__u32 zero = 0, row;
-	struct scratch *s = scratches.lookup(&zero);
+	struct scratch *s = (struct scratch *)scratches.lookup(&zero);
 
 	if (!s)
 		return 0;

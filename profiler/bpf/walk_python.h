@@ -2,35 +2,54 @@
 /*
  * Walks the interrupted thread's own CPython frames, leaf first.
  *
- * Reads: _PyRuntime's list of interpreters, their lists of thread states until one has the thread's
- * fs base as its thread_id (so no GIL holder is mistaken for it), then frame by frame one window of
- * the frame and one of its code object. Writes scratch.frames. Reads at most 2 * MAX_THREADS
- * + 2 * MAX_INTERPRETER_FRAMES times; every loop is bounded whatever the target's pointers say.
+ * Reads: the list of interpreters, their lists of thread states until one has the thread's fs base as its
+ * thread_id (so no GIL holder is mistaken for it) and runs something (a thread has a state in every
+ * interpreter that it was in, the newest first), then frame by frame one window of the frame and one of
+ * its code object. Frames that run no Python code are left out. Writes scratch.frames. Every loop is
+ * bounded whatever the target's pointers say. A deep stack takes several runs: the program calls itself (a
+ * tail call) while walk_python() says WALK_TRUNCATED. What differs between versions is in the layout.
  */
 #ifndef PIDFLAME_WALK_PYTHON_H
 #define PIDFLAME_WALK_PYTHON_H
 
 #include "maps.h"
 
-#define MAX_THREADS 512
-#define PYTHON_FRAMES_PER_RUN 64	/* little for the verifier to follow: it counts in the start-up time */
-#define FRAME_WINDOW 80
-#define FRAME_WINDOW_MASK 63
+#define MAX_PYTHON_THREADS 512
+#define PYTHON_STEPS_PER_RUN 40	/* 33 runs of them pass 1,024 frames; more, and the verifier takes long */
 
-/* Finds the thread state whose thread_id is `fsbase`; 0 when this thread has none. */
-static __always_inline int find_python_thread(const struct python_layout *layout, __u64 root,
-					      __u64 fsbase, __u64 *found)
+/* From 3.14 on a reference to an object has tags in its lowest bits; before, these are 0. */
+#define REFERENCE_TAGS 7ULL
+#define ADDRESS_MASK ((1ULL << 56) - 1)
+
+#define AT(type, base, offset, mask) (*(type *)((__u8 *)(base) + ((offset) & (mask))))
+#define IN_FRAME(type, offset) AT(type, s->window, offset, MAX_FRAME_WINDOW - 1)
+#define IN_CODE(type, offset) \
+	AT(type, s->checked, (offset) - layout->code_checksum, sizeof(s->checked) - sizeof(type))
+
+/* The frame that `thread` runs, 0 where it runs none. Nonzero when a page is not resident. */
+static __always_inline int read_python_frame(const struct python_layout *layout, __u64 thread, __u64 *frame)
+{
+	if (READ_USER(*frame, thread + layout->thread_frame))
+		return WALK_FAULT;
+	if (layout->cframe_frame == PYTHON_ABSENT || !*frame)
+		return WALK_COMPLETE;
+	return READ_USER(*frame, *frame + layout->cframe_frame) ? WALK_FAULT : WALK_COMPLETE;
+}
+
+/* Finds the frame that the thread with the pthread id `fsbase` runs; 0 when it runs no Python. */
+static __always_inline int find_python_frame(const struct python_layout *layout, __u64 root,
+					     __u64 fsbase, __u64 *frame)
 {
 	__u64 interpreter = 0, thread = 0, thread_id = 0;
 
-	*found = 0;
+	*frame = 0;
 	if (READ_USER(interpreter, root + layout->runtime_interpreters_head))
 		return WALK_FAULT;
 	if (!interpreter)
 		return WALK_COMPLETE;
 	if (READ_USER(thread, interpreter + layout->interpreter_threads_head))
 		return WALK_FAULT;
-	for (int i = 0; i < MAX_THREADS; i++) {
+	for (int i = 0; i < MAX_PYTHON_THREADS; i++) {
 		if (!thread) {
 			if (READ_USER(interpreter, interpreter + layout->interpreter_next))
 				return WALK_FAULT;
@@ -43,8 +62,10 @@ static __always_inline int find_python_thread(const struct python_layout *layout
 		if (READ_USER(thread_id, thread + layout->thread_thread_id))
 			return WALK_FAULT;
 		if (thread_id == fsbase) {
-			*found = thread;
-			return WALK_COMPLETE;
+			if (read_python_frame(layout, thread, frame))
+				return WALK_FAULT;
+			if (*frame)
+				return WALK_COMPLETE;
 		}
 		if (READ_USER(thread, thread + layout->thread_next))
 			return WALK_FAULT;
@@ -52,18 +73,44 @@ static __always_inline int find_python_thread(const struct python_layout *layout
 	return WALK_TORN;
 }
 
-/* Finds the interrupted thread's top frame; walk->frame stays 0 for a thread that is not Python's. */
-static __always_inline int find_python_frames(struct python_walk *walk, const struct python_layout *layout)
+/*
+ * From 3.12 on, a call of a class puts a frame under __init__ whose code object nobody wrote: it calls
+ * itself "__init__" in a file of that very name, with no line. Of code that was compiled, s->checked.
+ */
+static __always_inline bool is_init_cleanup(const struct scratch *s, const struct python_layout *layout)
 {
-	__u64 thread, cframe = 0;
-	int status = find_python_thread(layout, walk->root, walk->fsbase, &thread);
+	return layout->frame_first_shim_owner != PYTHON_ABSENT &&
+	       !IN_CODE(__u32, layout->code_first_line) &&
+	       IN_CODE(__u64, layout->code_filename) == IN_CODE(__u64, layout->code_name);
+}
 
-	if (status != WALK_COMPLETE || !thread)
-		return status;
-	if (READ_USER(cframe, thread + layout->thread_cframe))
+/* Of the frame in s->window: bytes from the first instruction of `code` to the one that runs. */
+static __always_inline __u32 python_position(const struct scratch *s, const struct python_layout *layout,
+					     __u64 code)
+{
+	if (layout->frame_instr == PYTHON_ABSENT)
+		return IN_FRAME(__u32, layout->frame_lasti) * layout->frame_lasti_unit;
+	return IN_FRAME(__u64, layout->frame_instr) - code - layout->code_first_instr;
+}
+
+/* Captures the frame in s->window, if it runs code that somebody wrote. */
+static __always_inline int capture_python_frame(struct scratch *s, struct python_walk *walk,
+						const struct python_layout *layout)
+{
+	__u64 code = IN_FRAME(__u64, layout->frame_code) & ~REFERENCE_TAGS;
+	__u32 words = layout->code_checksum_words, slot = walk->count;
+
+	if (!code || words > CHECKSUM_WORDS || slot >= MAX_INTERPRETER_FRAMES)
+		return WALK_TORN;
+	if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
 		return WALK_FAULT;
-	if (READ_USER(walk->frame, cframe + layout->cframe_current_frame))
-		return WALK_FAULT;
+	if (is_init_cleanup(s, layout))
+		return WALK_COMPLETE;
+	s->frames[slot].address = ((__u64)PYTHON_CODE << 56) | (code & ADDRESS_MASK);
+	s->frames[slot].position = python_position(s, layout, code);
+	s->frames[slot].checksum = checksum_words(s->checked);
+	s->frames[slot].owner = 0;
+	walk->count = slot + 1;
 	return WALK_COMPLETE;
 }
 
@@ -74,43 +121,31 @@ static __always_inline int find_python_frames(struct python_walk *walk, const st
 static __always_inline int walk_python(struct scratch *s, struct python_walk *walk,
 				       const struct python_layout *layout)
 {
-	const __u8 *window = (const __u8 *)s->window;
-	__u32 words = layout->code_checksum_words;
+	__u32 window_bytes = layout->frame_window;
 	int status = WALK_COMPLETE;
-	__u64 code, instr, slot;
 
-	if (!walk->begun) {
-		walk->begun = 1;
-		status = find_python_frames(walk, layout);
-	}
-	if (status != WALK_COMPLETE)
+	if (!walk->frame)
+		status = find_python_frame(layout, walk->root, walk->fsbase, &walk->frame);
+	if (status != WALK_COMPLETE || !walk->frame)
 		return status;
-	if (words > CHECKSUM_WORDS)
+	if (window_bytes > MAX_FRAME_WINDOW)
 		return WALK_TORN;
 	__builtin_memset(s->checked, 0, sizeof(s->checked));
-	for (int i = 0; i < PYTHON_FRAMES_PER_RUN; i++) {
+	for (int i = 0; i < PYTHON_STEPS_PER_RUN; i++) {
+		if (walk->count >= MAX_INTERPRETER_FRAMES)
+			return WALK_TRUNCATED;
+		if (read_user(s->window, window_bytes, (const void *)walk->frame))
+			return WALK_FAULT;
+		walk->frame = IN_FRAME(__u64, layout->frame_previous);
+		if (IN_FRAME(__u8, layout->frame_owner) < layout->frame_first_shim_owner) {
+			status = capture_python_frame(s, walk, layout);
+			if (status != WALK_COMPLETE)
+				return status;
+		}
 		if (!walk->frame)
 			return WALK_COMPLETE;
-		slot = walk->count;
-		SHOW_BOUNDS(slot);
-		if (slot >= MAX_INTERPRETER_FRAMES)
-			return WALK_TRUNCATED;
-		if (read_user(s->window, FRAME_WINDOW, (const void *)walk->frame))
-			return WALK_FAULT;
-		code = *(__u64 *)(window + (layout->frame_code & FRAME_WINDOW_MASK));
-		instr = *(__u64 *)(window + (layout->frame_instr & FRAME_WINDOW_MASK));
-		walk->frame = *(__u64 *)(window + (layout->frame_previous & FRAME_WINDOW_MASK));
-		if (!code)
-			return WALK_TORN;
-		if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
-			return WALK_FAULT;
-		s->frames[slot].address = ((__u64)PYTHON_CODE << 56) | (code & ((1ULL << 56) - 1));
-		s->frames[slot].position = instr - code - layout->code_first_instr;
-		s->frames[slot].checksum = checksum_words(s->checked);
-		s->frames[slot].owner = 0;
-		walk->count = slot + 1;
 	}
-	return walk->frame ? WALK_TRUNCATED : WALK_COMPLETE;
+	return WALK_TRUNCATED;
 }
 
 #endif

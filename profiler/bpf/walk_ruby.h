@@ -26,7 +26,7 @@
 #define MAX_ENV_HOPS 10
 
 #define FRAMES_PER_READ 4
-#define RUBY_FRAMES_PER_RUN 64	/* what the verifier can follow in one program */
+#define RUBY_FRAMES_PER_RUN 32	/* 33 runs of them are MAX_INTERPRETER_FRAMES; more, and the verifier takes long */
 #define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 
 /* The same in every version so far; `derive_ruby` prints them again. */

@@ -21,8 +21,6 @@ from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
 from profiler.model import ProcessEvent, RawSample
 from symbolizers.base import Interpreter
-from symbolizers.layouts import cpython, ruby
-from symbolizers.layouts.row import Layouts
 
 _RING_S = 0.5
 """The ring buffer holds what comes in this time (the session looks every 0.15 s at the latest) …"""
@@ -44,9 +42,9 @@ _RAW_TRACEPOINTS = {
 _RECORDS = read_header("records.h")
 _STAGES = _RECORDS.enums["stage"]
 _CONFIG = _RECORDS.structs["process_config"]
-_LAYOUTS: Mapping[str, tuple[CStruct, Layouts]] = {
-    "python": (_RECORDS.structs["python_layout"], cpython.LAYOUTS),
-    "ruby": (read_header("ruby_layout.h").structs["ruby_layout"], ruby.LAYOUTS),
+_LAYOUTS: Mapping[str, CStruct] = {
+    language: read_header(f"{language}_layout.h").structs[f"{language}_layout"]
+    for language in ("python", "ruby")
 }
 
 
@@ -78,6 +76,7 @@ class BccSource:
         self._records: list[bytes] = []
         self._online = 0
         self._walkers: set[str] = set()
+        self._slots: dict[str, dict[bytes, int]] = {language: {} for language in _LAYOUTS}
 
     def load(self) -> None:
         bcc = import_bcc()
@@ -94,7 +93,6 @@ class BccSource:
                 f"the kernel or BCC refused the sampler ({error}): Linux 5.8 or later with CONFIG_BPF_SYSCALL"
                 " is needed, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
             ) from None
-        self._fill_layouts()
         self._bpf["records"].open_ring_buffer(self._on_record)
         self._bpf.free_bcc_memory()
 
@@ -119,9 +117,13 @@ class BccSource:
         self._online = len(self._bpf.open_perf_events[(type_, config)])
 
     def add_target(self, pid: int) -> None:
-        """Samples `pid` too, where only targets are sampled."""
         table = self._bpf["targets"]
-        table[table.Key(pid)] = table.Leaf(1 if self._sampling.with_children else 0)
+        table[table.Key(pid)] = table.Leaf(int(self._sampling.with_children))
+
+    def drop_target(self, pid: int) -> None:
+        table = self._bpf["targets"]
+        with suppress(KeyError):  # its exit was seen
+            del table[table.Key(pid)]
 
     def stop(self) -> None:
         type_, config = _EVENTS[self._sampling.event]
@@ -141,9 +143,8 @@ class BccSource:
         values = {"start_ns": start_ns, "python_root": 0, "ruby_root": 0, "python_row": 0, "ruby_row": 0}
         for interpreter in interpreters:
             self._load_walker(interpreter.language)
-            names = [row.name for row in _LAYOUTS[interpreter.language][1]]
             values[f"{interpreter.language}_root"] = interpreter.root
-            values[f"{interpreter.language}_row"] = 1 + names.index(interpreter.layout)
+            values[f"{interpreter.language}_row"] = self._slot(interpreter)
         table = self._bpf["processes"]
         key = table.Key(pid)
         if interpreters:
@@ -152,6 +153,9 @@ class BccSource:
             # The kernel side removes it too, at any moment: at exec and exit.
             with suppress(KeyError):
                 del table[key]
+
+    def has_targets(self) -> bool:
+        return self._sampling.targets is None or len(self._bpf["targets"]) > 0
 
     def lost(self) -> int:
         return int(self._bpf["lost"].sum(ctypes.c_int(0)).value)
@@ -206,13 +210,18 @@ class BccSource:
             pages *= 2
         return pages
 
-    def _fill_layouts(self) -> None:
-        """Row 0 of each table stays empty: it means that no walker runs."""
-        for language, (layout, rows) in _LAYOUTS.items():
-            table = self._bpf[f"{language}_layouts"]
-            for index, row in enumerate(rows, start=1):
-                packed = layout.pack({name: row[name] for name in layout.fields if name != "padding"})
-                table[ctypes.c_int(index)] = table.Leaf.from_buffer_copy(packed)
+    def _slot(self, interpreter: Interpreter) -> int:
+        """Where the interpreter's layout is in its table, where it is put when it is first seen.
+
+        Slot 0 stays empty: it means that no walker runs, also for a layout that finds the table full.
+        """
+        slots = self._slots[interpreter.language]
+        packed = _LAYOUTS[interpreter.language].pack(dict(interpreter.offsets))
+        table = self._bpf[f"{interpreter.language}_layouts"]
+        if packed not in slots and len(slots) + 1 < len(table):
+            slots[packed] = len(slots) + 1
+            table[ctypes.c_int(slots[packed])] = table.Leaf.from_buffer_copy(packed)
+        return slots.get(packed, 0)
 
     def _on_record(self, _context: object, data: int, size: int) -> int:
         self._records.append(ctypes.string_at(data, size))

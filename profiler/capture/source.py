@@ -47,6 +47,15 @@ class SampleSource(Protocol):
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         """From now on, walk these `interpreters` when process `pid`, started at `start_ns`, is hit."""
 
+    def add_target(self, pid: int) -> None:
+        """Samples `pid` too, where only targets are sampled."""
+
+    def drop_target(self, pid: int) -> None:
+        """Samples `pid` no longer, where only targets are sampled: it turned out to be gone."""
+
+    def has_targets(self) -> bool:
+        """Whether any process is left to sample; always true where everything is sampled."""
+
     def lost(self) -> int:
         """Samples so far for which there was no room."""
 

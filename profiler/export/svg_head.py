@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
 
-from profiler.export.text import ELLIPSIS, losses_text, printable
+from profiler.export.text import ELLIPSIS, losses_text, printable, warnings
 from profiler.model import Profile
 
 MARGIN_PX = 16
@@ -37,6 +37,8 @@ def _lines(profile: Profile, left_out: int) -> list[tuple[str, str]]:
     losses = profile.losses
     lossy = losses.lost or losses.symbolized < losses.samples
     lines = [(" · ".join(recorded), "quiet"), (losses_text(losses), "loss" if lossy else "quiet")]
+    for warning in warnings(losses):
+        lines += [(line, "loss") for line in wrap(f"warning: {warning}", LINE_CHARACTERS)]
     notes = [line for note in profile.notes for line in wrap(printable(note), LINE_CHARACTERS)]
     if left_out:
         frames = "1 frame" if left_out == 1 else f"{left_out:,} frames"

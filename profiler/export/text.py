@@ -7,15 +7,18 @@ this file has no control characters, no `;` inside a name, and a bounded length.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
-from profiler.model import Losses, Root
+from profiler.model import Losses, ProcessLosses, Root, Verdict
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 
 MAX_NAME_CHARACTERS = 512
 UNNAMED = "[unnamed]"
 ELLIPSIS = "…"
+WARNED_PROCESSES = 5
+"""How many processes have a warning of their own."""
 
 _UNPRINTABLE = re.compile(
     "["
@@ -95,4 +98,47 @@ def losses_text(losses: Losses) -> str:
             dropped_text(losses.dropped),
             f"{losses.lost:,} lost",
         )
+    )
+
+
+def warnings(losses: Losses) -> list[str]:
+    """A sentence for each loss that matters, the processes with most samples first; mostly none."""
+    rows = [row for row in losses.per_process if row.verdict.significant]
+    sentences = [_process_warning(row) for row in rows[:WARNED_PROCESSES]]
+    if len(rows) > WARNED_PROCESSES:
+        sentences.append(f"{len(rows) - WARNED_PROCESSES} more processes lost samples that matter")
+    if losses.rest.significant:
+        reasons: Counter[str] = Counter(lost=losses.lost)
+        for row in losses.per_process:
+            if not row.verdict.significant:
+                reasons.update({reason.value: count for reason, count in row.dropped.items()})
+        besides = " besides" if rows else ""
+        sentences.append(
+            f"{_share_text(losses.rest)} of all samples are missing{besides} ({_names(reasons)}):"
+            " what ran in them shows too small"
+        )
+    return sentences
+
+
+def _process_warning(row: ProcessLosses) -> str:
+    reasons = _names({reason.value: count for reason, count in row.dropped.items()})
+    unlike = " and ".join(feature.value for feature in row.verdict.unlike)
+    consequence = (
+        f"they are unlike the kept ones (by {unlike}), so some of its functions show far too small"
+        if unlike
+        else "its functions show too small"
+    )
+    share = _share_text(row.verdict)
+    return f"{share} of {root_text(row.root)}'s samples were dropped ({reasons}): {consequence}"
+
+
+def _share_text(verdict: Verdict) -> str:
+    """``12.3 % (10.1 to 14.8)``: the share and its interval."""
+    return f"{100 * verdict.share:.1f} % ({100 * verdict.low:.1f} to {100 * verdict.high:.1f})"
+
+
+def _names(counts: Mapping[str, int]) -> str:
+    """What was counted, most first."""
+    return ", ".join(
+        name for count, name in sorted((-count, name) for name, count in counts.items()) if count
     )

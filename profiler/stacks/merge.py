@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from symbolizers.frame import Frame, FrameKind
-from symbolizers.native import mapping_frame
-from symbolizers.service import CodeMapping, FileKey
+from symbolizers.inspection import CodeMapping, FileKey
+from symbolizers.unnamed import mapping_frame
 
 TRUNCATED = Frame(FrameKind.MARKER, "[truncated]")
 UNKNOWN = Frame(FrameKind.MARKER, "[unknown]")

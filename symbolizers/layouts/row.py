@@ -28,6 +28,9 @@ class Absent(Enum):
 ABSENT: Final = Absent.ABSENT
 """The version has no such field. Not 0, which is an offset like any other."""
 
+ABSENT_NUMBER: Final = (1 << 32) - 1
+"""`ABSENT` where only a 32-bit number fits: what a walker is given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -35,7 +38,8 @@ class Row:
 
     `versions`: the first and the last version it describes, both included, compared over as many
     numbers as they have: ``((3, 11), (3, 11))`` is every 3.11.x. `source`: where the numbers come from
-    and how to derive them again. `like`: the name of an earlier row that this one differs from.
+    and how to derive them again. `like`: the name of an earlier row that this one differs from. `flavour`:
+    of builds of these versions whose structures differ (for example ``free-threaded``), empty for the rest.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Row:
     fields: Mapping[str, int | Absent]
     capabilities: Mapping[str, str] = field(default_factory=dict)
     like: str = ""
+    flavour: str = ""
 
     def __getitem__(self, name: str) -> int:
         """The number called `name`. Raises `KeyError` where the row has none, or has it `ABSENT`."""
@@ -55,6 +60,13 @@ class Row:
     def has(self, name: str) -> bool:
         """Whether this version has the field `name`, which the row must mention."""
         return self.fields[name] is not ABSENT
+
+    def numbers(self) -> tuple[tuple[str, int], ...]:
+        """Every field by name, `ABSENT` as `ABSENT_NUMBER`: plain numbers, for another process or program."""
+        return tuple(
+            (name, ABSENT_NUMBER if isinstance(value, Absent) else value)
+            for name, value in self.fields.items()
+        )
 
     def covers(self, version: Version) -> bool:
         """Whether `version` lies in the row's range."""
@@ -91,17 +103,23 @@ class Layouts:
         return iter(self._rows.values())
 
     def named(self, name: str) -> Row:
-        """The row called `name` (what `Interpreter.layout` holds). Raises `KeyError`."""
+        """The row called `name`. Raises `KeyError`."""
         return self._rows[name]
 
-    def find(self, version: Version) -> Row | None:
-        """The row that describes `version`, or None."""
-        return next((row for row in self if row.covers(version)), None)
+    def find(self, version: Version, flavour: str = "") -> Row | None:
+        """The row that describes `version` in this `flavour`, or None."""
+        return next((row for row in self if row.flavour == flavour and row.covers(version)), None)
+
+    def newest(self, flavour: str = "") -> Row | None:
+        """The row of the highest versions in this `flavour`, or None."""
+        return max(
+            (row for row in self if row.flavour == flavour), key=lambda row: row.versions, default=None
+        )
 
     @property
     def supported(self) -> str:
-        """The versions that have a row, for people: ``3.11`` or ``3.9, 3.11 to 3.12``."""
-        return ", ".join(_range_text(row.versions) for row in self)
+        """The versions that have a row, for people: ``3.11`` or ``3.9, 3.11 to 3.12 free-threaded``."""
+        return ", ".join(f"{_range_text(row.versions)} {row.flavour}".rstrip() for row in self)
 
 
 def _expand(row: Row, earlier: Mapping[str, Row]) -> Row:

@@ -23,7 +23,7 @@ DEADLINE_S = 0.05
 _HARD_LIMIT_S = 20.0
 """Even a worker that makes progress has to answer by then (symbols of a huge file on a busy machine)."""
 _START_LIMIT_S = 30.0
-_MAX_RESTARTS = 100
+_MAX_FAILED_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class DeadlineWorker:
         self._clock = clock
         self._queue: deque[Request] = deque()
         self._current: Request | None = None
-        self._restarts = 0
+        self._failed_starts = 0
         self._ready = False
         self._past = Usage(0.0, 0)
         self._start()
@@ -173,9 +173,9 @@ class DeadlineWorker:
     def _replace(self, why: str) -> list[Reply]:
         self._past = self.usage()
         self.close()
-        if not self._ready or self._restarts >= _MAX_RESTARTS:
-            raise WorkerFailed(f"the worker {' '.join(self._command)} does not work: {why}")
-        self._restarts += 1
+        self._failed_starts = 0 if self._ready else self._failed_starts + 1
+        if self._failed_starts >= _MAX_FAILED_STARTS:
+            raise WorkerFailed(f"the worker {' '.join(self._command)} does not start: {why}")
         stalled, self._current = self._current, None
         self._start()
         return [] if stalled is None else [Reply(stalled, Stalled(why))]

@@ -60,6 +60,19 @@ def start_ticks_of(pid: int) -> int:
     return int(text.rpartition(b")")[2].split()[_START_TIME_AFTER_COMM])
 
 
+def command_name_of(pid: int) -> str:
+    """What the process that has `pid` now calls itself (its comm), undecodable bytes as ``\\xNN``.
+
+    Up to 15 bytes that the process chose, more for a kernel thread. Raises `ProcessGone`. Never waits: the
+    name is kept in the kernel, unlike the command line, which is the target's memory.
+    """
+    try:
+        with open(f"/proc/{pid}/comm", "rb", buffering=0) as comm:
+            return comm.read(256).rstrip(b"\n").decode("utf-8", "backslashreplace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessGone(f"no process {pid}") from None
+
+
 class ProcessHandle:
     """A process held by its pidfd. Lifetime: until `close`; the process may end before."""
 

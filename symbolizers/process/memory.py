@@ -159,6 +159,18 @@ class NowaitReader:
                     results[index] = ReadFault(ranges[index][0], FaultReason.EXITED)
         return results
 
+    def touch(self, address: int) -> bool:
+        """Reads one byte at `address` past the gate; whether it could be read.
+
+        Makes a page present, and waits for whatever that takes: only for a page of which it is known that
+        it takes no more than memory (see prefetch.py).
+        """
+        iovecs = self._iovecs
+        iovecs[1] = iovecs[3] = 1
+        iovecs[2] = address
+        count = process_vm_readv(self._target(), self._local_iovec, 1, self._remote_iovec, 1, self._flags)
+        return bool(count == 1)
+
     def forget(self) -> None:
         """Pages found present count no longer; the pagemap is closed. To be called between two drains.
 

@@ -15,6 +15,7 @@ from tests.live.harness import (
     assert_split,
     is_frame_of,
     record,
+    target,
     workload,
 )
 
@@ -143,3 +144,15 @@ def test_names_that_would_break_a_file_are_text(tmp_path: Path) -> None:
     text = svg.read_text()
     assert "<script>alert" not in text
     assert "a:b\\x0a&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_a_recording_ends_with_the_process_it_is_of(tmp_path: Path) -> None:
+    with target(*workload("split.py", "--cpu-seconds", "2")) as burning:
+        recording = Recording(tmp_path, ["-F", str(HZ), "-p", str(burning.process.pid)])
+        burning.go()
+        truth = burning.truth()
+        burning.end()
+        recorded = recording.wait()
+    recorded.accounted()
+    assert {stack[0] for stack in recorded.stacks} == {f"python3 ({burning.process.pid})"}
+    assert_split(recorded, truth["cpu_s"])

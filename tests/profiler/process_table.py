@@ -12,7 +12,7 @@ from symbolizers.errors import Reason, SymbolizeError
 from symbolizers.frame import CodeObject, Frame, FrameKind, RawFrame
 from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
-from symbolizers.service import CodeMapping, Inspection
+from symbolizers.inspection import CodeMapping, Inspection
 
 PID = 7
 START_NS = 1_000_000_000

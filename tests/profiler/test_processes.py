@@ -20,7 +20,7 @@ from symbolizers.errors import (
     Unreadable,
 )
 from symbolizers.process.deadline import Reply, Request
-from symbolizers.service import Inspection
+from symbolizers.inspection import Inspection
 from tests.profiler.process_table import (
     ID,
     INTERPRETER,

@@ -20,7 +20,7 @@ from symbolizers.errors import (
 from symbolizers.frame import CodeObject
 from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
-from symbolizers.service import Inspection
+from symbolizers.inspection import Inspection
 from tests.profiler.process_table import (
     INTERPRETER,
     MAPPINGS,

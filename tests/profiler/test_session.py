@@ -34,6 +34,7 @@ class Replay:
 
     def __init__(self, batches: Sequence[Sequence[Record]], *, lost: int = 0) -> None:
         self.calls: list[str] = []
+        self.targets_left = True
         self.configured: list[tuple[int, int, tuple[str, ...]]] = []
         self.batches = list(batches)
         self._lost = lost
@@ -62,6 +63,9 @@ class Replay:
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         assert "load" in self.calls
         self.configured.append((pid, start_ns, tuple(each.language for each in interpreters)))
+
+    def has_targets(self) -> bool:
+        return self.targets_left
 
     def lost(self) -> int:
         return self._lost
@@ -208,6 +212,20 @@ def test_stopping_ends_a_recording_without_a_duration(target: Target) -> None:
     assert profile.losses.samples == 0
     assert profile.samples == ()
     assert profile.first_sample_s is None
+
+
+@pytest.mark.parametrize("exited", [True, False])
+def test_a_recording_ends_with_the_last_of_its_targets(target: Target, exited: bool) -> None:
+    """And at no event before."""
+    start_ns = ProcessId(target.pid, start_ticks_of(target.pid)).start_ns()
+    source = Replay([[ProcessEvent(target.pid, time.monotonic_ns(), start_ns, exited)]])
+    source.targets_left = not exited
+    with session(source, targets=(target.pid,), duration_s=None if exited else 0.3) as running_session:
+        running_session.prepare()
+        running_session.start()
+        profile = running_session.run()
+    assert profile.duration_s < PATIENCE_S
+    assert exited or profile.duration_s >= 0.3
 
 
 def test_progress_is_told_while_it_records(target: Target) -> None:

@@ -62,6 +62,14 @@ class FakeMemory:
         return bytes(data)
 
 
+_LINE_TABLES = {
+    "lnotab_unsigned": bytes([4, 1]),
+    "lnotab": bytes([4, 1]),
+    "ranges": bytes([4, 0, 4, 1]),
+    "locations": bytes([0x80 | 10 << 3 | 1, 0, 0, 0x80 | 11 << 3, 0, 0]),
+}
+
+
 @dataclass
 class PythonHeap:
     """Builds code objects and their parts in `memory` as `row` describes them."""
@@ -84,10 +92,21 @@ class PythonHeap:
         self.next_address = (address + size + 15) & ~15
         return address
 
+    @property
+    def name_field(self) -> str:
+        """The field of a code object that has the name which is shown."""
+        return "code_qualname" if self.row.has("code_qualname") else "code_name"
+
+    @property
+    def line_table(self) -> bytes:
+        """A line table of the row's format: four bytes of code on the first line, then the next line."""
+        return _LINE_TABLES[self.row.capabilities["line_table"]]
+
     def words(self, address: int, values: dict[str, int]) -> None:
-        """Write each 64-bit value at the row's offset of that name, from `address`."""
+        """Write each 64-bit value at the row's offset of that name, if it has one, from `address`."""
         for name, value in values.items():
-            self.memory.write(address + self.row[name], struct.pack("<Q", value))
+            if self.row.has(name):
+                self.memory.write(address + self.row[name], struct.pack("<Q", value))
 
     def add_type(self, name: str, *, flags: int) -> int:
         text = name.encode() + b"\0"
@@ -96,6 +115,12 @@ class PythonHeap:
         address = self.allocate(self.row["type_flags"] + 8)
         self.words(address, {"object_refcount": 1, "type_name": text_address, "type_flags": flags})
         return address
+
+    def add_name(self, text: str) -> int:
+        """An object of the type that names have in this version."""
+        if self.row.capabilities["strings"] == "bytes":
+            return self.add_bytes(text.encode("utf-8", "surrogateescape"))
+        return self.add_str(text)
 
     def add_str(self, text: str, *, legacy: bool = False, type_address: int = 0, at: int = 0) -> int:
         """A string object of `text`, in the narrowest width; `legacy`: characters in their own block."""
@@ -135,9 +160,9 @@ class PythonHeap:
     def add_code(
         self, file: int, name: int, *, table: int = 0, first_line: int = 1, arguments: int = 0
     ) -> int:
-        """A code object of string objects `file` and `name` and a bytes object `table`."""
+        """A code object of names `file` and `name` and a bytes object `table`."""
         row = self.row
-        address = self.allocate(row["code_first_instr"] + 64)
+        address = self.allocate(row["code_linetable"] + 64)
         self.words(
             address,
             {
@@ -145,7 +170,7 @@ class PythonHeap:
                 "object_type": self.code_type,
                 "code_checksum": arguments,
                 "code_filename": file,
-                "code_qualname": name,
+                self.name_field: name,
                 "code_linetable": table or self.add_bytes(b""),
             },
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -12,10 +11,12 @@ from types import MappingProxyType
 import pytest
 
 from symbolizers.layouts import derive_cpython
-from symbolizers.layouts.cpython import ALIGNMENTS, LAYOUTS
-from symbolizers.layouts.row import ABSENT, MAX_OFFSET_BYTES, Layouts, Row
+from symbolizers.layouts.cpython import ALIGNMENTS, FREE_THREADED, LAYOUTS, SUPPORTED
+from symbolizers.layouts.debug_offsets import TABLES
+from symbolizers.layouts.row import ABSENT, ABSENT_NUMBER, MAX_OFFSET_BYTES, Absent, Layouts, Row
+from tests.symbolizers.elf_programs import build
 
-RECORDS = Path(__file__).parents[2] / "profiler" / "bpf" / "records.h"
+HEADER = Path(__file__).parents[2] / "profiler" / "bpf" / "python_layout.h"
 
 OLD = Row("old", ((3, 9), (3, 10)), "made up", {"a": 0, "b": 8}, {"lines": "then"})
 NEW = Row("new", ((3, 11), (3, 11)), "made up", {"a": 16, "b": ABSENT}, {"lines": "now"}, like="old")
@@ -74,6 +75,16 @@ class TestRow:
     def test_says_what_is_supported(self) -> None:
         assert Layouts(OLD, NEW).supported == "3.9 to 3.10, 3.11"
 
+    def test_a_flavour_is_another_build_of_the_same_version(self) -> None:
+        layouts = Layouts(OLD, Row("debug", ((3, 9), (3, 10)), "made up", {}, like="old", flavour="debug"))
+        assert [row.name for row in layouts if row is layouts.find((3, 9), "debug")] == ["debug"]
+        assert layouts.find((3, 9)) is layouts.newest() is layouts.named("old")
+        assert layouts.newest("t") is None
+        assert layouts.supported == "3.9 to 3.10, 3.9 to 3.10 debug"
+
+    def test_numbers_are_plain(self) -> None:
+        assert Layouts(OLD, NEW).named("new").numbers() == (("a", 16), ("b", ABSENT_NUMBER))
+
     @pytest.mark.parametrize("value", [-8, 4, MAX_OFFSET_BYTES])
     def test_validate_rejects(self, value: int) -> None:
         row = Row("r", ((1,), (1,)), "made up", {"a": value})
@@ -97,40 +108,61 @@ class TestCpythonRows:
     @pytest.mark.parametrize("row", tuple(LAYOUTS), ids=lambda row: row.name)
     def test_the_checked_region_covers_what_is_read(self, row: Row) -> None:
         region = range(row["code_checksum"], row["code_checksum"] + 8 * row["code_checksum_words"])
-        for name in ("code_first_line", "code_filename", "code_qualname", "code_linetable"):
+        for name in ("code_first_line", "code_filename", "code_name", "code_linetable"):
             assert row[name] in region
-            assert row[name] + 4 in region
-        assert row["code_first_instr"] not in region
+            assert row[name] + 3 in region
+        for name in ("code_qualname", "code_first_instr"):
+            if row.has(name):
+                assert (row[name] in region) == (name == "code_qualname")
 
     def test_has_every_field_that_the_walker_takes(self) -> None:
-        found = re.search(r"struct python_layout \{(.*?)\};", RECORDS.read_text(), re.DOTALL)
+        found = re.search(r"struct python_layout \{(.*?)\};", HEADER.read_text(), re.DOTALL)
         assert found is not None
         wanted = set(re.findall(r"__u32 (\w+);", found[1])) - {"padding"}
         assert wanted
         assert wanted <= set(ALIGNMENTS)
 
     def test_supported(self) -> None:
-        assert LAYOUTS.supported == "3.11"
+        versions = [(2, 7), *((3, minor) for minor in range(6, 16))]
+        assert all(LAYOUTS.find((*version, 99)) for version in versions)
+        assert SUPPORTED == "2.7, 3.6 to 3.15, 3.13 free-threaded"
+        assert LAYOUTS.find((3, 13, 0), FREE_THREADED) is not None
+        for version in ((2, 6, 9), (3, 5, 10), (3, 16, 0), (4, 0, 0)):
+            assert LAYOUTS.find(version) is None
+
+    def test_the_newest_row(self) -> None:
+        newest = LAYOUTS.newest()
+        assert newest is not None
+        assert newest.name == "cpython-3.15"
+
+
+def derived_fields(row: Row) -> dict[str, int | Absent]:
+    """What the tool can derive of `row`."""
+    return {name: value for name, value in row.fields.items() if name != "frame_lasti_unit"}
 
 
 class TestDerive:
     def test_the_headers_give_the_row(self, headers: Path) -> None:
         row = LAYOUTS.find(tuple(sys.version_info[:3]))
         assert row is not None
-        assert derive_cpython.from_headers(headers) == dict(row.fields)
-
-    def test_dwarf_gives_the_row(self, headers: Path, tmp_path: Path) -> None:
-        source, program = tmp_path / "probe.c", tmp_path / "probe"
-        source.write_text(derive_cpython.probe_source())
-        subprocess.run(derive_cpython.compile_command(headers, source, program), check=True)
-        assert derive_cpython.from_dwarf(program) == derive_cpython.from_headers(headers)
+        assert derive_cpython.from_headers(headers) == derived_fields(row)
 
     def test_a_file_without_dwarf_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no DWARF"):
             derive_cpython.from_dwarf(Path("/usr/bin/env"))
 
+    def test_a_file_without_code_objects_is_refused(self, tmp_path: Path) -> None:
+        program = build(tmp_path, "program", "-g")
+        with pytest.raises(ValueError, match="code objects"):
+            derive_cpython.from_dwarf(program)
+
     def test_prints_the_fields_of_a_row(self, headers: Path, capsys: pytest.CaptureFixture[str]) -> None:
         derive_cpython.main(["--headers", str(headers)])
         printed = capsys.readouterr().out
         assert '"frame_code": 32,\n' in printed
-        assert printed.count("\n") == len(ALIGNMENTS)
+        assert '"frame_lasti": ABSENT,\n' in printed
+        assert printed.count("\n") == len(ALIGNMENTS) - 1
+
+    def test_prints_the_places_of_a_table(self, headers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        derive_cpython.main(["--table", "--headers", str(headers)])
+        assert capsys.readouterr().out.count(": ABSENT,\n") == len(TABLES.named("debug-offsets-3.13").fields)

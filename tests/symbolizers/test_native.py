@@ -11,13 +11,8 @@ import pytest
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.frame import Frame, FrameKind
-from symbolizers.native import (
-    MAX_NAME_CHARS,
-    NativeSymbols,
-    mapping_frame,
-    module_name,
-    vdso_symbols,
-)
+from symbolizers.native import NativeSymbols, vdso_symbols
+from symbolizers.unnamed import MAX_NAME_CHARS, mapping_frame, module_name
 from tests.symbolizers.elf_programs import build
 
 

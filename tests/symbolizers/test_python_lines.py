@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sysconfig
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType
 
@@ -13,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symbolizers.errors import Malformed
-from symbolizers.python_lines import decode_locations
+from symbolizers.python_lines import (
+    LineTable,
+    decode_lnotab,
+    decode_locations,
+    decode_ranges,
+    decode_unsigned_lnotab,
+)
 
 SHORT, ONE_LINE_0, NO_COLUMNS, LONG, NONE = 0, 10, 13, 14, 15
 
@@ -119,3 +126,36 @@ def test_a_table_of_a_mebibyte_is_decoded() -> None:
     starts, lines = decode_locations(entry(ONE_LINE_0 + 1, payload=b"\0\0") * (1 << 18), 1)
     assert len(starts) == len(lines) == 1 << 18
     assert (starts[-1], lines[-1]) == (2 * (1 << 18) - 2, (1 << 18) + 1)
+
+
+@pytest.mark.parametrize(
+    ("decode", "table", "expected"),
+    [
+        (decode_lnotab, b"", ((), ())),
+        (decode_lnotab, b"\x00\x01\x06\x02", ((0, 6), (11, 13))),
+        (decode_lnotab, b"\x06\x7f\x00\x02\x04\xff", ((0, 6, 10), (10, 139, 138))),
+        (decode_lnotab, b"\xff\x00\x02\x01", ((0, 257), (10, 11))),
+        (decode_lnotab, b"\x06\x01\x04", ((0, 6), (10, 11))),
+        (decode_lnotab, b"\x04\xf0\x04\x06", ((0, 4), (10, 0))),
+        (decode_unsigned_lnotab, b"\x06\xff\x00\x02", ((0, 6), (10, 267))),
+        (decode_ranges, b"", ((), ())),
+        (decode_ranges, b"\x04\x00\x02\x01\x06\x00", ((0, 4), (10, 11))),
+        (decode_ranges, b"\x04\x01\x02\x80\x06\x00", ((0, 4, 6), (11, 0, 11))),
+        (decode_ranges, b"\x00\x7f\x04\x02\xfe\x00\x02\xff", ((0, 258), (139, 138))),
+        (decode_ranges, b"\x04\xe0\x04", ((0,), (0,))),
+    ],
+)
+def test_older_tables(decode: Callable[[bytes, int], LineTable], table: bytes, expected: LineTable) -> None:
+    assert decode(table, 10) == expected
+
+
+@pytest.mark.parametrize("decode", [decode_lnotab, decode_unsigned_lnotab, decode_ranges])
+@given(table=st.binary(max_size=400), first_line=st.integers(-(2**31), 2**31 - 1))
+def test_any_bytes_decode_bounded(
+    decode: Callable[[bytes, int], LineTable], table: bytes, first_line: int
+) -> None:
+    starts, lines = decode(table, first_line)
+    assert len(starts) == len(lines) <= len(table) + 1
+    assert list(starts) == sorted(set(starts))
+    assert all(0 <= line < 1 << 31 for line in lines)
+    assert all(one != other for one, other in pairwise(lines))

@@ -107,7 +107,7 @@ def walk(live: Live) -> Iterator[tuple[int, list[RawFrame]]]:
     thread = word(memory, interpreter + row["interpreter_threads_head"])
     assert word(memory, interpreter + row["interpreter_next"]) == 0
     while thread:
-        frame = word(memory, word(memory, thread + row["thread_cframe"]) + row["cframe_current_frame"])
+        frame = word(memory, word(memory, thread + row["thread_frame"]) + row["cframe_frame"])
         frames = []
         while frame:
             code = word(memory, frame + row["frame_code"])

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from symbolizers.elf.file import ElfFile
-from symbolizers.errors import UnsupportedVersion
+from symbolizers.errors import Malformed, UnsupportedVersion
+from symbolizers.layouts.cpython import LAYOUTS, SUPPORTED
 from symbolizers.python import PythonFile, PythonLanguage
 from tests.symbolizers.elf_programs import build
 
-RUNTIME = "char _PyRuntime[64] = {1};"
+RUNTIME = "char _PyRuntime[1024] = {1};"
 TYPES = "char PyCode_Type[8] = {1}, PyUnicode_Type[8] = {1}, PyBytes_Type[8] = {1};"
 LOOP = "int _PyEval_EvalFrameDefault(int n) { return n; }"
 
@@ -68,23 +69,89 @@ def test_a_file_without_a_loop_or_types(tmp_path: Path) -> None:
     assert found.types.at(0x1000).code == 0
 
 
+def capi(*names: str) -> str:
+    """C of functions that do nothing."""
+    return "".join(f"int {name}(void) {{ return 0; }}\n" for name in names)
+
+
+SERIES = {
+    "2.7": capi("PyCapsule_New"),
+    "3.6": capi("PyCapsule_New", "PyBytes_FromString"),
+    "3.7": capi("PyBytes_FromString", "PyThread_tss_create"),
+    "3.8": capi("PyThread_tss_create", "PyConfig_InitPythonConfig"),
+    "3.9": capi("PyThread_tss_create", "PyConfig_InitPythonConfig", "PyThreadState_GetFrame"),
+    "3.10": capi("PyThreadState_GetFrame", "PyModule_AddObjectRef"),
+}
+OLD_RUNTIME = """
+void *_PyThreadState_Current = &_PyThreadState_Current;
+static void *interp_head;
+void *PyInterpreterState_Head(void) { return interp_head; }
+void set_head(void *head) { interp_head = head; }
+"""
+
+
+def old(series: str, text: str = "") -> str:
+    """A Python of `series`, which `text` is in."""
+    root = OLD_RUNTIME if series in ("2.7", "3.6") else RUNTIME
+    loop = "int PyEval_EvalFrameEx(int n) { return n; }" if series == "2.7" else LOOP
+    return root + TYPES + loop + SERIES[series] + (f'const char *text = "{text}";' if text else "")
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("level", ["rc1", "", "+"])
+def test_an_older_version_by_its_functions_and_its_text(tmp_path: Path, series: str, level: str) -> None:
+    found = recognise(tmp_path, old(series, f"{series}.4{level}"))
+    assert found is not None
+    assert found.version == f"{series}.4{level.rstrip('+')}"
+    assert found.row is LAYOUTS.find(tuple(map(int, series.split("."))))
+    assert found.root
+    assert found.loop[1] > found.loop[0] > 0
+
+
+@pytest.mark.parametrize("text", ["", "13.8.4", "3.8.4.5", "3.9.1", "3.8"])
+def test_without_the_text_the_series_is_known(tmp_path: Path, text: str) -> None:
+    found = recognise(tmp_path, old("3.8", text))
+    assert found is not None
+    assert found.version == "3.8"
+
+
+def test_two_texts_are_none(tmp_path: Path) -> None:
+    found = recognise(tmp_path, old("3.8", "3.8.4") + 'const char *other = "3.8.5";')
+    assert found is not None
+    assert found.version == "3.8"
+
+
+def test_the_head_of_the_list_that_is_not_named(tmp_path: Path) -> None:
+    path = build(tmp_path, "library.so", "-shared", "-fPIC", source=old("2.7"))
+    by_symbol = PythonLanguage().recognise(ElfFile.from_bytes(path.read_bytes()))
+    by_code = recognise(tmp_path, old("2.7"))
+    assert by_symbol is not None
+    assert by_code is not None
+    assert by_code.root == by_symbol.root
+
+
+def test_a_list_that_is_returned_in_another_way(tmp_path: Path) -> None:
+    source = old("2.7").replace("return interp_head;", "return (char *)interp_head + 1;")
+    with pytest.raises(Malformed, match="PyInterpreterState_Head"):
+        recognise(tmp_path, source)
+
+
 @pytest.mark.parametrize(
-    ("number", "text"),
+    ("source", "text"),
     [
-        (0x030C01F0, "3.12.1"),
-        (0x030D00B4, "3.13.0b4"),
-        (0x030B00A3, "3.11.0a3"),
-        (0x030B0070, "3.11.0?0"),
-        (0x04000000, "4.0.0?0"),
+        (RUNTIME + version(0x030B00A3), "3.11.0a3"),
+        (RUNTIME + version(0x030B0070), "3.11.0?0"),
+        (RUNTIME + version(0x03050AF0), "3.5.10"),
+        (RUNTIME + version(0x030D00B4), "3.13.0b4"),
+        (RUNTIME + version(0x04000000), "4.0.0?0"),
+        (old("3.9", "3.9.0b2"), "3.9.0b2"),
+        (old("3.8", "3.8.1") + "long _Py_RefTotal;", "3.8.1 with Py_DEBUG"),
+        (OLD_RUNTIME + capi("PyCapsule_New", "PyBytes_FromString"), "3.0 to 3.5"),
+        (OLD_RUNTIME, "older than 2.7"),
     ],
 )
-def test_an_unsupported_version(tmp_path: Path, number: int, text: str) -> None:
+def test_an_unsupported_version(tmp_path: Path, source: str, text: str) -> None:
     with pytest.raises(UnsupportedVersion) as caught:
-        recognise(tmp_path, RUNTIME + version(number))
-    assert (caught.value.language, caught.value.version, caught.value.supported) == ("Python", text, "3.11")
-
-
-@pytest.mark.parametrize("source", [RUNTIME, "void *_PyThreadState_Current = &_PyThreadState_Current;"])
-def test_an_older_version(tmp_path: Path, source: str) -> None:
-    with pytest.raises(UnsupportedVersion, match=r"Python older than 3\.11 is not supported"):
         recognise(tmp_path, source)
+    assert (caught.value.language, caught.value.version) == ("Python", text)
+    assert caught.value.supported == SUPPORTED

@@ -17,7 +17,8 @@ from symbolizers.frame import FrameKind, RawFrame
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
-from symbolizers.service import VDSO, CodeMapping, FileKey, Inspection, Service
+from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection
+from symbolizers.service import Service
 from tests.symbolizers.process.targets import Target, running
 
 

@@ -12,7 +12,7 @@ from socket import socketpair
 
 from symbolizers.errors import ProcessGone, Unreadable
 from symbolizers.frame import FrameKind
-from symbolizers.service import VDSO, Inspection
+from symbolizers.inspection import VDSO, Inspection
 from tests.symbolizers.process.targets import running
 
 PATIENCE_S = 30.0

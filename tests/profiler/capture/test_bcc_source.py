@@ -23,7 +23,8 @@ from profiler.errors import PrerequisiteError
 from profiler.model import ProcessEvent, RawSample
 from symbolizers.frame import CaptureKind, CodeObject, capture_kind
 from symbolizers.process.identity import ProcessId, start_ticks_of
-from symbolizers.service import Inspection, Service
+from symbolizers.inspection import Inspection
+from symbolizers.service import Service
 
 PATIENCE_S = 30.0
 """Far more than anything here takes, on a machine that is busy with other things too."""
@@ -50,6 +51,10 @@ class Target:
         answer = json.loads(self._process.stdout.readline())
         assert isinstance(answer, int)
         return answer
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
 
     def id(self) -> ProcessId:
         return ProcessId(self.pid, start_ticks_of(self.pid))
@@ -281,6 +286,9 @@ def test_samples_that_find_no_room_are_counted(monkeypatch: pytest.MonkeyPatch) 
             assert kept
             assert {sample.pid for sample in kept} == {target.pid}
             assert source.lost() == lost
+            assert source.has_targets()
+            target.end()
+            assert not source.has_targets()
         source.close()
 
 

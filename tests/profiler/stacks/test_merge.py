@@ -16,7 +16,7 @@ from profiler.stacks.merge import (
     native_elements,
 )
 from symbolizers.frame import Frame, FrameKind
-from symbolizers.service import CodeMapping
+from symbolizers.inspection import CodeMapping
 
 PROGRAM = CodeMapping(0x1000, 0x3000, 0x400, (8, 1, 11), "/bin/program")
 LIBRARY = CodeMapping(0x5000, 0x6000, 0, (8, 1, 12), "/lib/libc.so.6")

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Where a CPython build keeps what walk_python.h reads. Offsets in bytes; filled by name from the layout
+ * rows in symbolizers/layouts/cpython.py, which say what each field means. A field that a version doesn't
+ * have is PYTHON_ABSENT.
+ */
+#ifndef PIDFLAME_PYTHON_LAYOUT_H
+#define PIDFLAME_PYTHON_LAYOUT_H
+
+#define PYTHON_ABSENT 4294967295
+#define MAX_FRAME_WINDOW 128
+
+struct python_layout {
+	__u32 runtime_interpreters_head;
+	__u32 interpreter_next;
+	__u32 interpreter_threads_head;
+	__u32 thread_next;
+	__u32 thread_thread_id;
+	__u32 thread_frame;
+	__u32 cframe_frame;
+	__u32 frame_window;
+	__u32 frame_code;
+	__u32 frame_previous;
+	__u32 frame_instr;
+	__u32 frame_lasti;
+	__u32 frame_lasti_unit;
+	__u32 frame_owner;
+	__u32 frame_first_shim_owner;
+	__u32 code_first_instr;
+	__u32 code_checksum;
+	__u32 code_checksum_words;
+	__u32 code_first_line;
+	__u32 code_filename;
+	__u32 code_name;
+};
+
+/*
+ * A walk over a thread's frames, kept between the runs of the program that it takes. Starts with `root`,
+ * `fsbase` and `row` filled in and zeros in the rest.
+ */
+struct python_walk {
+	__u64 root;		/* address of _PyRuntime, or of the variable interp_head up to 3.6 */
+	__u64 fsbase;		/* of the interrupted thread: its pthread id */
+	__u64 frame;		/* the next frame; 0 before the first run */
+	__u32 row;		/* in python_layouts; 0: nothing to walk */
+	__u32 count;		/* interpreter frames captured so far */
+};
+
+#endif

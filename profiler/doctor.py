@@ -1,0 +1,199 @@
+"""What this machine offers to a recording, and what it would make of the programs that run now.
+
+The checks that a recording begins with come first (`profiler.preflight`); those here only say more, but for
+the last: the sampler is loaded as for a recording, since only that tells for sure that the kernel takes it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import selectors
+import struct
+import time
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from profiler.capture.bcc_source import BccSource
+from profiler.capture.source import Sampling
+from profiler.errors import PrerequisiteError
+from profiler.preflight import Check, required_checks
+from symbolizers.errors import ProcessGone, SymbolizeError
+from symbolizers.inspection import Inspection
+from symbolizers.process.deadline import DeadlineWorker, Reply, Request
+from symbolizers.process.identity import command_name_of
+from symbolizers.process.memory import available_strategies, probe
+
+_LOOK_AT_ALL_S = 30.0
+"""How long looking at all processes may take; each has the worker's deadline besides."""
+_PAGEMAP_SCAN = 0xC0606610
+"""The ioctl: _IOWR('f', 16, struct pm_scan_arg), linux/fs.h from Linux 6.7 on."""
+_PAGE_IS_PRESENT = 1 << 3
+_SYSCTL = Path("/proc/sys/kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningInterpreter:
+    """One version of an interpreter that runs now, in `processes` (pid and command name, by pid).
+
+    `supported_versions` is empty where it is supported itself.
+    """
+
+    language: str
+    version: str
+    supported_versions: str
+    processes: tuple[tuple[int, str], ...]
+
+    @property
+    def supported(self) -> bool:
+        """Whether its functions would have names in a recording."""
+        return not self.supported_versions
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that `examine` found. `not_looked_at` counts processes by the reason (a `Reason`'s value)."""
+
+    checks: tuple[Check, ...]
+    interpreters: tuple[RunningInterpreter, ...]
+    not_looked_at: Mapping[str, int]
+
+    @property
+    def works(self) -> bool:
+        """Whether a recording would work."""
+        return all(check.ok for check in self.checks if check.required)
+
+
+def examine(arguments: Sequence[str]) -> Report:
+    """Looks at the machine and at every process. `arguments` are those of the recording in the advice."""
+    inspections, not_looked_at = _inspect_all()
+    checks = [*required_checks(arguments), *_further_checks()]
+    if all(check.ok for check in checks if check.required):
+        checks.append(_sampler(inspections))
+    return Report(tuple(checks), _interpreters(inspections), not_looked_at)
+
+
+def _further_checks() -> Iterator[Check]:
+    support = probe()
+    yield _kernel_names()
+    yield Check("perf_event_paranoid", _setting("perf_event_paranoid"), required=False)
+    yield Check("process_vm_pidfd", _yes(support.pidfd), required=False)
+    yield Check("process_vm_nowait", _yes(support.nowait), required=False)
+    yield Check("read_strategy", available_strategies()[0].value, required=False)
+    yield Check("pagemap_scan", _yes(_knows_pagemap_scan()), required=False)
+
+
+def _yes(there: bool) -> str:
+    return "yes" if there else "no"
+
+
+def _setting(name: str) -> str:
+    try:
+        return (_SYSCTL / name).read_text().strip()
+    except OSError as error:
+        return f"unknown ({error.strerror})"
+
+
+def _kernel_names() -> Check:
+    """At 1, CAP_SYSLOG shows the addresses, which a recording needs anyway; at 2, nothing does."""
+    found = _setting("kptr_restrict")
+    problem = ""
+    if found == "2":
+        problem = "kernel functions will have no names: 'sudo sysctl kernel.kptr_restrict=1' shows them"
+    return Check("kptr_restrict", found, problem, required=False)
+
+
+def _knows_pagemap_scan() -> bool:
+    """Asks for one page of our own; a kernel without the request answers ENOTTY."""
+    page = ctypes.create_string_buffer(1)
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    start = ctypes.addressof(page) & -page_bytes
+    regions = ctypes.create_string_buffer(24)
+    scan = struct.pack(
+        "=12Q",
+        *(96, 0, start, start + page_bytes, 0, ctypes.addressof(regions), 1, 0),
+        *(0, _PAGE_IS_PRESENT, 0, _PAGE_IS_PRESENT),
+    )
+    try:
+        with open("/proc/self/pagemap", "rb") as pagemap:
+            fcntl.ioctl(pagemap, _PAGEMAP_SCAN, scan)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.ENOENT, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def _sampler(inspections: Sequence[Inspection]) -> Check:
+    """Samples this process for a moment, with the walker of every language that runs."""
+    source = BccSource(Sampling(20, (os.getpid(),)))
+    walked = {each.language: found for found in inspections for each in found.interpreters}
+    with closing(source):
+        try:
+            source.load()
+            source.start()
+            for inspection in walked.values():
+                process = inspection.process
+                source.configure(process.pid, process.start_ns(), inspection.interpreters)
+            source.stop()
+        except PrerequisiteError as error:
+            return Check("sampler", "refused", str(error))
+    return Check("sampler", f"loads, with walkers for {', '.join(sorted(walked)) or 'no language'}")
+
+
+def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:
+    """Every process but this one, as a recording looks at it: by the worker with the deadline."""
+    pids = [pid for pid in psutil.pids() if pid != os.getpid()]
+    inspections: list[Inspection] = []
+    failures: Counter[str] = Counter()
+    with closing(DeadlineWorker("symbolizers.worker")) as worker:
+        waiting: set[Hashable] = set(pids)
+        for pid in pids:
+            worker.submit(Request(pid, "inspect", (pid, None)))
+        end_s = time.monotonic() + _LOOK_AT_ALL_S
+        while worker.pending() and (left_s := end_s - time.monotonic()) > 0:
+            for reply in _answers(worker, left_s):
+                waiting.discard(reply.request.subject)
+                if isinstance(reply.value, Inspection):
+                    inspections.append(reply.value)
+                elif isinstance(reply.value, SymbolizeError) and not isinstance(reply.value, ProcessGone):
+                    failures[reply.value.reason.value] += 1
+    if waiting:
+        failures["no time left"] += len(waiting)
+    return inspections, failures
+
+
+def _answers(worker: DeadlineWorker, longest_s: float) -> list[Reply]:
+    timeout_s = worker.timeout_s()
+    with selectors.DefaultSelector() as selector:
+        selector.register(worker.fileno(), selectors.EVENT_READ)
+        selector.select(longest_s if timeout_s is None else min(longest_s, timeout_s))
+    return worker.collect()
+
+
+def _interpreters(inspections: Sequence[Inspection]) -> tuple[RunningInterpreter, ...]:
+    """By language and version; a process that has ended since is still counted, without a name."""
+    found: dict[tuple[str, str, str], list[tuple[int, str]]] = defaultdict(list)
+    for inspection in inspections:
+        pid = inspection.process.pid
+        keys = [(each.language, each.version, "") for each in inspection.interpreters]
+        keys += [(each.language.lower(), each.version, each.supported) for each in inspection.unsupported]
+        if keys:
+            process = (pid, _name_of(pid))
+            for key in keys:
+                found[key].append(process)
+    return tuple(RunningInterpreter(*key, tuple(sorted(found[key]))) for key in sorted(found))
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return command_name_of(pid)
+    except ProcessGone:
+        return ""

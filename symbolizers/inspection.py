@@ -1,0 +1,49 @@
+"""What the worker tells of a process: plain values, light to import where nothing is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symbolizers.base import Interpreter
+from symbolizers.process.identity import ProcessId
+
+FileKey = tuple[int, int, int]
+"""Device major, minor and inode: a file's identity as /proc/PID/maps gives it."""
+
+VDSO: FileKey = (0, 0, 0)
+"""Stands for the kernel's ``[vdso]``, the same code in every process though no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeMapping:
+    """One executable mapping: addresses ``start`` to ``end``, from ``offset`` of a file on.
+
+    `file` is None for memory without a file; `path` as in /proc/PID/maps.
+    """
+
+    start: int
+    end: int
+    offset: int
+    file: FileKey | None
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """An interpreter that no layout row describes: the `Inspection`'s notes say the same to people."""
+
+    language: str
+    version: str
+    supported: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What there is to know of a process before any of its samples can be named."""
+
+    process: ProcessId
+    mappings: tuple[CodeMapping, ...]
+    """Sorted by address."""
+    interpreters: tuple[Interpreter, ...]
+    notes: tuple[str, ...]
+    unsupported: tuple[Unsupported, ...] = ()

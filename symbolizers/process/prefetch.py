@@ -1,0 +1,107 @@
+"""Brings pages of a target that were swapped out, where that cannot wait: from swap in memory (zram).
+
+A page that a read would fault on is lost to it for now; what would bring it was tried on Linux 6.18:
+
+- ``process_madvise(MADV_WILLNEED)`` leaves the page not present. What it brings goes to the page cache or
+  the swap cache, and the page table entry, which is all that the reader's gate can see, stays as it is.
+  No call tells when such a page has come.
+- On a mapping of a file it waits as well: on a FUSE mount whose server answers no reads, at once where that
+  has no asynchronous reads, else from the 12th request on (D state). It even does so for a page of a private
+  mapping that was written to and then swapped: it asks the file for it. So it is not used.
+- Reading one byte of a *swapped* page makes it present, whatever is mapped there: the file is not asked. With
+  swap in memory the kernel unpacks the page within that call, in some 40 us.
+
+So only these are brought, by reading them, and what else would fault stays lost until the target itself needs
+it: pages swapped to a disk (the read waits for the disk), pages of files (for the file system, which may be a
+dead mount), and pages that were never touched, or are behind a userfaultfd (for the target). The latter are
+not swapped, but can take the place of a page that was, between the look at pagemap and the read: that race,
+like the reader's own, is what the worker's deadline is for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+
+from symbolizers.process.identity import ProcessHandle
+from symbolizers.process.memory import NowaitReader
+from symbolizers.process.pagemap import PAGE_SHIFT
+
+MAX_PAGES = 64
+"""The most that one `bring` brings: each makes the target larger by a page."""
+
+_SWAPS = Path("/proc/swaps")
+_ZRAM = re.compile(r"/dev/(zram\d+)")
+_ENTRY_BYTES = 8
+_PRESENT = 1 << 63
+_SWAPPED = 1 << 62
+_TYPE_MASK = 0x1F
+_OFFSET_MASK = (1 << 50) - 1
+_FIRST_SPECIAL_TYPE = 23
+"""Swap types from here on are no swap but pages that migrate, are broken or lie in a device (linux/swap.h:
+MAX_SWAPFILES, with all of these configured)."""
+
+
+class Swap(str, Enum):
+    """Where this machine's swapped pages are: nowhere, all of them in memory, or some on a disk."""
+
+    NONE = "none"
+    MEMORY = "memory"
+    DISK = "disk"
+
+
+def swap_kind(swaps: Path = _SWAPS) -> Swap:
+    """What swap is in use now, from the table that /proc/swaps is."""
+    try:
+        devices = [line.split()[0] for line in swaps.read_text().splitlines()[1:] if line.strip()]
+    except FileNotFoundError:
+        return Swap.NONE
+    if not devices:
+        return Swap.NONE
+    return Swap.MEMORY if all(map(_in_memory, devices)) else Swap.DISK
+
+
+def bring(handle: ProcessHandle, memory: NowaitReader, addresses: Iterable[int]) -> int:
+    """Makes the swapped ones of the pages at `addresses` present; how many it brought.
+
+    At most `MAX_PAGES`. Zero where swap is on a disk, or where the process or our right to look is gone.
+    """
+    pages = sorted({address >> PAGE_SHIFT for address in addresses})[:MAX_PAGES]
+    if not pages or swap_kind() is not Swap.MEMORY or not handle.alive():
+        return 0
+    try:
+        swapped = _swapped(handle.id.pid, pages)
+    except OSError:
+        return 0
+    return sum(memory.touch(page << PAGE_SHIFT) for page in swapped)
+
+
+def _in_memory(device: str) -> bool:
+    """Whether a line of /proc/swaps is of a zram device that writes nothing to a disk behind it."""
+    match = _ZRAM.fullmatch(device)
+    if match is None:
+        return False
+    try:
+        return Path(f"/sys/block/{match[1]}/backing_dev").read_text().strip() == "none"
+    except FileNotFoundError:  # a kernel without CONFIG_ZRAM_WRITEBACK
+        return Path(f"/sys/block/{match[1]}").exists()
+
+
+def _swapped(pid: int, pages: list[int]) -> list[int]:
+    """Those of `pages` that lie in swap. Raises OSError."""
+    pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return [page for page in pages if _is_swapped(os.pread(pagemap, _ENTRY_BYTES, page * _ENTRY_BYTES))]
+    finally:
+        os.close(pagemap)
+
+
+def _is_swapped(entry: bytes) -> bool:
+    """Type and offset show with CAP_SYS_ADMIN only; a page of swap is never at 0, where its header is."""
+    bits = int.from_bytes(entry, "little")
+    if bits & _PRESENT or not bits & _SWAPPED:
+        return False
+    return bits & _TYPE_MASK < _FIRST_SPECIAL_TYPE and bool(bits >> 5 & _OFFSET_MASK)

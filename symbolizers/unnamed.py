@@ -1,0 +1,49 @@
+"""Frames for native addresses without a name: all that a mapping itself tells."""
+
+from __future__ import annotations
+
+import os
+
+from symbolizers.frame import Frame, FrameKind
+
+MAX_NAME_CHARS = 1024
+ANONYMOUS = "[anon]"
+"""Executable memory without a file or a name: generated code whose generator says nothing about it."""
+
+_DELETED = " (deleted)"
+_MEMFD = "/memfd:"
+VDSO_PATH = "[vdso]"
+"""What /proc/PID/maps calls the mapping of the kernel's code for user space."""
+
+
+def module_name(path: str) -> str:
+    """The base name of a mapped file as /proc/PID/maps calls it, without the mark of a deleted one."""
+    return os.path.basename(path.removesuffix(_DELETED))
+
+
+def mapping_frame(path: str, offset: int) -> Frame:
+    """The frame of an address in a mapping behind which no ELF file could be read.
+
+    `path` and the file `offset` of the address as in /proc/PID/maps. A file, or the kernel's ``[vdso]``,
+    gives ``[module+0xoffset]``. In anonymous memory (``[anon]``, ``[heap]``, ``[anon:NAME]``,
+    ``[memfd:NAME]``) nothing tells where a function starts and an offset would mean nothing in the next
+    run, so that all code there is one frame.
+    """
+    if path == VDSO_PATH:
+        return unnamed(VDSO_PATH, offset)
+    if path.startswith(_MEMFD):
+        return Frame(FrameKind.NATIVE, bounded(f"[{module_name(path)}]"))
+    if path.startswith("/"):
+        return unnamed(module_name(path), offset)
+    return Frame(FrameKind.NATIVE, bounded(path) or ANONYMOUS)
+
+
+def unnamed(module: str, offset: int) -> Frame:
+    """``[module+0xoffset]``, the form for an address in `module` that has no symbol."""
+    bare = module.removeprefix("[").removesuffix("]")
+    return Frame(FrameKind.NATIVE, f"[{bounded(bare)}+{offset:#x}]")
+
+
+def bounded(name: str) -> str:
+    """`name`, cut at `MAX_NAME_CHARS`: a target chose it."""
+    return name if len(name) <= MAX_NAME_CHARS else name[: MAX_NAME_CHARS - 1] + "…"
