@@ -29,6 +29,7 @@ from profiler.session import Progress, Recording, Session
 from profiler.stats import summary, to_json
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import ProcessId, start_ticks_of
+from symbolizers.process.memory import ReadStrategy, available_strategies
 
 _PROGRESS_EVERY_S = 0.25
 
@@ -92,6 +93,13 @@ def cli() -> None:
 )
 @click.option("--lines", is_flag=True, help="Show the line that runs instead of the function's first.")
 @click.option(
+    "--read-strategy",
+    type=click.Choice(["auto", *(strategy.value for strategy in ReadStrategy)]),
+    default="auto",
+    show_default=True,
+    help="How memory is read: by the kernel's own nowait reads, or only where pages are resident.",
+)
+@click.option(
     "--stats", type=click.Path(dir_okay=False), metavar="FILE", help="Write the run's figures as JSON."
 )
 @click.option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")
@@ -106,6 +114,7 @@ def record(
     format_name: str | None,
     event: str,
     lines: bool,
+    read_strategy: str,
     stats: str | None,
     keep_dropped: bool,
     force: bool,
@@ -123,11 +132,12 @@ def record(
         if not psutil.pid_exists(pid):
             raise TargetGone(f"there is no process {pid}; 'ps -e' lists those that run")
     preflight.check(sys.argv[1:])
+    worker_options = [*(["--lines"] if lines else []), *_read_options(read_strategy)]
     launched = Launched(command) if command else None
     targets = (*pids, *([launched.pid] if launched else []))
     sampling = Sampling(frequency, targets or None, children or launched is not None, event)
     recording = Recording(sampling, duration, lines, _title(pids, command), asked_at_s, keep_dropped)
-    profile = _record(recording, launched)
+    profile = _record(recording, worker_options, launched)
     for path, format_ in files:
         _write(path, format_, profile)
     if stats:
@@ -172,9 +182,21 @@ def main() -> None:
         sys.exit(1)
 
 
-def _record(recording: Recording, launched: Launched | None) -> Profile:
+def _read_options(name: str) -> list[str]:
+    """What tells the worker how to read. Raises `PrerequisiteError` where this kernel can't do it so."""
+    if name == "auto":
+        return []
+    if ReadStrategy(name) not in available_strategies():
+        raise PrerequisiteError(
+            f"--read-strategy {name}: this kernel lacks PROCESS_VM_PIDFD and PROCESS_VM_NOWAIT;"
+            " leave the option away: reads wait for nobody without them either"
+        )
+    return [f"--read-strategy={name}"]
+
+
+def _record(recording: Recording, worker_options: Sequence[str], launched: Launched | None) -> Profile:
     progress = _progress_line(recording.duration_s)
-    worker = DeadlineWorker("symbolizers.worker", ["--lines"] if recording.lines else [])
+    worker = DeadlineWorker("symbolizers.worker", worker_options)
     source = BccSource(recording.sampling)
     with closing(worker), closing(source):
         session = Session(recording, source, worker)

@@ -30,6 +30,7 @@ from symbolizers.inspection import Inspection
 from symbolizers.process.deadline import DeadlineWorker, Reply, Request
 from symbolizers.process.identity import command_name_of
 from symbolizers.process.memory import available_strategies, probe
+from symbolizers.process.prefetch import swap_kind
 
 _LOOK_AT_ALL_S = 30.0
 """How long looking at all processes may take; each has the worker's deadline besides."""
@@ -88,6 +89,7 @@ def _further_checks() -> Iterator[Check]:
     yield Check("process_vm_nowait", _yes(support.nowait), required=False)
     yield Check("read_strategy", available_strategies()[0].value, required=False)
     yield Check("pagemap_scan", _yes(_knows_pagemap_scan()), required=False)
+    yield Check("swap", swap_kind().value, required=False)
 
 
 def _yes(there: bool) -> str:

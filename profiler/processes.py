@@ -16,9 +16,9 @@ from profiler.stacks.merge import CodeMap, Element, merge, native_elements
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, Stalled, SymbolizeError
 from symbolizers.frame import CodeObject, Frame, RawFrame
+from symbolizers.inspection import Inspection
 from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
-from symbolizers.inspection import Inspection
 
 CodeKey = tuple[int, int, int]
 """What tells a code object of one process: address (with its capture kind), checksum, owner."""

@@ -23,10 +23,10 @@ from profiler.model import Profile, RawSample
 from profiler.processes import ProcessTable
 from profiler.stacks.merge import Element, KernelAddress, NativeAddress
 from symbolizers.frame import Frame
-from symbolizers.kernel import KernelSymbols
-from symbolizers.unnamed import mapping_frame
-from symbolizers.process.deadline import DeadlineWorker, Reply, Request
 from symbolizers.inspection import FileKey
+from symbolizers.kernel import KernelSymbols
+from symbolizers.process.deadline import DeadlineWorker, Reply, Request
+from symbolizers.unnamed import mapping_frame
 
 _POLL_S = (0.05, 0.15)
 """How long the session sleeps where nothing wakes it: a random time, in step with nothing."""

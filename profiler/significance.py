@@ -56,29 +56,44 @@ class Evidence:
     nothing that the fate of a sample depends on, which keeps the test exact.
     """
 
-    __slots__ = ("_tables",)
+    __slots__ = ("_addresses", "_functions", "_threads")
 
     def __init__(self) -> None:
-        self._tables: dict[Feature, _Table] = {feature: {} for feature in Feature}
+        self._threads: _Table = {}
+        self._functions: _Table = {}
+        self._addresses: _Table = {}
 
     def add(self, sample: RawSample, *, lost: bool) -> None:
         """Counts a sample by thread, leaf address (its page; kernel or user) and leaf function.
 
         A walk that faulted may have no leaf function to show: that table is of those which have one.
         """
-        self._count(Feature.THREAD, sample.tid, lost)
+        _count(self._threads, sample.tid, lost)
         leaf = sample.user or sample.kernel or (0,)
-        self._count(Feature.ADDRESS, leaf[0] >> _PAGE_SHIFT << 1 | bool(sample.kernel), lost)
+        _count(self._addresses, leaf[0] >> _PAGE_SHIFT << 1 | bool(sample.kernel), lost)
         if sample.interpreter:
-            self._count(Feature.FUNCTION, sample.interpreter[0].address, lost)
+            _count(self._functions, sample.interpreter[0].address, lost)
 
-    def _count(self, feature: Feature, category: int, lost: bool) -> None:
-        bucket = (category * _GOLDEN & _WORD_MASK) >> _BUCKET_SHIFT
-        self._tables[feature].setdefault(bucket, [0, 0])[lost] += 1
+    def counts(self, feature: Feature) -> list[tuple[int, int]]:
+        """Kept and lost samples of each category, at most `BUCKETS`."""
+        tables = {
+            Feature.THREAD: self._threads,
+            Feature.FUNCTION: self._functions,
+            Feature.ADDRESS: self._addresses,
+        }
+        return [(kept, lost) for kept, lost in tables[feature].values()]
 
     def likeness(self, feature: Feature) -> float:
         """The probability (0 to 1) that a loss at random looks at least so unlike, by this feature alone."""
-        return _homogeneity([(kept, lost) for kept, lost in self._tables[feature].values()])
+        return _homogeneity(self.counts(feature))
+
+
+def _count(table: _Table, category: int, lost: bool) -> None:
+    bucket = (category * _GOLDEN & _WORD_MASK) >> _BUCKET_SHIFT
+    found = table.get(bucket)
+    if found is None:
+        found = table[bucket] = [0, 0]
+    found[lost] += 1
 
 
 def wilson(lost: int, samples: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from symbolizers.base import Interpreter
 from symbolizers.process.identity import ProcessId
@@ -14,8 +15,7 @@ VDSO: FileKey = (0, 0, 0)
 """Stands for the kernel's ``[vdso]``, the same code in every process though no file."""
 
 
-@dataclass(frozen=True, slots=True)
-class CodeMapping:
+class CodeMapping(NamedTuple):
     """One executable mapping: addresses ``start`` to ``end``, from ``offset`` of a file on.
 
     `file` is None for memory without a file; `path` as in /proc/PID/maps.

@@ -39,7 +39,7 @@ _CODE_TYPE_NAME: Final = b"code\0"
 _WORD: Final = struct.Struct("<Q")
 _LINE: Final = struct.Struct("<i")
 
-_LINE_TABLES: Final[Mapping[str, Callable[[bytes, int], LineTable]]] = MappingProxyType(
+LINE_TABLES: Final[Mapping[str, Callable[[bytes, int], LineTable]]] = MappingProxyType(
     {
         "lnotab_unsigned": decode_unsigned_lnotab,
         "lnotab": decode_lnotab,
@@ -86,7 +86,7 @@ class PythonSymbolizer:
         self._types = types
         self._known_types: set[tuple[int, int]] = set()
         self._lines = lines
-        self._line_table = _LINE_TABLES[row.capabilities["line_table"]]
+        self._line_table = LINE_TABLES[row.capabilities["line_table"]]
         self._names_are_bytes = row.capabilities["strings"] == "bytes"
         self._name_field = "code_qualname" if row.has("code_qualname") else "code_name"
         self._checked = slice(row["code_checksum"], row["code_checksum"] + 8 * row["code_checksum_words"])

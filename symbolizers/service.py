@@ -32,11 +32,10 @@ from symbolizers.process.prefetch import bring
 from symbolizers.registry import LANGUAGE_OF_KIND, languages
 from symbolizers.unnamed import VDSO_PATH, mapping_frame, module_name
 
-
 _MAX_FILES = 4096
 _MAX_PROCESSES = 256
 _MAX_ROUNDS = 16
-"""How often swapped pages are brought for one request: a code object leads to its names and its line table."""
+"""How often swapped pages are brought for one request: a code object leads to its names and line table."""
 
 
 @dataclass(slots=True)
@@ -128,7 +127,9 @@ class Service:
             raise ProcessGone(f"process {process.pid} exited")
         results = [self._read(known, frame) for frame in frames]
         for _ in range(_MAX_ROUNDS):
-            missing = {index: at for index, result in enumerate(results) if (at := _missing(result)) is not None}
+            missing = {
+                index: at for index, result in enumerate(results) if (at := _missing(result)) is not None
+            }
             if not missing or not bring(known.handle, known.memory, missing.values()):
                 break
             for index in missing:

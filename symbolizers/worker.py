@@ -1,6 +1,7 @@
 """The worker process: answers one question about targets after the other, until its pipe closes.
 
-Started by `symbolizers.process.deadline.DeadlineWorker` as ``python -m symbolizers.worker FD [--lines]``.
+Started by `symbolizers.process.deadline.DeadlineWorker` as ``python -m symbolizers.worker FD [--lines]
+[--read-strategy=NAME]``.
 A program error ends it with a traceback: its parent counts that as a stall and starts another.
 """
 
@@ -12,6 +13,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from symbolizers.errors import SymbolizeError, Unreadable
+from symbolizers.process.memory import ReadStrategy
 from symbolizers.service import Service
 
 
@@ -40,7 +42,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    serve(Connection(int(sys.argv[1])), Service(lines="--lines" in sys.argv[2:]))
+    options = sys.argv[2:]
+    chosen = [option.partition("=")[2] for option in options if option.startswith("--read-strategy=")]
+    strategy = ReadStrategy(chosen[0]) if chosen else None
+    serve(Connection(int(sys.argv[1])), Service(lines="--lines" in options, strategy=strategy))
 
 
 if __name__ == "__main__":

@@ -27,19 +27,26 @@ STAGES: dict[str, set[str]] = {
     "profiler.errors": set(),
     "profiler.model": {"symbolizers.errors", "symbolizers.frame"},
     "profiler.significance": {"profiler.model"},
-    "profiler.preflight": {"profiler.errors"},
+    # What a recording will ask of the machine is asked for in the same way: BCC, BTF.
+    "profiler.preflight": {"profiler.capture", "profiler.errors"},
+    # Inspects as a session does and loads the sampler, but takes no sample apart.
+    "profiler.doctor": {
+        *("profiler.capture", "profiler.errors", "profiler.preflight"),
+        *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process"),
+    },
+    "profiler.doctor_text": {"profiler.doctor", "profiler.export", "profiler.preflight"},
     "profiler.launch": {"profiler.errors"},
     "profiler.capture": {
         *("profiler.errors", "profiler.model"),
         *("symbolizers.base", "symbolizers.frame"),
     },
     # Where code is mapped, as the worker says it; a mapping without symbols has a frame at once.
-    "profiler.stacks": {"symbolizers.frame", "symbolizers.native", "symbolizers.service"},
+    "profiler.stacks": {"symbolizers.frame", "symbolizers.inspection", "symbolizers.unnamed"},
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours.
     "profiler.processes": {
         *("profiler.capture", "profiler.model", "profiler.stacks"),
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
-        *("symbolizers.process", "symbolizers.service"),
+        *("symbolizers.inspection", "symbolizers.process"),
     },
     # Counts stacks whose elements have no names yet, so it knows what such an element is.
     "profiler.aggregate": {
@@ -51,12 +58,13 @@ STAGES: dict[str, set[str]] = {
     "profiler.stats": {"profiler.export", "profiler.model", "symbolizers.errors"},
     "profiler.session": {
         *("profiler.aggregate", "profiler.capture", "profiler.model", "profiler.processes"),
-        *("profiler.stacks", "symbolizers.frame", "symbolizers.kernel", "symbolizers.native"),
-        *("symbolizers.process", "symbolizers.service"),
+        *("profiler.stacks", "symbolizers.frame", "symbolizers.inspection", "symbolizers.kernel"),
+        *("symbolizers.process", "symbolizers.unnamed"),
     },
     "profiler.cli": {
-        *("profiler.capture", "profiler.errors", "profiler.export", "profiler.launch", "profiler.model"),
-        *("profiler.preflight", "profiler.session", "profiler.stats", "symbolizers.process"),
+        *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
+        *("profiler.export", "profiler.launch", "profiler.model", "profiler.preflight"),
+        *("profiler.session", "profiler.stats", "symbolizers.process"),
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
@@ -65,7 +73,11 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.elf": {"symbolizers.errors"},
     "symbolizers.process": {"symbolizers.errors"},
     "symbolizers.kernel": {"symbolizers.frame"},
-    "symbolizers.native": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
+    "symbolizers.unnamed": {"symbolizers.frame"},
+    "symbolizers.native": {
+        *("symbolizers.elf", "symbolizers.errors", "symbolizers.frame", "symbolizers.unnamed"),
+    },
+    "symbolizers.inspection": {"symbolizers.base", "symbolizers.process"},
     "symbolizers.base": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
     LANGUAGES: {
         *("symbolizers.base", "symbolizers.checksum", "symbolizers.elf", "symbolizers.errors"),
@@ -74,9 +86,10 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.registry": {LANGUAGES, "symbolizers.base", "symbolizers.frame"},
     "symbolizers.service": {
         *("symbolizers.base", "symbolizers.elf", "symbolizers.errors", "symbolizers.frame"),
-        *("symbolizers.native", "symbolizers.process", "symbolizers.registry"),
+        *("symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
+        *("symbolizers.registry", "symbolizers.unnamed"),
     },
-    "symbolizers.worker": {"symbolizers.errors", "symbolizers.service"},
+    "symbolizers.worker": {"symbolizers.errors", "symbolizers.process", "symbolizers.service"},
 }
 """What each stage may import of the others. A wall is moved here first, with the reason beside it."""
 

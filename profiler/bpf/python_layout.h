@@ -41,7 +41,9 @@ struct python_layout {
 struct python_walk {
 	__u64 root;		/* address of _PyRuntime, or of the variable interp_head up to 3.6 */
 	__u64 fsbase;		/* of the interrupted thread: its pthread id */
-	__u64 frame;		/* the next frame; 0 before the first run */
+	__u64 interpreter;	/* whose threads are looked through */
+	__u64 thread;		/* the next one of them */
+	__u64 frame;		/* the next frame; 0 until the thread's first is found */
 	__u32 row;		/* in python_layouts; 0: nothing to walk */
 	__u32 count;		/* interpreter frames captured so far */
 };

@@ -14,8 +14,9 @@
 
 #include "maps.h"
 
-#define MAX_PYTHON_THREADS 512
-#define PYTHON_STEPS_PER_RUN 40	/* 33 runs of them pass 1,024 frames; more, and the verifier takes long */
+/* What the verifier can follow in little time. 33 runs, the kernel's limit, pass all frames and many threads. */
+#define PYTHON_THREADS_PER_RUN 96
+#define PYTHON_STEPS_PER_RUN 64
 
 /* From 3.14 on a reference to an object has tags in its lowest bits; before, these are 0. */
 #define REFERENCE_TAGS 7ULL
@@ -36,41 +37,38 @@ static __always_inline int read_python_frame(const struct python_layout *layout,
 	return READ_USER(*frame, *frame + layout->cframe_frame) ? WALK_FAULT : WALK_COMPLETE;
 }
 
-/* Finds the frame that the thread with the pthread id `fsbase` runs; 0 when it runs no Python. */
-static __always_inline int find_python_frame(const struct python_layout *layout, __u64 root,
-					     __u64 fsbase, __u64 *frame)
+/*
+ * Looks through some threads for the frame that the one with the pthread id `fsbase` runs: walk->frame,
+ * which stays 0 when it runs no Python. WALK_TRUNCATED says that threads are left, for another run.
+ */
+static __always_inline int find_python_frame(struct python_walk *walk, const struct python_layout *layout)
 {
-	__u64 interpreter = 0, thread = 0, thread_id = 0;
+	__u64 thread_id = 0;
 
-	*frame = 0;
-	if (READ_USER(interpreter, root + layout->runtime_interpreters_head))
-		return WALK_FAULT;
-	if (!interpreter)
-		return WALK_COMPLETE;
-	if (READ_USER(thread, interpreter + layout->interpreter_threads_head))
-		return WALK_FAULT;
-	for (int i = 0; i < MAX_PYTHON_THREADS; i++) {
-		if (!thread) {
-			if (READ_USER(interpreter, interpreter + layout->interpreter_next))
+	if (!walk->interpreter)	/* where the first one is the next */
+		walk->interpreter = walk->root + layout->runtime_interpreters_head - layout->interpreter_next;
+	for (int i = 0; i < PYTHON_THREADS_PER_RUN; i++) {
+		if (!walk->thread) {
+			if (READ_USER(walk->interpreter, walk->interpreter + layout->interpreter_next))
 				return WALK_FAULT;
-			if (!interpreter)
+			if (!walk->interpreter)
 				return WALK_COMPLETE;
-			if (READ_USER(thread, interpreter + layout->interpreter_threads_head))
+			if (READ_USER(walk->thread, walk->interpreter + layout->interpreter_threads_head))
 				return WALK_FAULT;
 			continue;
 		}
-		if (READ_USER(thread_id, thread + layout->thread_thread_id))
+		if (READ_USER(thread_id, walk->thread + layout->thread_thread_id))
 			return WALK_FAULT;
-		if (thread_id == fsbase) {
-			if (read_python_frame(layout, thread, frame))
+		if (thread_id == walk->fsbase) {
+			if (read_python_frame(layout, walk->thread, &walk->frame))
 				return WALK_FAULT;
-			if (*frame)
+			if (walk->frame)
 				return WALK_COMPLETE;
 		}
-		if (READ_USER(thread, thread + layout->thread_next))
+		if (READ_USER(walk->thread, walk->thread + layout->thread_next))
 			return WALK_FAULT;
 	}
-	return WALK_TORN;
+	return WALK_TRUNCATED;
 }
 
 /*
@@ -115,8 +113,8 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 }
 
 /*
- * Does one run of a walk: s->frames from walk->count on. WALK_TRUNCATED says that frames are left, for
- * another run while walk->count is below MAX_INTERPRETER_FRAMES.
+ * Does one run of a walk: s->frames from walk->count on. WALK_TRUNCATED says that frames (or threads) are
+ * left, for another run while walk->count is below MAX_INTERPRETER_FRAMES.
  */
 static __always_inline int walk_python(struct scratch *s, struct python_walk *walk,
 				       const struct python_layout *layout)
@@ -125,7 +123,7 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 	int status = WALK_COMPLETE;
 
 	if (!walk->frame)
-		status = find_python_frame(layout, walk->root, walk->fsbase, &walk->frame);
+		status = find_python_frame(walk, layout);
 	if (status != WALK_COMPLETE || !walk->frame)
 		return status;
 	if (window_bytes > MAX_FRAME_WINDOW)

@@ -93,7 +93,7 @@ class BccSource:
                 f"the kernel or BCC refused the sampler ({error}): Linux 5.8 or later with CONFIG_BPF_SYSCALL"
                 " is needed, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
             ) from None
-        self._bpf["records"].open_ring_buffer(self._on_record)
+        self._bpf[b"records"].open_ring_buffer(self._on_record)
         self._bpf.free_bcc_memory()
 
     def start(self) -> None:
@@ -117,11 +117,11 @@ class BccSource:
         self._online = len(self._bpf.open_perf_events[(type_, config)])
 
     def add_target(self, pid: int) -> None:
-        table = self._bpf["targets"]
+        table = self._bpf[b"targets"]
         table[table.Key(pid)] = table.Leaf(int(self._sampling.with_children))
 
     def drop_target(self, pid: int) -> None:
-        table = self._bpf["targets"]
+        table = self._bpf[b"targets"]
         with suppress(KeyError):  # its exit was seen
             del table[table.Key(pid)]
 
@@ -131,7 +131,7 @@ class BccSource:
             self._bpf.detach_perf_event(ev_type=type_, ev_config=config)
 
     def fileno(self) -> int:
-        fd: int = self._bpf["records"].map_fd
+        fd: int = self._bpf[b"records"].map_fd
         return fd
 
     def drain(self) -> Sequence[RawSample | ProcessEvent]:
@@ -145,7 +145,7 @@ class BccSource:
             self._load_walker(interpreter.language)
             values[f"{interpreter.language}_root"] = interpreter.root
             values[f"{interpreter.language}_row"] = self._slot(interpreter)
-        table = self._bpf["processes"]
+        table = self._bpf[b"processes"]
         key = table.Key(pid)
         if interpreters:
             table[key] = table.Leaf.from_buffer_copy(_CONFIG.pack(values))
@@ -155,10 +155,10 @@ class BccSource:
                 del table[key]
 
     def has_targets(self) -> bool:
-        return self._sampling.targets is None or len(self._bpf["targets"]) > 0
+        return self._sampling.targets is None or len(self._bpf[b"targets"]) > 0
 
     def lost(self) -> int:
-        return int(self._bpf["lost"].sum(ctypes.c_int(0)).value)
+        return int(self._bpf[b"lost"].sum(ctypes.c_int(0)).value)
 
     def cpus(self) -> int:
         return self._online
@@ -176,7 +176,8 @@ class BccSource:
                 program = self._bpf.load_func(f"on_{language}".encode(), self._bpf.PERF_EVENT)
             except Exception as error:  # bcc raises bare Exception
                 raise PrerequisiteError(f"this kernel refuses the walker for {language}: {error}") from None
-            self._bpf["stages"][ctypes.c_int(_STAGES[f"STAGE_{language.upper()}"])] = ctypes.c_int(program.fd)
+            stage = ctypes.c_int(_STAGES[f"STAGE_{language.upper()}"])
+            self._bpf[b"stages"][stage] = ctypes.c_int(program.fd)
 
     def _pace(self) -> dict[str, int]:
         """The clock's period in ns, or what the hardware counter should come to."""
@@ -217,7 +218,7 @@ class BccSource:
         """
         slots = self._slots[interpreter.language]
         packed = _LAYOUTS[interpreter.language].pack(dict(interpreter.offsets))
-        table = self._bpf[f"{interpreter.language}_layouts"]
+        table = self._bpf[f"{interpreter.language}_layouts".encode()]
         if packed not in slots and len(slots) + 1 < len(table):
             slots[packed] = len(slots) + 1
             table[ctypes.c_int(slots[packed])] = table.Leaf.from_buffer_copy(packed)

@@ -106,7 +106,9 @@ def warnings(losses: Losses) -> list[str]:
     rows = [row for row in losses.per_process if row.verdict.significant]
     sentences = [_process_warning(row) for row in rows[:WARNED_PROCESSES]]
     if len(rows) > WARNED_PROCESSES:
-        sentences.append(f"{len(rows) - WARNED_PROCESSES} more processes lost samples that matter")
+        more = len(rows) - WARNED_PROCESSES
+        unit = "process" if more == 1 else "processes"
+        sentences.append(f"{more} more {unit} lost samples that matter: see those marked in --stats")
     if losses.rest.significant:
         reasons: Counter[str] = Counter(lost=losses.lost)
         for row in losses.per_process:
@@ -114,8 +116,8 @@ def warnings(losses: Losses) -> list[str]:
                 reasons.update({reason.value: count for reason, count in row.dropped.items()})
         besides = " besides" if rows else ""
         sentences.append(
-            f"{_share_text(losses.rest)} of all samples are missing{besides} ({_names(reasons)}):"
-            " what ran in them shows too small"
+            f"{_share_text(losses.rest)} of all samples have no stack{besides} ({_names(reasons)}):"
+            " what ran then shows too small"
         )
     return sentences
 

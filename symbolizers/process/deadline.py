@@ -7,6 +7,7 @@ own process from ending. One request is under way at a time, so it is plain whos
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -105,7 +106,7 @@ class DeadlineWorker:
     def collect(self) -> list[Reply]:
         """The answers that have come, among them `Stalled` for a request that overran its deadline."""
         replies: list[Reply] = []
-        while self._connection.poll():
+        while self._readable.poll(0):
             try:
                 value = self._connection.recv()
             except (EOFError, ConnectionResetError):
@@ -142,6 +143,8 @@ class DeadlineWorker:
                 start_new_session=True,
             )
         self._connection: Connection = Connection(ours.detach())
+        self._readable = select.poll()  # Connection.poll() makes a selector anew at each call
+        self._readable.register(self._connection, select.POLLIN)
         self._ready = False
         self._arm(_START_LIMIT_S, _START_LIMIT_S)
 

@@ -2,20 +2,22 @@
 
 A page that a read would fault on is lost to it for now; what would bring it was tried on Linux 6.18:
 
-- ``process_madvise(MADV_WILLNEED)`` leaves the page not present. What it brings goes to the page cache or
-  the swap cache, and the page table entry, which is all that the reader's gate can see, stays as it is.
-  No call tells when such a page has come.
-- On a mapping of a file it waits as well: on a FUSE mount whose server answers no reads, at once where that
-  has no asynchronous reads, else from the 12th request on (D state). It even does so for a page of a private
-  mapping that was written to and then swapped: it asks the file for it. So it is not used.
+- ``process_madvise(MADV_WILLNEED)`` is not used. It leaves the page not present: what it brings goes to the
+  page cache or the swap cache, and the page table, which is all that the reader's gate can see, stays as it
+  is; no call tells when such a page has come. On a mapping of a FUSE file whose server answers no reads it
+  waits, too: at once where that has no asynchronous reads, else once as many are under way as the server
+  allows (D state). And a page of a private file mapping that was written to and then swapped, it does not
+  bring at all.
 - Reading one byte of a *swapped* page makes it present, whatever is mapped there: the file is not asked. With
-  swap in memory the kernel unpacks the page within that call, in some 40 us.
+  swap in memory the kernel unpacks the page within that call, which takes some 40 us.
 
-So only these are brought, by reading them, and what else would fault stays lost until the target itself needs
+So only these are brought, by reading them. What else would fault stays lost until the target itself needs
 it: pages swapped to a disk (the read waits for the disk), pages of files (for the file system, which may be a
-dead mount), and pages that were never touched, or are behind a userfaultfd (for the target). The latter are
-not swapped, but can take the place of a page that was, between the look at pagemap and the read: that race,
-like the reader's own, is what the worker's deadline is for.
+dead mount), and pages never touched, or behind a userfaultfd (for the target). The latter are not swapped,
+but can take the place of a page that was, between the look at pagemap and the read: that race, like the
+reader's own, is what the worker's deadline is for.
+
+A page that is brought counts to the target's memory, and its cgroup's, as if the target had touched it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ def record(
 
 
 def _recorded(folded: Path, stats: Path, said: str, exit_code: int, stdout: str) -> Recorded:
-    assert folded.exists() and stats.exists(), f"exit code {exit_code}:\n{said}"
+    assert folded.exists(), f"exit code {exit_code}:\n{said}"
+    assert stats.exists(), said
     lines = [line for line in stdout.splitlines() if line.startswith("{")]
     return Recorded(
         parse_folded(folded.read_text()),

@@ -10,9 +10,9 @@ from profiler.stacks.merge import Element
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, SymbolizeError
 from symbolizers.frame import CodeObject, Frame, FrameKind, RawFrame
+from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
-from symbolizers.inspection import CodeMapping, Inspection
 
 PID = 7
 START_NS = 1_000_000_000

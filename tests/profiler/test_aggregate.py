@@ -49,7 +49,8 @@ def test_a_process_that_renames_itself_keeps_one_account_under_its_last_name() -
     aggregator.add(raw(comm=b"sh"), (MAIN,))
     aggregator.drop(raw(comm=b"app"), Reason.CHANGED)
     losses = aggregator.losses(lost=0)
-    assert losses.per_process == (ProcessLosses(Root(b"app", 7), 2, 1, {Reason.CHANGED: 1}),)
+    (row,) = losses.per_process
+    assert row == ProcessLosses(Root(b"app", 7), 2, 1, {Reason.CHANGED: 1}, verdict=row.verdict)
     assert {sample.root.comm for sample in aggregator.samples({})} == {b"sh"}
 
 
@@ -58,6 +59,35 @@ def test_a_pid_used_again_has_an_account_of_its_own() -> None:
     aggregator.add(raw(start_ticks=100), (MAIN,))
     aggregator.add(raw(start_ticks=101), (MAIN,))
     assert [row.samples for row in aggregator.losses(lost=0).per_process] == [1, 1]
+
+
+def test_dropped_samples_are_stacks_where_that_is_asked_for() -> None:
+    aggregator = Aggregator(keep_dropped=True)
+    aggregator.add(raw(), (MAIN,))
+    for reason in (*Reason, Reason.WOULD_FAULT):
+        aggregator.drop(raw(), reason)
+    found = {frame: sample.count for sample in aggregator.samples({}) for frame in sample.frames}
+    names = ("would fault", "stalled", "exited", "changed", "unsupported")
+    dropped = {Frame(FrameKind.MARKER, f"[dropped: {name}]"): 1 for name in names}
+    assert found == {MAIN: 1, **dropped, Frame(FrameKind.MARKER, "[dropped: would fault]"): 2}
+    losses = aggregator.losses(lost=0)
+    assert (losses.samples, losses.symbolized) == (7, 1)
+    assert sum(sample.count for sample in aggregator.samples({})) == losses.samples
+
+
+def test_every_process_has_its_verdict_and_the_run_one_on_the_rest() -> None:
+    aggregator = Aggregator()
+    for pid, dropped in ((1, 50), (2, 0), (3, 4)):
+        for _ in range(dropped):
+            aggregator.drop(raw(pid), Reason.CHANGED)
+        for _ in range(100 - dropped):
+            aggregator.add(raw(pid), (MAIN,))
+    losses = aggregator.losses(lost=2)
+    verdicts = {row.root.pid: row.verdict for row in losses.per_process}
+    assert {pid: verdict.significant for pid, verdict in verdicts.items()} == {1: True, 2: False, 3: False}
+    assert {pid: verdict.share for pid, verdict in verdicts.items()} == {1: 0.5, 2: 0.0, 3: 0.04}
+    assert losses.rest.share == 6 / 302
+    assert not losses.rest.significant
 
 
 def test_notes_are_kept_once_and_only_shown_for_what_was_sampled() -> None:

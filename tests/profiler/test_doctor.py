@@ -18,7 +18,7 @@ from profiler.doctor import Report, RunningInterpreter
 from profiler.doctor_text import to_json, to_text
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check
-from symbolizers.layouts.cpython import LAYOUTS
+from symbolizers.layouts.cpython import SUPPORTED
 from symbolizers.process.memory import available_strategies
 from tests.live.harness import PIDFLAME
 from tests.symbolizers.elf_programs import build
@@ -98,7 +98,7 @@ def test_the_keys_stay_what_they_are() -> None:
     assert list(document["checks"]) == [
         *("architecture", "kernel", "container", "capabilities", "lockdown", "btf", "pagemap", "bcc"),
         *("kptr_restrict", "perf_event_paranoid", "process_vm_pidfd", "process_vm_nowait", "read_strategy"),
-        *("pagemap_scan", "prefetch", "sampler"),
+        *("pagemap_scan", "swap", "sampler"),
     ]
     assert all(list(check) == ["ok", "required", "found", "problem"] for check in document["checks"].values())
 
@@ -138,18 +138,22 @@ def test_an_interpreter_of_no_known_version_is_shown_with_those_that_are(future_
     assert code == 0
     assert pids_of(document, "python", supported=False)[future_python] == r"a\x1b[31m;\xff"
     (found,) = [each for each in document["interpreters"] if each["version"] == "2.8.0"]
-    assert found["supported_versions"] == LAYOUTS.supported
+    assert found["supported_versions"] == SUPPORTED
     assert found["process_count"] == 1
     text = ask().stdout
     assert rf"limited python 2.8.0: a\x1b[31m;\xff ({future_python})" in text
-    assert f"supported is python {LAYOUTS.supported}" in text
+    assert f"supported is python {SUPPORTED}" in text
     assert "\x1b" not in text
 
 
 def test_without_the_bcc_bindings_it_says_what_to_install() -> None:
     program = "import sys; sys.modules['bcc'] = None; from profiler.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", program, "doctor"], capture_output=True, text=True, timeout=PATIENCE_S, cwd=ROOT
+        [sys.executable, "-c", program, "doctor"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        cwd=ROOT,
     )
     assert done.returncode == 3
     assert "MISSING bcc" in done.stdout
@@ -181,7 +185,9 @@ def test_lockdown(level: str, fails: bool, tmp_path: Path, monkeypatch: pytest.M
 
 def test_names_are_bounded_in_number() -> None:
     crowd = tuple((pid, "ruby") for pid in range(1, 301))
-    report = Report((Check("kernel", "6.1"),), (RunningInterpreter("ruby", "3.1.7", "", crowd),), {"stalled": 2})
+    report = Report(
+        (Check("kernel", "6.1"),), (RunningInterpreter("ruby", "3.1.7", "", crowd),), {"stalled": 2}
+    )
     (written,) = json.loads(to_json(report))["interpreters"]
     assert (written["process_count"], len(written["processes"])) == (300, 100)
     text = to_text(report)

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.export import svg
-from profiler.export.text import losses_text
-from profiler.model import Losses, ProcessLosses, Profile, Root, Sample
+from profiler.export.text import losses_text, warnings
+from profiler.model import Losses, ProcessLosses, Profile, Root, Sample, Verdict
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 from tests.profiler.export_samples import ANY_TEXT, SAMPLES, profile_of
@@ -98,6 +98,15 @@ def test_the_head_says_what_was_recorded_and_what_was_lost() -> None:
         "a note & <b>",
         "second\\x0anote",
     ]
+
+
+def test_a_loss_that_matters_is_told_in_the_head() -> None:
+    root, dropped = Root(b"p", 1), {Reason.WOULD_FAULT: 20}
+    row = ProcessLosses(root, 120, 100, dropped, verdict=Verdict(1 / 6, 0.11, 0.24, True))
+    losses = Losses(120, 100, dropped, 0, (row,))
+    picture = draw(replace(profile_of(Sample(root, (), 100)), losses=losses, notes=("a note",)))
+    (warning,) = warnings(losses)
+    assert head_lines(picture)[3:5] == [f"warning: {warning}", "a note"]
 
 
 @pytest.mark.parametrize(("count", "rest"), [(6, ["note 5"]), (7, ["and 2 more lines of notes"])])

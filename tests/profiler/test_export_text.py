@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from profiler.export import folded
 from profiler.export.text import (
     MAX_NAME_CHARACTERS,
+    WARNED_PROCESSES,
     dropped_text,
     frame_text,
     losses_text,
     printable,
     root_text,
+    warnings,
 )
-from profiler.model import Losses, Profile, Root, Sample
+from profiler.model import Feature, Losses, ProcessLosses, Profile, Root, Sample, Verdict
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 from tests.profiler.export_samples import ANY_TEXT, SAMPLES, profile_of
@@ -100,6 +102,65 @@ def test_losses_are_told_by_reason_most_first() -> None:
         "4,012 samples · 3,990 symbolized · 22 dropped (would_fault 20, exited 2) · 1 lost"
     )
     assert dropped_text({}) == "0 dropped"
+
+
+NONE = Verdict()
+TOO_MANY = Verdict(0.1231, 0.1013, 0.1484, True)
+DROPPED = {Reason.EXITED: 3, Reason.WOULD_FAULT: 120, Reason.CHANGED: 0}
+
+
+def ledger(*rows: ProcessLosses, lost: int = 0, rest: Verdict = NONE) -> Losses:
+    samples, symbolized = sum(row.samples for row in rows), sum(row.symbolized for row in rows)
+    return Losses(samples, symbolized, {}, lost, rows, rest)
+
+
+def test_a_warning_says_how_much_of_what_was_lost_and_why() -> None:
+    root = Root(b"python3", 4711)
+    assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=TOO_MANY))) == [
+        "12.3 % (10.1 to 14.8) of python3 (4711)'s samples were dropped (would_fault, exited):"
+        " its functions show too small"
+    ]
+    unlike = Verdict(0.0081, 0.0069, 0.0094, False, (Feature.THREAD, Feature.FUNCTION))
+    assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=unlike))) == [
+        "0.8 % (0.7 to 0.9) of python3 (4711)'s samples were dropped (would_fault, exited):"
+        " they are unlike the kept ones (by thread and function), so some of its functions show far too small"
+    ]
+
+
+def test_there_is_no_warning_of_a_loss_that_does_not_matter() -> None:
+    verdict = Verdict(0.0081, 0.0069, 0.0094)
+    assert warnings(ledger(ProcessLosses(Root(b"a", 1), 999, 876, DROPPED, verdict=verdict), lost=3)) == []
+
+
+def test_what_is_missing_besides_is_told_with_its_reasons() -> None:
+    rows = [
+        ProcessLosses(Root(b"a", 1), 20, 10, {Reason.STALLED: 10}, verdict=TOO_MANY),
+        ProcessLosses(Root(b"b", 2), 10, 6, {Reason.CHANGED: 4}),
+        ProcessLosses(Root(b"c", 3), 10, 6, {Reason.CHANGED: 3, Reason.EXITED: 1}),
+    ]
+    end = "of all samples have no stack besides (lost, changed, exited): what ran then shows too small"
+    assert warnings(ledger(*rows, lost=8, rest=TOO_MANY))[1:] == [f"12.3 % (10.1 to 14.8) {end}"]
+    assert warnings(ledger(lost=8, rest=TOO_MANY)) == [
+        "12.3 % (10.1 to 14.8) of all samples have no stack (lost): what ran then shows too small"
+    ]
+
+
+@pytest.mark.parametrize("more", [0, 1, 300])
+def test_warnings_are_few(more: int) -> None:
+    rows = [
+        ProcessLosses(Root(b"a", pid), 20, 10, {Reason.STALLED: 10}, verdict=TOO_MANY)
+        for pid in range(WARNED_PROCESSES + more)
+    ]
+    said = warnings(ledger(*rows))
+    assert len(said) == WARNED_PROCESSES + bool(more)
+    assert said[-1].startswith(f"{more} more process") == bool(more)
+
+
+@given(ANY_TEXT)
+def test_a_warning_is_one_line_whatever_a_process_calls_itself(comm: str) -> None:
+    root = Root(comm.encode("utf-8", "surrogatepass"), 1)
+    (said,) = warnings(ledger(ProcessLosses(root, 20, 10, DROPPED, verdict=TOO_MANY)))
+    assert said == printable(said)
 
 
 def test_folded_merges_equal_text_and_sorts() -> None:

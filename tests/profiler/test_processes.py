@@ -19,8 +19,8 @@ from symbolizers.errors import (
     SymbolizeError,
     Unreadable,
 )
-from symbolizers.process.deadline import Reply, Request
 from symbolizers.inspection import Inspection
+from symbolizers.process.deadline import Reply, Request
 from tests.profiler.process_table import (
     ID,
     INTERPRETER,

@@ -18,9 +18,9 @@ from symbolizers.errors import (
     Unreadable,
 )
 from symbolizers.frame import CodeObject
+from symbolizers.inspection import Inspection
 from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
-from symbolizers.inspection import Inspection
 from tests.profiler.process_table import (
     INTERPRETER,
     MAPPINGS,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from profiler.model import Losses, ProcessLosses, Profile, Root
+from profiler.export.text import warnings
+from profiler.model import Feature, Losses, ProcessLosses, Profile, Root, Verdict
 from profiler.stats import summary, to_json
 from symbolizers.errors import Reason
 
@@ -70,3 +72,23 @@ def test_processes_are_told_apart_by_pid_and_their_names_are_escaped() -> None:
     assert first["process"].endswith("(12)")
     assert second["process"].endswith("(13)")
     to_json(PROFILE).encode("utf-8")
+
+
+def test_a_run_without_a_loss_that_matters_has_no_warning() -> None:
+    stats = json.loads(to_json(PROFILE))
+    assert (stats["significant"], stats["warnings"]) == (False, [])
+    assert [row["significant"] for row in stats["per_process"]] == [False, False]
+
+
+def test_a_loss_that_matters_is_in_the_file_with_its_interval() -> None:
+    verdict = Verdict(2 / 9, 0.0632251, 0.5474, False, (Feature.THREAD, Feature.FUNCTION))
+    rows = (replace(LOSSES.per_process[0], verdict=verdict), LOSSES.per_process[1])
+    losses = replace(LOSSES, per_process=rows)
+    stats = json.loads(to_json(replace(PROFILE, losses=losses)))
+    first, second = stats["per_process"]
+    assert first["dropped_share"] == 0.222222
+    assert first["dropped_share_95"] == [0.063225, 0.5474]
+    assert (first["significant"], first["unlike"]) == (True, ["thread", "function"])
+    assert (second["significant"], second["unlike"]) == (False, [])
+    assert (stats["significant"], stats["warnings"]) == (True, warnings(losses))
+    assert len(stats["warnings"]) == 1

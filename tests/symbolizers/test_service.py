@@ -14,10 +14,10 @@ import pytest
 from symbolizers import service as service_module
 from symbolizers.errors import Malformed, ProcessGone, SymbolizeError
 from symbolizers.frame import FrameKind, RawFrame
+from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
-from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection
 from symbolizers.service import Service
 from tests.symbolizers.process.targets import Target, running
 

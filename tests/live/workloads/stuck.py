@@ -60,11 +60,10 @@ class AwayPage:
 
 def make_function(part: str) -> tuple[FunctionType, int]:
     """A function that burns `rounds` of CPU in C, and the address of its `part` that has pages of its own."""
-    padding = "    pass\n" if part != "code" else "    rounds = rounds + 0\n" * (BIG // 10)
+    padding = "        rounds = rounds + 0\n" * (BIG // 10 if part == "code" else 1)
     scope: dict[str, object] = {"pbkdf2": hashlib.pbkdf2_hmac}
-    text = f"def stuck_burner(rounds):\n    pbkdf2('sha256', b'p', b's', rounds)\n    if not rounds:\n    {padding}"
-    text = text.replace("\n    rounds", "\n        rounds")
-    exec(compile(text, "stuck_made.py", "exec"), scope)
+    text = "def stuck_burner(rounds):\n    pbkdf2('sha256', b'p', b's', rounds)\n    if not rounds:\n"
+    exec(compile(text + padding, "stuck_made.py", "exec"), scope)
     function = scope["stuck_burner"]
     assert isinstance(function, FunctionType)
     if part == "code":

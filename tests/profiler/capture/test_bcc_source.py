@@ -22,8 +22,8 @@ from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from profiler.model import ProcessEvent, RawSample
 from symbolizers.frame import CaptureKind, CodeObject, capture_kind
-from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.inspection import Inspection
+from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.service import Service
 
 PATIENCE_S = 30.0

@@ -1,0 +1,67 @@
+"""`pidflame record` on every CPython at hand, on the real kernel, in roots of their own. Takes minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.interpreters.at_hand import Python, pythons
+from tests.live.harness import Recorded, assert_split, is_frame_of, record
+
+HZ = 200
+FUNCTIONS = ("heavy_share", "medium_share", "light_share")
+
+
+@pytest.fixture(params=pythons(), ids=lambda python: python.name)
+def python(request: pytest.FixtureRequest) -> Python:
+    found: Python = request.param
+    return found
+
+
+def names(stack: tuple[str, ...]) -> list[str]:
+    """The bare names of the interpreter's frames, root first: those of source files."""
+    frames = [frame for frame in stack[1:] if ".py:" in frame]
+    return [frame.partition(" (")[0].rpartition(".")[2] for frame in frames]
+
+
+def assert_exact(recorded: Recorded, depth: int) -> None:
+    """Every stack that burns is the one that the program makes, and nothing else."""
+    burning = 0
+    for stack, count in recorded.stacks.items():
+        found = names(stack)
+        if found[-1:] == ["burn"]:
+            chain = ["<module>", "main", "__init__", "called_from_c", *["descend"] * depth]
+            assert found[:-2] == chain, stack
+            assert found[-2] in FUNCTIONS
+            burning += count
+    assert burning >= 0.95 * sum(recorded.within(function) for function in FUNCTIONS) > 100
+
+
+def test_split_is_within_three_sigma(python: Python, tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=python.command("split.py", "4", "40"))
+    recorded.accounted()
+    assert_split(recorded, recorded.truth["cpu_s"])
+    assert_exact(recorded, 40)
+    dropped = sum(recorded.stats["dropped"].values())
+    assert dropped <= 0.02 * recorded.stats["samples"], recorded.stats["dropped"]
+
+
+def test_a_thousand_deep(python: Python, tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=python.command("split.py", "2", "1000"))
+    assert_exact(recorded, 1000)
+    assert not recorded.within("[truncated]")
+
+
+def test_every_thread_shows_its_own_stack_and_so_does_a_child(python: Python, tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=python.command("threads.py", "2"))
+    counts = dict.fromkeys(("compressing", "spinning", "in_the_child", "warming_up"), 0)
+    for stack, count in recorded.stacks.items():
+        found = {name for name in counts if any(is_frame_of(frame, name) for frame in stack)}
+        assert "compressing" not in found or len(found) == 1, stack
+        assert not {"in_the_child", "warming_up"} <= found, stack
+        if any("libz.so" in frame for frame in stack):
+            assert found == {"compressing"}, stack
+        for name in found:
+            counts[name] += count
+    assert min(counts.values()) > 0.3 * HZ, counts

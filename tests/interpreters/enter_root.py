@@ -1,0 +1,46 @@
+"""Becomes a program in another root: ``enter_root.py ROOT PROGRAM ARGUMENT…``, as container engines do it.
+
+In a mount namespace of its own the process's root is moved to ROOT (pivot_root) and the old one let go, so
+that paths in its maps name files which the host does not have. This directory's ``programs`` are under
+``/mnt`` there. Needs root, nothing of ROOT but PROGRAM.
+"""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+MOUNTED_AT = "/mnt"
+
+_CLONE_NEWNS = 0x20000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 1 << 18
+_MNT_DETACH = 2
+_SYS_PIVOT_ROOT = 155  # x86-64
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def enter(root: str) -> None:
+    """Makes `root` the root of this process alone."""
+    _checked(_libc.unshare(_CLONE_NEWNS))
+    _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
+    _checked(_libc.mount(os.fsencode(root), os.fsencode(root), None, _MS_BIND, None))
+    mount_point = root + MOUNTED_AT
+    os.makedirs(mount_point, exist_ok=True)
+    _checked(_libc.mount(os.fsencode(PROGRAMS), os.fsencode(mount_point), None, _MS_BIND, None))
+    os.chdir(root)
+    _checked(_libc.syscall(_SYS_PIVOT_ROOT, b".", b"."))
+    _checked(_libc.umount2(b".", _MNT_DETACH))
+    os.chdir("/")
+
+
+if __name__ == "__main__":
+    enter(sys.argv[1])
+    os.execv(sys.argv[2], sys.argv[2:])

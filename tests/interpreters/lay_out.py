@@ -1,0 +1,142 @@
+"""Lays out root file systems with CPythons that the machine itself doesn't have: ``lay_out.py``.
+
+The packages come from the mirror that the machine's own apt is configured with, of releases before and after
+its own, with signatures checked. They go under ``.cache/interpreters``: ``LAYER/root`` and ``matrix.tsv``
+(layer, version, program). What is there already stays. A layer that can't be had is said, and is an error
+only if it is a required one.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.interpreters.at_hand import LAID_OUT, MATRIX
+
+_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_DIRECTORIES = ("bin", "sbin", "lib", "lib64")
+_LEFT_OUT = (
+    *("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/zoneinfo", "usr/share/info"),
+    *("usr/share/perl*", "usr/lib/*/gconv", "usr/lib/*/perl*"),
+)
+_VERSION = "import sys; sys.stdout.write(sys.version.split()[0])"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Packages of one release of the distribution."""
+
+    release: str
+    packages: tuple[str, ...]
+    required: bool = False
+
+
+LAYERS = (
+    Layer("bullseye", ("python2.7", "python3.9")),
+    Layer("bookworm", ("python3.11",)),
+    Layer("trixie", ("python3.13",), required=True),
+    Layer("sid", ("python3.13", "python3.14", "python3.15")),
+)
+
+
+def mirror() -> str:
+    """The address of the archive in the machine's apt configuration."""
+    command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for line in listed.splitlines():
+        release, _, uri = line.partition(" ")
+        if not re.search(r"-(security|updates|backports)$", release):
+            return uri
+    raise SystemExit("apt on this machine has no archive configured")
+
+
+def _apt(folder: Path, *arguments: str) -> None:
+    """Runs apt-get on a state of its own in `folder`."""
+    options = {
+        "Dir::State": folder / "apt",
+        "Dir::State::status": folder / "apt" / "status",
+        "Dir::Cache": folder / "apt" / "cache",
+        "Dir::Etc::SourceList": folder / "apt" / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::Etc::Preferences": "/dev/null",
+        "Dir::Etc::PreferencesParts": "/dev/null",
+        "APT::Sandbox::User": "root",
+        "APT::Install-Recommends": "false",
+        "Acquire::Languages": "none",
+        "Debug::NoLocking": "true",
+    }
+    flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]
+    subprocess.run(["apt-get", *flags, "-qq", *arguments], check=True, capture_output=True, text=True)
+
+
+def _unpack(packages: Path, root: Path) -> None:
+    for name in _DIRECTORIES:
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+    for package in sorted(packages.glob("*.deb")):
+        left_out = [f"--exclude=./{pattern}" for pattern in _LEFT_OUT]
+        # Older packages have files in /lib itself, which is a link here.
+        unpack = ["tar", "-x", "--keep-directory-symlink", "-C", str(root), *left_out]
+        content = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE)
+        with content:
+            subprocess.run(unpack, stdin=content.stdout, check=True)
+    for name in ("dev", "proc", "tmp", "mnt"):
+        (root / name).mkdir(exist_ok=True)
+
+
+def lay_out(layer: Layer, uri: str) -> str:
+    """Makes the layer unless it is there already; what went wrong, or ''."""
+    folder = LAID_OUT / layer.release
+    if (folder / "root").exists():
+        return ""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / "apt" / name).mkdir(parents=True)
+    (folder / "apt" / "status").touch()
+    # Indexes of releases that move can be weeks old on a mirror; their signatures are still checked.
+    source = f"deb [signed-by={_KEYS} check-valid-until=no] {uri} {layer.release} main\n"
+    (folder / "apt" / "sources.list").write_text(source)
+    try:
+        _apt(folder, "update")
+        _apt(folder, "-y", "--download-only", "install", *layer.packages)
+        _unpack(folder / "apt" / "cache" / "archives", folder / "making")
+    except subprocess.CalledProcessError as error:
+        return f"{layer.release}: {(error.stderr or str(error)).strip().splitlines()[-1]}"
+    shutil.rmtree(folder / "apt")
+    (folder / "making").rename(folder / "root")
+    return ""
+
+
+def _programs(layer: Layer) -> list[tuple[str, str, str]]:
+    """Layer, version and program of each interpreter in it."""
+    found = []
+    for package in layer.packages:
+        program = f"/usr/bin/{package}"
+        root = LAID_OUT / layer.release / "root"
+        if (root / program[1:]).exists():
+            command = ["chroot", str(root), program, "-c", _VERSION]
+            version = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found.append((layer.release, version, program))
+    return found
+
+
+def main() -> int:
+    """Lays out all layers and writes the matrix; 1 where a required one is missing."""
+    LAID_OUT.mkdir(parents=True, exist_ok=True)
+    uri = mirror()
+    with ThreadPoolExecutor(2) as pool:
+        failures = list(pool.map(lambda layer: lay_out(layer, uri), LAYERS))
+    rows = [row for layer in LAYERS for row in _programs(layer)]
+    (LAID_OUT / MATRIX).write_text("".join("\t".join(row) + "\n" for row in rows))
+    for failure in filter(None, failures):
+        print(f"not laid out: {failure}", file=sys.stderr)
+    return any(failure and layer.required for layer, failure in zip(LAYERS, failures, strict=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""--read-strategy: from the command line to the reader, and refused where the kernel can't."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from socket import socketpair
+
+import pytest
+
+from profiler import cli
+from profiler.errors import PrerequisiteError
+from symbolizers import worker
+from symbolizers.process.memory import ReadStrategy, available_strategies
+from symbolizers.service import Service
+from tests.live.harness import PIDFLAME, parse_folded
+
+PATIENCE_S = 60.0
+
+
+def record(output: Path, strategy: str) -> subprocess.CompletedProcess[str]:
+    command = [PIDFLAME, "record", "-F", "100", "-o", str(output), "--read-strategy", strategy]
+    program = "import time\ndef busy():\n    while time.process_time() < 0.5: pass\nbusy()"
+    return subprocess.run(
+        [*command, "--", sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+
+
+@pytest.mark.parametrize("strategy", ["auto", "kernel", "resident"])
+def test_a_recording_reads_as_it_is_told_or_says_that_it_cant(strategy: str, tmp_path: Path) -> None:
+    output = tmp_path / "out.folded"
+    done = record(output, strategy)
+    if strategy == "auto" or ReadStrategy(strategy) in available_strategies():
+        assert done.returncode == 0, done.stderr
+        stacks = parse_folded(output.read_text())
+        assert any(frame.startswith("busy (") for stack in stacks for frame in stack)
+    else:
+        assert done.returncode == PrerequisiteError.exit_code
+        assert done.stderr.startswith("pidflame: --read-strategy kernel: this kernel lacks PROCESS_VM_PIDFD")
+        assert not output.exists()
+
+
+def test_a_strategy_that_the_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "available_strategies", lambda: (ReadStrategy.RESIDENT,))
+    assert cli._read_options("auto") == []
+    assert cli._read_options("resident") == ["--read-strategy=resident"]
+    with pytest.raises(PrerequisiteError, match="PROCESS_VM_NOWAIT"):
+        cli._read_options("kernel")
+
+
+@pytest.mark.parametrize(
+    ("options", "strategy"),
+    [
+        ([], None),
+        (["--lines"], None),
+        (["--lines", "--read-strategy=kernel"], ReadStrategy.KERNEL),
+        (["--read-strategy=resident"], ReadStrategy.RESIDENT),
+    ],
+)
+def test_the_worker_hands_it_to_its_readers(
+    options: list[str], strategy: ReadStrategy | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services: list[Service] = []
+    ours, theirs = socketpair()
+    with ours:
+        monkeypatch.setattr(sys, "argv", ["worker", str(theirs.detach()), *options])
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        monkeypatch.setattr("resource.setrlimit", lambda *_: None)
+        monkeypatch.setattr(worker, "serve", lambda _connection, service: services.append(service))
+        worker.main()
+    assert services[0]._strategy is strategy
