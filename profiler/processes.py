@@ -197,7 +197,7 @@ class ProcessTable:
 
     def _finish_sample(self, process: _Tracked, code: CodeMap, sample: RawSample) -> None:
         frames = [self._frame(process, raw) for raw in sample.interpreter]
-        loops = [interpreter.loop for interpreter in process.interpreters]
+        loops = [part for each in process.interpreters for part in (each.loop, each.cold_loop)]
         native = native_elements(sample.user, code, loops=loops, interpreted=bool(frames))
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (
             not frames and len(native) >= _MAX_NATIVE_FRAMES

@@ -39,8 +39,9 @@ class Interpreter:
     build which describes itself began with.
     `root` is the address where the walk starts: ``_PyRuntime`` (Python), the variable
     ``ruby_current_vm_ptr`` (Ruby). `loop` is the address range ``(start, end)`` of the interpreter's
-    evaluation loop, ``(0, 0)`` where unknown: a native frame there *is* the interpreted frame. `offsets`:
-    the numbers of the row by name, which the walker takes its own from. `note`: what people should know.
+    evaluation loop, ``(0, 0)`` where unknown: a native frame there *is* the interpreted frame. `cold_loop`:
+    the other part of it, where the compiler made two. `offsets`: the numbers of the row by name, which the
+    walker takes its own from. `note`: what people should know.
     """
 
     language: str
@@ -48,6 +49,7 @@ class Interpreter:
     layout: str
     root: int
     loop: tuple[int, int] = (0, 0)
+    cold_loop: tuple[int, int] = (0, 0)
     offsets: tuple[tuple[str, int], ...] = ()
     note: str = ""
 

@@ -12,10 +12,11 @@ from symbolizers.layouts import debug_offsets
 from symbolizers.layouts.cpython import FREE_THREADED, LAYOUTS, SUPPORTED
 from symbolizers.layouts.row import Row
 from symbolizers.python_code import PythonSymbolizer, TypeAddresses
-from symbolizers.python_machine_code import find_interpreters_head
+from symbolizers.python_machine_code import find_cold_part, find_interpreters_head
 from symbolizers.python_versions import PythonVersion, find_version
 
 _FIRST_SELF_DESCRIBED: Final = (3, 13)
+_NO_CODE: Final = (0, 0)
 _LOOPS: Final = ("_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx")
 """The function that runs bytecode; in 2.7 the second, which from 3.6 on only calls the first."""
 
@@ -32,12 +33,16 @@ class PythonLanguage:
             return None
         row, note = _find_row(elf, version)
         root = row.capabilities["root"]
-        loop = next((symbol for name in _LOOPS if (symbol := elf.symbol(name)) is not None), None)
+        symbol = next((found for name in _LOOPS if (found := elf.symbol(name)) is not None), None)
+        loop = (
+            (symbol.address, symbol.address + symbol.size) if symbol is not None and symbol.size else _NO_CODE
+        )
         return PythonFile(
             version=version.text,
             row=row,
             root=find_interpreters_head(elf) if root == "interp_head" else _symbol_address(elf, root),
-            loop=(loop.address, loop.address + loop.size) if loop is not None and loop.size else (0, 0),
+            loop=loop,
+            cold_loop=find_cold_part(elf, *loop),
             types=TypeAddresses(
                 code=_symbol_address(elf, "PyCode_Type"),
                 str=_symbol_address(elf, "PyUnicode_Type"),
@@ -51,6 +56,11 @@ def _symbol_address(elf: ElfFile, name: str) -> int:
     """Where the file puts the symbol `name`, 0 where it defines none."""
     symbol = elf.symbol(name)
     return symbol.address if symbol is not None else 0
+
+
+def _moved(code: tuple[int, int], bias: int) -> tuple[int, int]:
+    start, end = code
+    return (start + bias, end + bias) if end else _NO_CODE
 
 
 def _find_row(elf: ElfFile, version: PythonVersion) -> tuple[Row, str]:
@@ -101,17 +111,18 @@ class PythonFile:
     root: int
     loop: tuple[int, int]
     types: TypeAddresses
+    cold_loop: tuple[int, int] = _NO_CODE
     note: str = ""
 
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
-        start, end = self.loop
         return Interpreter(
             language=PythonLanguage.name,
             version=self.version,
             layout=self.row.name,
             root=self.root + bias,
-            loop=(start + bias, end + bias) if end else (0, 0),
+            loop=_moved(self.loop, bias),
+            cold_loop=_moved(self.cold_loop, bias),
             offsets=self.row.numbers(),
             note=self.note,
         )

@@ -35,7 +35,7 @@ from symbolizers.unnamed import VDSO_PATH, mapping_frame, module_name
 _MAX_FILES = 4096
 _MAX_PROCESSES = 256
 _MAX_ROUNDS = 16
-"""How often swapped pages are brought for one request: a code object leads to its names and line table."""
+"""How often swapped pages are brought for one request: a code object leads to its names and lines."""
 
 
 @dataclass(slots=True)

@@ -51,6 +51,7 @@ class ElfFile:
         self._header = read_header(source)
         self._all_segments = read_segments(source, self._header)
         self._sections: tuple[Section, ...] | None = None
+        self._starts: FunctionStarts | None = None
         self.segments = tuple(segment for segment in self._all_segments if segment.type == PT_LOAD)
         self.is_position_independent = self._header.position_independent
         self.build_id = read_build_id(source, self._all_segments, ()) or self._build_id_of_sections()
@@ -107,6 +108,13 @@ class ElfFile:
             raise Malformed(f"no segment loads file offset {mapping_offset:#x}")
         best = max(covering, key=lambda s: (s.flags & PF_X, _page(s.offset) == mapping_offset))
         return mapping_start - mapping_offset - best.address + best.offset
+
+    def function_bounds(self, address: int) -> tuple[int, int]:
+        """Where the function at `address` and the next one start, as .eh_frame_hdr says; (0, 0) unknown."""
+        if self._starts is None:
+            self._starts = self._function_starts()
+        start, end = self._starts.at_or_before(address), self._starts.after(address)
+        return (0, 0) if start is None or end is None else (start, end)
 
     def functions(self) -> FunctionTable:
         """All functions, from .dynsym, .symtab and MiniDebugInfo, and the starts in .eh_frame_hdr.

@@ -8,6 +8,7 @@ that a signal can end.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 
@@ -102,7 +103,7 @@ class Residency:
         entries = os.pread(self._fd, size_bytes, offset)
         if entries or os.pread(self._fd, _ENTRY_BYTES, 0):
             return entries
-        raise ProcessLookupError(self._path)
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), self._path)
 
 
 def _neighbours(blocks: list[int]) -> Iterator[range]:

@@ -1,34 +1,42 @@
 #!/bin/busybox sh
-# init.sh: process 1 of the guest. The host's root, read only over 9p, gets a tmpfs over it, so that what runs
-# inside finds the host's programs and may write anywhere, and the host keeps nothing of it. Then
-# tests/kernel/inside.sh of $PIDFLAME_ROOT (the kernel's command line says it) runs in there as root: its
-# output goes to the second serial line, its exit code, for run.sh, to the first.
+# init.sh: process 1 of the guest at first. Makes a root of the host's files in which what runs may write
+# anywhere, and the host keeps nothing of it: each folder of the host's root, read only over 9p, with a tmpfs
+# over it. The root itself is a tmpfs, since the kernel caches no path through 9p or an overlay on it and one
+# contract is about cached paths. Then tests/kernel/inside.sh of $PIDFLAME_ROOT (set on the kernel's command
+# line) becomes process 1, in the place of any init.
 export PATH=/bin
-root=/root
-
 mount() { /bin/busybox mount "$@" || echo "init: no $*"; }
 
 /bin/busybox --install /bin
-mkdir -p /proc /sys /host /tmpfs $root
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
+mkdir -p /host /upper /merged /newroot
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=512000,cache=loose host /host
-mount -t tmpfs -o size=50% tmpfs /tmpfs
-mkdir /tmpfs/upper /tmpfs/work
-mount -t overlay -o lowerdir=/host,upperdir=/tmpfs/upper,workdir=/tmpfs/work overlay $root
-for kind in proc:proc sysfs:sys devtmpfs:dev tmpfs:tmp tmpfs:run; do
-    mount -t ${kind%:*} none $root/${kind#*:}
+mount -t tmpfs -o size=50% tmpfs /upper
+mkdir /upper/files /upper/work
+mount -t overlay -o lowerdir=/host,upperdir=/upper/files,workdir=/upper/work overlay /merged
+
+mount -t tmpfs tmpfs /newroot
+cd /newroot
+mkdir dev proc sys tmp run
+for entry in /merged/*; do
+    name=${entry##*/}
+    if [ -L "$entry" ]; then
+        ln -s "$(readlink "$entry")" "$name"
+    elif [ -d "$entry" ] && [ ! -e "$name" ]; then
+        mkdir "$name" && mount -o bind "$entry" "$name"
+    fi
 done
-mkdir -p $root/dev/shm $root/dev/pts
-mount -t tmpfs none $root/dev/shm
-mount -t devpts none $root/dev/pts
-mount -t tracefs none $root/sys/kernel/tracing
-ln -s /proc/self/fd $root/dev/fd
+
+mount -t proc proc proc
+mount -t sysfs sys sys
+mount -t tracefs tracefs sys/kernel/tracing
+mount -t devtmpfs dev dev
+mkdir dev/shm dev/pts
+mount -t tmpfs tmpfs dev/shm
+mount -t devpts devpts dev/pts
+ln -s /proc/self/fd dev/fd
+chmod 1777 tmp dev/shm
+
 ifconfig lo 127.0.0.1
 hostname pidflame-test
-
-stty -F /dev/ttyS1 raw
-chroot $root /bin/bash "$PIDFLAME_ROOT/tests/kernel/inside.sh" < /dev/null > /dev/ttyS1 2>&1
-echo "pidflame-exit: $?"
-poweroff -f
+stty -F dev/ttyS1 raw
+exec switch_root /newroot /bin/bash "$PIDFLAME_ROOT/tests/kernel/inside.sh"

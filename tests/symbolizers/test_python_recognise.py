@@ -62,10 +62,28 @@ def test_attaches_at_a_bias(tmp_path: Path) -> None:
     )
 
 
+def test_the_part_of_the_loop_that_the_compiler_put_elsewhere(tmp_path: Path) -> None:
+    source = '__attribute__((cold, noinline)) int rare(int n) { asm(""); return n + 1; }\n'
+    source += "int _PyEval_EvalFrameDefault(int n) {\n  for (int i = 0; i < n; i++) {\n"
+    source += "".join(f"    if (n % {7 + each} == 3) n += rare(n) * rare({each});\n" for each in range(8))
+    source += "  }\n  return n;\n}\n"
+    source += RUNTIME + version(0x030B02F0)
+    path = build(tmp_path, "library.so", "-shared", "-fPIC", "-O2", source=source)
+    elf = ElfFile.from_bytes(path.read_bytes())
+    found = PythonLanguage().recognise(elf)
+    cold = elf.symbol("_PyEval_EvalFrameDefault.cold")
+    assert found is not None
+    assert cold is not None
+    start, end = found.cold_loop
+    assert start == cold.address
+    assert end >= cold.address + cold.size
+    assert found.attach(0x1000).cold_loop == (start + 0x1000, end + 0x1000)
+
+
 def test_a_file_without_a_loop_or_types(tmp_path: Path) -> None:
     found = recognise(tmp_path, RUNTIME + version(0x030B02F0))
     assert found is not None
-    assert found.attach(0x1000).loop == (0, 0)
+    assert found.attach(0x1000).loop == found.attach(0x1000).cold_loop == (0, 0)
     assert found.types.at(0x1000).code == 0
 
 

@@ -28,7 +28,9 @@ from tests.symbolizers.process.target_programs import (
     serve,
 )
 
-FILE_PAGES = 256
+READ_AHEAD_PAGES = 32
+FILE_PAGES = 256 * READ_AHEAD_PAGES
+"""Room for more misses than the kernel skips (100), each further from the last than it reads ahead."""
 LOOKUP, FORGET, GETATTR, OPEN, READ, RELEASE, FLUSH, INIT = 1, 2, 3, 14, 15, 18, 25, 26
 ASYNC_READ = 1
 ENOENT, ENOSYS = 2, 38
@@ -111,7 +113,7 @@ def main(directory: str, variant: str) -> None:
         os.close(device)
         serve(*target(directory, shared))
         os._exit(0)
-    readahead = 0 if variant == "no_readahead" else 1 << 17
+    readahead = 0 if variant == "no_readahead" else READ_AHEAD_PAGES * PAGE
     run_server(device, shared, asynchronous=variant != "sync_reads", readahead=readahead)
 
 
