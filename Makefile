@@ -17,9 +17,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/run/pidflame-hypothesis)
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
-# To run: the BCC bindings, the machine's UAPI headers, venv. To test and to demonstrate: a C compiler,
+# To run: the BCC bindings and venv. To test and to demonstrate: a C compiler,
 # Ruby with its headers, and CPython's shared library with its headers.
-RUN_PACKAGES := python3-bpfcc python3-venv linux-libc-dev
+RUN_PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := gcc libc6-dev ruby ruby-dev libpython3-dev
 PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
 
@@ -28,7 +28,9 @@ help:
 	@echo 'make demo    record this machine for ten seconds while the examples run: demo.svg'
 	@echo 'make test    ruff, mypy --strict and all tests (the live ones as root)'
 	@echo 'make bench   pidflame beside perf and py-spy: a Markdown table'
-	@echo 'make clean   remove what the other targets made, the environment too'
+	@echo 'make test-interpreters   every CPython that can be had here, live and to the line'
+	@echo 'make test-kernel         the nowait reader on a kernel that has the flags, under QEMU'
+	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
 
 setup: packages $(STAMP)
 
@@ -74,6 +76,9 @@ bench: setup $(PY_SPY)
 	$(AS_ROOT) $(PYTHON) -m tests.bench.bench $(BENCH_OPTIONS)
 
 clean:
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f demo.svg
+
+include tests/interpreters/interpreters.mk
+include tests/kernel/kernel.mk

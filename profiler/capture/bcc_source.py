@@ -82,7 +82,7 @@ class BccSource:
         bcc = import_bcc()
         os.environ["BCC_KERNEL_SOURCE"] = str(BPF_DIRECTORY)
         try:
-            self._bpf = bcc.BPF(src_file=str(BPF_DIRECTORY / "sample.c"), cflags=self._flags(Btf()))
+            self._bpf = bcc.BPF(src_file=os.fsencode(BPF_DIRECTORY / "sample.c"), cflags=self._flags(Btf()))
             self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)

@@ -12,6 +12,7 @@ from tests.interpreters.enter_root import MOUNTED_AT, PROGRAMS
 
 LAID_OUT = Path(__file__).resolve().parents[2] / ".cache" / "interpreters"
 MATRIX = "matrix.tsv"
+FREE_THREADED = LAID_OUT / "free-threaded" / "bin" / "python3.13t"
 
 _EXECUTABLE = re.compile(r"python[23]\.\d+t?")
 
@@ -39,7 +40,7 @@ class Python:
 
 
 def pythons() -> list[Python]:
-    """Every CPython at hand: the machine's, those of pyenv, and what `lay_out` has laid out."""
+    """Every CPython at hand: the machine's, pyenv's, and what `lay_out` and `free_threaded` have made."""
     found = [Python("system", str(Path("/usr/bin/python3").resolve()))]
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for program in sorted(versions.glob("*/bin/python*")):
@@ -49,4 +50,6 @@ def pythons() -> list[Python]:
     for line in matrix.read_text().splitlines() if matrix.exists() else ():
         layer, version, executable = line.split("\t")
         found.append(Python(f"{layer}-{version}", executable, LAID_OUT / layer / "root"))
+    if FREE_THREADED.exists():
+        found.append(Python("free-threaded", str(FREE_THREADED)))
     return sorted(found, key=lambda python: (python.version, python.name))

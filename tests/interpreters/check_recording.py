@@ -10,6 +10,7 @@ from tests.interpreters.at_hand import Python, pythons
 from tests.live.harness import Recorded, assert_split, is_frame_of, record
 
 HZ = 200
+FIRST_WITH_SUBINTERPRETERS = (3, 8)
 FUNCTIONS = ("heavy_share", "medium_share", "light_share")
 
 
@@ -65,3 +66,13 @@ def test_every_thread_shows_its_own_stack_and_so_does_a_child(python: Python, tm
         for name in found:
             counts[name] += count
     assert min(counts.values()) > 0.3 * HZ, counts
+
+
+@pytest.mark.parametrize(
+    "python",
+    [python for python in pythons() if python.version >= FIRST_WITH_SUBINTERPRETERS],
+    ids=lambda python: python.name,
+)
+def test_a_thread_in_another_interpreter_shows_what_it_runs_there(python: Python, tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=python.command("subinterpreter.py", "2"))
+    assert recorded.within("in_the_second") > 1.2 * HZ, recorded.stacks.most_common(5)

@@ -55,8 +55,18 @@ def mirror() -> str:
     raise SystemExit("apt on this machine has no archive configured")
 
 
-def _apt(folder: Path, *arguments: str) -> None:
-    """Runs apt-get on a state of its own in `folder`."""
+def new_apt(folder: Path, source: str) -> None:
+    """Makes an apt state in `folder`, with a line of `source` in which options go at ``{}``."""
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / "apt" / name).mkdir(parents=True)
+    (folder / "apt" / "status").touch()
+    # Indexes of releases that move can be weeks old on a mirror; their signatures are still checked.
+    options = f"[signed-by={_KEYS} check-valid-until=no]"
+    (folder / "apt" / "sources.list").write_text(source.format(options))
+
+
+def apt(folder: Path, *arguments: str) -> None:
+    """Runs apt-get in `folder`, on the state that is there."""
     options = {
         "Dir::State": folder / "apt",
         "Dir::State::status": folder / "apt" / "status",
@@ -71,7 +81,8 @@ def _apt(folder: Path, *arguments: str) -> None:
         "Debug::NoLocking": "true",
     }
     flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]
-    subprocess.run(["apt-get", *flags, "-qq", *arguments], check=True, capture_output=True, text=True)
+    command = ["apt-get", *flags, "-qq", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
 
 
 def _unpack(packages: Path, root: Path) -> None:
@@ -95,15 +106,10 @@ def lay_out(layer: Layer, uri: str) -> str:
     if (folder / "root").exists():
         return ""
     shutil.rmtree(folder, ignore_errors=True)
-    for name in ("lists/partial", "cache/archives/partial"):
-        (folder / "apt" / name).mkdir(parents=True)
-    (folder / "apt" / "status").touch()
-    # Indexes of releases that move can be weeks old on a mirror; their signatures are still checked.
-    source = f"deb [signed-by={_KEYS} check-valid-until=no] {uri} {layer.release} main\n"
-    (folder / "apt" / "sources.list").write_text(source)
+    new_apt(folder, f"deb {{}} {uri} {layer.release} main\n")
     try:
-        _apt(folder, "update")
-        _apt(folder, "-y", "--download-only", "install", *layer.packages)
+        apt(folder, "update")
+        apt(folder, "-y", "--download-only", "install", *layer.packages)
         _unpack(folder / "apt" / "cache" / "archives", folder / "making")
     except subprocess.CalledProcessError as error:
         return f"{layer.release}: {(error.stderr or str(error)).strip().splitlines()[-1]}"

@@ -17,12 +17,8 @@ MODULES = "argparse decimal inspect logging.config optparse pydoc tarfile unitte
 for module in MODULES.split():
     importlib.import_module(module)
 
-kept = []
-
 
 def tell(frame):
-    functions = [thing for thing in gc.get_objects() if type(thing) is FunctionType]
-    kept.extend(truth.with_nested(function.__code__ for function in functions))
     document = {"codes": [truth.described(code) for code in kept], "stacks": truth.stacks(frame)}
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
@@ -75,6 +71,10 @@ if str is not bytes:
     # Names in the three widths that characters have, which 2.7 can't have.
     exec(WIDE_NAMES)
 
+
+# Before the thread starts: a free-threaded interpreter then makes functions immortal and forgets them.
+functions = [thing for thing in gc.get_objects() if type(thing) is FunctionType]
+kept = truth.with_nested(function.__code__ for function in functions)
 
 started, blocked = threading.Event(), threading.Lock()
 blocked.acquire()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 import handshake
-from stuck import BIG, PAGE, AwayPage
+from away_page import BIG, PAGE, AwayPage
 
 M_MMAP_THRESHOLD = -3
 MALLOC_HEAD = 16

@@ -1,98 +1,104 @@
-"""A target that a reader could hang on: part of a running function lies on a page that does not come.
+"""A target that a profiler could hang on: a page that its reader needs does not come.
 
-One thread burns CPU in C, without the GIL, inside a function; meanwhile the page with that function's code
-object (``--on code``) or with its name (``--on name``) is taken away and put under a userfaultfd that
-nobody serves until stdin says so. The target itself does not touch the page before that.
+One thread burns CPU in C, without the GIL, inside ``stuck_burner``. The main thread makes the page with
+``--part`` of it go away (``--by userfault``, ``--by file``: of a FUSE mount), or holds the mmap lock, says
+``ready`` and waits for the page itself. When it comes, Python goes on: the burner returns, the main thread
+joins it and says the truth. What both wait in is stuck.c, as a library.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import hashlib
-import os
-import struct
+import json
 import sys
 import threading
-import time
 from types import FunctionType
 
 import handshake
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
-MADV_DONTNEED = 4
-SYS_USERFAULTFD = 323
-UFFDIO_API = 0xC018AA3F
-UFFDIO_REGISTER = 0xC020AA00
-UFFDIO_COPY = 0xC028AA03
-UFFD_API = 0xAA
-REGISTER_MISSING = 1
+PAGE = 4096
 BIG = 1 << 18
 """Bytes of an object that malloc gives pages of its own."""
 
-libc = ctypes.CDLL(None, use_errno=True)
 
-
-def ask(fd: int, request: int, structure: bytes) -> None:
-    """An ioctl. Raises OSError."""
-    buffer = ctypes.create_string_buffer(structure)
-    if libc.ioctl(fd, ctypes.c_ulong(request), buffer) < 0:
-        raise OSError(ctypes.get_errno(), "userfaultfd ioctl")
-
-
-class AwayPage:
-    """The page around `address`, taken away until `give_back`."""
-
-    def __init__(self, address: int) -> None:
-        self._start = address & -PAGE
-        self._content = ctypes.create_string_buffer(ctypes.string_at(self._start, PAGE), PAGE)
-        self._fd = libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
-        ask(self._fd, UFFDIO_API, struct.pack("<QQQ", UFFD_API, 0, 0))
-        ask(self._fd, UFFDIO_REGISTER, struct.pack("<QQQQ", self._start, PAGE, REGISTER_MISSING, 0))
-        if libc.madvise(ctypes.c_void_p(self._start), ctypes.c_size_t(PAGE), MADV_DONTNEED) < 0:
-            raise OSError(ctypes.get_errno(), "madvise")
-
-    def give_back(self) -> None:
-        """Serves the fault that may wait, and all later ones."""
-        source = ctypes.addressof(self._content)
-        ask(self._fd, UFFDIO_COPY, struct.pack("<QQQQq", self._start, source, PAGE, 0, 0))
-
-
-def make_function(part: str) -> tuple[FunctionType, int]:
-    """A function that burns `rounds` of CPU in C, and the address of its `part` that has pages of its own."""
-    padding = "        rounds = rounds + 0\n" * (BIG // 10 if part == "code" else 1)
-    scope: dict[str, object] = {"pbkdf2": hashlib.pbkdf2_hmac}
-    text = "def stuck_burner(rounds):\n    pbkdf2('sha256', b'p', b's', rounds)\n    if not rounds:\n"
+def make_function(part: str, burn: object) -> FunctionType:
+    """A function that calls `burn`, whose `part` has pages of its own."""
+    padding = "        times = times + 0\n" * (BIG // 10 if part in ("code", "lines") else 1)
+    scope: dict[str, object] = {"burn": burn}
+    text = "def stuck_burner(times):\n    burn(*times)\n    if not times:\n"
     exec(compile(text + padding, "stuck_made.py", "exec"), scope)
     function = scope["stuck_burner"]
     assert isinstance(function, FunctionType)
+    if part == "name":
+        function.__code__ = function.__code__.replace(co_qualname="stuck_burner" + "r" * BIG)
+    return function
+
+
+class Burner(threading.Thread):
+    """Runs `function` and knows where its thread state is."""
+
+    def __init__(self, function: FunctionType, times: tuple[int, int]) -> None:
+        super().__init__()
+        self._function, self._times = function, times
+        self.state = 0
+
+    def run(self) -> None:
+        """Burns until the library says that it is over."""
+        get_state = ctypes.pythonapi.PyThreadState_Get
+        get_state.restype = ctypes.c_void_p
+        self.state = get_state()
+        self._function(self._times)
+
+
+def word(address: int) -> int:
+    """The 8 bytes at `address` of our own memory."""
+    return ctypes.c_uint64.from_address(address).value
+
+
+def address_of(part: str, function: FunctionType, burner: Burner, offsets: dict[str, int]) -> int:
+    """Where `part` of what `burner` runs begins."""
     if part == "code":
-        return function, id(function.__code__)
-    function.__code__ = function.__code__.replace(co_qualname="stuck_burner" + "r" * BIG)
-    return function, id(function.__code__.co_qualname)
+        return id(function.__code__)
+    if part == "name":
+        return id(function.__code__.co_qualname)
+    if part == "lines":
+        return id(function.__code__.co_linetable)
+    if part == "thread":
+        return burner.state
+    return word(word(burner.state + offsets["thread_frame"]) + offsets["cframe_frame"])
 
 
 def main() -> None:
-    """Ready once the page is away; give it back when told; tell; exit."""
+    """Burn, take the page away, wait for it, tell what happened."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--on", choices=("code", "name"), required=True)
-    parser.add_argument("--rounds", type=int, default=30_000_000)
+    parser.add_argument("--library", required=True)
+    parser.add_argument("--by", choices=("userfault", "file", "lock", "nothing"), required=True)
+    parser.add_argument("--part", choices=("code", "name", "lines", "thread", "frame"), default="code")
+    parser.add_argument("--offsets", type=json.loads, default={}, help="the layout row, as JSON")
+    parser.add_argument("--file", default="", help="a file on the FUSE mount")
+    parser.add_argument("--backing", default="", help="where its content comes from")
+    parser.add_argument("--times", type=int, nargs=2, default=(8000, 100_000), help="busy and idle, us")
     arguments = parser.parse_args()
-    function, address = make_function(arguments.on)
-    burner = threading.Thread(target=function, args=(arguments.rounds,))
+    library = ctypes.CDLL(arguments.library)
+    function = make_function(arguments.part, library.stuck_burn)
+    burner = Burner(function, tuple(arguments.times))
     burner.start()
-    before_ns = time.process_time_ns()
-    while time.process_time_ns() - before_ns < 200_000_000:  # it is in C by then, for many seconds
-        time.sleep(0.01)
-    page = AwayPage(address)
-    handshake.ready()
-    began_ns = handshake.process_ns()
-    handshake.wait_for_go()
-    burnt_ns = handshake.process_ns() - began_ns
-    page.give_back()
-    handshake.tell({"stuck_burner": burnt_ns}, burnt_ns, alive=burner.is_alive())
+    library.stuck_await_burning()
+    address = address_of(arguments.part, function, burner, arguments.offsets)
+    page = ctypes.c_void_p(address & -PAGE)
+    if arguments.by == "userfault":
+        failed = library.stuck_on_userfault(page)
+    elif arguments.by == "file":
+        failed = library.stuck_on_file(page, arguments.file.encode(), arguments.backing.encode())
+    elif arguments.by == "lock":
+        failed = library.stuck_under_mmap_lock(arguments.file.encode())
+    else:
+        failed = library.stuck_nowhere()
+    library.stuck_stop()
+    burner.join()
+    handshake.tell({}, handshake.process_ns(), failed=failed, name=function.__code__.co_qualname[:12])
     handshake.linger()
-    os._exit(0)  # the burner may have many rounds to go
 
 
 if __name__ == "__main__":

@@ -1,0 +1,207 @@
+"""Targets that are stuck in every way that could be built: the recording, and everybody else, does not notice.
+
+What can be stuck stands in docs/STUCK.md. Each test has many stuck targets at once, which burn little CPU
+inside of a C function, and a healthy sibling of each language that burns much.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.harness import Recorded, Recording, target, workload
+from tests.live.stuck import (
+    PYTHON_PARTS,
+    RUBY_PARTS,
+    Place,
+    Stuck,
+    Watch,
+    build_library,
+    not_stuck,
+    of_stuck_executable,
+    on_file,
+    on_userfault,
+    under_mmap_lock,
+)
+
+HZ = 100
+DURATION_S = 10.0
+SIBLING_CPU_S = "3.5"
+LATE_S = 0.5
+"""How long after its duration a recording may end; on a busy machine, after what it takes without trouble."""
+NS = 1_000_000_000
+PAGES = [("python", part) for part in PYTHON_PARTS] + [("ruby", part) for part in RUBY_PARTS]
+FIRST = ("nice", "-n", "-10")
+"""The siblings get their CPU time whatever else the machine has to do."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A recording beside stuck targets, and how late it ended (s); by pid CPU seconds meanwhile."""
+
+    recorded: Recorded
+    late_s: float
+    cpu_s: dict[int, float]
+    stopped: set[int]
+
+    def row(self, stuck: Stuck) -> dict[str, Any]:
+        """What ``--stats`` says of one process."""
+        (row,) = [row for row in self.recorded.stats["per_process"] if row["pid"] == stuck.pid]
+        return dict(row)
+
+
+def record_beside(folder: Path, stuck: Sequence[Stuck], meanwhile: Callable[[], None] = lambda: None) -> Outcome:
+    """Records all of the machine while the siblings burn, and holds against their truth what it saw of them."""
+    healthy = [workload(f"split.{suffix}", "--cpu-seconds", SIBLING_CPU_S) for suffix in ("py", "rb")]
+    with target(*FIRST, *healthy[0]) as python, target(*FIRST, *healthy[1]) as ruby:
+        watch = Watch([each.pid for each in stuck])
+        recording = Recording(folder, ["-F", str(HZ), "-d", str(DURATION_S), "--lines"])
+        began_s = time.monotonic()
+        before_s = {each.pid: each.cpu_s() for each in stuck}
+        python.go()
+        ruby.go()
+        meanwhile()
+        truths = {"python3": python.truth(), "ruby": ruby.truth()}
+        assert time.monotonic() < began_s + DURATION_S, f"too busy a machine, load {os.getloadavg()[0]}"
+        recorded = recording.wait()
+        late_s = time.monotonic() - began_s - DURATION_S
+        cpu_s = {each.pid: each.cpu_s() - before_s[each.pid] for each in stuck}
+        stopped = watch.end()
+    assert recorded.exit_code == 0
+    assert watch.looks > DURATION_S
+    recorded.accounted()
+    for name, truth in truths.items():
+        root = f"{name} ({truth['pids'][0]})"
+        samples = sum(recorded.within(function, root=root) for function in truth["cpu_s"])
+        assert 0.95 <= samples / (sum(truth["cpu_s"].values()) * HZ) <= 1.05, (root, samples, truth)
+    return Outcome(recorded, late_s, cpu_s, stopped)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stuck targets wait and burn in."""
+    return build_library(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def usually_late_s(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How late a recording ends on this machine beside the siblings alone."""
+    return record_beside(tmp_path_factory.mktemp("usual"), []).late_s
+
+
+@pytest.fixture
+def place(library: Path, tmp_path: Path) -> Place:
+    """Where the stuck targets of one test live."""
+    return Place(library, tmp_path)
+
+
+def assert_lost(outcome: Outcome, stuck: Stuck, reason: str) -> None:
+    """Its samples are as many as its CPU time, nearly all are counted as lost, and none was made up."""
+    row, cpu_s = outcome.row(stuck), outcome.cpu_s[stuck.pid]
+    assert row["samples"] > 20, (stuck.name, row, cpu_s)
+    assert 0.5 <= row["samples"] / (cpu_s * HZ) <= 1.5, (stuck.name, row, cpu_s)
+    assert row["dropped"].get(reason, 0) >= 0.9 * row["samples"], (stuck.name, row)
+    root = f"({stuck.pid})"
+    made_up = outcome.recorded.where(
+        lambda stack: stack[0].endswith(root) and any("stuck_burner" in frame for frame in stack)
+    )
+    assert made_up == 0, stuck.name
+
+
+@pytest.mark.parametrize("stuck_on", [on_userfault, on_file], ids=["userfaultfd", "fuse"])
+def test_pages_that_do_not_come(place: Place, usually_late_s: float, stuck_on: Any) -> None:
+    with ExitStack() as stack:
+        stuck = [stack.enter_context(stuck_on(place, *each)) for each in PAGES]
+        outcome = record_beside(place.folder, stuck)
+        for each in stuck:
+            assert_lost(outcome, each, "would_fault")
+        took_s = {each.name: each.goes_on_s() for each in stuck}
+    assert outcome.late_s <= LATE_S + usually_late_s
+    assert not outcome.stopped
+    assert max(took_s.values()) < 2.0, took_s
+
+
+def test_locks_files_and_stops(place: Place, usually_late_s: float) -> None:
+    with ExitStack() as stack:
+        locked, frozen, stopped, fifo = (
+            [stack.enter_context(make(language)) for language in ("python", "ruby")]
+            for make in (
+                lambda language: under_mmap_lock(place, language),
+                lambda language: of_stuck_executable(place, language),
+                lambda language: not_stuck(place, language),
+                lambda language: not_stuck(place, language, perf_map=True),
+            )
+        )
+        for each in locked:
+            assert_lock_is_held(each)
+
+        def stop() -> None:
+            time.sleep(DURATION_S / 2)
+            for each in stopped:
+                os.kill(each.pid, signal.SIGSTOP)
+
+        outcome = record_beside(place.folder, [*locked, *frozen, *stopped, *fifo], stop)
+        for each in (*locked, *frozen):
+            assert_lost(outcome, each, "stalled")
+        for each in (*stopped, *fifo):
+            assert_named(outcome, each)
+        for each in stopped:
+            os.kill(each.pid, signal.SIGCONT)
+        took_s = {each.name: each.goes_on_s() for each in (*locked, *frozen, *stopped, *fifo)}
+    assert outcome.late_s <= LATE_S + usually_late_s
+    assert outcome.stopped == {each.pid for each in stopped}
+    assert max(took_s.values()) < 2.0, took_s
+
+
+def assert_lock_is_held(stuck: Stuck) -> None:
+    """A reader of its maps waits: the proof that this target is what it is said to be."""
+    reader = subprocess.Popen(["cat", f"/proc/{stuck.pid}/maps"], stdout=subprocess.DEVNULL)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            reader.wait(timeout=1.0)
+    finally:
+        reader.kill()
+        reader.wait()
+
+
+def assert_named(outcome: Outcome, stuck: Stuck) -> None:
+    """Its samples are all there, under their names."""
+    row, cpu_s = outcome.row(stuck), outcome.cpu_s[stuck.pid]
+    named = outcome.recorded.where(
+        lambda stack: stack[0].endswith(f"({stuck.pid})") and any("stuck_burner" in frame for frame in stack)
+    )
+    assert row["samples"] > 10, (stuck.name, row)
+    assert named >= 0.9 * row["samples"], (stuck.name, row)
+    assert 0.5 <= named / (cpu_s * HZ) <= 1.5, (stuck.name, row, cpu_s)
+
+
+def test_control_c_while_the_worker_is_stuck(place: Place) -> None:
+    with of_stuck_executable(place, "python"):
+        recording = Recording(place.folder, ["-F", str(HZ)])
+        wait_for_worker_that_waits(recording.process.pid)
+        began_s = time.monotonic()
+        recorded = recording.finish()
+        took_s = time.monotonic() - began_s
+    assert recorded.exit_code == 0
+    recorded.accounted()
+    assert took_s < 2.0
+
+
+def wait_for_worker_that_waits(pid: int) -> None:
+    """Returns once a child of `pid` is in D state: it waits for a file system, and can't even be killed."""
+    end_s = time.monotonic() + 20.0
+    while time.monotonic() < end_s:
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "D":
+                return
+        time.sleep(0.001)
+    raise AssertionError("no worker was ever stuck")
