@@ -44,8 +44,9 @@ def test_split_is_within_three_sigma(python: Python, tmp_path: Path) -> None:
     recorded.accounted()
     assert_split(recorded, recorded.truth["cpu_s"])
     assert_exact(recorded, 40)
+    # Those of the program that entered the root count as changed: it was replaced while they waited.
     dropped = sum(recorded.stats["dropped"].values())
-    assert dropped <= 0.02 * recorded.stats["samples"], recorded.stats["dropped"]
+    assert dropped <= 0.05 * recorded.stats["samples"], recorded.stats["dropped"]
 
 
 def test_a_thousand_deep(python: Python, tmp_path: Path) -> None:

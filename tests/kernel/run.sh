@@ -7,7 +7,7 @@
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 image=$1
-limit_s=1200
+limit_s=1800
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

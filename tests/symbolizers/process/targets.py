@@ -154,6 +154,12 @@ def state_of(pid: int) -> str:
     return "?"
 
 
+def swapped_bytes(pid: int) -> int:
+    """How much of a process lies in swap, by its page tables (VmSwap of its status is off by some pages)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(rollup.partition("\nSwap:")[2].split()[0]) * 1024
+
+
 def in_time(call: Callable[[], T], *, as_user: int | None = None) -> T:
     """What `call` returns or raises, run in a child process that must have answered within `DEADLINE_S`.
 

@@ -23,7 +23,14 @@ from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import MAX_PAGES, Swap, bring, swap_kind
 from symbolizers.service import Service
 from tests.symbolizers.process.readers import fault_of
-from tests.symbolizers.process.targets import PAGE, Target, in_time, running, running_fuse
+from tests.symbolizers.process.targets import (
+    PAGE,
+    Target,
+    in_time,
+    running,
+    running_fuse,
+    swapped_bytes,
+)
 
 SYS_PROCESS_MADVISE = 440
 MADV_WILLNEED, MADV_PAGEOUT = 3, 21
@@ -54,11 +61,6 @@ def bring_in_time(pid: int, strategy: ReadStrategy, addresses: list[int]) -> int
         return bring(handle, NowaitReader(handle, strategy), addresses)
 
     return in_time(attempt)
-
-
-def swapped_bytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmSwap:")[2].split()[0]) * 1024
 
 
 @pytest.fixture

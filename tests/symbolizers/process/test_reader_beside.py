@@ -19,7 +19,7 @@ from symbolizers.process.memory import ReadStrategy
 from tests.symbolizers.process.readers import open_reader
 from tests.symbolizers.process.targets import PAGE, Target, in_time, running, running_fuse
 
-ROUNDS = 7
+ROUNDS = 5
 MOST_SLOWED = 3.0
 """A held lock shows as a factor of 10,000; two processes sharing caches and a busy machine as 1.5."""
 

@@ -22,7 +22,15 @@ from symbolizers.process.memory import (
 )
 from tests.symbolizers.process.fuse_program import FILE_PAGES, READ_AHEAD_PAGES
 from tests.symbolizers.process.readers import fault_of, faults, open_reader
-from tests.symbolizers.process.targets import NOBODY, PAGE, Target, in_time, running, running_fuse
+from tests.symbolizers.process.targets import (
+    NOBODY,
+    PAGE,
+    Target,
+    in_time,
+    running,
+    running_fuse,
+    swapped_bytes,
+)
 
 WOULD_FAULT, BAD_ADDRESS = FaultReason.WOULD_FAULT, FaultReason.BAD_ADDRESS
 
@@ -133,12 +141,12 @@ def test_more_misses_on_a_file_than_the_kernel_skips(memory: Target, reader: Now
 def test_swapped_page_stays_in_swap(strategy: ReadStrategy) -> None:
     with running("swapped") as target:
         reader = open_reader(target.pid, strategy)
-        assert "VmSwap:\t      16 kB" in Path(f"/proc/{target.pid}/status").read_text()
+        assert swapped_bytes(target.pid) == 4 * PAGE
         ranges = [(target["resident"], 2), (target["swapped"] + PAGE, 2), (target["resident"] + PAGE, 2)]
         before, fault, after = in_time(lambda: reader.read_many(ranges))
         assert (before, after) == (b"\1\1", b"\2\2")
         assert faults([fault]) == [(target["swapped"] + PAGE, WOULD_FAULT)]
-        assert "VmSwap:\t      16 kB" in Path(f"/proc/{target.pid}/status").read_text()
+        assert swapped_bytes(target.pid) == 4 * PAGE
         assert target.ask("touch") == 1
         assert in_time(lambda: reader.read(target["swapped"], 2)) == b"\1\1"
 
