@@ -115,7 +115,8 @@ class Session:
 
         loader = Thread(target=load, name="load")
         loader.start()
-        while not done.is_set():
+        # A command or a few processes are waited for: not even their first samples should lack frames.
+        while not done.is_set() or (targets is not None and self._worker.pending()):
             self._early += self._await_worker(_LOADING_S)
         loader.join()
         if failures:

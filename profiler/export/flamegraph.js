@@ -19,7 +19,6 @@
   const inset = Number(graph.dataset.inset);
   const height = svg.viewBox.baseVal.height;
   const headHeight = graph.y.baseVal.value;
-  const alone = document.documentElement === svg;
 
   const frames = readFrames();
   const frameByElement = new Map(frames.map((frame) => [frame.element, frame]));
@@ -308,6 +307,4 @@
   window.addEventListener("scroll", stick, { passive: true });
 
   resize();
-  // The processes are at the bottom: begin there, where the graph is taller than the window.
-  if (alone) requestAnimationFrame(() => window.scrollTo(0, height));
 })();

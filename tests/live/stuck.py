@@ -34,7 +34,8 @@ class Place:
 def build_library(folder: Path) -> Path:
     """stuck.c as a shared library in `folder`."""
     library = folder / "stuck.so"
-    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(library)]
+    # Bound at once: to look up a function at its first call, the loader reads what may lie on the page.
+    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-z,now", "-o", str(library)]
     subprocess.run([*command, str(WORKLOADS / "stuck.c")], check=True)
     return library
 
