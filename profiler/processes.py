@@ -31,7 +31,7 @@ _FAILED_WALKS: Mapping[int, Reason] = {
 _MAX_WAITING = 100_000
 """Samples that may wait in all; beyond that they are dropped at once, so memory stays bounded."""
 _MAX_CODES = 200_000
-_FIRST_RETRY_NS = 20_000_000
+_FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 _EAGER_INSPECTIONS_HZ = 20
 

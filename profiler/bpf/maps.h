@@ -44,7 +44,9 @@ BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 1);
 
-/* A function of a process; address 0: the process itself. */
+#define CODE_REGION_SHIFT 16
+
+/* A function of a process, or where no interpreter runs a region of its code (of 64 kB). */
 struct seen_key {
 	__u32 pid;
 	__u32 checksum;

@@ -47,7 +47,7 @@ static __always_inline void count_lost(void)
 
 /*
  * Whether user space should look at this sample now: when it is the first of a process, or of a function
- * of it, because its memory can be gone in a moment. All others wait for the next regular look. Were
+ * or region of code in it, because its memory can be gone in a moment. All others wait for the next regular look. Were
  * each one to wake the profiler, it would be scheduled in step with its own samples, and so would what
  * runs next: of one busy process among four on two CPUs, 10 % too many samples were then seen.
  */
@@ -60,6 +60,8 @@ static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 	if (count) {
 		key.checksum = s->frames[0].checksum;
 		key.address = s->frames[0].address;
+	} else if (s->head.user_frames) {
+		key.address = *(const __u64 *)s->body >> CODE_REGION_SHIFT;
 	}
 	if (seen.lookup(&key))
 		return BPF_RB_NO_WAKEUP;

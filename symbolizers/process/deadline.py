@@ -25,6 +25,7 @@ _HARD_LIMIT_S = 20.0
 """Even a worker that makes progress has to answer by then (symbols of a huge file on a busy machine)."""
 _START_LIMIT_S = 30.0
 _MAX_FAILED_STARTS = 3
+_MOST_SAID_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ class DeadlineWorker:
         self._failed_starts = 0
         self._ready = False
         self._past = Usage(0.0, 0)
+        # Workers don't get our stdout and stderr: one that stays in D state would keep a pipe's reader waiting.
+        self._said_fd = os.memfd_create("worker-stderr")
+        self._said_bytes = 0
         self._start()
 
     def fileno(self) -> int:
@@ -132,6 +136,13 @@ class DeadlineWorker:
         self._connection.close()
         self._process.send_signal(signal.SIGKILL)
         self._process.poll()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Says on our stderr what workers have said on theirs."""
+        said = os.pread(self._said_fd, _MOST_SAID_BYTES, self._said_bytes)
+        self._said_bytes += len(said)
+        sys.stderr.write(said.decode(errors="replace"))
 
     def _start(self) -> None:
         ours, theirs = socketpair()
@@ -140,6 +151,8 @@ class DeadlineWorker:
                 [*self._command, str(theirs.fileno()), *self._arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said_fd,
                 start_new_session=True,
             )
         self._connection: Connection = Connection(ours.detach())

@@ -35,7 +35,18 @@ def build_library(folder: Path) -> Path:
     """stuck.c as a shared library in `folder`."""
     library = folder / "stuck.so"
     # Bound at once: to look up a function at its first call, the loader reads what may lie on the page.
-    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-z,now", "-o", str(library)]
+    command = [
+        "cc",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-shared",
+        "-fPIC",
+        "-Wl,-z,now",
+        "-o",
+        str(library),
+    ]
     subprocess.run([*command, str(WORKLOADS / "stuck.c")], check=True)
     return library
 
@@ -47,7 +58,9 @@ class FuseServer:
         self.mount, self.backing = folder / "mount", folder / "backing"
         self.mount.mkdir(parents=True)
         self.backing.mkdir()
-        self._target = Target([SYSTEM_PYTHON, str(WORKLOADS / "stuck_fuse.py"), str(self.mount), str(self.backing)])
+        self._target = Target(
+            [SYSTEM_PYTHON, str(WORKLOADS / "stuck_fuse.py"), str(self.mount), str(self.backing)]
+        )
         self.enter = ("nsenter", f"--mount=/proc/{self._target.process.pid}/ns/mnt")
 
     def obey(self, command: str) -> None:
@@ -60,8 +73,9 @@ class FuseServer:
 
     def end(self) -> None:
         """The kernel ends whatever waits for it."""
-        self._target.process.kill()
-        self._target.process.communicate()
+        if self._target.process.poll() is None:
+            self._target.process.kill()
+            self._target.process.communicate()
 
 
 @contextmanager
@@ -112,12 +126,16 @@ def command_of(
 
 
 @contextmanager
-def _started(command: Sequence[str], name: str, come: Callable[[Target], None]) -> Iterator[Stuck]:
-    target = Target(command)
+def _started(
+    command: Sequence[str], name: str, come: Callable[[Target], None], *, server: FuseServer | None = None
+) -> Iterator[Stuck]:
+    target = Target([*server.enter, *command] if server is not None else command)
     try:
         yield Stuck(target, name, lambda: come(target))
     finally:
         target.process.kill()
+        if server is not None:
+            server.end()  # in D state, the target ends no sooner
         target.process.communicate()
 
 
@@ -135,8 +153,8 @@ def on_file(place: Place, language: str, part: str) -> Iterator[Stuck]:
     with fuse_server(place.folder / f"{language}-{part}") as server:
         files = ("--file", str(server.mount / "held"), "--backing", str(server.backing / "held"))
         command = command_of(language, "--by", "file", "--part", part, *files, place=place)
-        come = lambda _: server.obey("thaw")  # noqa: E731
-        with _started([*server.enter, *command], f"{language} file {part}", come) as stuck:
+        name = f"{language} file {part}"
+        with _started(command, name, lambda _: server.obey("thaw"), server=server) as stuck:
             yield stuck
 
 
@@ -146,8 +164,8 @@ def under_mmap_lock(place: Place, language: str) -> Iterator[Stuck]:
     with fuse_server(place.folder / f"{language}-lock") as server:
         (server.backing / "held").write_bytes(bytes(4096))
         command = command_of(language, "--by", "lock", "--file", str(server.mount / "held"), place=place)
-        come = lambda _: server.obey("thaw")  # noqa: E731
-        with _started([*server.enter, *command], f"{language} lock", come) as stuck:
+        name = f"{language} lock"
+        with _started(command, name, lambda _: server.obey("thaw"), server=server) as stuck:
             yield stuck
 
 
@@ -166,7 +184,7 @@ def of_stuck_executable(place: Place, language: str) -> Iterator[Stuck]:
             server.obey("thaw")
             target.go()
 
-        with _started([*server.enter, *command], f"{language} executable", come) as stuck:
+        with _started(command, f"{language} executable", come, server=server) as stuck:
             server.obey("freeze")
             yield stuck
 
