@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to `request`; a `SymbolizeError` (with `Stalled` among them) where there is none."""
+    """The answer to `request`; a `SymbolizeError` where there is none: `Stalled` after two tries."""
 
     request: Request
     value: object
@@ -76,11 +76,13 @@ class DeadlineWorker:
         self._deadline_s = deadline_s
         self._clock = clock
         self._queue: deque[Request] = deque()
+        self._again: deque[Request] = deque()
         self._current: Request | None = None
+        self._is_second_try = False
         self._failed_starts = 0
         self._ready = False
         self._past = Usage(0.0, 0)
-        # Workers don't get our stdout and stderr: one that stays in D state would keep a pipe's reader waiting.
+        # Workers don't get our stdout and stderr: one that stays in D state would keep a pipe open.
         self._said_fd = os.memfd_create("worker-stderr")
         self._said_bytes = 0
         self._start()
@@ -99,7 +101,7 @@ class DeadlineWorker:
 
     def pending(self) -> bool:
         """Whether any answer is still owed."""
-        return self._current is not None or bool(self._queue)
+        return self._current is not None or bool(self._queue) or bool(self._again)
 
     def timeout_s(self) -> float | None:
         """Seconds until `collect` should be called even if nothing is readable; None: no need."""
@@ -142,7 +144,8 @@ class DeadlineWorker:
         """Says on our stderr what workers have said on theirs."""
         said = os.pread(self._said_fd, _MOST_SAID_BYTES, self._said_bytes)
         self._said_bytes += len(said)
-        sys.stderr.write(said.decode(errors="replace"))
+        if said:
+            os.write(2, said)
 
     def _start(self) -> None:
         ours, theirs = socketpair()
@@ -165,11 +168,12 @@ class DeadlineWorker:
         now = self._clock()
         self._check_at = now + deadline_s
         self._limit_at = now + limit_s
-        self._cpu_s = -1.0
+        self._progress_ns = -1
 
     def _dispatch(self) -> None:
-        if self._current is None and self._ready and self._queue:
-            self._current = self._queue.popleft()
+        if self._current is None and self._ready and (self._queue or self._again):
+            self._is_second_try = not self._queue
+            self._current = (self._queue or self._again).popleft()
             try:
                 self._connection.send((self._current.method, self._current.arguments))
             except (BrokenPipeError, ConnectionResetError):
@@ -179,9 +183,9 @@ class DeadlineWorker:
 
     def _check(self) -> list[Reply]:
         """Tells a worker that waits from one that works or got no CPU; the latter has more time."""
-        cpu_s, running = _progress_of(self._process.pid)
-        if self._clock() < self._limit_at and (running or cpu_s > self._cpu_s):
-            self._cpu_s = cpu_s
+        progress_ns, running = _progress_of(self._process.pid)
+        if self._clock() < self._limit_at and (running or progress_ns > self._progress_ns):
+            self._progress_ns = progress_ns
             self._check_at = self._clock() + self._deadline_s
             return []
         return self._replace("the deadline passed")
@@ -194,35 +198,39 @@ class DeadlineWorker:
             raise WorkerFailed(f"the worker {' '.join(self._command)} does not start: {why}")
         stalled, self._current = self._current, None
         self._start()
-        return [] if stalled is None else [Reply(stalled, Stalled(why))]
+        if stalled is None:
+            return []
+        if not self._is_second_try:  # a slow disk looks like a dead one, once; all others come first
+            self._again.append(stalled)
+            return []
+        return [Reply(stalled, Stalled(why))]
 
 
-def _stat_of(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; of our own child, so it never waits."""
+def _progress_of(pid: int) -> tuple[int, bool]:
+    """Nanoseconds for which our child `pid` ran or waited for a CPU, and whether it does now.
+
+    From /proc/PID/schedstat, which counts more finely than the clock ticks of /proc/PID/stat.
+    """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].decode("ascii").split()
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            ran_ns, waited_ns, _ = map(int, file.read().split())
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            state = stat.read().rpartition(b")")[2].split()[0]
     except OSError:
-        return []
-
-
-def _progress_of(pid: int) -> tuple[float, bool]:
-    """CPU seconds that our child `pid` used, and whether it runs or wants to."""
-    fields = _stat_of(pid)
-    if not fields:
-        return 0.0, False
-    ticks = int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK"), fields[0] == "R"
+        return 0, False
+    return ran_ns + waited_ns, state == b"R"
 
 
 def _cost_of(pid: int) -> tuple[float, int]:
     """CPU seconds and peak resident bytes of our child `pid` (zeros once it was reaped)."""
     peak_bytes = 0
     try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as schedstat:
+            ran_ns = int(schedstat.read().split()[0])
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
             for line in file:
                 if line.startswith("VmHWM:"):
                     peak_bytes = int(line.split()[1]) * 1024
     except OSError:
         return 0.0, 0
-    return _progress_of(pid)[0], peak_bytes
+    return ran_ns / 1e9, peak_bytes

@@ -91,8 +91,12 @@ def traced(event: str) -> Iterator[Path]:
         instance.rmdir()
 
 
-def test_recording_reads_by_pidfd_and_nowait(tmp_path: Path) -> None:
-    split = workload("split.py", "--cpu-seconds", "600", "--depth", "5")
+LANGUAGES = {"python3": "split.py", "ruby": "split.rb"}
+
+
+@pytest.mark.parametrize("root", LANGUAGES)
+def test_recording_reads_by_pidfd_and_nowait(tmp_path: Path, root: str) -> None:
+    split = workload(LANGUAGES[root], "--cpu-seconds", "600", "--depth", "5")
     with target(*split) as burning, traced("syscalls/sys_enter_process_vm_readv") as trace:
         burning.go()
         recorded = record(tmp_path, "-d", "5")
@@ -100,6 +104,6 @@ def test_recording_reads_by_pidfd_and_nowait(tmp_path: Path) -> None:
     assert recorded.exit_code == 0, recorded.said
     recorded.accounted()
     for function in ("heavy_share", "medium_share"):
-        assert recorded.within(function, root="python3") > 0, recorded.said
+        assert recorded.within(function, root=root) > 0, recorded.said
     # All but the probes, which pass no buffer.
     assert {int(flags, 16) for buffer, flags in calls if int(buffer, 16)} == {BOTH}, calls[:20]

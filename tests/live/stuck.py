@@ -35,19 +35,8 @@ def build_library(folder: Path) -> Path:
     """stuck.c as a shared library in `folder`."""
     library = folder / "stuck.so"
     # Bound at once: to look up a function at its first call, the loader reads what may lie on the page.
-    command = [
-        "cc",
-        "-O1",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-shared",
-        "-fPIC",
-        "-Wl,-z,now",
-        "-o",
-        str(library),
-    ]
-    subprocess.run([*command, str(WORKLOADS / "stuck.c")], check=True)
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-z,now"]
+    subprocess.run(["cc", *flags, str(WORKLOADS / "stuck.c"), "-o", str(library)], check=True)
     return library
 
 
@@ -89,7 +78,7 @@ def fuse_server(folder: Path) -> Iterator[FuseServer]:
 
 
 class Stuck:
-    """A stuck target that is ready: `kind` of trouble with `part` of it. `come` gives it what it waits for."""
+    """A stuck target that is ready. `come` gives it what it waits for."""
 
     def __init__(self, target: Target, name: str, come: Callable[[], None]) -> None:
         self.target, self.name, self.come = target, name, come
@@ -120,9 +109,8 @@ def command_of(
     assert layout is not None
     script = WORKLOADS / f"stuck.{SUFFIXES[language]}"
     row = json.dumps(dict(layout.numbers()))
-    return [
-        *(program or PROGRAMS[language]), str(script), "--library", str(place.library), "--offsets", row, *options
-    ]  # fmt: skip
+    given = ("--library", str(place.library), "--offsets", row)
+    return [*(program or PROGRAMS[language]), str(script), *given, *options]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Targets that are stuck in every way that could be built: the recording, and everybody else, does not notice.
+"""Targets that are stuck in every way that could be built: neither the recording nor others notice.
 
 What can be stuck stands in docs/STUCK.md. Each test has many stuck targets at once, which burn little CPU
 inside of a C function, and a healthy sibling of each language that burns much.
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ from tests.live.stuck import (
     under_mmap_lock,
 )
 
-HZ = 100
+HZ = 250
 DURATION_S = 10.0
 SIBLING_CPU_S = "3"
 LATE_S = 0.5
-"""How long after its duration a recording may end; on a busy machine, after what it takes without trouble."""
+"""How long after its duration a recording may end on a machine with a CPU for everyone who wants one."""
 NS = 1_000_000_000
 PAGES = [("python", part) for part in PYTHON_PARTS] + [("ruby", part) for part in RUBY_PARTS]
 AUTOGROUP_NICE = "-5"
@@ -63,7 +64,7 @@ class Outcome:
 def record_beside(
     folder: Path, stuck: Sequence[Stuck], meanwhile: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """Records all of the machine while the siblings burn, and holds against their truth what it saw of them."""
+    """Records the machine while the siblings burn, and holds what it saw of them against their truth."""
     healthy = [workload(f"split.{suffix}", "--cpu-seconds", SIBLING_CPU_S) for suffix in ("py", "rb")]
     with target("setsid", *healthy[0]) as python, target("setsid", *healthy[1]) as ruby:
         for sibling in (python, ruby):
@@ -91,6 +92,11 @@ def record_beside(
     return Outcome(recorded, late_s, cpu_s, stopped)
 
 
+def busyness() -> float:
+    """How many there are for each CPU, 1 at least: what takes CPU takes so many times as long."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def prefer(pid: int) -> None:
     """Gives a process with a session of its own more of the CPU."""
     group = Path(f"/proc/{pid}/autogroup")
@@ -102,12 +108,6 @@ def prefer(pid: int) -> None:
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What stuck targets wait and burn in."""
     return build_library(tmp_path_factory.mktemp("library"))
-
-
-@pytest.fixture(scope="module")
-def usually_late_s(tmp_path_factory: pytest.TempPathFactory) -> float:
-    """How late a recording ends on this machine beside the siblings alone."""
-    return record_beside(tmp_path_factory.mktemp("usual"), []).late_s
 
 
 @pytest.fixture
@@ -129,27 +129,27 @@ def assert_lost(outcome: Outcome, stuck: Stuck, reason: str) -> None:
 
 
 @pytest.mark.parametrize("stuck_on", [on_userfault, on_file], ids=["userfaultfd", "fuse"])
-def test_pages_that_do_not_come(place: Place, usually_late_s: float, stuck_on: Any) -> None:
+def test_pages_that_do_not_come(place: Place, stuck_on: Any) -> None:
     with ExitStack() as stack:
         stuck = [stack.enter_context(stuck_on(place, *each)) for each in PAGES]
         outcome = record_beside(place.folder, stuck)
         for each in stuck:
             assert_lost(outcome, each, "would_fault")
         took_s = {each.name: each.goes_on_s() for each in stuck}
-    assert outcome.late_s <= LATE_S + usually_late_s
+    assert outcome.late_s <= LATE_S * busyness()
     assert not outcome.stopped
     assert max(took_s.values()) < 2.0, took_s
 
 
-def test_locks_files_and_stops(place: Place, usually_late_s: float) -> None:
+def test_locks_files_and_stops(place: Place) -> None:
     with ExitStack() as stack:
         locked, frozen, stopped, fifo = (
             [stack.enter_context(make(language)) for language in ("python", "ruby")]
             for make in (
-                lambda language: under_mmap_lock(place, language),
-                lambda language: of_stuck_executable(place, language),
-                lambda language: not_stuck(place, language),
-                lambda language: not_stuck(place, language, perf_map=True),
+                partial(under_mmap_lock, place),
+                partial(of_stuck_executable, place),
+                partial(not_stuck, place),
+                partial(not_stuck, place, perf_map=True),
             )
         )
         for each in locked:
@@ -168,7 +168,7 @@ def test_locks_files_and_stops(place: Place, usually_late_s: float) -> None:
         for each in stopped:
             os.kill(each.pid, signal.SIGCONT)
         took_s = {each.name: each.goes_on_s() for each in (*locked, *frozen, *stopped, *fifo)}
-    assert outcome.late_s <= LATE_S + usually_late_s
+    assert outcome.late_s <= LATE_S * busyness()
     assert outcome.stopped == {each.pid for each in stopped}
     assert max(took_s.values()) < 2.0, took_s
 

@@ -46,10 +46,9 @@ def mount(directory: str) -> int:
 def attributes(node: int, path: Path) -> bytes:
     """struct fuse_attr of what stands at `path`."""
     status = path.stat()
-    size = status.st_size
-    return struct.pack(
-        "=6Q10I", node, size, -(-size // 512), 0, 0, 0, 0, 0, 0, status.st_mode, 1, 0, 0, 0, 4096, 0
-    )
+    size, blocks = status.st_size, -(-status.st_size // 512)
+    rest = (status.st_mode, 1, 0, 0, 0, 4096, 0)
+    return struct.pack("=6Q10I", node, size, blocks, 0, 0, 0, 0, 0, 0, *rest)
 
 
 class Server:
