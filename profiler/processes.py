@@ -90,6 +90,7 @@ class ProcessTable:
         self._configure = configure
         self._lines = lines
         self._processes: dict[ProcessId, _Tracked] = {}
+        self._stalled_pids: set[int] = set()
         self._waiting = 0
         self._eager_until_ns = 0
 
@@ -118,6 +119,7 @@ class ProcessTable:
         """Takes in an exec or exit; it comes after all samples taken before it."""
         id_ = ProcessId.from_start_ns(event.pid, event.start_ns)
         if event.exited:
+            self._stalled_pids.discard(event.pid)
             process = self._processes.get(id_)
             if process is not None:
                 process.exited = True
@@ -139,6 +141,8 @@ class ProcessTable:
         if isinstance(subject, int):
             if isinstance(value, Inspection):
                 self._discovered(value)
+            elif isinstance(value, Stalled):
+                self._stalled_pids.add(subject)
             return
         if not isinstance(subject, Subject):
             raise TypeError(f"not a question about a process: {subject}")
@@ -169,6 +173,8 @@ class ProcessTable:
         process = self._processes.get(id_)
         if process is None:
             process = self._processes[id_] = _Tracked(id_, start_ns)
+            if pid in self._stalled_pids:
+                process.gone = Reason.STALLED
         process.start_ns = start_ns
         return process
 

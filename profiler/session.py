@@ -33,6 +33,8 @@ _POLL_S = (0.05, 0.15)
 _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
+_DISCOVERY_S = 1.0
+"""How long the sampling waits, once it could begin, for what is still to be learnt of the processes."""
 _LAST_ANSWERS_S = 0.25
 """How long the end of a recording waits for code objects that are still being read."""
 _NAMES_S = 10.0
@@ -115,9 +117,12 @@ class Session:
 
         loader = Thread(target=load, name="load")
         loader.start()
-        # A command or a few processes are waited for: not even their first samples should lack frames.
-        while not done.is_set() or (targets is not None and self._worker.pending()):
+        while not done.is_set():
             self._early += self._await_worker(_LOADING_S)
+        # Mostly all is known by now; if not, a little later is better than first samples without frames.
+        end_s = time.monotonic() + _DISCOVERY_S
+        while self._worker.pending() and not self._stopped and time.monotonic() < end_s:
+            self._early += self._await_worker(end_s - time.monotonic())
         loader.join()
         if failures:
             raise failures[0]
