@@ -50,10 +50,14 @@ class Launched:
         A Ctrl-C meanwhile is the command's own business (the terminal sends it one too); a SIGTERM is
         passed on.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda number, _frame: self.forward(number))
         if self._status is None:
-            self._status = os.waitpid(self.pid, 0)[1]
+            interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            terminate = signal.signal(signal.SIGTERM, lambda number, _frame: self.forward(number))
+            try:
+                self._status = os.waitpid(self.pid, 0)[1]
+            finally:
+                signal.signal(signal.SIGINT, interrupt)
+                signal.signal(signal.SIGTERM, terminate)
         code = os.waitstatus_to_exitcode(self._status)
         return code if code >= 0 else 128 - code
 
