@@ -96,14 +96,17 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 						const struct python_layout *layout)
 {
 	__u64 code = IN_FRAME(__u64, layout->frame_code) & ~REFERENCE_TAGS;
-	__u32 words = layout->code_checksum_words, slot = walk->count;
+	__u32 words = layout->code_checksum_words, slot;
 
-	if (!code || words > CHECKSUM_WORDS || slot >= MAX_INTERPRETER_FRAMES)
+	if (!code || words > CHECKSUM_WORDS)
 		return WALK_TORN;
 	if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
 		return WALK_FAULT;
 	if (is_init_cleanup(s, layout))
 		return WALK_COMPLETE;
+	slot = walk->count;
+	if (slot >= MAX_INTERPRETER_FRAMES)
+		return WALK_TORN;
 	s->frames[slot].address = ((__u64)PYTHON_CODE << 56) | (code & ADDRESS_MASK);
 	s->frames[slot].position = python_position(s, layout, code);
 	s->frames[slot].checksum = checksum_words(s->checked);
@@ -119,19 +122,21 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 static __always_inline int walk_python(struct scratch *s, struct python_walk *walk,
 				       const struct python_layout *layout)
 {
-	__u32 window_bytes = layout->frame_window;
+	__u32 window_bytes;
 	int status = WALK_COMPLETE;
 
 	if (!walk->frame)
 		status = find_python_frame(walk, layout);
 	if (status != WALK_COMPLETE || !walk->frame)
 		return status;
-	if (window_bytes > MAX_FRAME_WINDOW)
-		return WALK_TORN;
 	__builtin_memset(s->checked, 0, sizeof(s->checked));
 	for (int i = 0; i < PYTHON_STEPS_PER_RUN; i++) {
 		if (walk->count >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
+		/* Here and not before the loop: Linux 6.1 forgets the bound of what was on the stack meanwhile. */
+		window_bytes = layout->frame_window;
+		if (window_bytes > MAX_FRAME_WINDOW)
+			return WALK_TORN;
 		if (read_user(s->window, window_bytes, (const void *)walk->frame))
 			return WALK_FAULT;
 		walk->frame = IN_FRAME(__u64, layout->frame_previous);
