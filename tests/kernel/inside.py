@@ -92,21 +92,9 @@ def traced(event: str) -> Iterator[Path]:
         instance.rmdir()
 
 
-@pytest.fixture(scope="module")
-def read_before(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A recording for the page cache: over 9p the first read of any file, our own modules too, takes longer
-    than the deadline of our worker allows, and it is taken for a stalled one.
-    """
-    with target(*workload("split.py", "--cpu-seconds", "600")) as burning:
-        burning.go()
-        recorded = record(tmp_path_factory.mktemp("before"), "-d", RECORD_S)
-    assert recorded.exit_code == 0, recorded.said
-
-
 LANGUAGES = {"python3": "split.py", "ruby": "split.rb"}
 
 
-@pytest.mark.usefixtures("read_before")
 @pytest.mark.parametrize("root", LANGUAGES)
 def test_recording_reads_by_pidfd_and_nowait(tmp_path: Path, root: str) -> None:
     split = workload(LANGUAGES[root], "--cpu-seconds", "600", "--depth", "5")

@@ -100,7 +100,7 @@ def test_a_deeper_one_is_cut_at_its_root() -> None:
 
 def test_a_thread_shows_its_own_stack_also_without_the_lock() -> None:
     with ruby_target("names.rb", "threads") as target:
-        samples = sampled(target, 300)
+        samples = sampled(target, 600)
         pid = target.handle.id.pid
     main = [names for sample, names in samples if sample.tid == pid]
     others = Counter(names for sample, names in samples if sample.tid != pid)
