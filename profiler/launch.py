@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from profiler.errors import UsageError
+from profiler.priority import restore_priority
 
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
@@ -74,6 +75,7 @@ def _become(command: Sequence[str], hold: int) -> None:
             signal.signal(number, signal.SIG_DFL)
         if not os.read(hold, 1):
             os._exit(1)  # the profiler ended before it began
+        restore_priority()
         uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
         if os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
             user = pwd.getpwuid(int(uid))

@@ -35,7 +35,9 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process"),
     },
     "profiler.doctor_text": {"profiler.doctor", "profiler.export", "profiler.preflight"},
-    "profiler.launch": {"profiler.errors"},
+    "profiler.priority": set(),
+    "profiler.start": {"profiler.cli", "profiler.priority"},
+    "profiler.launch": {"profiler.errors", "profiler.priority"},
     "profiler.capture": {
         *("profiler.errors", "profiler.model"),
         *("symbolizers.base", "symbolizers.frame"),
