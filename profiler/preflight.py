@@ -124,8 +124,11 @@ def _container() -> Check:
 
 
 def _namespace(name: str) -> int:
-    """The inode number of a namespace that we are in."""
-    return os.stat(f"/proc/self/ns/{name}").st_ino
+    """The inode number of a namespace that we are in: the first where the kernel has no others."""
+    try:
+        return os.stat(f"/proc/self/ns/{name}").st_ino
+    except FileNotFoundError:
+        return _FIRST_NAMESPACES[name]
 
 
 def _capabilities(arguments: Sequence[str]) -> Check:

@@ -207,30 +207,35 @@ class DeadlineWorker:
 
 
 def _progress_of(pid: int) -> tuple[int, bool]:
-    """Nanoseconds for which our child `pid` ran or waited for a CPU, and whether it does now.
-
-    From /proc/PID/schedstat, which counts more finely than the clock ticks of /proc/PID/stat.
-    """
+    """Nanoseconds for which our child `pid` ran or waited for a CPU, and whether it does now."""
+    ran_ns, is_running = _run_time_of(pid)
     try:
         with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
             ran_ns, waited_ns, _ = map(int, file.read().split())
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            state = stat.read().rpartition(b")")[2].split()[0]
+    except OSError:  # a kernel without scheduler statistics: clock ticks have to do
+        return ran_ns, is_running
+    return ran_ns + waited_ns, is_running
+
+
+def _run_time_of(pid: int) -> tuple[int, bool]:
+    """Nanoseconds of CPU that our child `pid` used, to the clock tick, and whether it runs now."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return 0, False
-    return ran_ns + waited_ns, state == b"R"
+    ticks = int(fields[11]) + int(fields[12])
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK"), fields[0] == b"R"
 
 
 def _cost_of(pid: int) -> tuple[float, int]:
     """CPU seconds and peak resident bytes of our child `pid` (zeros once it was reaped)."""
     peak_bytes = 0
     try:
-        with open(f"/proc/{pid}/schedstat", encoding="ascii") as schedstat:
-            ran_ns = int(schedstat.read().split()[0])
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
             for line in file:
                 if line.startswith("VmHWM:"):
                     peak_bytes = int(line.split()[1]) * 1024
     except OSError:
         return 0.0, 0
-    return ran_ns / 1e9, peak_bytes
+    return _run_time_of(pid)[0] / 1e9, peak_bytes
