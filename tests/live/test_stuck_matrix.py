@@ -7,7 +7,6 @@ inside of a C function, and a healthy sibling of each language that burns much.
 from __future__ import annotations
 
 import math
-import math
 import os
 import signal
 import subprocess
