@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from profiler.capture.bcc_source import import_bcc
-from profiler.capture.btf import VMLINUX, Btf
+from profiler.capture.btf import HEADER_BYTES, VMLINUX, read_btf
 from profiler.errors import PrerequisiteError
 
 _CAPABILITIES: Mapping[str, int] = {
@@ -167,7 +167,7 @@ def _lockdown() -> Check:
 
 def _btf() -> Check:
     try:
-        Btf()
+        read_btf(size=HEADER_BYTES)
     except PrerequisiteError as error:
         return Check("btf", "no", str(error))
     return Check("btf", str(VMLINUX))

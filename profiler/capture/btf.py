@@ -16,6 +16,7 @@ VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
 _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
+HEADER_BYTES = _HEADER.size
 _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
 _KIND_STRUCT = 4
@@ -23,19 +24,26 @@ _MEMBER_OFFSET_MASK = 0xFFFFFF
 """With kind_flag set the upper byte of a member's offset is a bit field size."""
 
 
+def read_btf(path: Path = VMLINUX, size: int = -1) -> bytes:
+    """The BTF blob at `path`, or its first `size` bytes. Raises `PrerequisiteError` where there is none."""
+    try:
+        with path.open("rb") as file:
+            blob = file.read(size)
+    except OSError as error:
+        raise PrerequisiteError(
+            f"no BTF at {path} ({error.strerror}): pidflame needs a kernel built with"
+            " CONFIG_DEBUG_INFO_BTF=y (the kernels of Debian 11, Ubuntu 20.10 and later are)"
+        ) from None
+    if len(blob) < HEADER_BYTES or _HEADER.unpack_from(blob)[0] != _MAGIC:
+        raise PrerequisiteError(f"{path} is not little-endian BTF")
+    return blob
+
+
 class Btf:
     """The BTF blob at `path`. Raises `PrerequisiteError` when the kernel has none."""
 
     def __init__(self, path: Path = VMLINUX) -> None:
-        try:
-            blob = path.read_bytes()
-        except OSError as error:
-            raise PrerequisiteError(
-                f"no BTF at {path} ({error.strerror}): pidflame needs a kernel built with"
-                " CONFIG_DEBUG_INFO_BTF=y (the kernels of Debian 11, Ubuntu 20.10 and later are)"
-            ) from None
-        if len(blob) < _HEADER.size or _HEADER.unpack_from(blob)[0] != _MAGIC:
-            raise PrerequisiteError(f"{path} is not little-endian BTF")
+        blob = read_btf(path)
         _, _, _, header_size, type_offset, type_size, string_offset, string_size = _HEADER.unpack_from(blob)
         self._types = blob[header_size + type_offset :][:type_size]
         self._strings = blob[header_size + string_offset :][:string_size]

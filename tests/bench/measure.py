@@ -12,7 +12,7 @@ from tests.bench.peers import Observation, Peer, Window
 from tests.bench.targets import Truth, Workload, work_of
 
 ATTACH_PATIENCE_S = 30.0
-SETTLE_S = 1.0
+SETTLE_S = 2.0
 """From attachment to the target's work, so that what starting costs is not taken for what running costs."""
 POLL_S = 0.01
 NS = 1_000_000_000

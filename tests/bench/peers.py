@@ -147,9 +147,7 @@ class Perf:
             if int(pid) in pids:
                 times_ns.append(round(float(time_s.rstrip(":")) * NS))
         samples = sum(window.began_ns <= time_ns <= window.ended_ns for time_ns in times_ns)
-        first_ns = min(times_ns, default=window.began_ns)
-        # A target that did not warm up says nothing of when sampling began.
-        first_s = (first_ns - window.profiler_started_ns) / NS if first_ns < window.began_ns else None
+        first_s = (min(times_ns) - window.profiler_started_ns) / NS if times_ns else None
         return Observation(samples, {}, first_s)
 
 

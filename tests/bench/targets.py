@@ -28,8 +28,6 @@ class Workload:
     is_python: bool
     cpus: int
     """How many CPUs it keeps busy, at most."""
-    warms_up: bool = True
-    """Whether it burns CPU while profilers start, too (the twenty would starve them of it for long)."""
 
 
 SHARES = ("heavy_share", "medium_share", "light_share")
@@ -44,7 +42,6 @@ TWENTY = Workload(
     ("burn_a", "burn_b", "syscall_line"),
     True,
     os.cpu_count() or 1,
-    warms_up=False,
 )
 ALL = (PYTHON, RUBY, TWENTY)
 
@@ -124,9 +121,8 @@ class Target:
 
 
 def work_of(workload: Workload, units: int) -> Target:
-    """A target that does `units` of work when it is told to go."""
-    amount = ["--units", str(units)]
-    return Target(workload, *amount, *(["--warm-up"] if workload.warms_up else []))
+    """A target that does `units` of work when it is told to go, and burns CPU until then."""
+    return Target(workload, "--units", str(units), "--warm-up")
 
 
 def units_for(workload: Workload, wall_s: float) -> int:
