@@ -184,7 +184,10 @@ class Service:
                 evicted = self._files.pop(next(iter(self._files)))
                 if evicted is not None:
                     os.close(evicted.fd)
-            self._files[key] = self._open(handle, mapping)
+            try:
+                self._files[key] = self._open(handle, mapping)
+            except Changed:  # says something of this process alone: the next may have the file still
+                return None
         return self._files[key]
 
     def _find_again(self, file: FileKey, path: str) -> _File | None:
@@ -195,9 +198,10 @@ class Service:
             return self._file(own, mapping)
 
     def _open(self, handle: ProcessHandle, mapping: Mapping) -> _File | None:
+        """Opens the file behind `mapping`. Raises `Changed` where another is mapped there by now."""
         try:
             fd = open_mapping(handle, mapping)
-        except (FileUnavailable, Changed):
+        except FileUnavailable:
             return None
         try:
             elf = ElfFile.from_fd(fd)

@@ -255,6 +255,18 @@ def test_a_file_that_took_the_name_of_another_is_not_taken_for_it(service: Servi
         service.names((*device, status.st_ino), str(tmp_path / "missing"), [0])
 
 
+def test_a_file_that_is_not_where_one_process_had_it_can_be_had_of_another(
+    service: Service, plain: int, tmp_path: Path
+) -> None:
+    libc = file_of(service.inspect(plain, None), "libc")
+    another = tmp_path / "another"
+    another.write_bytes(b"of another inode")
+    fresh = Service(lines=False)
+    with pytest.raises(Malformed):
+        fresh.names(key_of(libc), str(another), [0])
+    assert fresh.names(key_of(libc), libc.path, [0])
+
+
 def test_a_pipe_under_the_name_of_a_file_is_not_opened(service: Service, tmp_path: Path) -> None:
     pipe = tmp_path / "library.so"
     os.mkfifo(pipe)
