@@ -161,6 +161,7 @@ class Session:
                 answer_s = self._worker.timeout_s()
                 self._select(selector, min(pace_s, end_s - now_s, pace_s if answer_s is None else answer_s))
                 self._drain()
+                self._stopped = self._stopped or not self._source.has_targets()
                 for reply in self._worker.collect():
                     self._table.reply(reply)
                 if self._worker.fileno() != worker_fd:
@@ -179,7 +180,6 @@ class Session:
                 self._table.sample(record)
             else:
                 self._table.event(record)
-                self._stopped = self._stopped or (record.exited and not self._source.has_targets())
 
     def _await_worker(self, longest_s: float) -> list[Reply]:
         timeout_s = self._worker.timeout_s()
@@ -241,9 +241,15 @@ class Session:
     def _profile(self, duration_s: float, names: dict[Element, Frame]) -> Profile:
         worker = self._worker.usage()
         own = resource.getrusage(resource.RUSAGE_SELF)
+        lost = self._source.lost()
+        if lost.events:
+            self._notes.append(
+                f"{lost.events} execs and exits were lost (ring buffer full): native names of these processes"
+                " may be of the program before"
+            )
         return Profile(
             samples=self._aggregator.samples(names),
-            losses=self._aggregator.losses(lost=self._source.lost()),
+            losses=self._aggregator.losses(lost=lost.samples),
             host=socket.gethostname(),
             started_at=self._wall.isoformat(timespec="seconds"),
             duration_s=duration_s,

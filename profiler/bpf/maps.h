@@ -42,7 +42,7 @@ struct scratch_bytes {
 
 BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
-BPF_PERCPU_ARRAY(lost, __u64, 1);
+BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 
 #define CODE_REGION_SHIFT 16
 

@@ -31,6 +31,12 @@ enum stage {
 	STAGE_RUBY = 1,
 };
 
+/* What found the ring buffer full: an index of the map `lost`. */
+enum lost_record {
+	LOST_SAMPLE = 0,
+	LOST_EVENT = 1,
+};
+
 /* How a walk over an interpreter's frames ended. */
 enum walk_status {
 	WALK_COMPLETE = 0,	/* also: this thread runs no interpreter */

@@ -36,10 +36,9 @@ static __always_inline bool same_start(__u64 config_start_ns, __u64 start_ns)
 	return config_start_ns / TICK_NS == start_ns / TICK_NS;
 }
 
-static __always_inline void count_lost(void)
+static __always_inline void count_lost(__u32 what)
 {
-	__u32 zero = 0;
-	__u64 *slot = lost.lookup(&zero);
+	__u64 *slot = lost.lookup(&what);
 
 	if (slot)
 		*slot += 1;
@@ -91,7 +90,7 @@ static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratc
 	if (used > RECORD_BYTES)
 		return 0;
 	if (records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s, count)))
-		count_lost();
+		count_lost(LOST_SAMPLE);
 	return 0;
 }
 
@@ -203,7 +202,8 @@ static __always_inline void send_event(__u32 type, __u32 pid, __u64 start_ns, __
 	event.pid = pid;
 	event.time_ns = bpf_ktime_get_ns();
 	event.start_ns = start_ns;
-	records.ringbuf_output(&event, sizeof(event), flags);
+	if (records.ringbuf_output(&event, sizeof(event), flags))
+		count_lost(LOST_EVENT);
 }
 
 /* args: struct task_struct *parent, struct task_struct *child. The child shares the addresses. */

@@ -16,7 +16,7 @@ from typing import Any
 
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
-from profiler.capture.source import Sampling
+from profiler.capture.source import Lost, Sampling
 from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
 from profiler.model import ProcessEvent, RawSample
@@ -41,6 +41,7 @@ _RAW_TRACEPOINTS = {
 
 _RECORDS = read_header("records.h")
 _STAGES = _RECORDS.enums["stage"]
+_LOST = _RECORDS.enums["lost_record"]
 _CONFIG = _RECORDS.structs["process_config"]
 _LAYOUTS: Mapping[str, CStruct] = {
     language: read_header(f"{language}_layout.h").structs[f"{language}_layout"]
@@ -157,8 +158,10 @@ class BccSource:
     def has_targets(self) -> bool:
         return self._sampling.targets is None or len(self._bpf[b"targets"]) > 0
 
-    def lost(self) -> int:
-        return int(self._bpf[b"lost"].sum(ctypes.c_int(0)).value)
+    def lost(self) -> Lost:
+        counts = self._bpf[b"lost"]
+        samples, events = (counts.sum(ctypes.c_int(_LOST[name])) for name in ("LOST_SAMPLE", "LOST_EVENT"))
+        return Lost(samples.value, events.value)
 
     def cpus(self) -> int:
         return self._online

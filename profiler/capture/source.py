@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from profiler.model import ProcessEvent, RawSample
 from symbolizers.base import Interpreter
@@ -21,6 +21,14 @@ class Sampling:
     targets: tuple[int, ...] | None = None
     with_children: bool = False
     event: str = "cpu-clock"
+
+
+class Lost(NamedTuple):
+    """Records for which there was no room: nothing but their number is known."""
+
+    samples: int = 0
+    events: int = 0
+    """Execs and exits of processes."""
 
 
 class SampleSource(Protocol):
@@ -56,8 +64,8 @@ class SampleSource(Protocol):
     def has_targets(self) -> bool:
         """Whether any process is left to sample; always true where everything is sampled."""
 
-    def lost(self) -> int:
-        """Samples so far for which there was no room."""
+    def lost(self) -> Lost:
+        """What was lost so far."""
 
     def cpus(self) -> int:
         """How many CPUs are sampled."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.capture.source import Sampling
+from profiler.capture.source import Lost, Sampling
 from profiler.errors import PrerequisiteError
 from profiler.model import ProcessEvent, Profile, RawSample
 from profiler.session import Progress, Recording, Session
@@ -32,12 +32,12 @@ Record = RawSample | ProcessEvent
 class Replay:
     """A `SampleSource` that gives records it was told, in batches, and keeps the calls it got."""
 
-    def __init__(self, batches: Sequence[Sequence[Record]], *, lost: int = 0) -> None:
+    def __init__(self, batches: Sequence[Sequence[Record]], *, lost: tuple[int, int] = (0, 0)) -> None:
         self.calls: list[str] = []
         self.targets_left = True
         self.configured: list[tuple[int, int, tuple[str, ...]]] = []
         self.batches = list(batches)
-        self._lost = lost
+        self._lost = Lost(*lost)
         self._read_fd, self._write_fd = os.pipe()
 
     def load(self) -> None:
@@ -67,7 +67,7 @@ class Replay:
     def has_targets(self) -> bool:
         return self.targets_left
 
-    def lost(self) -> int:
+    def lost(self) -> Lost:
         return self._lost
 
     def cpus(self) -> int:
@@ -138,7 +138,7 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
         for line in Path("/proc/kallsyms").read_text().splitlines()
         if line.split()[2:] == ["schedule"]
     ]
-    source = Replay([[sample(target.pid, user=(address,), kernel=(kernel + 4,))], []], lost=5)
+    source = Replay([[sample(target.pid, user=(address,), kernel=(kernel + 4,))], []], lost=(5, 2))
     profile = recorded(source, targets=(target.pid,))
     (found,) = profile.samples
     native, in_kernel = found.frames
@@ -147,6 +147,7 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     assert (in_kernel.kind, in_kernel.name) == (FrameKind.KERNEL, "schedule")
     assert (found.root.comm, found.root.pid, found.count) == (b"app", target.pid, 1)
     assert (profile.losses.samples, profile.losses.symbolized, profile.losses.lost) == (1, 1, 5)
+    assert [note.split(" were lost")[0] for note in profile.notes] == ["2 execs and exits"]
     assert (profile.cpus, profile.frequency_hz, profile.command) == (3, 20, "a test")
     assert 0 < profile.duration_s < PATIENCE_S
     assert profile.first_sample_s is not None

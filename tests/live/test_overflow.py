@@ -1,0 +1,30 @@
+"""More samples than the ring buffer holds: what has no room is counted, to the sample."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from tests.live.harness import Recording, target, workload
+
+HZ = 1000
+CPU_S = 4.0
+"""Of stacks 500 deep (12 kB each): ten times what the buffer holds."""
+
+
+def test_what_finds_no_room_is_counted(tmp_path: Path) -> None:
+    """The profiler gets no CPU (it is stopped) while its only target works, and until that is gone."""
+    with target(*workload("split.py", "--cpu-seconds", str(CPU_S), "--depth", "500")) as running:
+        recording = Recording(tmp_path, ["-F", str(HZ), "-p", str(running.process.pid)])
+        recording.process.send_signal(signal.SIGSTOP)
+        running.go()
+        truth = running.truth()
+        running.end()
+        recording.process.send_signal(signal.SIGCONT)
+        recorded = recording.wait()
+    assert recorded.exit_code == 0
+    recorded.accounted()
+    samples, lost = recorded.stats["samples"], recorded.stats["lost"]
+    assert lost > samples > 100
+    assert 0.97 <= (samples + lost) / (truth["total_cpu_s"] * HZ) <= 1.03
+    assert any("of all samples have no stack" in warning for warning in recorded.stats["warnings"])
