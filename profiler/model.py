@@ -29,6 +29,8 @@ class RawSample:
     interpreter: tuple[RawFrame, ...]
     user: tuple[int, ...]
     kernel: tuple[int, ...]
+    parent_pid: int = 0
+    parent_start_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

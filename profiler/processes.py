@@ -6,6 +6,7 @@ read now is kept and asked for again when the same code object is next seen runn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ _MAX_CODES = 200_000
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 _EAGER_INSPECTIONS_HZ = 20
+_MAX_INHERITED = 10_000
+"""Code objects that a fork takes over from its parent; one with more is asked itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class _Tracked:
 
     id: ProcessId
     start_ns: int
+    began_ns: int
+    """When it began to run this program, on CLOCK_BOOTTIME."""
     generation: int = 0
     code: CodeMap | None = None
     interpreters: tuple[Interpreter, ...] = ()
@@ -93,6 +98,8 @@ class ProcessTable:
         self._stalled_pids: set[int] = set()
         self._waiting = 0
         self._eager_until_ns = 0
+        self._listening_ns = math.inf
+        self._boot_offset_ns = 0
 
     def discover(self, pids: Iterable[int], now_ns: int) -> None:
         """Asks about processes that run already, so that their first samples have names."""
@@ -100,9 +107,17 @@ class ProcessTable:
             self._submit(Request(pid, "inspect", (pid, None)), False)
         self._eager_until_ns = now_ns
 
+    def listen(self, boot_ns: int, now_ns: int) -> None:
+        """From now on (on CLOCK_BOOTTIME and CLOCK_MONOTONIC) every exec comes in as an event."""
+        self._listening_ns = boot_ns
+        self._boot_offset_ns = boot_ns - now_ns
+
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample."""
-        process = self._track(sample.pid, sample.start_ns)
+        process = self._processes.get(ProcessId.from_start_ns(sample.pid, sample.start_ns))
+        if process is None:
+            process = self._track(sample.pid, sample.start_ns)
+            self._inherit(process, sample)
         if process.gone is Reason.STALLED:
             self._drop(sample, Reason.STALLED)
         elif sample.walk_status in _FAILED_WALKS:
@@ -128,7 +143,9 @@ class ProcessTable:
             return
         process = self._track(event.pid, event.start_ns)
         self._flush(process, Reason.CHANGED)
-        self._processes[id_] = fresh = _Tracked(id_, event.start_ns, process.generation + 1)
+        began_ns = event.time_ns + self._boot_offset_ns
+        fresh = _Tracked(id_, event.start_ns, began_ns, process.generation + 1)
+        self._processes[id_] = fresh
         # An exec storm must not become our CPU time: beyond the budget, the first sample asks.
         if self._eager_until_ns <= event.time_ns:
             self._eager_until_ns = max(self._eager_until_ns, event.time_ns - 1_000_000_000)
@@ -172,11 +189,30 @@ class ProcessTable:
         id_ = ProcessId.from_start_ns(pid, start_ns)
         process = self._processes.get(id_)
         if process is None:
-            process = self._processes[id_] = _Tracked(id_, start_ns)
+            process = self._processes[id_] = _Tracked(id_, start_ns, start_ns)
             if pid in self._stalled_pids:
                 process.gone = Reason.STALLED
         process.start_ns = start_ns
         return process
+
+    def _inherit(self, process: _Tracked, sample: RawSample) -> None:
+        """Takes over what is known of the parent by a fork that has not replaced its program.
+
+        Many forks are over before they can be looked at. An exec of a process that started while we listen
+        would have come in before its samples.
+        """
+        if process.start_ns < self._listening_ns or process.gone is not None:
+            return
+        parent = self._processes.get(ProcessId.from_start_ns(sample.parent_pid, sample.parent_start_ns))
+        if parent is None or parent.code is None or parent.began_ns > process.start_ns:
+            return
+        process.code = parent.code
+        if len(parent.codes) <= _MAX_INHERITED:
+            process.codes.update(parent.codes)
+            process.definitions.update(parent.definitions)
+        if parent.interpreters:
+            process.interpreters = parent.interpreters
+            self._configure(process.id.pid, process.start_ns, parent.interpreters)
 
     def _place(self, process: _Tracked, sample: RawSample) -> None:
         """Emits `sample` if everything is known, else lets it wait where the answer will find it."""
@@ -243,7 +279,8 @@ class ProcessTable:
         process = self._processes.get(inspection.process)
         if process is None:
             start_ns = inspection.process.start_ns()
-            process = self._processes[inspection.process] = _Tracked(inspection.process, start_ns)
+            process = _Tracked(inspection.process, start_ns, start_ns)
+            self._processes[inspection.process] = process
         if process.code is None:
             self._inspected(process, inspection)
 

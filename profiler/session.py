@@ -132,6 +132,7 @@ class Session:
         for reply in self._early:
             self._table.reply(reply)
         self._source.start()
+        self._table.listen(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns())
         for pid in self._recording.sampling.targets or ():
             if not psutil.pid_exists(pid):  # it ended before its exit could be seen
                 self._source.drop_target(pid)

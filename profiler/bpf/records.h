@@ -56,12 +56,14 @@ struct sample_head {
 	__u32 tid;
 	__u64 time_ns;		/* CLOCK_MONOTONIC */
 	__u64 start_ns;		/* when the group leader started, CLOCK_BOOTTIME */
+	__u64 parent_start_ns;
 	char comm[16];		/* of the group leader */
+	__u32 parent_pid;	/* thread group of the parent */
 	__u16 interpreter_frames;
 	__u16 user_frames;
 	__u16 kernel_frames;
 	__u8 walk_status;
-	__u8 padding;
+	char padding[5];
 };
 
 struct interpreter_frame {

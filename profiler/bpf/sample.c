@@ -97,15 +97,21 @@ static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratc
 /* Who runs: the record's head, but for how the walk ends. */
 static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *leader)
 {
+	const void *parent = NULL;
+
 	s->head.type = RECORD_SAMPLE;
 	s->head.cpu = bpf_get_smp_processor_id();
 	s->head.pid = ids >> 32;
 	s->head.tid = (__u32)ids;
 	s->head.time_ns = bpf_ktime_get_ns();
 	s->head.start_ns = start_ns_of(leader);
+	READ_TASK(parent, leader, TASK_REAL_PARENT);
+	READ_TASK(s->head.parent_pid, parent, TASK_TGID);
+	READ_TASK(parent, parent, TASK_GROUP_LEADER);
+	s->head.parent_start_ns = start_ns_of(parent);
 	READ_TASK(s->head.comm, leader, TASK_COMM);
 	s->head.walk_status = WALK_COMPLETE;
-	s->head.padding = 0;
+	__builtin_memset(s->head.padding, 0, sizeof(s->head.padding));
 }
 
 /* Says what there is to walk, for the programs that do it. */

@@ -194,6 +194,7 @@ class BccSource:
             "RING_PAGES": self._ring_pages(),
             "TICK_NS": 1_000_000_000 // os.sysconf("SC_CLK_TCK"),
             "TASK_GROUP_LEADER": btf.offset("task_struct", "group_leader"),
+            "TASK_REAL_PARENT": btf.offset("task_struct", "real_parent"),
             "TASK_START_BOOTTIME": btf.offset("task_struct", "start_boottime"),
             "TASK_COMM": btf.offset("task_struct", "comm"),
             "TASK_PID": btf.offset("task_struct", "pid"),

@@ -46,23 +46,24 @@ def decode(record: bytes) -> RawSample | ProcessEvent:
 
 
 def _sample(record: bytes) -> RawSample:
-    (_, cpu, pid, tid, time_ns, start_ns, comm, interpreter_count, user_count, kernel_count, status, _) = (
-        _HEAD.layout.unpack_from(record)
-    )
+    head = dict(zip(_HEAD.fields, _HEAD.layout.unpack_from(record), strict=True))
+    user_count, kernel_count = head["user_frames"], head["kernel_frames"]
     frames_at = _HEAD.layout.size
-    user_at = frames_at + interpreter_count * _FRAME.layout.size
+    user_at = frames_at + head["interpreter_frames"] * _FRAME.layout.size
     kernel_at = user_at + user_count * 8
     if kernel_at + kernel_count * 8 > len(record):
         raise WireError(f"sample of {len(record)} bytes claims more frames than it holds")
     return RawSample(
-        pid=pid,
-        tid=tid,
-        cpu=cpu,
-        time_ns=time_ns,
-        start_ns=start_ns,
-        comm=comm.split(b"\0", 1)[0],
-        walk_status=status,
+        pid=head["pid"],
+        tid=head["tid"],
+        cpu=head["cpu"],
+        time_ns=head["time_ns"],
+        start_ns=head["start_ns"],
+        comm=head["comm"].split(b"\0", 1)[0],
+        walk_status=head["walk_status"],
         interpreter=tuple(map(RawFrame._make, _FRAME.layout.iter_unpack(record[frames_at:user_at]))),
         user=struct.unpack_from(f"<{user_count}Q", record, user_at),
         kernel=struct.unpack_from(f"<{kernel_count}Q", record, kernel_at),
+        parent_pid=head["parent_pid"],
+        parent_start_ns=head["parent_start_ns"],
     )

@@ -84,17 +84,20 @@ class Table:
         status: int = 0,
         after_ns: int = MS,
         position: int = 0,
+        start_ns: int = START_NS,
+        parent: int = 0,
     ) -> int:
         """Takes in a sample (of code objects, leaf first) and gives its time, which tells it apart."""
         self.now_ns += after_ns
         interpreter = tuple(raw_frame(code, position=position) for code in codes)
-        sample = RawSample(pid, pid, 0, self.now_ns, START_NS, b"app", status, interpreter, user, ())
+        stacks = (interpreter, user, ())
+        sample = RawSample(pid, pid, 0, self.now_ns, start_ns, b"app", status, *stacks, parent, START_NS)
         self.table.sample(sample)
         return self.now_ns
 
-    def event(self, *, exited: bool, pid: int = PID, after_ns: int = MS) -> None:
+    def event(self, *, exited: bool, pid: int = PID, after_ns: int = MS, start_ns: int = START_NS) -> None:
         self.now_ns += after_ns
-        self.table.event(ProcessEvent(pid, self.now_ns, START_NS, exited))
+        self.table.event(ProcessEvent(pid, self.now_ns, start_ns, exited))
 
     def take(self) -> Request:
         """The only question that is open."""

@@ -33,6 +33,8 @@ samples = st.builds(
     interpreter=st.lists(st.builds(RawFrame, u64, u32, u32, u64), max_size=40).map(tuple),
     user=addresses,
     kernel=addresses,
+    parent_pid=u32,
+    parent_start_ns=u64,
 )
 events = st.builds(ProcessEvent, pid=u32, time_ns=u64, start_ns=u64, exited=st.booleans())
 
@@ -43,8 +45,9 @@ def encoded(record: RawSample | ProcessEvent) -> bytes:
         kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
         return EVENT.pack(kind, record.pid, record.time_ns, record.start_ns)
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
-    ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns)
-    head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, record.comm, *counts, record.walk_status, 0)
+    ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns, record.parent_start_ns)
+    rest = (record.comm, record.parent_pid, *counts, record.walk_status, b"")
+    head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
 
