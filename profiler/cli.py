@@ -16,10 +16,9 @@ from types import FrameType
 import click
 import psutil
 
-from profiler import doctor_text, preflight
+from profiler import preflight
 from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import EVENTS, Sampling
-from profiler.doctor import examine
 from profiler.errors import PidflameError, PrerequisiteError, TargetGone, UsageError
 from profiler.export.registry import FORMATS, Format, format_for
 from profiler.export.text import warnings
@@ -163,6 +162,10 @@ def doctor(as_json: bool) -> None:
 
     Exit code 0 when a recording would work, else 3.
     """
+    # Here, so that a recording does not wait for what it never uses.
+    from profiler import doctor_text
+    from profiler.doctor import examine
+
     report = examine(["record"])
     click.echo((doctor_text.to_json if as_json else doctor_text.to_text)(report), nl=False)
     sys.exit(0 if report.works else PrerequisiteError.exit_code)
