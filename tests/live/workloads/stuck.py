@@ -57,7 +57,10 @@ def word(address: int) -> int:
 
 
 def address_of(part: str, function: FunctionType, burner: Burner, offsets: dict[str, int]) -> int:
-    """Where `part` of what `burner` runs begins."""
+    """Where `part` of what `burner` runs begins; of its thread state what every walk reads.
+
+    A thread state may begin in the last bytes of a page, of which a walk then needs none.
+    """
     if part == "code":
         return id(function.__code__)
     if part == "name":
@@ -65,7 +68,7 @@ def address_of(part: str, function: FunctionType, burner: Burner, offsets: dict[
     if part == "lines":
         return id(function.__code__.co_linetable)
     if part == "thread":
-        return burner.state
+        return burner.state + offsets["thread_frame"]
     return word(word(burner.state + offsets["thread_frame"]) + offsets["cframe_frame"])
 
 

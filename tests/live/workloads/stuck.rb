@@ -35,7 +35,8 @@ def word(address)
   Fiddle::Pointer.new(address)[0, 8].unpack1("Q")
 end
 
-# Where `part` of what `thread` runs, which is the method `name`, begins.
+# Where `part` of what `thread` runs, which is the method `name`, begins; of its thread structure what every
+# walk reads: it may begin in the last bytes of a page, of which a walk then needs none.
 def address_of(part, thread, name, row)
   state = word(Fiddle.dlwrap(thread) + DATA)
   iseq = word(Fiddle.dlwrap(RubyVM::InstructionSequence.of(method(name))) + DATA)
@@ -44,7 +45,7 @@ def address_of(part, thread, name, row)
   when "code" then body
   when "lines" then word(body + row["body_lines"])
   when "name" then word(word(body + row["body_label"]) + row["string_pointer"])
-  when "thread" then state
+  when "thread" then state + row["thread_ec"]
   when "frame" then word(word(state + row["thread_ec"]) + row["ec_frame"])
   when "vm" then word(Fiddle::Handle.new["ruby_current_vm_ptr"])
   when "iseq" then iseq
