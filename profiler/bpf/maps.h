@@ -46,7 +46,10 @@ BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 
 #define CODE_REGION_SHIFT 16
 
-/* A function of a process, or where no interpreter runs a region of its code (of 64 kB). */
+/*
+ * A function of a program that runs, or where no interpreter runs a region of its code (of 64 kB). `pid` is
+ * that of the process that began to run the program: forks are what they were forked from.
+ */
 struct seen_key {
 	__u32 pid;
 	__u32 checksum;
@@ -54,6 +57,7 @@ struct seen_key {
 };
 
 BPF_TABLE("lru_hash", struct seen_key, __u8, seen, 16384);
+BPF_TABLE("lru_hash", __u32, __u32, forked_from, 16384);	/* pid -> pid of seen_key */
 BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */
 BPF_ARRAY(python_layouts, struct python_layout, LAYOUT_ROWS);

@@ -53,9 +53,10 @@ static __always_inline void count_lost(__u32 what)
 static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 {
 	struct seen_key key = {};
+	__u32 pid = s->head.pid, *ancestor = forked_from.lookup(&pid);
 	__u8 yes = 1;
 
-	key.pid = s->head.pid;
+	key.pid = ancestor ? *ancestor : pid;
 	if (count) {
 		key.checksum = s->frames[0].checksum;
 		key.address = s->frames[0].address;
@@ -219,7 +220,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	const void *leader = NULL;
 	__u32 parent_pid = 0, child_pid = 0, child_tid = 0;
 	struct process_config *config, copy;
-	__u32 *target, inherited;
+	__u32 *target, *ancestor, inherited;
 
 	READ_TASK(parent_pid, parent, TASK_TGID);
 	READ_TASK(child_pid, child, TASK_TGID);
@@ -231,6 +232,9 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 		inherited = *target;
 		targets.update(&child_pid, &inherited);
 	}
+	ancestor = forked_from.lookup(&parent_pid);
+	inherited = ancestor ? *ancestor : parent_pid;
+	forked_from.update(&child_pid, &inherited);
 	config = processes.lookup(&parent_pid);
 	READ_TASK(leader, parent, TASK_GROUP_LEADER);
 	if (config && same_start(config->start_ns, start_ns_of(leader))) {
@@ -249,6 +253,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 
 	READ_TASK(pid, task, TASK_TGID);
 	processes.delete(&pid);
+	forked_from.delete(&pid);
 #if FILTER_TARGETS
 	if (!targets.lookup(&pid))
 		return 0;
@@ -272,6 +277,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	READ_TASK(pid, task, TASK_TGID);
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
 	processes.delete(&pid);
+	forked_from.delete(&pid);
 #if FILTER_TARGETS
 	if (!targets.lookup(&pid))
 		return 0;

@@ -10,10 +10,10 @@ HZ = 250
 
 
 def test_functions_of_short_forks_have_their_names(tmp_path: Path) -> None:
-    recorded = record(tmp_path, "-F", str(HZ), command=workload("forks.py", "200"))
+    recorded = record(tmp_path, "-F", str(HZ), command=workload("forks.py", "400"))
     recorded.accounted()
     expected = recorded.truth["cpu_s"]["in_the_fork"] * HZ
-    assert expected > 150
+    assert expected > 400
     assert 0.9 <= recorded.within("in_the_fork") / expected <= 1.1, recorded.said
     assert recorded.stats["dropped"]["exited"] <= 0.02 * recorded.stats["samples"]
 
