@@ -41,8 +41,12 @@ struct ruby_layout {
 struct ruby_walk {
 	__u64 root;		/* address of the variable ruby_current_vm_ptr */
 	__u64 fsbase;		/* of the interrupted thread: its pthread id */
+	__u64 ractors;		/* the head of the list of them; 0 before the first run */
+	__u64 ractor;		/* of whose list of threads `threads` is the head, */
+	__u64 threads;
+	__u64 thread;		/* and this the next element */
 	__u64 frame;		/* the next control frame */
-	__u64 end;		/* of them all; 0 before the first run */
+	__u64 end;		/* of them all; 0 until the thread is found */
 	__u32 row;		/* in ruby_layouts; 0: nothing to walk */
 	__u32 count;		/* interpreter frames captured so far */
 };

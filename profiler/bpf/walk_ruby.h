@@ -14,19 +14,20 @@
  * Ruby moves a frame's pc on before it runs an instruction, so the position is that of the last word
  * of the running instruction, which is where Ruby looks up its line. Frames without code (the dummies
  * at the bottom, blocks that are C functions) are passed over, as Ruby's own backtraces do. Every loop
- * is bounded whatever the target's pointers say. A deep stack takes several runs: the program calls
- * itself (a tail call) while walk_ruby_frames() says WALK_TRUNCATED.
+ * is bounded whatever the target's pointers say. A deep stack, or many threads, take several runs: the
+ * program calls itself (a tail call) while walk_ruby() says WALK_TRUNCATED.
  */
 #ifndef PIDFLAME_WALK_RUBY_H
 #define PIDFLAME_WALK_RUBY_H
 
 #include "maps.h"
 
-#define MAX_RUBY_THREADS 512
 #define MAX_ENV_HOPS 10
 
+/* What the verifier can follow in little time. 33 runs, the kernel's limit, pass all frames or 2,000 threads. */
+#define RUBY_THREADS_PER_RUN 64
+#define RUBY_FRAMES_PER_RUN 32
 #define FRAMES_PER_READ 4
-#define RUBY_FRAMES_PER_RUN 32	/* 33 runs of them are MAX_INTERPRETER_FRAMES; more, and the verifier takes long */
 #define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 
 /* The same in every version so far; `derive_ruby` prints them again. */
@@ -61,44 +62,57 @@ static __always_inline bool is_imemo(__u64 flags, __u32 type)
 	return (flags & (IMEMO_MASK << IMEMO_SHIFT | TYPE_MASK)) == (type << IMEMO_SHIFT | TYPE_IMEMO);
 }
 
-/* Finds the thread whose pthread id is `fsbase`; 0 when this thread is none of Ruby's. */
-static __always_inline int find_ruby_thread(const struct ruby_layout *layout, __u64 root, __u64 fsbase,
+/* Nonzero when a page is not resident. A VM that is not set up yet has no ractors: walk->ractors stays 0. */
+static __always_inline int begin_ruby_walk(struct ruby_walk *walk, const struct ruby_layout *layout)
+{
+	__u64 vm = 0;
+
+	if (READ_USER(vm, walk->root))
+		return WALK_FAULT;
+	if (vm)
+		walk->ractors = walk->ractor = vm + layout->vm_ractors;
+	return WALK_COMPLETE;
+}
+
+/*
+ * Looks through some threads, ractor by ractor, for the one whose pthread id is walk->fsbase: *found, which
+ * stays 0 when this thread is none of Ruby's. WALK_TRUNCATED says that threads are left, for another run.
+ */
+static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct ruby_layout *layout,
 					    __u64 *found)
 {
-	__u64 vm = 0, ractor_head, ractor, thread_head = 0, node = 0, thread, native, id = 0;
+	__u64 thread, native, id = 0;
 
 	*found = 0;
-	if (READ_USER(vm, root))
+	if (!walk->ractors && begin_ruby_walk(walk, layout))
 		return WALK_FAULT;
-	if (!vm)
+	if (!walk->ractors)
 		return WALK_COMPLETE;
-	ractor_head = vm + layout->vm_ractors;
-	ractor = ractor_head;
-	for (int i = 0; i < MAX_RUBY_THREADS; i++) {
-		if (node == thread_head) {
-			if (READ_USER(ractor, ractor))
+	for (int i = 0; i < RUBY_THREADS_PER_RUN; i++) {
+		if (walk->thread == walk->threads) {
+			if (READ_USER(walk->ractor, walk->ractor))
 				return WALK_FAULT;
-			if (ractor == ractor_head || !ractor)
+			if (walk->ractor == walk->ractors || !walk->ractor)
 				return WALK_COMPLETE;
-			thread_head = ractor - layout->ractor_node + layout->ractor_threads;
-			if (READ_USER(node, thread_head))
+			walk->threads = walk->ractor - layout->ractor_node + layout->ractor_threads;
+			if (READ_USER(walk->thread, walk->threads))
 				return WALK_FAULT;
 			continue;
 		}
-		thread = node - layout->thread_node;
+		thread = walk->thread - layout->thread_node;
 		native = thread + layout->thread_native;
 		if (layout->thread_native_is_pointer && READ_USER(native, native))
 			return WALK_FAULT;
 		if (READ_USER(id, native + layout->native_id))
 			return WALK_FAULT;
-		if (id == fsbase) {
+		if (id == walk->fsbase) {
 			*found = thread;
 			return WALK_COMPLETE;
 		}
-		if (READ_USER(node, node))
+		if (READ_USER(walk->thread, walk->thread))
 			return WALK_FAULT;
 	}
-	return WALK_TORN;
+	return WALK_TRUNCATED;
 }
 
 /*
@@ -178,7 +192,7 @@ static __always_inline int capture_iseq(struct scratch *s, const struct ruby_lay
 static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct ruby_layout *layout)
 {
 	__u64 thread, ec = 0, stack = 0, stack_words = 0, frame = 0, end;
-	int status = find_ruby_thread(layout, walk->root, walk->fsbase, &thread);
+	int status = find_ruby_thread(walk, layout, &thread);
 
 	if (status != WALK_COMPLETE || !thread)
 		return status;

@@ -116,3 +116,9 @@ def test_a_thread_shows_its_own_stack_also_without_the_lock() -> None:
     )
     assert seen > 50
     assert len({sample.tid for sample, _ in samples}) == 2, "the thread that waits was not interrupted"
+
+
+def test_a_thread_behind_many_others_is_found() -> None:
+    with ruby_target("names.rb", "crowd") as target:
+        samples = sampled(target, 30)
+    assert Counter(names for _, names in samples).most_common(1)[0][0] == ("block in <main>", "Object#spin")

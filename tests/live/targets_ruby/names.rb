@@ -59,6 +59,11 @@ def deflate
   loop { Zlib.deflate(data) }
 end
 
+def spin
+  number = 0
+  number += 1 while true
+end
+
 def step
   Tools::Inner::Worker.start
   in_fiber
@@ -77,5 +82,8 @@ when "threads"
   Thread.new { deflate }
   Thread.new { Thread.stop }
   loop { step }
+when "crowd"
+  300.times { Thread.new { Thread.stop } }
+  Thread.new { spin }.join
 else loop { step }
 end
