@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,27 @@ MATRIX = "matrix.tsv"
 FREE_THREADED = LAID_OUT / "free-threaded" / "bin" / "python3.13t"
 
 _EXECUTABLE = re.compile(r"python[23]\.\d+t?")
+
+
+@dataclass(frozen=True)
+class Ruby:
+    """A Ruby: `program` is its path under `root`, which is ``/`` for one of the machine itself."""
+
+    name: str
+    program: str
+    root: Path = Path("/")
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Of the program's name: ``(3, 1)``."""
+        major, minor = re.findall(r"\d+", Path(self.program).name)
+        return int(major), int(minor)
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """Runs a file of this directory's ``programs``, without gems, where it has its root."""
+        if self.root == Path("/"):
+            return [self.program, "--disable-gems", str(PROGRAMS / program), *arguments]
+        return [*_enter(self.root), self.program, "--disable-gems", f"{MOUNTED_AT}/{program}", *arguments]
 
 
 @dataclass(frozen=True)
@@ -35,8 +57,7 @@ class Python:
         """Runs a file of this directory's ``programs``; where it has a root of its own, in there."""
         if self.root == Path("/"):
             return [self.program, "-B", str(PROGRAMS / program), *arguments]
-        enter = [sys.executable, str(PROGRAMS.parent / "enter_root.py"), str(self.root)]
-        return [*enter, self.program, "-B", f"{MOUNTED_AT}/{program}", *arguments]
+        return [*_enter(self.root), self.program, "-B", f"{MOUNTED_AT}/{program}", *arguments]
 
 
 def pythons() -> list[Python]:
@@ -46,10 +67,29 @@ def pythons() -> list[Python]:
     for program in sorted(versions.glob("*/bin/python*")):
         if _EXECUTABLE.fullmatch(program.name):
             found.append(Python(f"pyenv-{program.parent.parent.name}", str(program)))
-    matrix = LAID_OUT / MATRIX
-    for line in matrix.read_text().splitlines() if matrix.exists() else ():
-        layer, version, executable = line.split("\t")
-        found.append(Python(f"{layer}-{version}", executable, LAID_OUT / layer / "root"))
+    for name, executable, root in _laid_out("python"):
+        found.append(Python(name, executable, root))
     if FREE_THREADED.exists():
         found.append(Python("free-threaded", str(FREE_THREADED)))
     return sorted(found, key=lambda python: (python.version, python.name))
+
+
+def rubies() -> list[Ruby]:
+    """Every Ruby at hand: the machine's, and what `lay_out` has made."""
+    found = [Ruby("system", str(Path("/usr/bin/ruby").resolve()))]
+    found += [Ruby(name, executable, root) for name, executable, root in _laid_out("ruby")]
+    return sorted(found, key=lambda ruby: (ruby.version, ruby.name))
+
+
+def _laid_out(language: str) -> Iterator[tuple[str, str, Path]]:
+    """Name, program and root of each interpreter of `language` in the matrix."""
+    matrix = LAID_OUT / MATRIX
+    for line in matrix.read_text().splitlines() if matrix.exists() else ():
+        layer, version, program = line.split("\t")
+        if Path(program).name.startswith(language):
+            yield f"{layer}-{version}", program, LAID_OUT / layer / "root"
+
+
+def _enter(root: Path) -> list[str]:
+    """The start of a command that runs in `root`."""
+    return [sys.executable, str(PROGRAMS.parent / "enter_root.py"), str(root)]

@@ -1,4 +1,4 @@
-"""Lays out root file systems with CPythons that the machine itself doesn't have: ``lay_out.py``.
+"""Lays out root file systems with CPythons and Rubies that the machine itself doesn't have: ``lay_out.py``.
 
 The packages come from the mirror that the machine's own apt is configured with, of releases before and after
 its own, with signatures checked. They go under ``.cache/interpreters``: ``LAYER/root`` and ``matrix.tsv``
@@ -24,23 +24,28 @@ _LEFT_OUT = (
     *("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/zoneinfo", "usr/share/info"),
     *("usr/share/perl*", "usr/lib/*/gconv", "usr/lib/*/perl*"),
 )
-_VERSION = "import sys; sys.stdout.write(sys.version.split()[0])"
+_VERSIONS = {
+    "python": ("-c", "import sys; sys.stdout.write(sys.version.split()[0])"),
+    "ruby": ("-e", "print RUBY_VERSION"),
+}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Packages of one release of the distribution."""
+    """Packages of one release of the distribution, with what they need of it or of the one called `base`."""
 
     release: str
     packages: tuple[str, ...]
+    base: str = ""
     required: bool = False
 
 
 LAYERS = (
-    Layer("bullseye", ("python2.7", "python3.9")),
-    Layer("bookworm", ("python3.11",)),
-    Layer("trixie", ("python3.13",), required=True),
+    Layer("bullseye", ("python2.7", "python3.9", "ruby2.7")),
+    Layer("bookworm", ("python3.11", "ruby3.1")),
+    Layer("trixie", ("python3.13", "ruby3.3"), required=True),
     Layer("sid", ("python3.13", "python3.14", "python3.15")),
+    Layer("experimental", ("ruby3.4",), base="sid"),
 )
 
 
@@ -56,13 +61,13 @@ def mirror() -> str:
 
 
 def new_apt(folder: Path, source: str) -> None:
-    """Makes an apt state in `folder`, with a line of `source` in which options go at ``{}``."""
+    """Makes an apt state in `folder`, with the lines of `source` in which options go at each ``{}``."""
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / "apt" / name).mkdir(parents=True)
     (folder / "apt" / "status").touch()
     # Indexes of releases that move can be weeks old on a mirror; their signatures are still checked.
     options = f"[signed-by={_KEYS} check-valid-until=no]"
-    (folder / "apt" / "sources.list").write_text(source.format(options))
+    (folder / "apt" / "sources.list").write_text(source.replace("{}", options))
 
 
 def apt(folder: Path, *arguments: str) -> None:
@@ -106,10 +111,11 @@ def lay_out(layer: Layer, uri: str) -> str:
     if (folder / "root").exists():
         return ""
     shutil.rmtree(folder, ignore_errors=True)
-    new_apt(folder, f"deb {{}} {uri} {layer.release} main\n")
+    releases = filter(None, (layer.base, layer.release))
+    new_apt(folder, "".join(f"deb {{}} {uri} {release} main\n" for release in releases))
     try:
         apt(folder, "update")
-        apt(folder, "-y", "--download-only", "install", *layer.packages)
+        apt(folder, "-y", "--download-only", "--target-release", layer.release, "install", *layer.packages)
         _unpack(folder / "apt" / "cache" / "archives", folder / "making")
     except subprocess.CalledProcessError as error:
         return f"{layer.release}: {(error.stderr or str(error)).strip().splitlines()[-1]}"
@@ -125,7 +131,7 @@ def _programs(layer: Layer) -> list[tuple[str, str, str]]:
         program = f"/usr/bin/{package}"
         root = LAID_OUT / layer.release / "root"
         if (root / program[1:]).exists():
-            command = ["chroot", str(root), program, "-c", _VERSION]
+            command = ["chroot", str(root), program, *_VERSIONS[package.rstrip(".0123456789")]]
             version = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             found.append((layer.release, version, program))
     return found
