@@ -25,6 +25,9 @@ for entry in /merged/*; do
         mkdir "$name" && mount -o bind "$entry" "$name"
     fi
 done
+if [ ! -e ".$PIDFLAME_ROOT" ]; then  # a checkout under /tmp, which is the guest's own
+    mkdir -p ".$PIDFLAME_ROOT" && mount -o bind "/merged$PIDFLAME_ROOT" ".$PIDFLAME_ROOT"
+fi
 
 mount -t proc proc proc
 mount -t sysfs sys sys
