@@ -17,7 +17,7 @@ from symbolizers.frame import ADDRESS_MASK, CaptureKind, CodeObject, FrameKind, 
 from symbolizers.layouts.row import Row
 from symbolizers.layouts.ruby import LAYOUTS
 from symbolizers.ruby_lines import LineTable, decode_succinct, succinct_size
-from symbolizers.ruby_machine_code import find_global_symbols, find_loop
+from symbolizers.ruby_machine_code import find_global_symbols, find_loop, find_vm
 from symbolizers.ruby_objects import (
     IMEMO_ISEQ,
     IMEMO_MASK,
@@ -64,13 +64,13 @@ class RubyLanguage:
             return None  # a program with a variable of that name
         version = ".".join(group.decode() for group in match.groups())
         row = LAYOUTS.find(tuple(map(int, match.groups())))
-        root = elf.symbol("ruby_current_vm_ptr")
-        if row is None or root is None:
+        root = find_vm(elf)
+        if row is None or not root:
             raise UnsupportedVersion("Ruby", version, LAYOUTS.supported)
         return RubyFile(
             version=version,
             row=row,
-            root=root.address,
+            root=root,
             loop=find_loop(elf),
             global_symbols=find_global_symbols(elf, row),
         )

@@ -16,7 +16,7 @@ from symbolizers.layouts.row import Row
 
 MAX_TEXT_BYTES: Final = 4096
 OBJECT_BYTES: Final = 40
-"""Every object's slot; one never straddles two pages that are not both its heap's."""
+"""The least of an object's slot; one never straddles two pages that are not both its heap's."""
 
 TYPE_MASK: Final = 0x1F
 T_CLASS: Final = 0x02
@@ -35,7 +35,8 @@ _MAX_KNOWN_IDS: Final = 4096
 _DELETED: Final = (1 << 64) - 1
 """The hash of a deleted entry of a table (st.c)."""
 _EMBEDDED_STRING_MASK: Final = 0x1F
-_EMBEDDED_ARRAY_MASK: Final = 0x3
+_LARGEST_SLOT_BYTES: Final = 640
+"""From 3.2 on, there are slots of 40, 80, … 640 bytes."""
 _PLUS_ID: Final = ord("+")
 """The id of a one-character operator is that character."""
 
@@ -83,12 +84,18 @@ class RubyObjects:
                 return ""
             start = word_at(content, row["string_pointer"])
             data = self._memory.read(start, min(length, MAX_TEXT_BYTES))
-        else:
+        elif row.has("string_embedded_length_bit"):
             length = flags >> row["string_embedded_length_bit"] & _EMBEDDED_STRING_MASK
             start = row["string_embedded"]
             if start + length > OBJECT_BYTES:
                 raise Malformed(f"string of {length} bytes in an object of {OBJECT_BYTES}")
             data = content[start : start + length]
+        else:
+            length = word_at(content, row["string_length"])
+            start = row["string_embedded"]
+            if start + length > _LARGEST_SLOT_BYTES:
+                raise Malformed(f"string of {length} bytes in an object")
+            data = self._memory.read(address + start, length) if length else b""
         if length <= MAX_TEXT_BYTES:
             return data.decode("utf-8", "backslashreplace")
         return data.decode("utf-8", "ignore") + "…"
@@ -100,14 +107,16 @@ class RubyObjects:
         flags = word_at(content, 0)
         embedded = flags >> row["array_embedded_bit"] & 1
         if embedded:
-            length = flags >> row["array_embedded_length_bit"] & _EMBEDDED_ARRAY_MASK
+            mask = (1 << row["array_embedded_length_bits"]) - 1
+            length = flags >> row["array_embedded_length_bit"] & mask
         else:
             length = word_at(content, row["array_length"])
         if index >= length:
             raise Malformed(f"element {index} of an array of {length}")
         if embedded:
-            return word_at(content, row["array_embedded"] + 8 * index)
-        start = pointer(word_at(content, row["array_pointer"]))
+            start = address + row["array_embedded"]
+        else:
+            start = pointer(word_at(content, row["array_pointer"]))
         return word_at(self._memory.read(start + 8 * index, 8), 0)
 
     def path(self, address: int) -> str:
@@ -137,14 +146,14 @@ class RubyObjects:
         flags = word_at(content, 0)
         separator = "#"
         if flags & TYPE_MASK == T_CLASS and flags >> self._row["class_singleton_bit"] & 1:
-            attached = self._class_variable(content, "__attached__")
-            if not attached or attached % 8:
+            owner = self._class_field(owner, content, "class_attached", "__attached__")
+            if not owner or owner % 8:
                 return name
-            content = self._memory.read(pointer(attached), OBJECT_BYTES)
+            content = self._memory.read(pointer(owner), OBJECT_BYTES)
             if word_at(content, 0) & TYPE_MASK not in (T_CLASS, T_MODULE):
                 return name
             separator = "."
-        path = self._class_variable(content, "__classpath__")
+        path = self._class_field(owner, content, "class_path", "__classpath__")
         return f"{self.string(path)}{separator}{name}" if path else name
 
     def _read_name(self, id_: int) -> str:
@@ -157,6 +166,12 @@ class RubyObjects:
         block, index = divmod(number, row["ids_per_block"])
         names = self.array_element(word_at(table, row["symbols_ids"]), block)
         return self.string(self.array_element(names, index * row["ids_block_stride"]))
+
+    def _class_field(self, address: int, content: bytes, field: str, variable: str) -> int:
+        """What the class at `address` (its slot: `content`) has in `field`, or in a hidden `variable`."""
+        if self._row.has(field):
+            return word_at(self._memory.read(address + self._row[field], 8), 0)
+        return self._class_variable(content, variable)
 
     def _class_variable(self, content: bytes, name: str) -> int:
         """The value that the class with slot `content` keeps as hidden variable `name`, 0 for none."""

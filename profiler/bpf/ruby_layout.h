@@ -13,7 +13,10 @@
 #define RUBY_BODY_WORDS 12
 #define RUBY_METHOD_WORDS 4
 
+#define RUBY_ABSENT 4294967295	/* a field that the version doesn't have */
+
 struct ruby_layout {
+	__u32 vm_threads;
 	__u32 vm_ractors;
 	__u32 ractor_node;
 	__u32 ractor_threads;
@@ -41,10 +44,10 @@ struct ruby_layout {
 struct ruby_walk {
 	__u64 root;		/* address of the variable ruby_current_vm_ptr */
 	__u64 fsbase;		/* of the interrupted thread: its pthread id */
-	__u64 ractors;		/* the head of the list of them; 0 before the first run */
-	__u64 ractor;		/* of whose list of threads `threads` is the head, */
-	__u64 threads;
-	__u64 thread;		/* and this the next element */
+	__u64 vm;		/* 0 before the first run */
+	__u64 ractor;		/* the element of the VM's list of them whose threads are looked through */
+	__u64 threads;		/* the head of the list of these, or of all of the VM's */
+	__u64 thread;		/* the next element of it */
 	__u64 frame;		/* the next control frame */
 	__u64 end;		/* of them all; 0 until the thread is found */
 	__u32 row;		/* in ruby_layouts; 0: nothing to walk */

@@ -2,11 +2,12 @@
 /*
  * Walks the interrupted thread's own Ruby control frames, leaf first.
  *
- * Reads: the VM's ractors and their threads until one has the thread's fs base as its pthread id (so no
- * GVL holder is mistaken for it), then that thread's execution context, which follows fiber switches, and
- * from it control frame by control frame: FRAMES_PER_READ of them in one read, and for each its
- * environment, its iseq and the iseq's body. A frame's method entry is what Ruby itself would say it is:
- * the first on the way from the frame's environment out to the method's own. Writes scratch.frames:
+ * Reads: the VM's ractors (before 3.0 just the VM) and their threads until one has the thread's fs base
+ * as its pthread id (so no GVL holder is mistaken for it), then that thread's execution context, which
+ * follows fiber switches, and from it control frame by control frame: FRAMES_PER_READ of them in one read,
+ * and for each its environment, its iseq and the iseq's body. A frame's method entry is what Ruby itself
+ * would say it is: the first on the way from the frame's environment out to the method's own. Writes
+ * scratch.frames:
  *
  *   iseq    {RUBY_ISEQ, position, checksum of the body and the owner, owner: method entry or 0}
  *   C       {RUBY_CFUNC: method entry, 0, checksum of the method entry, owner: the same}
@@ -62,16 +63,19 @@ static __always_inline bool is_imemo(__u64 flags, __u32 type)
 	return (flags & (IMEMO_MASK << IMEMO_SHIFT | TYPE_MASK)) == (type << IMEMO_SHIFT | TYPE_IMEMO);
 }
 
-/* Nonzero when a page is not resident. A VM that is not set up yet has no ractors: walk->ractors stays 0. */
+/*
+ * Finds the VM (walk->vm stays 0 before Ruby is set up) and, in versions without ractors, the first thread.
+ * Nonzero when a page is not resident.
+ */
 static __always_inline int begin_ruby_walk(struct ruby_walk *walk, const struct ruby_layout *layout)
 {
-	__u64 vm = 0;
-
-	if (READ_USER(vm, walk->root))
+	if (READ_USER(walk->vm, walk->root))
 		return WALK_FAULT;
-	if (vm)
-		walk->ractors = walk->ractor = vm + layout->vm_ractors;
-	return WALK_COMPLETE;
+	walk->ractor = walk->vm + layout->vm_ractors;
+	if (!walk->vm || layout->vm_threads == RUBY_ABSENT)
+		return WALK_COMPLETE;
+	walk->threads = walk->vm + layout->vm_threads;
+	return READ_USER(walk->thread, walk->threads) ? WALK_FAULT : WALK_COMPLETE;
 }
 
 /*
@@ -81,18 +85,20 @@ static __always_inline int begin_ruby_walk(struct ruby_walk *walk, const struct 
 static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct ruby_layout *layout,
 					    __u64 *found)
 {
-	__u64 thread, native, id = 0;
+	__u64 thread, native, id;
 
 	*found = 0;
-	if (!walk->ractors && begin_ruby_walk(walk, layout))
+	if (!walk->vm && begin_ruby_walk(walk, layout))
 		return WALK_FAULT;
-	if (!walk->ractors)
+	if (!walk->vm)
 		return WALK_COMPLETE;
 	for (int i = 0; i < RUBY_THREADS_PER_RUN; i++) {
 		if (walk->thread == walk->threads) {
+			if (layout->vm_ractors == RUBY_ABSENT)
+				return WALK_COMPLETE;
 			if (READ_USER(walk->ractor, walk->ractor))
 				return WALK_FAULT;
-			if (walk->ractor == walk->ractors || !walk->ractor)
+			if (walk->ractor == walk->vm + layout->vm_ractors || !walk->ractor)
 				return WALK_COMPLETE;
 			walk->threads = walk->ractor - layout->ractor_node + layout->ractor_threads;
 			if (READ_USER(walk->thread, walk->threads))
@@ -103,7 +109,8 @@ static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct
 		native = thread + layout->thread_native;
 		if (layout->thread_native_is_pointer && READ_USER(native, native))
 			return WALK_FAULT;
-		if (READ_USER(id, native + layout->native_id))
+		id = 0;	/* of a thread that no native thread runs now */
+		if (native && READ_USER(id, native + layout->native_id))
 			return WALK_FAULT;
 		if (id == walk->fsbase) {
 			*found = thread;

@@ -1,10 +1,13 @@
-"""Derive the numbers of a Ruby layout row again, from the header that Ruby's own method JIT compiles.
+"""Derive the numbers of a Ruby layout row again, from headers.
 
-    python -m symbolizers.layouts.derive_ruby /usr/include/…/ruby-3.1.0/rb_mjit_min_header-3.1.7.h
+    python -m symbolizers.layouts.derive_ruby ruby-3.1 /usr/include/…/ruby-3.1.0/rb_mjit_min_header-3.1.7.h
+    python -m symbolizers.layouts.derive_ruby ruby-3.3 vm_core.h ractor_core.h iseq.h method.h \\
+        internal/class.h symbol.h id.h -I SOURCE -I SOURCE/include -I /usr/include/…/ruby-3.3.0
 
-A tool for whoever adds a version, and for the tests; nothing of a recording imports it. The header
-(Debian: ruby3.1-dev; Ruby 2.6 to 3.2 install it) has the virtual machine's structures, but not those that
-are private to symbol.c, st.c and id.h: their numbers are read in these sources (`FROM_SOURCES`).
+A tool for whoever adds a version, and for the tests; nothing of a recording imports it. Up to 3.2 Ruby
+installs the header that its method JIT compiles (Debian: ruby3.1-dev). Later versions take the release's
+source, and the folder of ruby/config.h as installed. Structures that are private to symbol.c and st.c are
+read there (`FROM_SOURCES`).
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ from __future__ import annotations
 import argparse
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+from symbolizers.layouts.row import Row
+from symbolizers.layouts.ruby import LAYOUTS
 
 _VM: Final = "struct rb_vm_struct"
 _RACTOR: Final = "struct rb_ractor_struct"
@@ -82,6 +88,25 @@ EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The C expression for each derived field of a row, as Ruby 3.1 calls its structures."""
 
+RENAMED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "ruby-2.7": {
+            "vm_threads": f"offsetof({_VM}, living_threads)",
+            "thread_node": f"offsetof({_THREAD}, vmlt_node)",
+            "string_embedded": "offsetof(struct RString, as.ary)",
+        },
+        "ruby-3.3": {
+            "thread_native": f"offsetof({_THREAD}, nt)",
+            "native_id": "offsetof(struct rb_native_thread, thread_id)",
+            "class_path": "sizeof(struct RClass) + offsetof(struct rb_classext_struct, classpath)",
+            "class_attached": "sizeof(struct RClass)"
+            " + offsetof(struct rb_classext_struct, as.singleton_class.attached_object)",
+            "string_length": "offsetof(struct RString, len)",
+        },
+    }
+)
+"""What other rows call otherwise, or have instead."""
+
 WALKER_CONSTANTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "FRAME_MAGIC_MASK": "VM_FRAME_MAGIC_MASK",
@@ -102,6 +127,7 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "thread_native_is_pointer": "vm_core.h: the thread holds its rb_nativethread_id_t itself",
         "native_id": "vm_core.h: rb_nativethread_id_t is the pthread id",
+        "array_embedded_length_bits": "ruby/internal/core/rarray.h: RARRAY_EMBED_LEN_MASK",
         "entry_size": "st.c: struct st_table_entry has three words",
         "entry_hash": "st.c: struct st_table_entry",
         "entry_key": "st.c: struct st_table_entry",
@@ -116,19 +142,28 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
 """Where the fields stand that the header does not tell."""
 
 
-def from_header(header: Path, expressions: Mapping[str, str] = EXPRESSIONS) -> dict[str, int]:
-    """The value of each of `expressions` by name, as a C compiler sees it in `header`.
+def expressions_of(row: Row) -> dict[str, str]:
+    """The C expression for each field of `row` that headers tell."""
+    known = {**EXPRESSIONS, **RENAMED.get(row.name, {})}
+    return {name: text for name, text in known.items() if row.has(name)}
+
+
+def from_headers(
+    headers: Sequence[str], expressions: Mapping[str, str], *, folders: Sequence[str] = ()
+) -> dict[str, int]:
+    """The value of each of `expressions` by name, as a C compiler sees it that looks in `folders`.
 
     Raises `subprocess.CalledProcessError` where a structure or member is called otherwise there.
     """
-    lines = [f'#include "{header}"']
+    lines = [f'#include "{header}"' for header in headers]
     lines += [
         f"unsigned long derived_{name} = (unsigned long)({text});" for name, text in expressions.items()
     ]
     with tempfile.TemporaryDirectory() as scratch:
         source, assembly = Path(scratch, "probe.c"), Path(scratch, "probe.s")
         source.write_text("\n".join(lines) + "\n")
-        subprocess.run(["cc", "-w", "-S", str(source), "-o", str(assembly)], check=True)
+        flags = [f"-I{folder}" for folder in folders]
+        subprocess.run(["cc", "-w", *flags, "-S", str(source), "-o", str(assembly)], check=True)
         return _initial_values(assembly.read_text(), set(expressions))
 
 
@@ -152,14 +187,18 @@ def _initial_values(assembly: str, names: set[str]) -> dict[str, int]:
 def main(arguments: list[str] | None = None) -> None:
     """Print the fields of a row as they stand in ruby.py, and the constants of walk_ruby.h."""
     parser = argparse.ArgumentParser(description="Derive a Ruby layout row.")
-    parser.add_argument("header", type=Path, help="rb_mjit_min_header-VERSION.h")
+    parser.add_argument("row", type=LAYOUTS.named, help="its name: ruby-3.3, or of the version most like it")
+    parser.add_argument("headers", nargs="+")
+    parser.add_argument("-I", dest="folders", action="append", default=[], metavar="FOLDER")
     chosen = parser.parse_args(arguments)
-    numbers = from_header(chosen.header)
-    for name in EXPRESSIONS:
-        print(f'"{name}": {numbers[name]},')
+    for name, number in from_headers(
+        chosen.headers, expressions_of(chosen.row), folders=chosen.folders
+    ).items():
+        print(f'"{name}": {number},')
     for name, source in FROM_SOURCES.items():
         print(f"# {name}: see {source}")
-    for name, number in from_header(chosen.header, WALKER_CONSTANTS).items():
+    constants = from_headers(chosen.headers, WALKER_CONSTANTS, folders=chosen.folders)
+    for name, number in constants.items():
         print(f"#define {name} {number:#x}")
 
 

@@ -1,6 +1,6 @@
 """Ruby's layout rows. Facts only: derive them again with `symbolizers.layouts.derive_ruby`.
 
-The names from ``vm_ractors`` to ``svar_method`` are those of ``struct ruby_layout`` in
+The names from ``vm_threads`` to ``svar_method`` are those of ``struct ruby_layout`` in
 profiler/bpf/ruby_layout.h, which the walker gets; the rest is for `symbolizers.ruby`. All numbers are for
 64-bit little-endian builds.
 """
@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from symbolizers.layouts.row import Layouts, Row
+from symbolizers.layouts.row import ABSENT, Layouts, Row
 
 ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
     {
+        "vm_threads": 8,
         "vm_ractors": 8,
         "ractor_node": 8,
         "ractor_threads": 8,
@@ -49,6 +50,8 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "method_definition": 8,
         "method_owner": 8,
         "definition_id": 8,
+        "class_path": 8,
+        "class_attached": 8,
         "class_ext": 8,
         "ext_variables": 8,
         "table_first": 8,
@@ -75,38 +78,43 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "array_embedded": 8,
         "array_embedded_bit": 1,
         "array_embedded_length_bit": 1,
+        "array_embedded_length_bits": 1,
         "class_singleton_bit": 1,
     }
 )
 """Every field of a row, with the alignment that its value must have (1: a count, a bit or a number).
 
-``thread_native`` is where a thread keeps its native thread, or (``thread_native_is_pointer``, 3.3) a
-pointer to it; ``native_id`` is the offset of its pthread id from there. ``*_bit`` counts from the lowest
-bit of an object's flags. ``ids_block_stride`` is the number of array elements that an id takes in its
-block.
+``vm_threads`` is the list of all threads, in versions without ractors. ``thread_native`` is where a thread
+keeps its native thread, or (``thread_native_is_pointer``, 3.3) a pointer to it; ``native_id`` is the offset
+of its pthread id from there. A class keeps its name and, a singleton, what it is of, at ``class_path`` and
+``class_attached`` behind its slot, or (where these are absent) as hidden variables in the table of its
+``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string without
+``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
+``ids_block_stride`` is the number of array elements that an id takes in its block.
 """
 
 LAYOUTS: Final = Layouts(
     Row(
-        name="ruby-3.1",
-        versions=((3, 1), (3, 1)),
+        name="ruby-2.7",
+        versions=((2, 7), (2, 7)),
         source=(
-            "rb_mjit_min_header-3.1.7.h of ruby3.1-dev; of 3.1: symbol.h (symbols_*), symbol.c (ids_*), st.c"
+            "rb_mjit_min_header-2.7.4.h of ruby2.7-dev; of 2.7: symbol.h (symbols_*), symbol.c (ids_*), st.c"
             " (entry_*) and id.h (last_operator_id)"
         ),
         fields={
-            "vm_ractors": 8,
-            "ractor_node": 568,
-            "ractor_threads": 304,
+            "vm_threads": 312,
+            "vm_ractors": ABSENT,
+            "ractor_node": ABSENT,
+            "ractor_threads": ABSENT,
             "thread_node": 0,
-            "thread_native": 80,
+            "thread_native": 72,
             "thread_native_is_pointer": 0,
             "native_id": 0,
-            "thread_ec": 40,
+            "thread_ec": 32,
             "ec_stack": 0,
             "ec_stack_words": 8,
             "ec_frame": 16,
-            "frame_size": 64,
+            "frame_size": 56,
             "frame_pc": 0,
             "frame_iseq": 16,
             "frame_ep": 32,
@@ -124,11 +132,13 @@ LAYOUTS: Final = Layouts(
             "body_lines_count": 136,
             "body_lines_index": 144,
             "body_type_method": 1,
-            "line_entry_size": 12,
+            "line_entry_size": 8,
             "line_entry_line": 0,
             "method_definition": 16,
             "method_owner": 32,
             "definition_id": 32,
+            "class_path": ABSENT,
+            "class_attached": ABSENT,
             "class_ext": 24,
             "ext_variables": 8,
             "table_first": 32,
@@ -143,7 +153,7 @@ LAYOUTS: Final = Layouts(
             "symbols_ids": 16,
             "ids_per_block": 512,
             "ids_block_stride": 2,
-            "last_operator_id": 169,
+            "last_operator_id": 168,
             "id_scope_bits": 4,
             "string_length": 16,
             "string_pointer": 24,
@@ -155,9 +165,79 @@ LAYOUTS: Final = Layouts(
             "array_embedded": 16,
             "array_embedded_bit": 13,
             "array_embedded_length_bit": 15,
+            "array_embedded_length_bits": 2,
             "class_singleton_bit": 12,
         },
         capabilities={"line_table": "succinct"},
+    ),
+    Row(
+        name="ruby-3.1",
+        versions=((3, 1), (3, 1)),
+        like="ruby-2.7",
+        source=(
+            "rb_mjit_min_header-3.1.7.h of ruby3.1-dev; of 3.1: symbol.h (symbols_*), symbol.c (ids_*), st.c"
+            " (entry_*) and id.h (last_operator_id)"
+        ),
+        fields={
+            "vm_threads": ABSENT,
+            "vm_ractors": 8,
+            "ractor_node": 568,
+            "ractor_threads": 304,
+            "thread_native": 80,
+            "thread_ec": 40,
+            "frame_size": 64,
+            "line_entry_size": 12,
+            "last_operator_id": 169,
+        },
+    ),
+    Row(
+        name="ruby-3.3",
+        versions=((3, 3), (3, 3)),
+        like="ruby-3.1",
+        source=(
+            "headers of the source of 3.3.8 (vm_core.h, ractor_core.h, iseq.h, method.h, internal/class.h,"
+            " symbol.h) with ruby/config.h of ruby3.3-dev; symbol.c (ids_*), st.c (entry_*), id.h"
+        ),
+        fields={
+            "ractor_node": 432,
+            "ractor_threads": 256,
+            "thread_native": 40,
+            "thread_native_is_pointer": 1,
+            "native_id": 16,
+            "thread_ec": 48,
+            "frame_size": 56,
+            "body_local_iseq": 168,
+            "body_lines": 112,
+            "body_lines_count": 128,
+            "body_lines_index": 136,
+            "class_path": 152,
+            "class_attached": 128,
+            "class_ext": ABSENT,
+            "ext_variables": ABSENT,
+            "table_first": ABSENT,
+            "table_bound": ABSENT,
+            "table_entries": ABSENT,
+            "entry_size": ABSENT,
+            "entry_hash": ABSENT,
+            "entry_key": ABSENT,
+            "entry_value": ABSENT,
+            "string_embedded": 24,
+            "string_embedded_length_bit": ABSENT,
+            "array_embedded_length_bits": 7,
+        },
+    ),
+    Row(
+        name="ruby-3.4",
+        versions=((3, 4), (3, 4)),
+        like="ruby-3.3",
+        source=(
+            "RJIT's tables in ruby3.4 (RubyVM::RJIT::C); a live 3.4.11 read through Fiddle, for what these"
+            " leave out (ractor_*, native_id, class_*, last_operator_id); the rest is as in 3.3"
+        ),
+        fields={
+            "last_operator_id": 170,
+            "class_singleton_bit": 13,
+        },
     ),
 )
 """Oldest first. `LAYOUTS.named(interpreter.layout)` is the row of an attached interpreter."""

@@ -9,7 +9,7 @@ import pytest
 
 from profiler.capture.header import BPF_DIRECTORY, read_header
 from symbolizers.layouts import derive_ruby
-from symbolizers.layouts.row import Row
+from symbolizers.layouts.row import ABSENT_NUMBER, Row
 from symbolizers.layouts.ruby import ALIGNMENTS, LAYOUTS
 from symbolizers.ruby import BODY_WORDS, METHOD_WORDS
 
@@ -23,12 +23,15 @@ def header() -> Path:
 
 
 def test_the_header_says_the_same(header: Path) -> None:
-    derived = derive_ruby.from_header(header)
+    derived = derive_ruby.from_headers([str(header)], derive_ruby.expressions_of(ROW))
+    assert len(derived) > 40
     assert {name: ROW[name] for name in derived} == derived
 
 
 def test_every_field_has_a_source() -> None:
-    assert set(ALIGNMENTS) == set(derive_ruby.EXPRESSIONS) | set(derive_ruby.FROM_SOURCES)
+    renamed = [name for row in derive_ruby.RENAMED.values() for name in row]
+    assert set(ALIGNMENTS) == {*derive_ruby.EXPRESSIONS, *derive_ruby.FROM_SOURCES, *renamed}
+    assert {*derive_ruby.RENAMED} <= {row.name for row in LAYOUTS}
 
 
 @pytest.mark.parametrize("row", list(LAYOUTS), ids=lambda row: str(row.name))
@@ -39,7 +42,8 @@ def test_rows_are_valid(row: Row) -> None:
 def test_the_walker_gets_every_offset_that_it_asks_for() -> None:
     header = read_header("ruby_layout.h")
     layout = header.structs["ruby_layout"]
-    numbers = {name: ROW[name] for name in layout.fields}
+    numbers = {name: dict(ROW.numbers())[name] for name in layout.fields}
+    assert numbers["vm_threads"] == header.defines["RUBY_ABSENT"] == ABSENT_NUMBER
     assert layout.layout.unpack(layout.pack(numbers)) == tuple(numbers.values())
     assert (header.defines["RUBY_BODY_WORDS"], header.defines["RUBY_METHOD_WORDS"]) == (
         BODY_WORDS,
@@ -50,10 +54,10 @@ def test_the_walker_gets_every_offset_that_it_asks_for() -> None:
 def test_the_walker_has_rubys_constants(header: Path) -> None:
     source = (BPF_DIRECTORY / "walk_ruby.h").read_text()
     defined = dict(re.findall(r"^#define (\w+) (0x[0-9a-f]+|\d+)$", source, re.MULTILINE))
-    derived = derive_ruby.from_header(header, derive_ruby.WALKER_CONSTANTS)
+    derived = derive_ruby.from_headers([str(header)], derive_ruby.WALKER_CONSTANTS)
     assert {name: int(defined[name], 0) for name in derived} == derived
 
 
 def test_versions_without_a_row_are_not_described() -> None:
     assert LAYOUTS.find((3, 1, 7)) is ROW
-    assert [LAYOUTS.find(version) for version in ((2, 7, 4), (3, 0, 0), (3, 2, 0), (4, 0, 0))] == [None] * 4
+    assert [LAYOUTS.find(version) for version in ((2, 6, 10), (3, 0, 0), (3, 2, 0), (4, 0, 0))] == [None] * 4
