@@ -165,20 +165,30 @@ found:
 	return 0;
 }
 
-/* Writes the frame of a method that is a C function. */
-static __always_inline void capture_cfunc(struct scratch *s, __u32 slot, __u64 method)
+/* The frame at `slot`, which was checked: Linux 6.1 forgets the bound of what was on the stack meanwhile. */
+static __always_inline struct interpreter_frame *frame_at(struct scratch *s, __u64 slot)
 {
-	s->frames[slot].address = ((__u64)RUBY_CFUNC << 56) | (method & ((1ULL << 56) - 1));
-	s->frames[slot].position = 0;
+	SHOW_BOUNDS(slot);
+	return &s->frames[slot & (MAX_INTERPRETER_FRAMES - 1)];
+}
+
+/* Writes the frame of a method that is a C function. */
+static __always_inline void capture_cfunc(struct scratch *s, __u64 slot, __u64 method)
+{
+	struct interpreter_frame *frame = frame_at(s, slot);
+
+	frame->address = ((__u64)RUBY_CFUNC << 56) | (method & ((1ULL << 56) - 1));
+	frame->position = 0;
 	__builtin_memset(s->checked, 0, RUBY_BODY_WORDS * sizeof(__u64));
-	s->frames[slot].checksum = checksum_words(s->checked);
-	s->frames[slot].owner = method;
+	frame->checksum = checksum_words(s->checked);
+	frame->owner = method;
 }
 
 /* Writes the frame of code that runs `pc`. Nonzero when a page on the way is not resident. */
-static __always_inline int capture_iseq(struct scratch *s, const struct ruby_layout *layout, __u32 slot,
+static __always_inline int capture_iseq(struct scratch *s, const struct ruby_layout *layout, __u64 slot,
 					__u64 iseq, __u64 pc, __u64 owner)
 {
+	struct interpreter_frame *frame;
 	__u64 body = 0, position;
 
 	if (READ_USER(body, iseq + layout->iseq_body))
@@ -188,10 +198,11 @@ static __always_inline int capture_iseq(struct scratch *s, const struct ruby_lay
 	position = pc - s->checked[layout->body_code / sizeof(__u64) & 7];
 	if (position)
 		position -= sizeof(__u64);
-	s->frames[slot].address = ((__u64)RUBY_ISEQ << 56) | (iseq & ((1ULL << 56) - 1));
-	s->frames[slot].position = position;
-	s->frames[slot].checksum = checksum_words(s->checked);
-	s->frames[slot].owner = owner;
+	frame = frame_at(s, slot);
+	frame->address = ((__u64)RUBY_ISEQ << 56) | (iseq & ((1ULL << 56) - 1));
+	frame->position = position;
+	frame->checksum = checksum_words(s->checked);
+	frame->owner = owner;
 	return 0;
 }
 
