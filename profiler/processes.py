@@ -238,7 +238,7 @@ class ProcessTable:
             self._ask(process, [key for key in missing if key not in process.asked])
 
     def _finish_sample(self, process: _Tracked, code: CodeMap, sample: RawSample) -> None:
-        frames = [self._frame(process, raw) for raw in sample.interpreter]
+        frames = self._frames(process, sample)
         loops = [part for each in process.interpreters for part in (each.loop, each.cold_loop)]
         native = native_elements(sample.user, code, loops=loops, interpreted=bool(frames))
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (
@@ -246,12 +246,19 @@ class ProcessTable:
         )
         self._emit(sample, merge(frames, native, sample.kernel, truncated=truncated))
 
-    def _frame(self, process: _Tracked, raw: RawFrame) -> Frame:
-        key = _key(raw)
-        if not self._lines:
-            return process.definitions[key]
-        code = process.codes[key]
-        return Frame(code.kind, code.name, code.file, code.line_at(raw.position))
+    def _frames(self, process: _Tracked, sample: RawSample) -> list[Frame]:
+        """The interpreter's frames by name, leaf first."""
+        frames: list[Frame] = []
+        shown_above = False
+        for raw in sample.interpreter:
+            key = _key(raw)
+            code = process.codes[key]
+            if not shown_above and self._lines:
+                frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
+            elif not shown_above:
+                frames.append(process.definitions[key])
+            shown_above = code.stands_for_caller
+        return frames
 
     def _wait_for_inspection(self, process: _Tracked, sample: RawSample) -> None:
         process.uninspected.append(sample)

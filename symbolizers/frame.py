@@ -71,7 +71,8 @@ class CodeObject:
     """The immutable facts behind one code object, iseq or C function, read once.
 
     `starts` and `lines` are parallel: instruction bytes from ``starts[i]`` on belong to ``lines[i]``
-    (0: no line). Empty unless lines were asked for.
+    (0: no line). Empty unless lines were asked for. `stands_for_caller`: a part of its caller that has a
+    frame of its own, and is to be shown in the place of both.
     """
 
     kind: FrameKind
@@ -80,6 +81,7 @@ class CodeObject:
     first_line: int
     starts: tuple[int, ...] = ()
     lines: tuple[int, ...] = ()
+    stands_for_caller: bool = False
 
     def line_at(self, position: int) -> int:
         """The source line that runs at `position` (bytes, unsigned 32-bit as captured).

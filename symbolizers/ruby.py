@@ -35,6 +35,8 @@ METHOD_WORDS: Final = 4
 MAX_CODE_WORDS: Final = 1 << 20
 """Bytecode beyond this goes without a line table."""
 
+_MAX_NESTED: Final = 64
+"""How many iseqs an iseq stands in at most: blocks in blocks, and the like."""
 _MAX_VERSION_BYTES: Final = 16
 _VERSION: Final = re.compile(rb"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\0")
 _METHOD_AT: Final = 8
@@ -112,6 +114,14 @@ class _Captured(NamedTuple):
     method: bytes
 
 
+class Label(NamedTuple):
+    """How an iseq is called; the line where what is called so begins; `CodeObject.stands_for_caller`."""
+
+    text: str
+    first_line: int
+    stands_for_caller: bool
+
+
 class RubySymbolizer:
     """Reads iseqs and method entries of one process. Lifetime: the process's address space."""
 
@@ -121,7 +131,15 @@ class RubySymbolizer:
         self._objects = objects
         self._lines = lines
         self._line_table = _LINE_TABLES[row.capabilities["line_table"]]
-        ends = ("body_local_iseq", "body_lines", "body_lines_count", "body_lines_index", "body_first_line")
+        self._label = _LABELS[row.capabilities["labels"]]
+        ends = (
+            "body_local_iseq",
+            "body_parent_iseq",
+            "body_lines",
+            "body_lines_count",
+            "body_lines_index",
+            "body_first_line",
+        )
         self._body_bytes = max(8 * BODY_WORDS, *(row[name] + 8 for name in ends))
 
     def read(self, frame: RawFrame) -> CodeObject:
@@ -142,7 +160,7 @@ class RubySymbolizer:
         address = pointer(frame.address & ADDRESS_MASK)
         body, method = b"", bytes(OBJECT_BYTES)
         if capture_kind(frame.address) == CaptureKind.RUBY_ISEQ:
-            body = self._memory.read(self._body_of(address), self._body_bytes)
+            body = self._read_body(address)
         if frame.owner:
             method = self._memory.read(pointer(frame.owner), OBJECT_BYTES)
             if word_at(method, 0) & IMEMO_MASK != IMEMO_METHOD:
@@ -169,16 +187,53 @@ class RubySymbolizer:
 
     def _iseq(self, frame: RawFrame, captured: _Captured) -> CodeObject:
         row, body = self._row, captured.body
+        label, first_line, stands_for_caller = self._label(self, frame, captured)
+        file = self._objects.path(word_at(body, row["body_path"]))
+        starts, lines = self._read_lines(body) if self._lines else ((), ())
+        return CodeObject(FrameKind.RUBY, label, file, first_line, starts, lines, stands_for_caller)
+
+    def compiled_label(self, frame: RawFrame, captured: _Captured) -> Label:
+        """The label as the compiler made it, with the class before the method's name in it."""
+        row, body = self._row, captured.body
         label = self._objects.string(word_at(body, row["body_label"]))
         if frame.owner and self._is_in_method(frame.address & ADDRESS_MASK, body):
             base = self._objects.string(word_at(body, row["body_base_label"]))
             if label.endswith(base):
-                owner = word_at(captured.method, row["method_owner"])
-                label = label[: len(label) - len(base)] + self._objects.method_name(owner, base)
-        file = self._objects.path(word_at(body, row["body_path"]))
-        first_line = word_at(body, row["body_first_line"]) >> 1 & 0x7FFFFFFF  # a small Integer
-        starts, lines = self._read_lines(body) if self._lines else ((), ())
-        return CodeObject(FrameKind.RUBY, label, file, first_line, starts, lines)
+                label = label[: len(label) - len(base)] + self._method_label(captured, base)
+        return Label(label, _first_line(row, body), False)
+
+    def label_by_method(self, frame: RawFrame, captured: _Captured) -> Label:
+        """The label as 3.4 puts it together: of a rescue, an ensure or an eval that of what it stands in.
+
+        Of blocks the number of them around, then the method, or the file or class body.
+        """
+        row, body = self._row, captured.body
+        parts = (row["body_type_rescue"], row["body_type_ensure"])
+        is_part = _kind(row, body) in parts
+        body = self._out_of(body, *parts, row["body_type_eval"])
+        first_line = _first_line(row, body if is_part else captured.body)
+        levels = 0
+        while _kind(row, body) == row["body_type_block"] and levels < _MAX_NESTED:
+            levels += 1
+            body = self._read_body(word_at(body, row["body_parent_iseq"]))
+            body = self._out_of(body, *parts, row["body_type_eval"])
+        label = self._objects.string(word_at(body, row["body_label"]))
+        if frame.owner and _kind(row, body) == row["body_type_method"]:
+            label = self._method_label(captured, self._objects.string(word_at(body, row["body_base_label"])))
+        if levels:
+            label = f"block in {label}" if levels == 1 else f"block ({levels} levels) in {label}"
+        return Label(label, first_line, is_part)
+
+    def _out_of(self, body: bytes, *kinds: int) -> bytes:
+        """The body of the innermost iseq around `body` (itself, too) that is of none of `kinds`."""
+        for _ in range(_MAX_NESTED):
+            if _kind(self._row, body) not in kinds:
+                break
+            body = self._read_body(word_at(body, self._row["body_parent_iseq"]))
+        return body
+
+    def _method_label(self, captured: _Captured, name: str) -> str:
+        return self._objects.method_name(word_at(captured.method, self._row["method_owner"]), name)
 
     def _is_in_method(self, address: int, body: bytes) -> bool:
         """Whether the iseq is that of a method, or of a block and the like inside of one.
@@ -188,11 +243,11 @@ class RubySymbolizer:
         """
         local = word_at(body, self._row["body_local_iseq"])
         if local != address:
-            type_at = self._body_of(local) + self._row["body_type"]
-            kind = int.from_bytes(self._memory.read(type_at, 4), "little")
-        else:
-            (kind,) = struct.unpack_from("<I", body, self._row["body_type"])
-        return kind == self._row["body_type_method"]
+            body = self._read_body(local)
+        return _kind(self._row, body) == self._row["body_type_method"]
+
+    def _read_body(self, iseq: int) -> bytes:
+        return self._memory.read(self._body_of(iseq), self._body_bytes)
 
     def _read_lines(self, body: bytes) -> LineTable:
         row = self._row
@@ -207,3 +262,19 @@ class RubySymbolizer:
         if count > 1:
             table = self._memory.read(word_at(body, row["body_lines_index"]), succinct_size(code_words))
         return self._line_table(row, table, code_words, entries)
+
+
+def _kind(row: Row, body: bytes) -> int:
+    """The type of an iseq with this body."""
+    (kind,) = struct.unpack_from("<I", body, row["body_type"])
+    return int(kind)
+
+
+def _first_line(row: Row, body: bytes) -> int:
+    return word_at(body, row["body_first_line"]) >> 1 & 0x7FFFFFFF  # a small Integer
+
+
+_LABELS: Final[Mapping[str, Callable[[RubySymbolizer, RawFrame, _Captured], Label]]] = MappingProxyType(
+    {"compiled": RubySymbolizer.compiled_label, "by_method": RubySymbolizer.label_by_method}
+)
+"""What makes the label of an iseq, as a row's capability ``labels`` names it."""
