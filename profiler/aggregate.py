@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from profiler.model import Losses, ProcessLosses, RawSample, Root, Sample
+from profiler.model import Losses, ProcessLosses, RawSample, Root, Sample, Thread
 from profiler.significance import Evidence, judge, judge_share
 from profiler.stacks.merge import Element
 from symbolizers.errors import Reason
@@ -25,23 +26,26 @@ class _Account:
 _DROPPED = {
     reason: Frame(FrameKind.MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason
 }
+_NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
 class Aggregator:
     """Takes every sample exactly once, as a stack or as a loss. Lifetime: one recording.
 
-    With `keep_dropped`, a loss is a stack too: one frame that says why.
+    With `keep_dropped`, a loss is a stack too: one frame that says why. With `threads`, equal stacks of two
+    threads stay two.
     """
 
-    def __init__(self, *, keep_dropped: bool = False) -> None:
+    def __init__(self, *, keep_dropped: bool = False, threads: bool = False) -> None:
         self._keep_dropped = keep_dropped
-        self._stacks: Counter[tuple[Root, tuple[Element, ...]]] = Counter()
+        self._threads = threads
+        self._stacks: Counter[tuple[Root, Thread | None, tuple[Element, ...]]] = Counter()
         self._accounts: dict[ProcessId, _Account] = {}
         self._notes: dict[ProcessId, list[str]] = {}
 
     def add(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         """Counts a finished stack, root first."""
-        self._stacks[Root(sample.comm, sample.pid), elements] += 1
+        self._count(sample, elements)
         self._account(sample).evidence.add(sample, lost=False)
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
@@ -50,7 +54,7 @@ class Aggregator:
         account.dropped[reason] += 1
         account.evidence.add(sample, lost=True)
         if self._keep_dropped:
-            self._stacks[Root(sample.comm, sample.pid), (_DROPPED[reason],)] += 1
+            self._count(sample, (_DROPPED[reason],))
 
     def note(self, process: ProcessId, text: str) -> None:
         """Keeps something that a person should know of `process`."""
@@ -60,16 +64,23 @@ class Aggregator:
 
     def elements(self) -> Iterator[Element]:
         """Every element of every stack, to find out which still need names; with repetitions."""
-        for _, elements in self._stacks:
+        for _, _, elements in self._stacks:
             yield from elements
 
-    def samples(self, names: Mapping[Element, Frame]) -> tuple[Sample, ...]:
-        """The stacks with every element named (by `names` unless it is a frame already), merged anew."""
-        named: Counter[tuple[Root, tuple[Frame, ...]]] = Counter()
-        for (root, elements), count in self._stacks.items():
+    def samples(
+        self, names: Mapping[Element, Frame], thread_names: Mapping[tuple[int, int], str] = _NO_NAMES
+    ) -> tuple[Sample, ...]:
+        """The stacks with every element named (by `names` unless it is a frame already), merged anew.
+
+        `thread_names`: what languages call threads, by pid and tid.
+        """
+        named: Counter[tuple[Root, Thread | None, tuple[Frame, ...]]] = Counter()
+        for (root, thread, elements), count in self._stacks.items():
             frames = tuple(each if isinstance(each, Frame) else names[each] for each in elements)
-            named[root, frames] += count
-        return tuple(Sample(root, frames, count) for (root, frames), count in named.items())
+            if thread is not None:
+                thread = thread._replace(name=thread_names.get((root.pid, thread.tid), ""))
+            named[root, thread, frames] += count
+        return tuple(Sample(root, frames, count, thread) for (root, thread, frames), count in named.items())
 
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""
@@ -94,6 +105,10 @@ class Aggregator:
         told = sum(row.samples - row.symbolized for row in rows if row.verdict.significant)
         rest = judge_share(dropped.total() - told + lost, samples + lost)
         return Losses(samples, samples - dropped.total(), dict(dropped), lost, tuple(rows), rest)
+
+    def _count(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+        thread = Thread(sample.thread_comm, sample.tid) if self._threads else None
+        self._stacks[Root(sample.comm, sample.pid), thread, elements] += 1
 
     def _account(self, sample: RawSample) -> _Account:
         process = ProcessId.from_start_ns(sample.pid, sample.start_ns)

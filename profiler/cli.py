@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from profiler import preflight
 from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import EVENTS, Sampling
 from profiler.errors import PidflameError, PrerequisiteError, TargetGone, UsageError
+from profiler.export.paths import with_short_files
 from profiler.export.registry import FORMATS, Format, format_for
 from profiler.export.text import warnings
 from profiler.launch import Launched
@@ -91,6 +93,11 @@ def cli() -> None:
     help="What drives the sampling.",
 )
 @click.option("--lines", is_flag=True, help="Show the line that runs instead of the function's first.")
+@click.option("--threads", is_flag=True, help="Show each thread under its process.")
+@click.option(
+    "--async-tasks", is_flag=True, help="Python 3.14 and later: show what awaits an asyncio task under it."
+)
+@click.option("--full-paths", is_flag=True, help="Show the files of Python and Ruby with their whole paths.")
 @click.option(
     "--read-strategy",
     type=click.Choice(["auto", *(strategy.value for strategy in ReadStrategy)]),
@@ -113,6 +120,9 @@ def record(
     format_name: str | None,
     event: str,
     lines: bool,
+    threads: bool,
+    async_tasks: bool,
+    full_paths: bool,
     read_strategy: str,
     stats: str | None,
     keep_dropped: bool,
@@ -135,22 +145,20 @@ def record(
     launched = Launched(command) if command else None
     targets = (*pids, *([launched.pid] if launched else []))
     sampling = Sampling(frequency, targets or None, children or launched is not None, event)
-    recording = Recording(sampling, duration, lines, _title(pids, command), asked_at_s, keep_dropped)
+    recording = Recording(
+        sampling,
+        duration,
+        lines=lines,
+        title=_title(pids, command),
+        asked_at_s=asked_at_s,
+        keep_dropped=keep_dropped,
+        threads=threads,
+        async_tasks=async_tasks,
+    )
     profile = _record(recording, worker_options, launched)
-    for path, format_ in files:
-        _write(path, format_, profile)
-    if stats:
-        Path(stats).write_text(to_json(profile), encoding="utf-8")
-    for path, format_ in files:
-        if path != "-":
-            click.echo(
-                f"wrote {path}" + (" (open it in a browser)" if format_.name == "svg" else ""), err=True
-            )
-    for note in profile.notes:
-        click.echo(f"note: {note}", err=True)
-    for warning in warnings(profile.losses):
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(summary(profile.losses), err=True)
+    if not full_paths:
+        profile = replace(profile, samples=with_short_files(profile.samples))
+    _deliver(profile, files, stats)
     if launched is not None:
         sys.exit(launched.exit_code())
 
@@ -274,6 +282,24 @@ def _refuse_overwriting(paths: Sequence[str], *, force: bool) -> None:
             raise UsageError(f"the folder of {path} does not exist")
         if not force and os.path.lexists(path):
             raise UsageError(f"{path} exists; --force overwrites it")
+
+
+def _deliver(profile: Profile, files: Sequence[tuple[str, Format]], stats: str | None) -> None:
+    """Writes all files, then says on stderr what a person should know of them."""
+    for path, format_ in files:
+        _write(path, format_, profile)
+    if stats:
+        Path(stats).write_text(to_json(profile), encoding="utf-8")
+    for path, format_ in files:
+        if path != "-":
+            click.echo(
+                f"wrote {path}" + (" (open it in a browser)" if format_.name == "svg" else ""), err=True
+            )
+    for note in profile.notes:
+        click.echo(f"note: {note}", err=True)
+    for warning in warnings(profile.losses):
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(summary(profile.losses), err=True)
 
 
 def _write(path: str, format_: Format, profile: Profile) -> None:

@@ -31,6 +31,13 @@ class RawSample:
     kernel: tuple[int, ...]
     parent_pid: int = 0
     parent_start_ns: int = 0
+    task: int = 0
+    """The address of the task that asyncio runs on the thread, 0 where none is known."""
+    task_identity: int = 0
+    """What tells that task from a later one at its address."""
+    thread_id: int = 0
+    """The fs base, which languages tell their threads apart by; 0 for a thread of the kernel."""
+    thread_comm: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,17 @@ class Root(NamedTuple):
     pid: int
 
 
+class Thread(NamedTuple):
+    """The thread of a process that ran, as the kernel called it when the sample was taken.
+
+    `name` is what its language calls it, empty where that is not known.
+    """
+
+    comm: bytes
+    tid: int
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A symbolized stack, root first, and how many samples show exactly it."""
@@ -57,6 +75,8 @@ class Sample:
     root: Root
     frames: tuple[Frame, ...]
     count: int
+    thread: Thread | None = None
+    """What the frames stand on, on top of `root`; None unless threads are told apart."""
 
 
 class Feature(str, Enum):

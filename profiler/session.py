@@ -22,6 +22,8 @@ from profiler.capture.source import SampleSource, Sampling
 from profiler.model import Profile, RawSample
 from profiler.processes import ProcessTable
 from profiler.stacks.merge import Element, KernelAddress, NativeAddress
+from profiler.tasks import TaskOf, TaskStacks
+from profiler.threads import ThreadNames, ThreadsOf
 from symbolizers.frame import Frame
 from symbolizers.inspection import FileKey
 from symbolizers.kernel import KernelSymbols
@@ -30,6 +32,8 @@ from symbolizers.unnamed import mapping_frame
 
 _POLL_S = (0.05, 0.15)
 """How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
+_POLL_FOR_TASKS_S = (0.004, 0.012)
+"""The same where tasks are looked at, many of which are over soon."""
 _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
@@ -53,6 +57,10 @@ class Recording:
     """When the program was started, on CLOCK_MONOTONIC."""
     keep_dropped: bool = False
     """Whether dropped samples show as frames."""
+    threads: bool = False
+    """Whether the threads of a process are told apart."""
+    async_tasks: bool = False
+    """Whether what awaits a running task is put under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +78,21 @@ class Session:
         self._recording = recording
         self._source = source
         self._worker = worker
-        self._aggregator = Aggregator(keep_dropped=recording.keep_dropped)
-        self._table = ProcessTable(
-            submit=lambda request, urgent: worker.submit(request, urgent=urgent),
+        self._aggregator = Aggregator(keep_dropped=recording.keep_dropped, threads=recording.threads)
+        self._tasks = TaskStacks(
+            submit=lambda request: worker.submit(request, urgent=True),
             emit=self._aggregator.add,
             drop=self._aggregator.drop,
+        )
+        self._table = ProcessTable(
+            submit=lambda request, urgent: worker.submit(request, urgent=urgent),
+            emit=self._tasks.emit,
+            drop=self._tasks.drop,
             note=self._aggregator.note,
             configure=self._source.configure,
             lines=recording.lines,
         )
+        self._threads = ThreadNames(worker.submit)
         self._samples = 0
         self._first_sample_s: float | None = None
         self._notes: list[str] = []
@@ -130,7 +144,7 @@ class Session:
     def start(self) -> None:
         """Begins to sample. Raises `PrerequisiteError` when the kernel does not let us."""
         for reply in self._early:
-            self._table.reply(reply)
+            self._take(reply)
         self._source.start()
         self._table.listen(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns())
         for pid in self._recording.sampling.targets or ():
@@ -158,13 +172,13 @@ class Session:
             worker_fd = self._worker.fileno()
             selector.register(worker_fd, selectors.EVENT_READ)
             while not self._stopped and (now_s := time.monotonic()) < end_s:
-                pace_s = random.uniform(*_POLL_S)
+                pace_s = random.uniform(*(_POLL_FOR_TASKS_S if self._recording.async_tasks else _POLL_S))
                 answer_s = self._worker.timeout_s()
                 self._select(selector, min(pace_s, end_s - now_s, pace_s if answer_s is None else answer_s))
                 self._drain()
                 self._stopped = self._stopped or not self._source.has_targets()
                 for reply in self._worker.collect():
-                    self._table.reply(reply)
+                    self._take(reply)
                 if self._worker.fileno() != worker_fd:
                     selector.unregister(worker_fd)
                     worker_fd = self._worker.fileno()
@@ -178,9 +192,21 @@ class Session:
                 if not self._samples:
                     self._first_sample_s = record.time_ns / 1e9 - self._recording.asked_at_s
                 self._samples += 1
+                if self._recording.async_tasks:
+                    self._tasks.sample(record)
                 self._table.sample(record)
+                if self._recording.threads:
+                    self._threads.sample(record)
             else:
                 self._table.event(record)
+
+    def _take(self, reply: Reply) -> None:
+        if isinstance(reply.request.subject, ThreadsOf):
+            self._threads.reply(reply)
+        elif isinstance(reply.request.subject, TaskOf):
+            self._tasks.reply(reply)
+        else:
+            self._table.reply(reply)
 
     def _await_worker(self, longest_s: float) -> list[Reply]:
         timeout_s = self._worker.timeout_s()
@@ -199,10 +225,16 @@ class Session:
         """Asks once more for what could not be read; then what still lacks a name is dropped."""
         end_s = time.monotonic() + _LAST_ANSWERS_S
         self._table.retry()
+        self._threads.retry()
         while self._worker.pending() and time.monotonic() < end_s:
             for reply in self._await_worker(end_s - time.monotonic()):
-                self._table.reply(reply)
+                self._take(reply)
         self._table.finish()
+        self._tasks.finish()
+        if self._tasks.alone:
+            self._notes.append(
+                f"samples of asyncio tasks that do not show what awaits them: {self._tasks.alone}"
+            )
 
     def _names(self) -> dict[Element, Frame]:
         """A frame for every native and kernel address that was sampled."""
@@ -249,7 +281,7 @@ class Session:
                 " may be of the program before"
             )
         return Profile(
-            samples=self._aggregator.samples(names),
+            samples=self._aggregator.samples(names, self._threads.names()),
             losses=self._aggregator.losses(lost=lost.samples),
             host=socket.gethostname(),
             started_at=self._wall.isoformat(timespec="seconds"),

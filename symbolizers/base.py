@@ -4,18 +4,20 @@
     RuntimeFile   per file      one executable or library that holds an interpreter (by build id)
     Interpreter   per process   where a running process keeps that interpreter (plain numbers)
     Symbolizer    per process   reads the objects behind captured addresses
+    ThreadReader  per process   reads the names of its threads
+    TaskReader    per process   reads what waits for its tasks
 
 All of them run where targets are touched (the deadline worker); only the value types leave it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from symbolizers.errors import SymbolizeError
-from symbolizers.frame import CodeObject, RawFrame
+from symbolizers.frame import CodeObject, Frame, RawFrame
 
 if TYPE_CHECKING:  # the main process needs the values here, not the ELF reader
     from symbolizers.elf.file import ElfFile
@@ -76,6 +78,35 @@ class Symbolizer(Protocol):
 
         Raises `ReadFault` (try again later), `Changed` (its checksum is another now) or `Malformed`.
         """
+
+
+class ThreadReader(Protocol):
+    """Reads what a language calls the threads of one process. Lifetime: the process's address space."""
+
+    def names(self, wanted: Collection[int]) -> dict[int, str]:
+        """The names of those of the `wanted` threads (by fs base) that have one.
+
+        Raises `ReadFault` or `Malformed` where there are none to be had.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChain:
+    """What waits for a task that runs: its callers, though not on the stack.
+
+    `outermost` is the frame of the coroutine that the task was made of, somewhere on the stack. `frames` go
+    before it, root first: for each task its name as a marker, and for each but the last its coroutines.
+    """
+
+    outermost: Frame
+    frames: tuple[Frame, ...]
+
+
+class TaskReader(Protocol):
+    """Reads the asynchronous tasks of one process. Lifetime: the process's address space."""
+
+    def chain(self, task: int, identity: int) -> TaskChain:
+        """What waits for the task at that address. Raises `ReadFault`, `Changed` or `Malformed`."""
 
 
 class Language(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_MULTIPLIER = 0x9E3779B97F4A7C15
+MULTIPLIER = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
 
@@ -20,8 +20,8 @@ def checksum(words: Iterable[int]) -> int:
     mixed = 0
     factor = 1
     for word in words:
-        factor = (factor * _MULTIPLIER) & _MASK
+        factor = (factor * MULTIPLIER) & _MASK
         mixed += word * factor
     mixed &= _MASK
     mixed ^= mixed >> 29
-    return ((mixed * _MULTIPLIER) & _MASK) >> 32
+    return ((mixed * MULTIPLIER) & _MASK) >> 32

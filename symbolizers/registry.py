@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from symbolizers.base import Language
+from symbolizers.base import AddressSpace, Interpreter, Language, Symbolizer, TaskReader, ThreadReader
 from symbolizers.frame import CaptureKind
 from symbolizers.python import PythonLanguage
+from symbolizers.python_tasks import python_tasks
+from symbolizers.python_threads import python_threads
 from symbolizers.ruby import RubyLanguage
 
 
 def languages() -> tuple[Language, ...]:
     """A fresh set of every language that is symbolized. Lifetime: the machine."""
     return (PythonLanguage(), RubyLanguage())
+
+
+def thread_reader(interpreter: Interpreter, memory: AddressSpace) -> ThreadReader | None:
+    """What reads the names of the threads of `interpreter`; None where the kernel has to know them.
+
+    It does for Ruby, which tells it.
+    """
+    return python_threads(interpreter, memory) if interpreter.language == PythonLanguage.name else None
+
+
+def task_reader(interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer) -> TaskReader | None:
+    """What reads the tasks of `interpreter`; None where it has none that say who waits for them."""
+    if interpreter.language == PythonLanguage.name:
+        return python_tasks(interpreter, memory, symbolizer)
+    return None
 
 
 LANGUAGE_OF_KIND: Mapping[int, str] = {

@@ -271,7 +271,8 @@ def _kind(row: Row, body: bytes) -> int:
 
 
 def _first_line(row: Row, body: bytes) -> int:
-    return word_at(body, row["body_first_line"]) >> 1 & 0x7FFFFFFF  # a small Integer
+    word = word_at(body, row["body_first_line"])
+    return word >> row["body_first_line_tag_bits"] & 0x7FFFFFFF
 
 
 _LABELS: Final[Mapping[str, Callable[[RubySymbolizer, RawFrame, _Captured], Label]]] = MappingProxyType(

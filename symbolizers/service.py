@@ -10,7 +10,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symbolizers.base import Interpreter, Language, RuntimeFile, Symbolizer
+from symbolizers.base import (
+    Interpreter,
+    Language,
+    RuntimeFile,
+    Symbolizer,
+    TaskChain,
+    TaskReader,
+    ThreadReader,
+)
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import (
     Changed,
@@ -25,11 +33,11 @@ from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
 from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection, Unsupported
 from symbolizers.native import NativeSymbols, vdso_symbols
 from symbolizers.process.files import FileUnavailable, open_mapping
-from symbolizers.process.identity import ProcessHandle, ProcessId, open_process
+from symbolizers.process.identity import ProcessHandle, ProcessId, open_process, runs_thread
 from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
-from symbolizers.process.prefetch import bring
-from symbolizers.registry import LANGUAGE_OF_KIND, languages
+from symbolizers.process.prefetch import FilePart, bring
+from symbolizers.registry import LANGUAGE_OF_KIND, languages, task_reader, thread_reader
 from symbolizers.unnamed import VDSO_PATH, mapping_frame, module_name
 
 _MAX_FILES = 4096
@@ -58,6 +66,10 @@ class _Process:
     handle: ProcessHandle
     memory: NowaitReader
     symbolizers: dict[str, Symbolizer]
+    runtimes: tuple[tuple[_File, int], ...]
+    """The files with interpreters, each with its load bias."""
+    threads: tuple[ThreadReader, ...]
+    tasks: tuple[TaskReader, ...]
 
 
 class Service:
@@ -82,6 +94,7 @@ class Service:
             interpreters: list[Interpreter] = []
             symbolizers: dict[str, Symbolizer] = {}
             memory = NowaitReader(handle, self._strategy)
+            runtimes: list[tuple[_File, int]] = []
             for mapping in mappings:
                 file = self._file(handle, mapping)
                 if file is None:
@@ -91,7 +104,9 @@ class Service:
                 for language, runtime in file.runtimes:
                     if language.name in symbolizers:
                         continue
-                    interpreter = runtime.attach(file.elf.bias(mapping.start, mapping.offset))
+                    bias = file.elf.bias(mapping.start, mapping.offset)
+                    interpreter = runtime.attach(bias)
+                    runtimes.append((file, bias))
                     interpreters.append(interpreter)
                     if interpreter.note:
                         notes.append(interpreter.note)
@@ -104,7 +119,7 @@ class Service:
         if symbolizers:
             if len(self._processes) >= _MAX_PROCESSES:
                 self.forget(next(iter(self._processes)))
-            self._processes[process] = _Process(handle, memory, symbolizers)
+            self._processes[process] = _process(handle, memory, symbolizers, runtimes, interpreters)
         else:
             handle.close()
         return Inspection(
@@ -117,24 +132,38 @@ class Service:
 
     def read(self, process: ProcessId, frames: Sequence[RawFrame]) -> list[CodeObject | SymbolizeError]:
         """The code object behind each of `frames`, or why not. Raises `ProcessGone`."""
-        if process not in self._processes:
-            self.inspect(process.pid, process.start_ticks)
-        known = self._processes.get(process)
-        if known is None:
-            raise ProcessGone(f"process {process.pid} runs no interpreter any more")
-        known.memory.forget()
-        if not known.handle.alive():
-            raise ProcessGone(f"process {process.pid} exited")
+        known = self._known(process)
         results = [self._read(known, frame) for frame in frames]
         for _ in range(_MAX_ROUNDS):
             missing = {
                 index: at for index, result in enumerate(results) if (at := _missing(result)) is not None
             }
-            if not missing or not bring(known.handle, known.memory, missing.values()):
+            if not missing:
+                break
+            parts = [part for file, bias in known.runtimes for part in _parts(file, bias)]
+            if not bring(known.handle, known.memory, missing.values(), parts):
                 break
             for index in missing:
                 results[index] = self._read(known, frames[index])
         return results
+
+    def thread_names(self, process: ProcessId, wanted: dict[int, int]) -> dict[int, str]:
+        """The languages' own names, by tid, of those of the `wanted` threads (tid: fs base) that have one.
+
+        Raises `ProcessGone`, or why names can't be read (now).
+        """
+        by_fs_base: dict[int, str] = {}
+        for reader in self._known(process).threads:
+            by_fs_base.update(reader.names(wanted.values()))
+        found = {tid: by_fs_base[base] for tid, base in wanted.items() if base in by_fs_base}
+        # When a thread ends, another soon has its fs base: a name is that of a thread that still runs.
+        return {tid: name for tid, name in found.items() if runs_thread(process.pid, tid)}
+
+    def task_chain(self, process: ProcessId, task: int, identity: int) -> TaskChain:
+        """What waits for the task at that address. Raises `ProcessGone`, or why that can't be read (now)."""
+        for reader in self._known(process).tasks:
+            return reader.chain(task, identity)
+        raise Malformed("no interpreter with tasks that say who waits for them")
 
     def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
         """Frames for file `offsets` in `file`, mapped as `path`. Raises `Malformed` when it can't be had."""
@@ -156,6 +185,18 @@ class Service:
         if known is not None:
             known.memory.forget()
             known.handle.close()
+
+    def _known(self, process: ProcessId) -> _Process:
+        """A process that is alive and has an interpreter, inspected if need be. Raises `ProcessGone`."""
+        if process not in self._processes:
+            self.inspect(process.pid, process.start_ticks)
+        known = self._processes.get(process)
+        if known is None:
+            raise ProcessGone(f"process {process.pid} runs no interpreter any more")
+        known.memory.forget()
+        if not known.handle.alive():
+            raise ProcessGone(f"process {process.pid} exited")
+        return known
 
     @staticmethod
     def _name(file: _File, symbols: NativeSymbols, offset: int) -> Frame:
@@ -184,6 +225,7 @@ class Service:
                 evicted = self._files.pop(next(iter(self._files)))
                 if evicted is not None:
                     os.close(evicted.fd)
+                    evicted.fd = -1  # a process may have it still
             try:
                 self._files[key] = self._open(handle, mapping)
             except Changed:  # says something of this process alone: the next may have the file still
@@ -222,6 +264,34 @@ class Service:
             if runtime is not None:
                 runtimes.append((language, runtime))
         return _File(fd, elf, mapping.path, tuple(runtimes), tuple(notes), tuple(unsupported))
+
+
+def _process(
+    handle: ProcessHandle,
+    memory: NowaitReader,
+    symbolizers: dict[str, Symbolizer],
+    runtimes: Sequence[tuple[_File, int]],
+    interpreters: Sequence[Interpreter],
+) -> _Process:
+    """A process with all that reads it."""
+    threads = (thread_reader(each, memory) for each in interpreters)
+    tasks = (task_reader(each, memory, symbolizers[each.language]) for each in interpreters)
+    return _Process(
+        handle,
+        memory,
+        symbolizers,
+        tuple(runtimes),
+        tuple(reader for reader in threads if reader is not None),
+        tuple(reader for reader in tasks if reader is not None),
+    )
+
+
+def _parts(file: _File, bias: int) -> list[FilePart]:
+    """Where a process that maps `file` at load bias `bias` has which part of it."""
+    return [
+        FilePart(each.address + bias, each.address + bias + each.file_size, file.fd, each.offset)
+        for each in file.elf.segments
+    ]
 
 
 def _missing(result: CodeObject | SymbolizeError) -> int | None:

@@ -58,10 +58,16 @@ STAGES: dict[str, set[str]] = {
     "profiler.export": {"profiler.errors", "profiler.model", "symbolizers.errors", "symbolizers.frame"},
     # A text for people, so it escapes names as the exporters do.
     "profiler.stats": {"profiler.export", "profiler.model", "symbolizers.errors"},
+    # Both ask the worker, as the table of processes does; the second stands behind that.
+    "profiler.threads": {"profiler.model", "symbolizers.errors", "symbolizers.process"},
+    "profiler.tasks": {
+        *("profiler.model", "profiler.stacks", "symbolizers.base", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.process"),
+    },
     "profiler.session": {
         *("profiler.aggregate", "profiler.capture", "profiler.model", "profiler.processes"),
-        *("profiler.stacks", "symbolizers.frame", "symbolizers.inspection", "symbolizers.kernel"),
-        *("symbolizers.process", "symbolizers.unnamed"),
+        *("profiler.stacks", "profiler.tasks", "profiler.threads", "symbolizers.frame"),
+        *("symbolizers.inspection", "symbolizers.kernel", "symbolizers.process", "symbolizers.unnamed"),
     },
     "profiler.cli": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),

@@ -17,6 +17,9 @@ struct python_layout {
 	__u32 thread_next;
 	__u32 thread_thread_id;
 	__u32 thread_frame;
+	__u32 thread_running_task;
+	__u32 task_name;
+	__u32 task_name_value;
 	__u32 cframe_frame;
 	__u32 frame_window;
 	__u32 frame_code;

@@ -57,7 +57,11 @@ struct sample_head {
 	__u64 time_ns;		/* CLOCK_MONOTONIC */
 	__u64 start_ns;		/* when the group leader started, CLOCK_BOOTTIME */
 	__u64 parent_start_ns;
+	__u64 task;		/* Python: what asyncio runs on the thread, an address; else 0 */
+	__u64 task_identity;	/* of its name, so that another task at that address is told from it */
+	__u64 thread_id;	/* the thread's fs base, which pthread_self() gives; 0 without */
 	char comm[16];		/* of the group leader */
+	char thread_comm[16];	/* of the thread itself */
 	__u32 parent_pid;	/* thread group of the parent */
 	__u16 interpreter_frames;
 	__u16 user_frames;

@@ -96,7 +96,7 @@ static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratc
 }
 
 /* Who runs: the record's head, but for how the walk ends. */
-static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *leader)
+static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *task, const void *leader)
 {
 	const void *parent = NULL;
 
@@ -111,6 +111,9 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	READ_TASK(parent, parent, TASK_GROUP_LEADER);
 	s->head.parent_start_ns = start_ns_of(parent);
 	READ_TASK(s->head.comm, leader, TASK_COMM);
+	READ_TASK(s->head.thread_comm, task, TASK_COMM);
+	s->head.task = 0;
+	s->head.task_identity = 0;
 	s->head.walk_status = WALK_COMPLETE;
 	__builtin_memset(s->head.padding, 0, sizeof(s->head.padding));
 }
@@ -153,13 +156,31 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	task = (const void *)bpf_get_current_task();
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
 	READ_TASK(fsbase, task, TASK_FSBASE);
-	fill_head(s, ids, leader);
+	fill_head(s, ids, task, leader);
+	s->head.thread_id = fsbase;
 	begin_walks(s, processes.lookup(&pid), fsbase);
 	if (s->python.row)
 		stages.call(ctx, STAGE_PYTHON);
 	if (s->ruby.row)
 		stages.call(ctx, STAGE_RUBY);
 	return finish(ctx, s, 0);
+}
+
+/*
+ * The task that asyncio runs on the thread that was walked. Its name, mostly a number of its own, is looked
+ * at because the next task is often put in the same place. Mirrored by symbolizers/python_tasks.py.
+ */
+static __always_inline void capture_task(struct scratch *s, const struct python_layout *layout)
+{
+	__u64 name = 0, value = 0;
+
+	if (!s->python.thread || layout->thread_running_task == PYTHON_ABSENT)
+		return;
+	if (READ_USER(s->head.task, s->python.thread + layout->thread_running_task) || !s->head.task)
+		return;
+	if (READ_USER(name, s->head.task + layout->task_name) || READ_USER(value, name + layout->task_name_value))
+		return;
+	s->head.task_identity = name + value * CHECKSUM_MULTIPLIER;
 }
 
 int on_python(struct bpf_perf_event_data *ctx)
@@ -177,6 +198,7 @@ int on_python(struct bpf_perf_event_data *ctx)
 	s->head.walk_status = walk_python(s, &s->python, layout);
 	if (s->head.walk_status == WALK_TRUNCATED && s->python.count < MAX_INTERPRETER_FRAMES)
 		stages.call(ctx, STAGE_PYTHON);
+	capture_task(s, layout);
 	s->ruby.count = s->python.count;
 	if (s->ruby.row && s->head.walk_status == WALK_COMPLETE)
 		stages.call(ctx, STAGE_RUBY);

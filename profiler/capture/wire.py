@@ -66,4 +66,8 @@ def _sample(record: bytes) -> RawSample:
         kernel=struct.unpack_from(f"<{kernel_count}Q", record, kernel_at),
         parent_pid=head["parent_pid"],
         parent_start_ns=head["parent_start_ns"],
+        task=head["task"],
+        task_identity=head["task_identity"],
+        thread_id=head["thread_id"],
+        thread_comm=head["thread_comm"].split(b"\0", 1)[0],
     )

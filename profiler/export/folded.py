@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import BinaryIO
 
-from profiler.export.text import frame_text, root_text
+from profiler.export.text import frame_text, root_text, thread_text
 from profiler.model import Profile
 
 
@@ -16,6 +16,7 @@ def write(profile: Profile, stream: BinaryIO) -> None:
     """
     counts: Counter[str] = Counter()
     for sample in profile.samples:
-        stack = ";".join((root_text(sample.root), *map(frame_text, sample.frames)))
+        roots = (root_text(sample.root), *([thread_text(sample.thread)] if sample.thread else []))
+        stack = ";".join((*roots, *map(frame_text, sample.frames)))
         counts[stack] += sample.count
     stream.writelines(f"{stack} {counts[stack]}\n".encode() for stack in sorted(counts))

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from profiler.model import Losses, ProcessLosses, Root, Verdict
+from profiler.model import Losses, ProcessLosses, Root, Thread, Verdict
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 
@@ -66,6 +66,12 @@ def _file(text: str) -> str:
 def root_text(root: Root) -> str:
     """``comm (pid)``; bytes of comm that are no UTF-8 show as \\xNN."""
     return f"{_name(root.comm.decode('utf-8', 'backslashreplace'))} ({root.pid})"
+
+
+def thread_text(thread: Thread) -> str:
+    """``thread NAME (tid)``, where other formats would show a frame."""
+    name = thread.name or thread.comm.decode("utf-8", "backslashreplace")
+    return f"thread {_name(name)} ({thread.tid})"
 
 
 def frame_text(frame: Frame) -> str:

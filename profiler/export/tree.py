@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from profiler.export.text import frame_text, root_text
+from profiler.export.text import frame_text, root_text, thread_text
 from profiler.model import Sample
 from symbolizers.frame import FrameKind
 
@@ -17,7 +17,7 @@ TOTAL = "all"
 class Node:
     """A frame in one place: reached by the same texts from the root. Frames of equal text are one node.
 
-    `kind` is None for what is no frame: the total and the processes. `count` includes the callees',
+    `kind` is None for what is no frame: the total, processes and threads. `count` includes the callees',
     `self_count` doesn't. `order` sorts it among its siblings.
     """
 
@@ -49,7 +49,7 @@ class Box:
 
 
 def build_tree(samples: Iterable[Sample]) -> Node:
-    """The total, above it the processes, above them their frames. Linear in frames; never recursive."""
+    """The total, above it processes, threads if told apart, and frames. Linear in frames; never recursive."""
     text_of = cache(frame_text)
     total = Node(TOTAL, (TOTAL, 0))
     for sample in samples:
@@ -58,6 +58,10 @@ def build_tree(samples: Iterable[Sample]) -> Node:
         total.count += sample.count
         node = total.child(text, (name, sample.root.pid))
         node.count += sample.count
+        if sample.thread is not None:
+            text = thread_text(sample.thread)
+            node = node.child(text, (text.rpartition(" ")[0], sample.thread.tid))
+            node.count += sample.count
         for frame in sample.frames:
             text = text_of(frame)
             node = node.child(text, (text, 0), kind=frame.kind)
@@ -69,8 +73,9 @@ def build_tree(samples: Iterable[Sample]) -> Node:
 def lay_out(total: Node, min_share: float) -> tuple[list[Box], int]:
     """The boxes, callers before callees and left before right, and how many frames were left out.
 
-    Siblings are in alphabetical order (processes: then by pid), so that two runs look alike. Left out is
-    what holds less than `min_share` of the total; its place stays empty, so that no other box moves.
+    Siblings are in alphabetical order (processes then by pid, threads by tid), so that two runs look alike.
+    Left out is what holds less than `min_share` of the total; its place stays empty, so that no other box
+    moves.
     """
     boxes: list[Box] = []
     left_out = 0

@@ -22,6 +22,9 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "thread_next": 8,
         "thread_thread_id": 8,
         "thread_frame": 8,
+        "thread_running_task": 8,
+        "task_name": 8,
+        "task_name_value": 8,
         "cframe_frame": 8,
         "frame_window": 8,
         "frame_code": 8,
@@ -62,6 +65,9 @@ frame there. The position in a frame is ``frame_instr``, the address of the inst
 last part of its inline cache, which has the same line), or else ``frame_lasti``, a signed 32-bit index of
 ``frame_lasti_unit`` bytes each. A frame whose ``frame_owner`` (a byte) is ``frame_first_shim_owner`` or more
 stands for a call out of C code and runs none of Python's. ``frame_window`` bytes of a frame hold all that.
+
+``thread_running_task`` leads to the task that asyncio runs on the thread, or is 0; ``task_name`` from there
+to its name: a number as a rule, with its digits at ``task_name_value``, or a string, with its hash there.
 
 ``code_checksum`` starts a region of ``code_checksum_words`` 8-byte words that nothing writes once the
 code object exists: the argument counts, first line, and the pointers to names and line table. (In 3.11
@@ -122,6 +128,9 @@ LAYOUTS: Final = Layouts(
             "thread_next": 0,
             "thread_thread_id": 144,
             "thread_frame": 16,
+            "thread_running_task": ABSENT,
+            "task_name": ABSENT,
+            "task_name_value": ABSENT,
             "cframe_frame": ABSENT,
             "frame_window": 128,
             "frame_code": 32,
@@ -310,6 +319,9 @@ LAYOUTS: Final = Layouts(
         fields={
             "runtime_interpreters_head": 808,
             "interpreter_next": 7272,
+            "thread_running_task": 872,
+            "task_name": 136,
+            "task_name_value": 24,
             "frame_window": 80,
             "frame_owner": 74,
             "code_first_instr": 208,
@@ -324,6 +336,7 @@ LAYOUTS: Final = Layouts(
             "interpreter_next": 7264,
             "interpreter_threads_head": 7336,
             "thread_thread_id": 176,
+            "thread_running_task": 1032,
         },
     ),
 )

@@ -64,6 +64,10 @@ PLACES: Final[Mapping[str, tuple[Place, ...]]] = MappingProxyType(
             Place(_THREAD, "frame"),
             Place(_THREAD, "cframe"),
         ),
+        "thread_running_task": (Place("_PyThreadStateImpl", "asyncio_running_task"),),
+        # In no header: what asyncio says of itself, in the section .AsyncioDebug of its module.
+        "task_name": (),
+        "task_name_value": (),
         "cframe_frame": (Place("_PyCFrame", "current_frame"),),
         "frame_code": (
             Place(_FRAME, "f_code"),
@@ -193,7 +197,8 @@ def from_headers(include: Path, *, defines: tuple[str, ...] = ()) -> Numbers:
 def from_dwarf(path: Path) -> Numbers:
     """The numbers of a row by name, from the DWARF of the ELF file at `path`.
 
-    All but ``frame_lasti_unit``, which no structure tells: 1, and 2 in 3.10 (Objects/frameobject.c). Raises
+    All but ``frame_lasti_unit``, which no structure tells: 1, and 2 in 3.10 (Objects/frameobject.c); and
+    ``task_name`` and ``task_name_value``, which are absent. Raises
     `ValueError` where there is no DWARF, or none of code objects.
     """
     numbers = read_places(path, PLACES)

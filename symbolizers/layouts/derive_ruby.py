@@ -132,6 +132,7 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "thread_native_is_pointer": "vm_core.h: the thread holds its rb_nativethread_id_t itself",
         "native_id": "vm_core.h: rb_nativethread_id_t is the pthread id",
+        "body_first_line_tag_bits": "iseq.h and vm_core.h: first_lineno is a VALUE, from 3.2 on an int",
         "array_embedded_length_bits": "ruby/internal/core/rarray.h: RARRAY_EMBED_LEN_MASK",
         "entry_size": "st.c: struct st_table_entry has three words",
         "entry_hash": "st.c: struct st_table_entry",

@@ -39,7 +39,8 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "body_path": 8,
         "body_base_label": 8,
         "body_label": 8,
-        "body_first_line": 8,
+        "body_first_line": 4,
+        "body_first_line_tag_bits": 1,
         "body_local_iseq": 8,
         "body_parent_iseq": 8,
         "body_lines": 8,
@@ -95,7 +96,9 @@ of its pthread id from there. A class keeps its name and, a singleton, what it i
 ``class_attached`` behind its slot, or (where these are absent) as hidden variables in the table of its
 ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string without
 ``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
-``ids_block_stride`` is the number of array elements that an id takes in its block.
+``body_first_line_tag_bits`` are the bits below the number of a first line: one where it is an Integer of
+Ruby's, none where it is one of C's (3.2). ``ids_block_stride`` is the number of array elements that an id
+takes in its block.
 """
 
 LAYOUTS: Final = Layouts(
@@ -132,6 +135,7 @@ LAYOUTS: Final = Layouts(
             "body_base_label": 72,
             "body_label": 80,
             "body_first_line": 88,
+            "body_first_line_tag_bits": 1,
             "body_local_iseq": 176,
             "body_parent_iseq": 168,
             "body_lines": 120,
@@ -216,6 +220,7 @@ LAYOUTS: Final = Layouts(
             "native_id": 16,
             "thread_ec": 48,
             "frame_size": 56,
+            "body_first_line_tag_bits": 0,
             "body_local_iseq": 168,
             "body_parent_iseq": 160,
             "body_lines": 112,

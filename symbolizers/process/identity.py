@@ -73,6 +73,11 @@ def command_name_of(pid: int) -> str:
         raise ProcessGone(f"no process {pid}") from None
 
 
+def runs_thread(pid: int, tid: int) -> bool:
+    """Whether the process that has `pid` now has a thread `tid` now. Never waits."""
+    return os.path.exists(f"/proc/{pid}/task/{tid}")
+
+
 class ProcessHandle:
     """A process held by its pidfd. Lifetime: until `close`; the process may end before."""
 

@@ -1,4 +1,4 @@
-"""Brings pages of a target that were swapped out, where that cannot wait: from swap in memory (zram).
+"""Brings pages that a target lacks, where that cannot wait: from swap in memory (zram), from the page cache.
 
 A page that a read would fault on is lost to it for now; what would bring it was tried on Linux 6.18:
 
@@ -11,11 +11,13 @@ A page that a read would fault on is lost to it for now; what would bring it was
 - Reading one byte of a *swapped* page makes it present, whatever is mapped there: the file is not asked. With
   swap in memory the kernel unpacks the page within that call, which takes some 40 us.
 
-So only these are brought, by reading them. What else would fault stays lost until the target itself needs
-it: pages swapped to a disk (the read waits for the disk), pages of files (for the file system, which may be a
-dead mount), and pages never touched, or behind a userfaultfd (for the target). The latter are not swapped,
-but can take the place of a page that was, between the look at pagemap and the read: that race, like the
-reader's own, is what the worker's deadline is for.
+So these are brought, by reading them. So are pages of the interpreter's own file that are in the page cache
+(a read of the file that may not wait tells) and only lack their entry in the target's page table: constants
+that a fork has not used yet, say, since it inherits no such entries. What else would fault stays lost until
+the target itself needs it: pages swapped to a disk (the read waits for the disk), pages of other files (for
+the file system, which may be a dead mount), and pages never touched, or behind a userfaultfd (for the
+target). The latter can take the place of a page that was brought, between the look and the read: that race,
+like the reader's own, is what the worker's deadline is for.
 
 A page that is brought counts to the target's memory, and its cgroup's, as if the target had touched it.
 """
@@ -24,9 +26,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from symbolizers.process.identity import ProcessHandle
 from symbolizers.process.memory import NowaitReader
@@ -55,6 +58,15 @@ class Swap(str, Enum):
     DISK = "disk"
 
 
+class FilePart(NamedTuple):
+    """A part of an open file that a process maps: at `start` to `end` the bytes from `offset` on."""
+
+    start: int
+    end: int
+    fd: int
+    offset: int
+
+
 def swap_kind(swaps: Path = _SWAPS) -> Swap:
     """What swap is in use now, from the table that /proc/swaps is."""
     try:
@@ -66,19 +78,28 @@ def swap_kind(swaps: Path = _SWAPS) -> Swap:
     return Swap.MEMORY if all(map(_in_memory, devices)) else Swap.DISK
 
 
-def bring(handle: ProcessHandle, memory: NowaitReader, addresses: Iterable[int]) -> int:
-    """Makes the swapped ones of the pages at `addresses` present; how many it brought.
+def bring(
+    handle: ProcessHandle, memory: NowaitReader, addresses: Iterable[int], parts: Sequence[FilePart] = ()
+) -> int:
+    """Makes those of the pages at `addresses` present that are swapped, or in `parts`; how many it brought.
 
-    At most `MAX_PAGES`. Zero where swap is on a disk, or where the process or our right to look is gone.
+    At most `MAX_PAGES`, none that could wait. Zero where the process or our right to look is gone.
     """
     pages = sorted({address >> PAGE_SHIFT for address in addresses})[:MAX_PAGES]
-    if not pages or swap_kind() is not Swap.MEMORY or not handle.alive():
+    if not pages or not handle.alive():
         return 0
+    unpacks = swap_kind() is Swap.MEMORY
     try:
-        swapped = _swapped(handle.id.pid, pages)
+        entries = _entries(handle.id.pid, pages)
     except OSError:
         return 0
-    return sum(memory.touch(page << PAGE_SHIFT) for page in swapped)
+    found = [
+        page << PAGE_SHIFT
+        for page, entry in zip(pages, entries, strict=True)
+        if (unpacks and _is_swapped(entry))
+        or (not entry & (_PRESENT | _SWAPPED) and _is_cached(page << PAGE_SHIFT, parts))
+    ]
+    return sum(map(memory.touch, found))
 
 
 def _in_memory(device: str) -> bool:
@@ -92,18 +113,30 @@ def _in_memory(device: str) -> bool:
         return Path(f"/sys/block/{match[1]}").exists()
 
 
-def _swapped(pid: int, pages: list[int]) -> list[int]:
-    """Those of `pages` that lie in swap. Raises OSError."""
+def _entries(pid: int, pages: list[int]) -> list[int]:
+    """What pagemap says of `pages`. Raises OSError."""
     pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return [page for page in pages if _is_swapped(os.pread(pagemap, _ENTRY_BYTES, page * _ENTRY_BYTES))]
+        found = [os.pread(pagemap, _ENTRY_BYTES, page * _ENTRY_BYTES) for page in pages]
     finally:
         os.close(pagemap)
+    return [int.from_bytes(entry, "little") for entry in found]
 
 
-def _is_swapped(entry: bytes) -> bool:
+def _is_swapped(entry: int) -> bool:
     """Type and offset show with CAP_SYS_ADMIN only; a page of swap is never at 0, where its header is."""
-    bits = int.from_bytes(entry, "little")
-    if bits & _PRESENT or not bits & _SWAPPED:
+    if entry & _PRESENT or not entry & _SWAPPED:
         return False
-    return bits & _TYPE_MASK < _FIRST_SPECIAL_TYPE and bool(bits >> 5 & _OFFSET_MASK)
+    return entry & _TYPE_MASK < _FIRST_SPECIAL_TYPE and bool(entry >> 5 & _OFFSET_MASK)
+
+
+def _is_cached(address: int, parts: Sequence[FilePart]) -> bool:
+    """Whether the page at `address` is one of a file that is in the page cache. Waits for no file system."""
+    for part in parts:
+        at = max(address, part.start)
+        if at < min(address + (1 << PAGE_SHIFT), part.end):
+            try:
+                return os.preadv(part.fd, [bytearray(1)], part.offset + at - part.start, os.RWF_NOWAIT) == 1
+            except OSError:  # not in memory, or a file system that can't say
+                return False
+    return False

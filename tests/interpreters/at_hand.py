@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from tests.interpreters.enter_root import MOUNTED_AT, PROGRAMS
 
@@ -19,33 +20,13 @@ _EXECUTABLE = re.compile(r"python[23]\.\d+t?")
 
 
 @dataclass(frozen=True)
-class Ruby:
-    """A Ruby: `program` is its path under `root`, which is ``/`` for one of the machine itself."""
+class Interpreter:
+    """An interpreter: `program` is its path under `root`, which is ``/`` for one of the machine itself."""
 
     name: str
     program: str
     root: Path = Path("/")
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """Of the program's name: ``(3, 1)``."""
-        major, minor = re.findall(r"\d+", Path(self.program).name)
-        return int(major), int(minor)
-
-    def command(self, program: str, *arguments: str) -> list[str]:
-        """Runs a file of this directory's ``programs``, without gems, where it has its root."""
-        if self.root == Path("/"):
-            return [self.program, "--disable-gems", str(PROGRAMS / program), *arguments]
-        return [*_enter(self.root), self.program, "--disable-gems", f"{MOUNTED_AT}/{program}", *arguments]
-
-
-@dataclass(frozen=True)
-class Python:
-    """A CPython: `program` is its path under `root`, which is ``/`` for one of the machine itself."""
-
-    name: str
-    program: str
-    root: Path = Path("/")
+    options: ClassVar[tuple[str, ...]] = ()
 
     @property
     def version(self) -> tuple[int, int]:
@@ -53,11 +34,39 @@ class Python:
         major, minor = re.findall(r"\d+", Path(self.program).name)
         return int(major), int(minor)
 
-    def command(self, program: str, *arguments: str) -> list[str]:
-        """Runs a file of this directory's ``programs``; where it has a root of its own, in there."""
-        if self.root == Path("/"):
-            return [self.program, "-B", str(PROGRAMS / program), *arguments]
-        return [*_enter(self.root), self.program, "-B", f"{MOUNTED_AT}/{program}", *arguments]
+    @property
+    def row(self) -> str:
+        """What tables call it: ``3.13.5 (trixie)``."""
+        place, _, version = self.name.rpartition("-") if self.name[-1].isdigit() else (self.name, "", "")
+        return f"{version or '.'.join(map(str, self.version))} ({place})"
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Columns of the tables that this version can't have."""
+        return ()
+
+    def command(self, program: str, *arguments: str, contained: bool = False) -> list[str]:
+        """Runs a file of ``programs``; in its root, or `contained`, in any case as in a container."""
+        if self.root == Path("/") and not contained:
+            return [self.program, *self.options, str(PROGRAMS / program), *arguments]
+        enter = [sys.executable, str(PROGRAMS.parent / "enter_root.py"), str(self.root)]
+        return [*enter, self.program, *self.options, f"{MOUNTED_AT}/{program}", *arguments]
+
+
+class Python(Interpreter):
+    """A CPython."""
+
+    options = ("-B",)
+
+
+class Ruby(Interpreter):
+    """A Ruby."""
+
+    options = ("--disable-gems",)
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        return ("two ractors",) if self.version < (3, 0) else ()
 
 
 def pythons() -> list[Python]:
@@ -88,8 +97,3 @@ def _laid_out(language: str) -> Iterator[tuple[str, str, Path]]:
         layer, version, program = line.split("\t")
         if Path(program).name.startswith(language):
             yield f"{layer}-{version}", program, LAID_OUT / layer / "root"
-
-
-def _enter(root: Path) -> list[str]:
-    """The start of a command that runs in `root`."""
-    return [sys.executable, str(PROGRAMS.parent / "enter_root.py"), str(root)]

@@ -1,13 +1,14 @@
 """Becomes a program in another root: ``enter_root.py ROOT PROGRAM ARGUMENT…``, as container engines do it.
 
 In a mount namespace of its own the process's root is moved to ROOT (pivot_root) and the old one let go, so
-that paths in its maps name files which the host does not have. This directory's ``programs`` are under
-``/mnt`` there. Needs root, nothing of ROOT but PROGRAM.
+that paths in its maps name files which the host does not have. (ROOT may be ``/``; then it has.) This
+directory's ``programs`` are under ``/mnt`` there. Needs root, nothing of ROOT but PROGRAM.
 """
 
 import ctypes
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -31,11 +32,12 @@ def enter(root: str) -> None:
     """Makes `root` the root of this process alone."""
     _checked(_libc.unshare(_CLONE_NEWNS))
     _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
-    _checked(_libc.mount(os.fsencode(root), os.fsencode(root), None, _MS_BIND, None))
-    mount_point = root + MOUNTED_AT
+    place = tempfile.mkdtemp() if root == "/" else root
+    _checked(_libc.mount(os.fsencode(root), os.fsencode(place), None, _MS_BIND, None))
+    mount_point = place + MOUNTED_AT
     os.makedirs(mount_point, exist_ok=True)
     _checked(_libc.mount(os.fsencode(PROGRAMS), os.fsencode(mount_point), None, _MS_BIND, None))
-    os.chdir(root)
+    os.chdir(place)
     _checked(_libc.syscall(_SYS_PIVOT_ROOT, b".", b"."))
     _checked(_libc.umount2(b".", _MNT_DETACH))
     os.chdir("/")

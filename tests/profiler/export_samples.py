@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from profiler.model import Losses, Profile, Root, Sample
+from profiler.model import Losses, Profile, Root, Sample, Thread
 from symbolizers.frame import Frame, FrameKind
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=40)
@@ -20,6 +20,8 @@ SAMPLES = st.builds(
     root=st.builds(Root, comm=st.binary(max_size=16), pid=st.integers(1, 1 << 22)),
     frames=st.lists(FRAMES, max_size=6).map(tuple),
     count=st.integers(1, 10**9),
+    thread=st.none()
+    | st.builds(Thread, comm=st.binary(max_size=16), tid=st.integers(1, 1 << 22), name=ANY_TEXT),
 )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.aggregate import Aggregator
-from profiler.model import ProcessLosses, RawSample, Root, Sample
+from profiler.model import ProcessLosses, RawSample, Root, Sample, Thread
 from profiler.stacks.merge import Element, KernelAddress, NativeAddress
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
@@ -19,9 +19,15 @@ MAIN = Frame(FrameKind.PYTHON, "main", "app.py", 1)
 OPEN = Frame(FrameKind.NATIVE, "open", "libc.so.6")
 ONE, OTHER = NativeAddress((8, 1, 5), 16, "/lib/libc.so.6"), NativeAddress((8, 1, 5), 20, "/lib/libc.so.6")
 
+NAMES: dict[Element, Frame] = {ONE: OPEN, OTHER: OPEN}
 
-def raw(pid: int = 7, *, comm: bytes = b"app", start_ticks: int = 100) -> RawSample:
-    return RawSample(pid, pid, 0, 0, start_ticks * TICK_NS + 5, comm, 0, (), (), ())
+
+def raw(
+    pid: int = 7, *, comm: bytes = b"app", start_ticks: int = 100, thread: Thread | None = None
+) -> RawSample:
+    name, tid, _ = thread or Thread(comm, pid)
+    start_ns = start_ticks * TICK_NS + 5
+    return RawSample(pid, tid, 0, 0, start_ns, comm, 0, (), (), (), thread_comm=name)
 
 
 def test_equal_stacks_of_one_process_are_counted_together() -> None:
@@ -42,6 +48,22 @@ def test_addresses_of_one_function_are_one_frame_once_they_have_names() -> None:
     aggregator.add(raw(), (MAIN, OPEN))
     assert set(aggregator.elements()) == {MAIN, ONE, OTHER, OPEN}
     assert aggregator.samples({ONE: OPEN, OTHER: OPEN}) == (Sample(Root(b"app", 7), (MAIN, OPEN), 3),)
+
+
+def test_threads_are_told_apart_only_where_asked() -> None:
+    one, other = Thread(b"app", 7), Thread(b"pool-1", 9)
+    for threads in (False, True):
+        aggregator = Aggregator(keep_dropped=True, threads=threads)
+        aggregator.add(raw(thread=one), (MAIN, ONE))
+        aggregator.add(raw(thread=one), (MAIN, OTHER))
+        aggregator.add(raw(thread=other), (MAIN, OPEN))
+        aggregator.drop(raw(thread=other), Reason.CHANGED)
+        samples = aggregator.samples(NAMES, {(7, 9): "pool"})
+        counts = {(sample.thread, len(sample.frames)): sample.count for sample in samples}
+        named = other._replace(name="pool")
+        expected = {(one, 2): 2, (named, 2): 1, (named, 1): 1} if threads else {(None, 2): 3, (None, 1): 1}
+        assert counts == expected
+        assert aggregator.losses(lost=0).samples == 4
 
 
 def test_a_process_that_renames_itself_keeps_one_account_under_its_last_name() -> None:

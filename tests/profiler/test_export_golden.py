@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from profiler.export.registry import FORMATS, Format
-from profiler.model import Losses, ProcessLosses, Profile, Root, Sample
+from profiler.model import Losses, ProcessLosses, Profile, Root, Sample, Thread
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 
@@ -41,6 +41,8 @@ PROFILE = Profile(
             (Frame(FrameKind.RUBY, "<main>", "config.ru", 1), Frame(FrameKind.RUBY, "Array#each")),
             20,
         ),
+        Sample(Root(b"celery", 55), (MAIN,), 3, Thread(b"celery", 55)),
+        Sample(Root(b"celery", 55), (MAIN,), 6, Thread(b"beat;", 57)),
         Sample(Root(b"node", 3130), (Frame(FrameKind.NATIVE, "[node+0x1c3f0]"),), 9),
         Sample(
             HOSTILE,
@@ -55,8 +57,8 @@ PROFILE = Profile(
         ),
     ),
     losses=Losses(
-        samples=102,
-        symbolized=80,
+        samples=111,
+        symbolized=89,
         dropped={Reason.WOULD_FAULT: 20, Reason.EXITED: 2, Reason.STALLED: 0},
         lost=1,
         per_process=(
@@ -70,7 +72,7 @@ PROFILE = Profile(
     frequency_hz=20,
     cpus=2,
     command="whole system",
-    notes=("22 of 102 samples could not be symbolized.",),
+    notes=("22 of 111 samples could not be symbolized.",),
 )
 
 

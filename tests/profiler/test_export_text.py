@@ -18,9 +18,10 @@ from profiler.export.text import (
     losses_text,
     printable,
     root_text,
+    thread_text,
     warnings,
 )
-from profiler.model import Feature, Losses, ProcessLosses, Profile, Root, Sample, Verdict
+from profiler.model import Feature, Losses, ProcessLosses, Profile, Root, Sample, Thread, Verdict
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 from tests.profiler.export_samples import ANY_TEXT, SAMPLES, profile_of
@@ -67,6 +68,12 @@ def test_a_frame_reads_as_the_contract_says(frame: Frame, text: str) -> None:
 )
 def test_a_root_is_comm_and_pid(comm: bytes, text: str) -> None:
     assert root_text(Root(comm, 9)) == text
+
+
+def test_a_thread_is_name_or_comm_and_tid_and_says_that_it_is_one() -> None:
+    assert thread_text(Thread(b"python3", 12, "pool;1")) == "thread pool:1 (12)"
+    assert thread_text(Thread(b"gc;1\xff", 12)) == "thread gc:1\\xff (12)"
+    assert thread_text(Thread(b"", 12)) == "thread [unnamed] (12)"
 
 
 def test_what_cannot_be_printed_is_escaped_by_its_number() -> None:
@@ -182,6 +189,8 @@ def test_every_folded_line_parses_back(sample: Sample) -> None:
     stack, _, count = line.rpartition(" ")
     assert int(count) == sample.count
     root, *frames = stack.split(";")
+    if sample.thread is not None:
+        assert re.fullmatch(rf"thread .*\S.* \({sample.thread.tid}\)", frames.pop(0))
     assert len(frames) == len(sample.frames)
     assert all(text.strip() for text in frames)
     assert re.fullmatch(r".*\S.* \(\d+\)", root)

@@ -35,6 +35,10 @@ samples = st.builds(
     kernel=addresses,
     parent_pid=u32,
     parent_start_ns=u64,
+    task=u64,
+    task_identity=u64,
+    thread_id=u64,
+    thread_comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
 )
 events = st.builds(ProcessEvent, pid=u32, time_ns=u64, start_ns=u64, exited=st.booleans())
 
@@ -45,8 +49,9 @@ def encoded(record: RawSample | ProcessEvent) -> bytes:
         kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
         return EVENT.pack(kind, record.pid, record.time_ns, record.start_ns)
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
-    ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns, record.parent_start_ns)
-    rest = (record.comm, record.parent_pid, *counts, record.walk_status, b"")
+    ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns)
+    ids = (*ids, record.parent_start_ns, record.task, record.task_identity, record.thread_id)
+    rest = (record.comm, record.thread_comm, record.parent_pid, *counts, record.walk_status, b"")
     head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
