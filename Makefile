@@ -74,6 +74,7 @@ $(PY_SPY): Makefile
 
 bench: setup $(PY_SPY)
 	$(AS_ROOT) $(PYTHON) -m tests.bench.bench $(BENCH_OPTIONS)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.code_objects
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -8,7 +8,7 @@ import platform
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.bench.measure import SETTLE_S, wait_until_attached
 from tests.bench.peers import Pidflame
 from tests.bench.targets import PYTHON, RUBY, Target, Workload
 
-DEPTHS = ((PYTHON, (10, 50, 200, 500)), (RUBY, (10, 50, 200)))
+DEPTHS = ((PYTHON, (10, 60, 200, 500)), (RUBY, (10, 60, 200, 500)))
 HZ = 200
 LOOK_S = 1.5
 BURN_S = 60.0
@@ -55,12 +55,16 @@ def bpf_statistics() -> Iterator[None]:
         os.close(descriptor)
 
 
-def program_runs(profiler: Profiler) -> tuple[int, int]:
-    """Runs so far, and nanoseconds in them, of the eBPF programs on perf events that the profiler holds."""
+def program_runs(pids: Iterable[int]) -> tuple[int, int]:
+    """Runs so far, and nanoseconds in them, of the eBPF programs on perf events that the processes hold."""
     programs: dict[str, tuple[int, int]] = {}
-    for pid in profiler.tree():
+    for pid in pids:
         for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-            fields = dict(line.split(":\t", 1) for line in entry.read_text().splitlines() if ":\t" in line)
+            try:
+                lines = entry.read_text().splitlines()
+            except FileNotFoundError:  # closed since it was listed
+                continue
+            fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
             if "run_cnt" in fields:
                 programs[fields["prog_id"]] = (int(fields["run_cnt"]), int(fields["run_time_ns"]))
     return sum(runs for runs, _ in programs.values()), sum(spent_ns for _, spent_ns in programs.values())
@@ -77,9 +81,9 @@ def look(workload: Workload, depth: int) -> float:
         profiler = stack.enter_context(Profiler(peer.command(0, HZ, place), place / "words"))
         wait_until_attached(peer, profiler)
         time.sleep(SETTLE_S)
-        runs_before, before_ns = program_runs(profiler)
+        runs_before, before_ns = program_runs(profiler.tree())
         time.sleep(LOOK_S)
-        runs, spent_ns = program_runs(profiler)
+        runs, spent_ns = program_runs(profiler.tree())
         profiler.finish()
     if runs == runs_before:
         raise ProfilerFailed("no program on a perf event ran")

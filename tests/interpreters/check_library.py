@@ -30,6 +30,7 @@ def differences(decode: Callable[[bytes, int], LineTable], entry: list[Any]) -> 
     return instructions, different
 
 
+@pytest.mark.cell("lines")
 @pytest.mark.parametrize("python", pythons(), ids=lambda python: python.name)
 def test_every_instruction_of_the_standard_library(
     python: Python, capsys: pytest.CaptureFixture[str]

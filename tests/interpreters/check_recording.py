@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,8 +41,11 @@ def assert_exact(recorded: Recorded, depth: int) -> None:
     assert burning >= 0.95 * sum(recorded.within(function) for function in FUNCTIONS) > 100
 
 
-def test_split_is_within_three_sigma(python: Python, tmp_path: Path) -> None:
-    recorded = record(tmp_path, "-F", str(HZ), command=python.command("split.py", "4", "40"))
+@pytest.mark.cell("split")
+@pytest.mark.cell("container")
+def test_split_is_within_three_sigma_in_a_container(python: Python, tmp_path: Path) -> None:
+    command = python.command("split.py", "4", "40", contained=True)
+    recorded = record(tmp_path, "-F", str(HZ), command=command)
     recorded.accounted()
     assert_split(recorded, recorded.truth["cpu_s"])
     assert_exact(recorded, 40)
@@ -49,12 +54,45 @@ def test_split_is_within_three_sigma(python: Python, tmp_path: Path) -> None:
     assert dropped <= 0.05 * recorded.stats["samples"], recorded.stats["dropped"]
 
 
+@pytest.mark.cell("exact stack")
+@pytest.mark.cell("generator")
+@pytest.mark.cell("exception")
+def test_a_stack_is_what_python_says_from_inside(python: Python, tmp_path: Path) -> None:
+    """Every frame, with its file and the line that runs, of an expression that burns where it asked."""
+    output = tmp_path / "said"
+    command = ["sh", "-c", f'exec "$@" > {output}', "sh", *python.command("modes.py", "paused", "2")]
+    recorded = record(tmp_path, "-F", str(HZ), "--lines", "--full-paths", command=command)
+    said = [(name, f"{file}:{line}") for name, file, line in json.loads(output.read_text())]
+    assert {"generating", "handling", "finishing", "called_from_c", "__init__"} <= {name for name, _ in said}
+    exact = 0
+    for stack, count in recorded.stacks.items():
+        placed = [match for frame in stack[1:] if (match := re.fullmatch(r"(.*) \(([^()]*:\d+)\)", frame))]
+        found = [(match[1].rpartition(".")[2], match[2]) for match in reversed(placed)]
+        names_found = [name for name, _ in found]
+        if "<genexpr>" in names_found:
+            assert found[names_found.index("<genexpr>") :] == said, stack
+            exact += count
+    assert exact > 0.5 * HZ
+
+
+@pytest.mark.cell("short-lived")
+def test_processes_that_live_a_moment(python: Python, tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=python.command("modes.py", "short", "2"))
+    recorded.accounted()
+    processes = {stack[0] for stack in recorded.stacks if any("at_once" in frame for frame in stack)}
+    assert len(processes) >= 19
+    assert recorded.within("at_once") > 0.5 * HZ
+
+
+@pytest.mark.cell("1,000 deep")
 def test_a_thousand_deep(python: Python, tmp_path: Path) -> None:
     recorded = record(tmp_path, "-F", str(HZ), command=python.command("split.py", "2", "1000"))
     assert_exact(recorded, 1000)
     assert not recorded.within("[truncated]")
 
 
+@pytest.mark.cell("without the GIL")
+@pytest.mark.cell("fork")
 def test_every_thread_shows_its_own_stack_and_so_does_a_child(python: Python, tmp_path: Path) -> None:
     recorded = record(tmp_path, "-F", str(HZ), command=python.command("threads.py", "2"))
     counts = dict.fromkeys(("compressing", "spinning", "in_the_child", "warming_up"), 0)

@@ -1,11 +1,18 @@
-# Included by the Makefile: every CPython that can be had on this machine, to the exact line.
+# Included by the Makefile: every CPython and Ruby that can be had on this machine, to the exact line.
 # The free-threaded one is built from source (FREE_THREADED=1, five minutes) and then kept.
 
 .PHONY: interpreters test-interpreters
+
+PEERS := .cache/peers-venv/bin/pystack
+$(PEERS):
+	$(SYSTEM_PYTHON) -m venv .cache/peers-venv
+	$(@D)/pip install --quiet --disable-pip-version-check py-spy==0.4.3 pystack==1.7.2
 
 interpreters: setup
 	$(AS_ROOT) $(PYTHON) -m tests.interpreters.lay_out
 	$(if $(FREE_THREADED),$(AS_ROOT) $(PYTHON) -m tests.interpreters.free_threaded)
 
-test-interpreters: interpreters
+# Then the README's tables are written anew, and every cell has to say ok.
+test-interpreters: interpreters $(PEERS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS) -v tests/interpreters/test_*.py tests/interpreters/check_*.py
+	$(PYTHON) -m tests.interpreters.tables

@@ -1,0 +1,80 @@
+"""What a newly seen code object costs in user space: ``python -m tests.bench.code_objects [ROUNDS]``.
+
+CPU microseconds for one, read with its line table by the real reader from a live process that waits: all
+code objects of a part of the standard library, by a new symbolizer each round, so that nothing is known.
+Printed are Markdown rows with the median of the rounds and their range.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from symbolizers.base import Symbolizer
+from symbolizers.frame import RawFrame
+from symbolizers.process.memory import NowaitReader
+from tests.symbolizers.python_walk import raw_frame
+from tests.symbolizers.ruby_target import iseq_frame, ruby_target
+from tests.symbolizers.test_python_live import running
+from tests.symbolizers.test_ruby_live import standard_library
+
+LIMIT_US = 150.0
+"""What one may cost."""
+MOST_OBJECTS = 2000
+
+
+def time_rounds(
+    rounds: int, frames: Sequence[RawFrame], memory: NowaitReader, fresh: Callable[[], Symbolizer]
+) -> list[float]:
+    """CPU microseconds of one code object, a number a round; nothing is known of the process at first."""
+    found = []
+    for _ in range(rounds):
+        memory.forget()
+        symbolizer = fresh()
+        started_ns = time.process_time_ns()
+        for frame in frames:
+            symbolizer.read(frame)
+        found.append((time.process_time_ns() - started_ns) / 1000 / len(frames))
+    return found
+
+
+def measure_python(rounds: int, *, lines: bool) -> list[float]:
+    """Of the interpreter that runs this."""
+    with running(Path(sys.executable)) as live:
+        addresses = [code[0] for code in live.truth["codes"][:MOST_OBJECTS]]
+        frames = [raw_frame(live.file.row, live.memory, address) for address in addresses]
+        return time_rounds(
+            rounds,
+            frames,
+            live.memory,
+            lambda: live.file.symbolizer(live.interpreter, live.memory, lines=lines),
+        )
+
+
+def measure_ruby(rounds: int, *, lines: bool) -> list[float]:
+    """Of the machine's own Ruby."""
+    with ruby_target("iseqs.rb", *standard_library()) as target:
+        addresses = [json.loads(line)["address"] for line in target.said[:MOST_OBJECTS]]
+        frames = [iseq_frame(target.runtime.row, target.memory, address) for address in addresses]
+        return time_rounds(
+            rounds, frames, target.memory, lambda: target.symbolizer(target.memory, lines=lines)
+        )
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    print("| a code object of | CPU µs (range) | at most |\n|---|---|---|")
+    for language, measure in (("Python", measure_python), ("Ruby", measure_ruby)):
+        for lines in (False, True):
+            values = measure(rounds, lines=lines)
+            middle = statistics.median(values)
+            name = f"{language}, with its lines" if lines else language
+            print(f"| {name} | {middle:.0f} ({min(values):.0f} to {max(values):.0f}) | {LIMIT_US:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

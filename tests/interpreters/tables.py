@@ -1,0 +1,68 @@
+"""Puts what the checks found into the README: ``python -m tests.interpreters.tables``.
+
+A table stands between a line ``<!-- LANGUAGE table -->`` and ``<!-- end of LANGUAGE table -->``. A row is an
+interpreter that is at hand, a column what was tested; ``ok`` is a check that ran and passed in the last run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.interpreters.at_hand import LAID_OUT, Python, Ruby, pythons, rubies
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+RESULTS = LAID_OUT.parent / "checked.json"
+COLUMNS = {
+    "CPython": (
+        *("split", "exact stack", "without the GIL", "1,000 deep", "generator", "exception"),
+        *("container", "fork", "short-lived", "lines"),
+    ),
+    "Ruby": (
+        *(
+            "split",
+            "exact stack",
+            "C function",
+            "blocks",
+            "garbage",
+            "without the GVL",
+            "two ractors",
+            "fiber",
+        ),
+        *("1,000 deep", "container", "fork", "short-lived"),
+    ),
+}
+
+
+def table(title: str, interpreters: Sequence[Python | Ruby], results: dict[str, dict[str, bool]]) -> str:
+    """The Markdown table of one language."""
+    columns = COLUMNS[title]
+    lines = [f"| {title} | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 1)}"]
+    for interpreter in interpreters:
+        found = results.get(interpreter.row, {})
+        cells = [
+            "-" if column in interpreter.without else {True: "ok", False: "fails"}.get(found.get(column), "?")
+            for column in columns
+        ]
+        lines.append(f"| {interpreter.row} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Writes the tables; 1 where a cell is not ``ok``."""
+    results = json.loads(RESULTS.read_text())
+    text = README.read_text()
+    for title, interpreters in (("CPython", pythons()), ("Ruby", rubies())):
+        begin, end = f"<!-- {title} table -->\n", f"\n<!-- end of {title} table -->"
+        before, found, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        assert found, f"README.md has no place for the table of {title}"
+        text = before + begin + table(title, interpreters, results) + end + after
+    README.write_text(text)
+    return int("| fails |" in text or "| ? |" in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

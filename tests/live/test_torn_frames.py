@@ -1,0 +1,75 @@
+"""A stack taken while the interpreter calls or returns is one that the program can have, or is dropped."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.interpreters.at_hand import Python, pythons
+from tests.live.harness import WORKLOADS, record
+
+HZ = 997
+BURN_S = 1.5
+PROGRAM = WORKLOADS / "hostile_chains.py"
+SOURCE = PROGRAM.read_text().splitlines()
+SHOWN = re.compile(rf"([\w.<>]+) \(.*{PROGRAM.name}:(\d+)\)")
+CALLED_BY_ANOTHER_NAME = {"__init__": "Made"}
+LEAVES = {"third", "inner_steps", "halve", "bound_target", "settle"}
+
+
+def machine_pythons() -> list[Python]:
+    """Those that need no root of their own."""
+    return [python for python in pythons() if python.root == Path("/")]
+
+
+def own_frames(stack: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Name and line of the program's own frames, root first."""
+    found = filter(None, map(SHOWN.fullmatch, stack))
+    return [(match[1].rpartition(".")[2], int(match[2])) for match in found]
+
+
+def function_at(line: int) -> str:
+    """The function that has the line in its body or is defined there; the module where none has."""
+    for number in range(line, 0, -1):
+        text = SOURCE[number - 1]
+        if match := re.match(r"\s*def (\w+)", text):
+            return match[1]
+        if text and not text.startswith(" "):
+            break
+    return "<module>"
+
+
+def impossible(frames: list[tuple[str, int]]) -> str:
+    """What the program can't have of a stack, or ''."""
+    if [name for name, _ in frames[:2]] != ["<module>", "burn"]:
+        return "does not begin with <module> and burn"
+    for name, line in frames:
+        if function_at(line) != name:
+            return f"{name} at line {line}"
+    for (caller, line), (called, _) in pairwise(frames):
+        call = CALLED_BY_ANOTHER_NAME.get(called, called)
+        if not re.search(rf"\b{call}\b", SOURCE[line - 1]):
+            return f"{called} called by {caller} at line {line}"
+    return ""
+
+
+@pytest.mark.parametrize("python", machine_pythons(), ids=lambda python: python.name)
+def test_every_stack_is_one_that_the_program_can_have(tmp_path: Path, python: Python) -> None:
+    command = [python.program, "-B", str(PROGRAM), str(BURN_S)]
+    recorded = record(tmp_path, "-F", str(HZ), "--lines", command=command)
+    recorded.accounted()
+    wrong: Counter[str] = Counter()
+    reached: Counter[str] = Counter()
+    for stack, count in recorded.stacks.items():
+        frames = own_frames(stack)
+        if len(frames) > 1:
+            reached[frames[-1][0]] += count
+            if problem := impossible(frames):
+                wrong[problem] += count
+    assert not wrong, wrong
+    assert min(reached[name] for name in LEAVES) > 0, reached
+    assert reached.total() > 0.5 * BURN_S * HZ

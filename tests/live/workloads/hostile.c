@@ -1,0 +1,55 @@
+/*
+ * A program that is taken for CPython and whose interpreter is whatever its test makes of it: the file given
+ * as the descriptor argv[1] is mapped at PIDFLAME_ARENA and written by the test while this process burns.
+ * Its exported names are those that the interpreter is recognised by; PYTHON_HEXVERSION says which it claims.
+ * Prints its pthread id when it is ready, burns after a line on stdin, ends when stdin does.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define RUNTIME_WORDS 4096
+
+const unsigned int Py_Version = PYTHON_HEXVERSION;
+/* Every word leads to where the test begins its first structure, whichever of them is the list's head. */
+unsigned long _PyRuntime[RUNTIME_WORDS] = {[0 ... RUNTIME_WORDS - 1] = PIDFLAME_ARENA};
+unsigned long PyCode_Type[64] = {1}, PyUnicode_Type[64] = {1}, PyBytes_Type[64] = {1};
+static volatile unsigned long turns;
+
+void _PyEval_EvalFrameDefault(void)
+{
+	for (;;)
+		turns++;
+}
+
+static void *end_with_stdin(void *unused)
+{
+	char byte;
+
+	while (read(0, &byte, 1) > 0)
+		;
+	_exit(0);
+	return unused;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t waiting;
+	char byte;
+	void *arena = mmap((void *)PIDFLAME_ARENA, PIDFLAME_ARENA_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, argc > 1 ? atoi(argv[1]) : -1, 0);
+
+	if (arena != (void *)PIDFLAME_ARENA)
+		return 1;
+	printf("%lu\n", (unsigned long)pthread_self());
+	fflush(stdout);
+	if (read(0, &byte, 1) <= 0)
+		return 0;
+	if (pthread_create(&waiting, NULL, end_with_stdin, NULL))
+		return 1;
+	_PyEval_EvalFrameDefault();
+	return 0;
+}
