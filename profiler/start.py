@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 from profiler.priority import raise_priority
 
 
 def main() -> None:
     """Runs the command line and exits with its code."""
     raise_priority()
-    from profiler.cli import main as run
-
+    try:
+        from profiler.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(1)  # nothing was recorded yet
     run()

@@ -135,6 +135,10 @@ class DeadlineWorker:
 
     def close(self) -> None:
         """Ends the worker and waits for nothing, whatever state it is in."""
+        self._end()
+        os.close(self._said_fd)
+
+    def _end(self) -> None:
         self._connection.close()
         self._process.send_signal(signal.SIGKILL)
         self._process.poll()
@@ -192,7 +196,7 @@ class DeadlineWorker:
 
     def _replace(self, why: str) -> list[Reply]:
         self._past = self.usage()
-        self.close()
+        self._end()
         self._failed_starts = 0 if self._ready else self._failed_starts + 1
         if self._failed_starts >= _MAX_FAILED_STARTS:
             raise WorkerFailed(f"the worker {' '.join(self._command)} does not start: {why}")

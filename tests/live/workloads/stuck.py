@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--offsets", type=json.loads, default={}, help="the layout row, as JSON")
     parser.add_argument("--file", default="", help="a file on the FUSE mount")
     parser.add_argument("--backing", default="", help="where its content comes from")
-    parser.add_argument("--times", type=int, nargs=2, default=(8000, 100_000), help="busy and idle, us")
+    parser.add_argument("--times", type=int, nargs=2, default=(8000, 400_000), help="busy and idle, us")
     arguments = parser.parse_args()
     library = ctypes.CDLL(arguments.library)
     function = make_function(arguments.part, library.stuck_burn)

@@ -13,7 +13,7 @@ DATA = 32 # where an object of C keeps its structure: struct RTypedData
 POINTER = Fiddle::TYPE_VOIDP
 NUMBER = Fiddle::TYPE_INT
 
-options = { by: nil, part: "iseq", offsets: {}, file: "", backing: "", times: [8000, 100_000] }
+options = { by: nil, part: "iseq", offsets: {}, file: "", backing: "", times: [8000, 400_000] }
 OptionParser.new do |parser|
   parser.on("--library FILE") { |file| options[:library] = file }
   parser.on("--by HOW") { |how| options[:by] = how }
