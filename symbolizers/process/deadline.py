@@ -134,9 +134,11 @@ class DeadlineWorker:
         return Usage(self._past.cpu_s + cpu_s, max(self._past.max_rss_bytes, max_rss_bytes))
 
     def close(self) -> None:
-        """Ends the worker and waits for nothing, whatever state it is in."""
-        self._end()
-        os.close(self._said_fd)
+        """Ends the worker and waits for nothing, whatever state it is in. Safe to call twice."""
+        if self._said_fd >= 0:
+            self._end()
+            os.close(self._said_fd)
+            self._said_fd = -1
 
     def _end(self) -> None:
         self._connection.close()

@@ -91,7 +91,8 @@ def record_beside(
         root = f"{name} ({truth['pids'][0]})"
         samples = sum(recorded.within(function, root=root) for function in truth["cpu_s"])
         expected = sum(truth["cpu_s"].values()) * HZ
-        assert abs(samples / expected - 1) <= TOLERANCE, (root, samples, truth)
+        rows = [row for row in recorded.stats["per_process"] if row["process"] == root]
+        assert abs(samples / expected - 1) <= TOLERANCE, (samples, truth, rows, recorded.said)
     return Outcome(recorded, late_s, cpu_s, stopped)
 
 
