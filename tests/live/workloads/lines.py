@@ -1,4 +1,4 @@
-"""Burns on two lines of one function, ``lines.py SECONDS``, and says the CPU seconds of each by its number."""
+"""Burns on two lines of one function, ``lines.py SECONDS``; says the CPU seconds of each by its number."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import random
 import sys
 import time
+from pathlib import Path
 
 
 def work(goal_s: float) -> dict[int, float]:
@@ -21,7 +22,8 @@ def work(goal_s: float) -> dict[int, float]:
         ended_s = time.thread_time()
         first_s += between_s - began_s
         second_s += ended_s - between_s
-    numbers = [number for number, text in enumerate(open(__file__), 1) if text.endswith(" line\n")]
+    text = Path(__file__).read_text().splitlines()
+    numbers = [number for number, line in enumerate(text, 1) if line.endswith(" line")]
     return dict(zip(numbers, (first_s, second_s), strict=True))
 
 
