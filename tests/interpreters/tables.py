@@ -1,7 +1,7 @@
 """Puts what the checks found into the README: ``python -m tests.interpreters.tables``.
 
 A table stands between a line ``<!-- LANGUAGE table -->`` and ``<!-- end of LANGUAGE table -->``. A row is an
-interpreter that is at hand, a column what was tested; ``ok`` is a check that ran and passed in the last run.
+interpreter that is at hand, a column what was tested; ``ok`` is a check that passed when it last ran.
 """
 
 from __future__ import annotations
