@@ -150,7 +150,7 @@ class Session:
         for pid in self._recording.sampling.targets or ():
             if not psutil.pid_exists(pid):  # it ended before its exit could be seen
                 self._source.drop_target(pid)
-        self._stopped = self._stopped or not self._source.has_targets()
+        self._end_without_targets()
         self._started_s = time.monotonic()
         self._wall = datetime.now().astimezone()
 
@@ -176,7 +176,7 @@ class Session:
                 answer_s = self._worker.timeout_s()
                 self._select(selector, min(pace_s, end_s - now_s, pace_s if answer_s is None else answer_s))
                 self._drain()
-                self._stopped = self._stopped or not self._source.has_targets()
+                self._end_without_targets()
                 for reply in self._worker.collect():
                     self._take(reply)
                 if self._worker.fileno() != worker_fd:
@@ -185,6 +185,11 @@ class Session:
                     selector.register(worker_fd, selectors.EVENT_READ)
                 if progress is not None:
                     progress(Progress(time.monotonic() - self._started_s, self._samples))
+
+    def _end_without_targets(self) -> None:
+        # only ever set: `stop` may be called in the middle of this
+        if not self._source.has_targets():
+            self._stopped = True
 
     def _drain(self) -> None:
         for record in self._source.drain():

@@ -13,10 +13,29 @@
 #include "ruby_layout.h"
 
 #define LAYOUT_ROWS 64
-#define WINDOW_WORDS 32
+#define WINDOW_WORDS 64
+#define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 #define CHECKSUM_WORDS 16
 #define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
 #define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
+
+/* What the Ruby walker has at hand: a control frame, and one of the environments around it. */
+struct ruby_step {
+	__u64 pc;
+	__u64 iseq;
+	__u64 ep;
+	__u64 owner;		/* the method entry that the frame runs for; 0: none */
+	__u64 checked;		/* the iseq whose body's words are in scratch.checked; 0: none */
+	struct {		/* the last words of an environment */
+		__u64 method;	/* method entry, cref or svar */
+		__u64 parent;	/* of a block: the outer ep, tagged in its low bits */
+		__u64 flags;
+	} env;
+	struct {		/* the start of what env.method points at */
+		__u64 flags;
+		__u64 words[RUBY_METHOD_WORDS];	/* of a method entry: those that never change */
+	} object;
+};
 
 /*
  * One record in the making. `frames` must directly follow `head`: the record leaves in one piece,
@@ -32,6 +51,7 @@ struct scratch {
 	__u64 checked[CHECKSUM_WORDS];	/* what a checksum is taken of */
 	struct python_walk python;	/* where the walks stand, from one run to the next */
 	struct ruby_walk ruby;
+	struct ruby_step ruby_step;
 };
 
 BPF_PROG_ARRAY(stages, 2);
@@ -67,6 +87,12 @@ BPF_ARRAY(ruby_layouts, struct ruby_layout, LAYOUT_ROWS);
 
 /* Keeps the compiler from optimising away the check after it, which the verifier needs to see. */
 #define SHOW_BOUNDS(variable) asm volatile("" : "+r"(variable))
+
+/*
+ * Reads what was just written. The verifier knows nothing of a value in a map, so the ways that lead here
+ * become one again: with a value in a register or on the stack it follows each of them to the end.
+ */
+#define READ_BACK(variable) (*(volatile typeof(variable) *)&(variable))
 
 #define CHECKSUM_MULTIPLIER 0x9E3779B97F4A7C15ULL
 

@@ -47,8 +47,12 @@ struct python_walk {
 	__u64 interpreter;	/* whose threads are looked through */
 	__u64 thread;		/* the next one of them */
 	__u64 frame;		/* the next frame; 0 until the thread's first is found */
+	__u64 window;		/* the address of what is in scratch.window; 0 before it is read */
+	__u64 checked;		/* the code object of the last frame, as in interpreter_frame … */
+	__u32 checksum;		/* … and its checksum */
 	__u32 row;		/* in python_layouts; 0: nothing to walk */
 	__u32 count;		/* interpreter frames captured so far */
+	__u32 padding;
 };
 
 #endif

@@ -50,8 +50,11 @@ struct ruby_walk {
 	__u64 thread;		/* the next element of it */
 	__u64 frame;		/* the next control frame */
 	__u64 end;		/* of them all; 0 until the thread is found */
+	__u64 window;		/* the first of the control frames in scratch.window; 0 before one was read */
 	__u32 row;		/* in ruby_layouts; 0: nothing to walk */
 	__u32 count;		/* interpreter frames captured so far */
+	__u32 hops;		/* from the last frame's environment outwards, so far; 0 when its owner is known */
+	__u32 padding;
 };
 
 #endif

@@ -15,11 +15,32 @@
 #define READ_TASK(destination, task, offset) \
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
-/* What bpf_get_stack() gave, in bytes; 0 where there is no such stack (a kernel thread, say). */
-static __always_inline __u64 stack_bytes(long result)
+/* The interrupted registers as words of the program's context: struct pt_regs of x86-64. */
+#define REGISTER_BP 4
+#define REGISTER_IP 16
+#define REGISTER_CS 17
+#define REGISTER_SP 19
+#define USER_MODE 3	/* in the lowest bits of cs */
+#define MOST_STACK_BYTES (64ULL << 20)
+
+/* A stack into `body`, in bytes; 0 where there is no such stack (a kernel thread's in user space, say). */
+static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8 *body, __u64 flags)
 {
-	SHOW_BOUNDS(result);
-	return result > 0 && result <= NATIVE_BYTES ? result : 0;
+	long size = bpf_get_stack(ctx, body, NATIVE_BYTES, flags);
+
+	SHOW_BOUNDS(size);
+	return size > 0 && size <= NATIVE_BYTES ? size : 0;
+}
+
+/*
+ * Whether the interrupted code ran in user space and without a frame pointer: the register points nowhere
+ * into its stack. The stack is then the instruction pointer alone. The kernel would find no more, by a page
+ * fault that takes longer than any other step.
+ */
+static __always_inline bool has_no_frame_pointer(const volatile __u64 *registers)
+{
+	return (registers[REGISTER_CS] & USER_MODE) == USER_MODE &&
+	       registers[REGISTER_BP] - registers[REGISTER_SP] >= MOST_STACK_BYTES;
 }
 
 static __always_inline __u64 start_ns_of(const void *leader)
@@ -69,24 +90,38 @@ static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Completes the record behind the interpreter frames that the walkers left, and sends it. */
-static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratch *s, __u32 count)
+/* Puts the native stacks behind the `used` bytes of interpreter frames. What is used then. */
+static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 used)
 {
-	__u64 used, size;
+	const volatile __u64 *registers = (const volatile __u64 *)ctx;
+	__u64 size;
 
-	if (count > MAX_INTERPRETER_FRAMES)
-		count = MAX_INTERPRETER_FRAMES;
-	s->head.interpreter_frames = count;
-	used = count * sizeof(struct interpreter_frame);
-	size = stack_bytes(bpf_get_stack(ctx, s->body + used, NATIVE_BYTES, BPF_F_USER_STACK));
+	s->head.kernel_frames = 0;
+	if (has_no_frame_pointer(registers)) {
+		*(__u64 *)(s->body + used) = registers[REGISTER_IP];
+		s->head.user_frames = 1;
+		return used + sizeof(__u64);
+	}
+	size = capture_stack(ctx, s->body + used, BPF_F_USER_STACK);
 	s->head.user_frames = size / 8;
 	used += size;
 	SHOW_BOUNDS(used);
 	if (used > RECORD_BYTES - NATIVE_BYTES)
-		return 0;
-	size = stack_bytes(bpf_get_stack(ctx, s->body + used, NATIVE_BYTES, 0));
+		return used;
+	size = capture_stack(ctx, s->body + used, 0);
 	s->head.kernel_frames = size / 8;
-	used += size;
+	return used + size;
+}
+
+/* Completes the record behind the interpreter frames that the walkers left, and sends it. */
+static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratch *s, __u32 count)
+{
+	__u64 used;
+
+	if (count > MAX_INTERPRETER_FRAMES)
+		count = MAX_INTERPRETER_FRAMES;
+	s->head.interpreter_frames = count;
+	used = capture_stacks(ctx, s, count * sizeof(struct interpreter_frame));
 	SHOW_BOUNDS(used);
 	if (used > RECORD_BYTES)
 		return 0;

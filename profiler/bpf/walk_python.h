@@ -23,7 +23,7 @@
 #define ADDRESS_MASK ((1ULL << 56) - 1)
 
 #define AT(type, base, offset, mask) (*(type *)((__u8 *)(base) + ((offset) & (mask))))
-#define IN_FRAME(type, offset) AT(type, s->window, offset, MAX_FRAME_WINDOW - 1)
+#define IN_FRAME(type, offset) AT(type, s->window, in_window + (offset), WINDOW_BYTES - 1)
 #define IN_CODE(type, offset) \
 	AT(type, s->checked, (offset) - layout->code_checksum, sizeof(s->checked) - sizeof(type))
 
@@ -82,34 +82,63 @@ static __always_inline bool is_init_cleanup(const struct scratch *s, const struc
 	       IN_CODE(__u64, layout->code_filename) == IN_CODE(__u64, layout->code_name);
 }
 
-/* Of the frame in s->window: bytes from the first instruction of `code` to the one that runs. */
+/*
+ * Has the frame at walk->frame in s->window; *in_window says where. Where the frames of 3.11 and later lie in
+ * one stack, their callers' come with it, as far as they are on the same page.
+ */
+static __always_inline int read_python_window(struct scratch *s, struct python_walk *walk,
+					      const struct python_layout *layout, __u64 *in_window)
+{
+	__u64 page = walk->frame & ~(PAGE_SIZE - 1ULL), end = walk->frame + layout->frame_window, bytes;
+
+	if (walk->frame < walk->window || end > walk->window + WINDOW_BYTES) {
+		walk->window = end - WINDOW_BYTES > page ? end - WINDOW_BYTES : page;
+		bytes = end - walk->window;
+		SHOW_BOUNDS(bytes);
+		if (bytes > WINDOW_BYTES)
+			return WALK_TORN;
+		if (read_user(s->window, bytes, (const void *)walk->window))
+			return WALK_FAULT;
+	}
+	*in_window = walk->frame - READ_BACK(walk->window);
+	return WALK_COMPLETE;
+}
+
+/* Of the frame at `in_window`: bytes from the first instruction of `code` to the one that runs. */
 static __always_inline __u32 python_position(const struct scratch *s, const struct python_layout *layout,
-					     __u64 code)
+					     __u64 in_window, __u64 code)
 {
 	if (layout->frame_instr == PYTHON_ABSENT)
 		return IN_FRAME(__u32, layout->frame_lasti) * layout->frame_lasti_unit;
 	return IN_FRAME(__u64, layout->frame_instr) - code - layout->code_first_instr;
 }
 
-/* Captures the frame in s->window, if it runs code that somebody wrote. */
+/* Captures the frame at `in_window`, if it runs code that somebody wrote. */
 static __always_inline int capture_python_frame(struct scratch *s, struct python_walk *walk,
-						const struct python_layout *layout)
+						const struct python_layout *layout, __u64 in_window)
 {
-	__u64 code = IN_FRAME(__u64, layout->frame_code) & ~REFERENCE_TAGS;
+	__u64 code = IN_FRAME(__u64, layout->frame_code) & ~REFERENCE_TAGS, address;
 	__u32 words = layout->code_checksum_words, slot;
 
 	if (!code || words > CHECKSUM_WORDS)
 		return WALK_TORN;
-	if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
-		return WALK_FAULT;
-	if (is_init_cleanup(s, layout))
-		return WALK_COMPLETE;
 	slot = walk->count;
 	if (slot >= MAX_INTERPRETER_FRAMES)
 		return WALK_TORN;
-	s->frames[slot].address = ((__u64)PYTHON_CODE << 56) | (code & ADDRESS_MASK);
-	s->frames[slot].position = python_position(s, layout, code);
-	s->frames[slot].checksum = checksum_words(s->checked);
+	address = ((__u64)PYTHON_CODE << 56) | (code & ADDRESS_MASK);
+	if (address != walk->checked) {	/* else it calls itself */
+		if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
+			return WALK_FAULT;
+		if (is_init_cleanup(s, layout)) {
+			walk->checked = 0;
+			return WALK_COMPLETE;
+		}
+		walk->checked = address;
+		walk->checksum = checksum_words(s->checked);
+	}
+	s->frames[slot].address = address;
+	s->frames[slot].position = python_position(s, layout, in_window, code);
+	s->frames[slot].checksum = walk->checksum;
 	s->frames[slot].owner = 0;
 	walk->count = slot + 1;
 	return WALK_COMPLETE;
@@ -122,8 +151,8 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 static __always_inline int walk_python(struct scratch *s, struct python_walk *walk,
 				       const struct python_layout *layout)
 {
-	__u32 window_bytes;
 	int status = WALK_COMPLETE;
+	__u64 in_window;
 
 	if (!walk->frame)
 		status = find_python_frame(walk, layout);
@@ -133,15 +162,12 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 	for (int i = 0; i < PYTHON_STEPS_PER_RUN; i++) {
 		if (walk->count >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
-		/* Here and not before the loop: Linux 6.1 forgets the bound of what was on the stack meanwhile. */
-		window_bytes = layout->frame_window;
-		if (window_bytes > MAX_FRAME_WINDOW)
-			return WALK_TORN;
-		if (read_user(s->window, window_bytes, (const void *)walk->frame))
-			return WALK_FAULT;
+		status = read_python_window(s, walk, layout, &in_window);
+		if (status != WALK_COMPLETE)
+			return status;
 		walk->frame = IN_FRAME(__u64, layout->frame_previous);
 		if (IN_FRAME(__u8, layout->frame_owner) < layout->frame_first_shim_owner) {
-			status = capture_python_frame(s, walk, layout);
+			status = capture_python_frame(s, walk, layout, in_window);
 			if (status != WALK_COMPLETE)
 				return status;
 		}

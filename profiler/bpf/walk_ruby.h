@@ -27,9 +27,8 @@
 
 /* What the verifier can follow in little time. 33 runs, the kernel's limit, pass all frames or 2,000 threads. */
 #define RUBY_THREADS_PER_RUN 64
-#define RUBY_FRAMES_PER_RUN 32
-#define FRAMES_PER_READ 4
-#define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
+#define RUBY_STEPS_PER_RUN 48
+#define FRAMES_PER_READ 8
 
 /* The same in every version so far; `derive_ruby` prints them again. */
 #define FRAME_MAGIC_MASK 0x7fff0001
@@ -43,20 +42,7 @@
 #define IMEMO_SVAR 2
 #define IMEMO_METHOD 6
 
-/* The start of an object: its flags, then for a method entry the words that never change. */
-struct ruby_object {
-	__u64 flags;
-	__u64 words[RUBY_METHOD_WORDS];
-};
-
-/* An environment as its three last words; `ep` points at `flags`. */
-struct ruby_env {
-	__u64 method;		/* method entry, cref or svar */
-	__u64 parent;		/* of a block: the outer ep, tagged in its low bits */
-	__u64 flags;
-};
-
-#define READ_ENV(env, ep) READ_USER(env, (ep) - 2 * sizeof(__u64))
+#define READ_ENV(env, ep) READ_USER(env, (ep) - 2 * sizeof(__u64))	/* ep points at the flags */
 
 static __always_inline bool is_imemo(__u64 flags, __u32 type)
 {
@@ -123,46 +109,35 @@ static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct
 }
 
 /*
- * Climbs from `env` to the method entry that it runs for: *owner, 0 where there is none (the top of a
- * file, a class body), and the words of its checksum. Nonzero when a page on the way is not resident.
+ * Looks in the environment at hand for the method entry that its frame runs for: now->owner, 0 where there
+ * is none (the top of a file, a class body), and the words of its checksum. WALK_TRUNCATED says that this
+ * environment can't tell: the next one out is at hand. WALK_FAULT: a page is not resident.
  */
-static __always_inline int find_ruby_owner(const struct ruby_layout *layout, struct ruby_env env,
-					   __u64 *owner, __u64 words[RUBY_METHOD_WORDS])
+static __always_inline int find_ruby_owner(struct ruby_step *now, const struct ruby_layout *layout,
+					   __u64 words[RUBY_METHOD_WORDS])
 {
-	struct ruby_object object = {};
-
-	*owner = 0;
-	for (int i = 0; i < MAX_ENV_HOPS && !(env.flags & ENV_LOCAL); i++) {
-		/* a block has one of its own where define_method made a method of it */
-		if (env.method) {
-			if (READ_USER(object, env.method))
-				return WALK_FAULT;
-			if (is_imemo(object.flags, IMEMO_METHOD))
-				goto found;
-		}
-		if (READ_ENV(env, env.parent & ~3ULL))
-			return WALK_FAULT;
-	}
-	if (!env.method)
-		return 0;
-	if (READ_USER(object, env.method))
+	now->owner = 0;
+	now->object.flags = 0;
+	/* a block has a method entry of its own where define_method made a method of it */
+	if (now->env.method && READ_USER(now->object, now->env.method))
 		return WALK_FAULT;
-	if (is_imemo(object.flags, IMEMO_SVAR)) {
+	if (now->env.flags & ENV_LOCAL && is_imemo(now->object.flags, IMEMO_SVAR)) {
 		/* the special variables ($~, $_) were put in front of it */
-		if (READ_USER(env.method, env.method + layout->svar_method))
+		if (READ_USER(now->env.method, now->env.method + layout->svar_method))
 			return WALK_FAULT;
-		if (!env.method)
-			return 0;
-		if (READ_USER(object, env.method))
+		now->object.flags = 0;
+		if (now->env.method && READ_USER(now->object, now->env.method))
 			return WALK_FAULT;
 	}
-	if (!is_imemo(object.flags, IMEMO_METHOD))
-		return 0;
-found:
-	*owner = env.method;
-	for (int word = 0; word < RUBY_METHOD_WORDS; word++)
-		words[word] = object.words[word];
-	return 0;
+	if (is_imemo(now->object.flags, IMEMO_METHOD)) {
+		now->owner = now->env.method;
+		for (int word = 0; word < RUBY_METHOD_WORDS; word++)
+			words[word] = now->object.words[word];
+		return WALK_COMPLETE;
+	}
+	if (now->env.flags & ENV_LOCAL)
+		return WALK_COMPLETE;
+	return READ_ENV(now->env, now->env.parent & ~3ULL) ? WALK_FAULT : WALK_TRUNCATED;
 }
 
 /* The frame at `slot`, which was checked: Linux 6.1 forgets the bound of what was on the stack meanwhile. */
@@ -180,29 +155,32 @@ static __always_inline void capture_cfunc(struct scratch *s, __u64 slot, __u64 m
 	frame->address = ((__u64)RUBY_CFUNC << 56) | (method & ((1ULL << 56) - 1));
 	frame->position = 0;
 	__builtin_memset(s->checked, 0, RUBY_BODY_WORDS * sizeof(__u64));
+	s->ruby_step.checked = 0;
 	frame->checksum = checksum_words(s->checked);
 	frame->owner = method;
 }
 
-/* Writes the frame of code that runs `pc`. Nonzero when a page on the way is not resident. */
-static __always_inline int capture_iseq(struct scratch *s, const struct ruby_layout *layout, __u64 slot,
-					__u64 iseq, __u64 pc, __u64 owner)
+/* Writes the frame at hand, of code that Ruby runs. Nonzero when a page on the way is not resident. */
+static __always_inline int capture_iseq(struct scratch *s, const struct ruby_layout *layout, __u64 slot)
 {
 	struct interpreter_frame *frame;
-	__u64 body = 0, position;
+	__u64 iseq = s->ruby_step.iseq, body = 0, position;
 
-	if (READ_USER(body, iseq + layout->iseq_body))
-		return WALK_FAULT;
-	if (read_user(s->checked, RUBY_BODY_WORDS * sizeof(__u64), (const void *)body))
-		return WALK_FAULT;
-	position = pc - s->checked[layout->body_code / sizeof(__u64) & 7];
+	if (iseq != s->ruby_step.checked) {	/* else it calls itself */
+		if (READ_USER(body, iseq + layout->iseq_body))
+			return WALK_FAULT;
+		if (read_user(s->checked, RUBY_BODY_WORDS * sizeof(__u64), (const void *)body))
+			return WALK_FAULT;
+		s->ruby_step.checked = iseq;
+	}
+	position = s->ruby_step.pc - s->checked[layout->body_code / sizeof(__u64) & 7];
 	if (position)
 		position -= sizeof(__u64);
 	frame = frame_at(s, slot);
 	frame->address = ((__u64)RUBY_ISEQ << 56) | (iseq & ((1ULL << 56) - 1));
 	frame->position = position;
 	frame->checksum = checksum_words(s->checked);
-	frame->owner = owner;
+	frame->owner = s->ruby_step.owner;
 	return 0;
 }
 
@@ -231,60 +209,89 @@ static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct
 	return WALK_COMPLETE;
 }
 
-/* Walks on from walk->frame, over RUBY_FRAMES_PER_RUN control frames at most. */
+/* Takes the control frame at walk->frame, from the window, which is filled when it does not hold it. */
+static __always_inline int next_ruby_frame(struct scratch *s, struct ruby_walk *walk,
+					   const struct ruby_layout *layout)
+{
+	const __u8 *window = (const __u8 *)s->window;
+	__u64 size = layout->frame_size, bytes = FRAMES_PER_READ * size, offset;
+
+	if (walk->frame - walk->window >= bytes) {
+		if (bytes > walk->end - walk->frame)
+			bytes = walk->end - walk->frame;
+		SHOW_BOUNDS(bytes);
+		if (bytes > WINDOW_BYTES)
+			return WALK_TORN;
+		if (read_user(s->window, bytes, (const void *)walk->frame))
+			return WALK_FAULT;
+		walk->window = walk->frame;
+	}
+	offset = walk->frame - READ_BACK(walk->window);
+	walk->frame += size;
+	s->ruby_step.pc = *(__u64 *)(window + ((offset + layout->frame_pc) & (WINDOW_BYTES - 8)));
+	s->ruby_step.iseq = *(__u64 *)(window + ((offset + layout->frame_iseq) & (WINDOW_BYTES - 8)));
+	s->ruby_step.ep = *(__u64 *)(window + ((offset + layout->frame_ep) & (WINDOW_BYTES - 8)));
+	return WALK_COMPLETE;
+}
+
+/* Whether Ruby's own backtraces show the frame, whose environment is at hand. */
+static __always_inline bool shows_ruby_frame(const struct ruby_step *now)
+{
+	__u32 magic = now->env.flags & FRAME_MAGIC_MASK;
+
+	return now->iseq ? magic != FRAME_MAGIC_DUMMY : magic == FRAME_MAGIC_CFUNC;
+}
+
+/* Walks on from walk->frame. A step takes a frame, or goes from an environment to the next one out. */
 static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk *walk,
 					    const struct ruby_layout *layout)
 {
-	__u64 frame = walk->frame, end = walk->end, owner, pc, iseq, ep;
-	__u64 size = layout->frame_size, slot, bytes;
-	__u32 offset, magic;
-	__u64 *owner_words = s->checked + RUBY_BODY_WORDS;
-	const __u8 *window = (const __u8 *)s->window;
-	struct ruby_env env = {};
+	__u64 *owner_words = s->checked + RUBY_BODY_WORDS, slot;
+	struct ruby_step *now = &s->ruby_step;
+	int status;
 
-	if (size > WINDOW_BYTES / FRAMES_PER_READ)
-		return WALK_TORN;
-	for (int i = 0; i < RUBY_FRAMES_PER_RUN; i++) {
-		if (frame >= end)
-			return WALK_COMPLETE;
-		/* from memory, so that the verifier does not follow every number of frames passed over */
-		slot = *(volatile __u32 *)&walk->count;
+	walk->hops = 0;
+	now->checked = 0;
+	for (int step = 0; step < RUBY_STEPS_PER_RUN; step++) {
+		slot = READ_BACK(walk->count);
 		SHOW_BOUNDS(slot);
 		if (slot >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
-		if (i % FRAMES_PER_READ == 0) {
-			bytes = FRAMES_PER_READ * size;
-			if (bytes > end - frame)
-				bytes = end - frame;
-			SHOW_BOUNDS(bytes);
-			if (bytes > WINDOW_BYTES || read_user(s->window, bytes, (const void *)frame))
+		if (!walk->hops) {
+			if (walk->frame >= walk->end)
+				return WALK_COMPLETE;
+			status = next_ruby_frame(s, walk, layout);
+			if (status != WALK_COMPLETE)
+				return status;
+			if (now->iseq && !now->pc)
+				continue;	/* a block that is a C function, or a frame not set up yet */
+			if (READ_ENV(now->env, now->ep))
 				return WALK_FAULT;
+			if (!shows_ruby_frame(now))
+				continue;
+			__builtin_memset(owner_words, 0, RUBY_METHOD_WORDS * sizeof(__u64));
 		}
-		offset = i % FRAMES_PER_READ * size;
-		frame += size;
-		pc = *(__u64 *)(window + ((offset + layout->frame_pc) & (WINDOW_BYTES - 8)));
-		iseq = *(__u64 *)(window + ((offset + layout->frame_iseq) & (WINDOW_BYTES - 8)));
-		ep = *(__u64 *)(window + ((offset + layout->frame_ep) & (WINDOW_BYTES - 8)));
-		if (iseq && !pc)
-			continue;	/* a block that is a C function, or a frame that is not set up yet */
-		if (READ_ENV(env, ep))
+		status = find_ruby_owner(now, layout, owner_words);
+		if (status == WALK_FAULT)
 			return WALK_FAULT;
-		magic = env.flags & FRAME_MAGIC_MASK;
-		if (magic == FRAME_MAGIC_DUMMY || (!iseq && magic != FRAME_MAGIC_CFUNC))
+		if (status == WALK_TRUNCATED && walk->hops < MAX_ENV_HOPS) {
+			walk->hops++;
 			continue;
-		__builtin_memset(owner_words, 0, RUBY_METHOD_WORDS * sizeof(__u64));
-		if (find_ruby_owner(layout, env, &owner, owner_words))
-			return WALK_FAULT;
-		if (!iseq && !owner)
+		}
+		walk->hops = 0;
+		if (READ_BACK(now->iseq)) {
+			if (capture_iseq(s, layout, slot))
+				return WALK_FAULT;
+		} else if (READ_BACK(now->owner)) {
+			capture_cfunc(s, slot, now->owner);
+		} else {
 			return WALK_TORN;
-		if (!iseq)
-			capture_cfunc(s, slot, owner);
-		else if (capture_iseq(s, layout, slot, iseq, pc, owner))
-			return WALK_FAULT;
+		}
 		walk->count = slot + 1;
 	}
-	walk->frame = frame;
-	return frame < end ? WALK_TRUNCATED : WALK_COMPLETE;
+	if (walk->hops)
+		walk->frame -= layout->frame_size;	/* another run begins with this frame */
+	return walk->frame < walk->end ? WALK_TRUNCATED : WALK_COMPLETE;
 }
 
 /*

@@ -16,6 +16,7 @@ from typing import Any
 
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
+from profiler.capture.kallsyms import without_kallsyms
 from profiler.capture.source import Lost, Sampling
 from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
@@ -83,7 +84,9 @@ class BccSource:
         bcc = import_bcc()
         os.environ["BCC_KERNEL_SOURCE"] = str(BPF_DIRECTORY)
         try:
-            self._bpf = bcc.BPF(src_file=os.fsencode(BPF_DIRECTORY / "sample.c"), cflags=self._flags(Btf()))
+            flags = self._flags(Btf())
+            with without_kallsyms():
+                self._bpf = bcc.BPF(src_file=os.fsencode(BPF_DIRECTORY / "sample.c"), cflags=flags)
             self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)

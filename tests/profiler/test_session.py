@@ -199,6 +199,26 @@ def test_a_recording_ends_when_its_time_is_over(target: Target) -> None:
     assert 0.3 <= profile.duration_s < PATIENCE_S
 
 
+class StoppedWhileAsked(Replay):
+    """The signal comes just while the session asks whether anything is left to sample."""
+
+    session: Session
+
+    def has_targets(self) -> bool:
+        self.session.stop()
+        return super().has_targets()
+
+
+@pytest.mark.timeout(30)
+def test_a_stop_in_the_middle_of_a_look_for_targets_is_not_forgotten(target: Target) -> None:
+    source = StoppedWhileAsked([])
+    with session(source, targets=(target.pid,), duration_s=20.0) as running_session:
+        source.session = running_session
+        running_session.prepare()
+        running_session.start()
+        assert running_session.run().duration_s < 10.0
+
+
 def test_stopping_ends_a_recording_without_a_duration(target: Target) -> None:
     source = Replay([])
     with session(source, targets=(target.pid,)) as running_session:

@@ -1,0 +1,64 @@
+"""What BCC reads when it loads the sampler, and as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from profiler.capture import bcc_source
+from profiler.capture.bcc_source import BccSource
+from profiler.capture.kallsyms import without_kallsyms
+from profiler.capture.source import Sampling
+
+
+def in_a_thread(work: Callable[[], Any]) -> Any:
+    results: list[Any] = []
+    thread = Thread(target=lambda: results.append(work()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def credentials(task: str) -> dict[str, str]:
+    lines = Path(f"/proc/{task}/status").read_text().splitlines()
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return {name: fields[name] for name in ("Uid", "CapEff", "CapPrm")}
+
+
+def test_one_thread_is_nobody_with_its_capabilities_and_root_again_after() -> None:
+    before = credentials("self")
+
+    def inside() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+        with without_kallsyms():
+            here, others = credentials("thread-self"), credentials("self")
+        return here, others, credentials("thread-self")
+
+    here, others, after = in_a_thread(inside)
+    assert here == {**before, "Uid": "0\t65534\t0\t65534"}
+    assert others == before
+    assert after == before
+
+
+def bytes_read_to_load() -> int:
+    """Of files, by a thread that does nothing else."""
+    source = BccSource(Sampling(frequency_hz=20))
+    try:
+        source.load()
+        io = Path("/proc/thread-self/io").read_text().splitlines()
+    finally:
+        source.close()
+    return int(io[0].removeprefix("rchar: "))
+
+
+def test_the_kernels_symbols_are_not_read_to_load_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/proc/kallsyms", "rb") as file:
+        symbols_bytes = len(file.read())
+    in_a_thread(bytes_read_to_load)  # imports what is to import
+    without = in_a_thread(bytes_read_to_load)
+    monkeypatch.setattr(bcc_source, "without_kallsyms", nullcontext)
+    assert in_a_thread(bytes_read_to_load) - without > 0.9 * symbols_bytes
