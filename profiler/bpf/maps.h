@@ -88,6 +88,13 @@ BPF_ARRAY(ruby_layouts, struct ruby_layout, LAYOUT_ROWS);
 /* Keeps the compiler from optimising away the check after it, which the verifier needs to see. */
 #define SHOW_BOUNDS(variable) asm volatile("" : "+r"(variable))
 
+/* The frame at `slot`, which was checked: Linux 6.1 forgets the bound of what was on the stack meanwhile. */
+static __always_inline struct interpreter_frame *frame_at(struct scratch *s, __u64 slot)
+{
+	SHOW_BOUNDS(slot);
+	return &s->frames[slot & (MAX_INTERPRETER_FRAMES - 1)];
+}
+
 /*
  * Reads what was just written. The verifier knows nothing of a value in a map, so the ways that lead here
  * become one again: with a value in a register or on the stack it follows each of them to the end.

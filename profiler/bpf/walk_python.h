@@ -119,6 +119,7 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 {
 	__u64 code = IN_FRAME(__u64, layout->frame_code) & ~REFERENCE_TAGS, address;
 	__u32 words = layout->code_checksum_words, slot;
+	struct interpreter_frame *frame;
 
 	if (!code || words > CHECKSUM_WORDS)
 		return WALK_TORN;
@@ -136,10 +137,11 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 		walk->checked = address;
 		walk->checksum = checksum_words(s->checked);
 	}
-	s->frames[slot].address = address;
-	s->frames[slot].position = python_position(s, layout, in_window, code);
-	s->frames[slot].checksum = walk->checksum;
-	s->frames[slot].owner = 0;
+	frame = frame_at(s, slot);
+	frame->address = address;
+	frame->position = python_position(s, layout, in_window, code);
+	frame->checksum = walk->checksum;
+	frame->owner = 0;
 	walk->count = slot + 1;
 	return WALK_COMPLETE;
 }

@@ -140,13 +140,6 @@ static __always_inline int find_ruby_owner(struct ruby_step *now, const struct r
 	return READ_ENV(now->env, now->env.parent & ~3ULL) ? WALK_FAULT : WALK_TRUNCATED;
 }
 
-/* The frame at `slot`, which was checked: Linux 6.1 forgets the bound of what was on the stack meanwhile. */
-static __always_inline struct interpreter_frame *frame_at(struct scratch *s, __u64 slot)
-{
-	SHOW_BOUNDS(slot);
-	return &s->frames[slot & (MAX_INTERPRETER_FRAMES - 1)];
-}
-
 /* Writes the frame of a method that is a C function. */
 static __always_inline void capture_cfunc(struct scratch *s, __u64 slot, __u64 method)
 {
