@@ -40,8 +40,11 @@ def without_kallsyms() -> Iterator[None]:
 
 
 def _keep_capabilities() -> bool:
-    bits = _libc.prctl(_PR_GET_SECUREBITS, 0, 0, 0, 0)
-    return bits >= 0 and _libc.prctl(_PR_SET_SECUREBITS, bits | _SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0
+    bits: int = _libc.prctl(_PR_GET_SECUREBITS, 0, 0, 0, 0)
+    if bits < 0:
+        return False
+    done: bool = _libc.prctl(_PR_SET_SECUREBITS, bits | _SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0
+    return done
 
 
 def _set_effective_user(uid: int) -> bool:

@@ -18,7 +18,7 @@ from symbolizers.base import Symbolizer
 from symbolizers.frame import RawFrame
 from symbolizers.process.memory import NowaitReader
 from tests.symbolizers.python_walk import raw_frame
-from tests.symbolizers.ruby_target import iseq_frame, ruby_target
+from tests.symbolizers.ruby_target import ISEQS, iseq_frame, ruby_target
 from tests.symbolizers.test_python_live import running
 from tests.symbolizers.test_ruby_live import standard_library
 
@@ -57,7 +57,7 @@ def measure_python(rounds: int, *, lines: bool) -> list[float]:
 
 def measure_ruby(rounds: int, *, lines: bool) -> list[float]:
     """Of the machine's own Ruby."""
-    with ruby_target("iseqs.rb", *standard_library()) as target:
+    with ruby_target("ruby", ISEQS, *standard_library()) as target:
         addresses = [json.loads(line)["address"] for line in target.said[:MOST_OBJECTS]]
         frames = [iseq_frame(target.runtime.row, target.memory, address) for address in addresses]
         return time_rounds(

@@ -31,7 +31,7 @@ COLUMNS = {
             "two ractors",
             "fiber",
         ),
-        *("1,000 deep", "container", "fork", "short-lived"),
+        *("1,000 deep", "container", "fork", "short-lived", "lines"),
     ),
 }
 

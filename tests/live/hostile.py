@@ -1,4 +1,4 @@
-"""Forged CPython memory: a process that maps it where its test wants it, and what is laid out in it."""
+"""Forged memory: a process that maps it where its test wants it, and what of CPython is laid out in it."""
 
 from __future__ import annotations
 
@@ -60,16 +60,13 @@ class HostileProcess:
         self.process.stdin.flush()
 
 
-def build(folder: Path, hex_version: int) -> Path:
-    """The program that says it is CPython of that version, in `folder`."""
-    program = folder / f"hostile-{hex_version:x}"
-    numbers = (
-        f"-DPYTHON_HEXVERSION={hex_version:#x}",
-        f"-DPIDFLAME_ARENA={ARENA:#x}UL",
-        f"-DPIDFLAME_ARENA_BYTES={ARENA_BYTES}",
-    )
+def build(folder: Path, name: str, *claims: str) -> Path:
+    """The program, in `folder`, that is taken for the interpreter that `claims` (-D) make of it."""
+    program = folder / name
+    arena = (f"-DPIDFLAME_ARENA={ARENA:#x}UL", f"-DPIDFLAME_ARENA_BYTES={ARENA_BYTES}")
     source = str(WORKLOADS / "hostile.c")
-    subprocess.run(["cc", "-O1", "-rdynamic", *numbers, source, "-o", str(program), "-lpthread"], check=True)
+    command = ["cc", "-O1", "-rdynamic", *arena, *claims, source, "-o", str(program), "-lpthread"]
+    subprocess.run(command, check=True)
     return program
 
 

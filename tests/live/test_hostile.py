@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import random
-import resource
 import struct
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symbolizers.base import AddressSpace, Interpreter
-from symbolizers.errors import Changed, Malformed, ReadFault, SymbolizeError
+from symbolizers.errors import SymbolizeError
 from symbolizers.frame import CodeObject
 from symbolizers.layouts.cpython import LAYOUTS
 from symbolizers.layouts.row import Row
@@ -45,15 +42,13 @@ from tests.live.hostile import (
     running,
     soup,
 )
+from tests.live.ledger import MOST_GROWTH_BYTES, Ledger, peak_bytes
 from tests.symbolizers.heap import PythonHeap
 from tests.symbolizers.python_walk import raw_frame
 
 ROWS = tuple(LAYOUTS)
 CASES = 2000
 """Of each of the two kinds."""
-MOST_CPU_S = 3.0
-"""Of one case; nearly all take 1 ms, a line table of a million entries 0.5 s."""
-MOST_GROWTH_BYTES = 96 << 20
 FIELDS = {
     "code": ("code_filename", "code_name", "code_linetable", "object_type", "object_refcount"),
     "name": ("object_type", "unicode_length", "unicode_state", "unicode_legacy_data", "bytes_size"),
@@ -64,33 +59,14 @@ PARTS = ("code_filename", "code_name", "code_linetable")
 PLACES = [(part, name) for part, names in FIELDS.items() for name in names]
 
 
-@dataclass
-class Ledger:
-    """How each case came out."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    slowest_s: float = 0.0
-
-    def attempt(self, read: Callable[[], object]) -> object:
-        """What `read` gives, or its error: one of those that have a place in the statistics."""
-        started = time.process_time()
-        try:
-            found = read()
-        except (ReadFault, Changed, Malformed) as error:
-            self.outcomes[type(error).__name__] += 1
-            found = error
-        else:
-            self.outcomes["read"] += 1
-        spent_s = time.process_time() - started
-        self.slowest_s = max(self.slowest_s, spent_s)
-        assert spent_s < MOST_CPU_S
-        return found
-
-
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileProcess]:
-    with running(build(tmp_path_factory.mktemp("hostile"), 0x030B02F0)) as target:
+    with running(build_python(tmp_path_factory.mktemp("hostile"), 0x030B02F0)) as target:
         yield target
+
+
+def build_python(folder: Path, hex_version: int) -> Path:
+    return build(folder, f"cpython-{hex_version:x}", f"-DPYTHON_HEXVERSION={hex_version:#x}")
 
 
 @pytest.fixture
@@ -125,10 +101,6 @@ def attempt_code(ledger: Ledger, heap: PythonHeap, code: int, *, memory: Address
         assert len(found.starts) == len(found.lines) <= MAX_LINE_TABLE_BYTES + 1
         return repr(found)
     return type(found).__name__
-
-
-def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def test_code_objects_that_lie_are_named_or_refused(hostile: HostileProcess, memory: NowaitReader) -> None:
@@ -249,7 +221,7 @@ MOST_PROFILER_BYTES = 400 << 20
 @pytest.mark.parametrize("hex_version", VERSIONS, ids=VERSIONS.__getitem__)
 def test_the_walker_ends_whatever_it_walks(tmp_path: Path, hex_version: int) -> None:
     row = LAYOUTS.named(VERSIONS[hex_version])
-    with bpf_statistics(), running(build(tmp_path, hex_version)) as target:
+    with bpf_statistics(), running(build_python(tmp_path, hex_version)) as target:
         target.write(ARENA, forged_stack(row, 0, target.thread))
         recording = Recording(tmp_path, ["-F", str(RECORD_HZ), "-p", str(target.pid), "--lines"])
         target.burn()

@@ -12,7 +12,7 @@ from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import Sampling
 from profiler.model import RawSample
 from symbolizers.frame import RawFrame
-from tests.symbolizers.ruby_target import RubyTarget, ruby_target
+from tests.symbolizers.ruby_target import NAMES, RubyTarget, ruby_target
 
 DEADLINE_S = 20.0
 
@@ -67,7 +67,7 @@ def test_methods_of_every_kind_have_their_names() -> None:
         (*loop, "single", "Object#burn"),
         (*loop, "block in <class:Made>", "Object#burn"),
     }
-    with ruby_target("names.rb") as target:
+    with ruby_target("ruby", NAMES) as target:
         samples = sampled(target, 400)
     stacks = Counter(names for _, names in samples)
     assert expected <= set(stacks)
@@ -80,7 +80,7 @@ def test_methods_of_every_kind_have_their_names() -> None:
 @pytest.mark.parametrize("depth", [3, 64, 500, 1000])
 def test_a_recursion_is_as_deep_as_it_is(depth: int) -> None:
     outside = ("Kernel#loop", "block in Object#descend")
-    with ruby_target("names.rb", "deep", str(depth)) as target:
+    with ruby_target("ruby", NAMES, "deep", str(depth)) as target:
         samples = sampled(target, 100)
     stacks = Counter(names for _, names in samples)
     whole = ("<main>", *["Object#descend"] * depth, *outside, "Object#burn")
@@ -91,7 +91,7 @@ def test_a_recursion_is_as_deep_as_it_is(depth: int) -> None:
 
 
 def test_a_deeper_one_is_cut_at_its_root() -> None:
-    with ruby_target("names.rb", "deep", "3000") as target:
+    with ruby_target("ruby", NAMES, "deep", "3000") as target:
         samples = sampled(target, 30)
     for sample, names in samples[5:]:
         assert (sample.walk_status, len(names)) == (1, 1024)
@@ -99,7 +99,7 @@ def test_a_deeper_one_is_cut_at_its_root() -> None:
 
 
 def test_a_thread_shows_its_own_stack_also_without_the_lock() -> None:
-    with ruby_target("names.rb", "threads") as target:
+    with ruby_target("ruby", NAMES, "threads") as target:
         samples = sampled(target, 600)
         pid = target.handle.id.pid
     main = [names for sample, names in samples if sample.tid == pid]
@@ -119,6 +119,6 @@ def test_a_thread_shows_its_own_stack_also_without_the_lock() -> None:
 
 
 def test_a_thread_behind_many_others_is_found() -> None:
-    with ruby_target("names.rb", "crowd") as target:
+    with ruby_target("ruby", NAMES, "crowd") as target:
         samples = sampled(target, 30)
     assert Counter(names for _, names in samples).most_common(1)[0][0] == ("block in <main>", "Object#spin")

@@ -20,7 +20,9 @@ from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader
 from symbolizers.ruby import BODY_WORDS, METHOD_WORDS, RubyFile, RubyLanguage, RubySymbolizer
 
-TARGETS = Path(__file__).parent.parent / "live" / "targets_ruby"
+TESTS = Path(__file__).parent.parent
+NAMES = str(TESTS / "live" / "workloads" / "names.rb")
+ISEQS = str(TESTS / "interpreters" / "programs" / "iseqs.rb")
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,8 @@ class RubyTarget:
 
 
 @contextmanager
-def ruby_target(script: str, *arguments: str) -> Iterator[RubyTarget]:
-    """Starts ``targets_ruby/SCRIPT`` and, at the end, ends it."""
-    command = ["ruby", str(TARGETS / script), *arguments]
+def ruby_target(*command: str) -> Iterator[RubyTarget]:
+    """Starts the Ruby program `command` and, at the end, ends it."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -67,7 +68,7 @@ def find_ruby(handle: ProcessHandle) -> tuple[RubyFile, Interpreter]:
     """The Ruby that a process maps."""
     for mapping in read_mappings(handle):
         if mapping.executable and mapping.path.startswith("/"):
-            with open(mapping.path, "rb") as stream:
+            with open(f"/proc/{handle.id.pid}/root{mapping.path}", "rb") as stream:
                 elf = ElfFile.from_fd(stream.fileno())
                 runtime = RubyLanguage().recognise(elf)
                 if runtime is not None:

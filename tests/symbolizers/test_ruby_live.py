@@ -15,7 +15,7 @@ from symbolizers.errors import Changed, ReadFault, SymbolizeError, UnsupportedVe
 from symbolizers.frame import CodeObject, RawFrame
 from symbolizers.ruby import RubyLanguage
 from symbolizers.ruby_machine_code import find_loop
-from tests.symbolizers.ruby_target import Recording, RubyTarget, find_ruby, iseq_frame, ruby_target
+from tests.symbolizers.ruby_target import ISEQS, Recording, RubyTarget, find_ruby, iseq_frame, ruby_target
 
 FILES = 60
 
@@ -31,7 +31,7 @@ def standard_library() -> list[str]:
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[RubyTarget]:
-    with ruby_target("iseqs.rb", *standard_library()) as started:
+    with ruby_target("ruby", ISEQS, *standard_library()) as started:
         yield started
 
 

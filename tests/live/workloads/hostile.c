@@ -1,7 +1,8 @@
 /*
- * A program that is taken for CPython and whose interpreter is whatever its test makes of it: the file given
- * as the descriptor argv[1] is mapped at PIDFLAME_ARENA and written by the test while this process burns.
- * Its exported names are those that the interpreter is recognised by; PYTHON_HEXVERSION says which it claims.
+ * A program that is taken for CPython (PYTHON_HEXVERSION says which) or Ruby (RUBY_VERSION, with its VM at
+ * RUBY_VM), and whose interpreter is whatever its test makes of it: the file given as the descriptor argv[1] is
+ * mapped at PIDFLAME_ARENA and written by the test while this process burns. Its exported names are those that
+ * the interpreter is recognised by.
  * Prints its pthread id when it is ready, burns after a line on stdin, ends when stdin does.
  */
 #define _GNU_SOURCE
@@ -11,12 +12,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifdef RUBY_VERSION
+const char ruby_version[] = RUBY_VERSION;
+unsigned long ruby_current_vm_ptr = RUBY_VM;
+#else
 #define RUNTIME_WORDS 4096
 
 const unsigned int Py_Version = PYTHON_HEXVERSION;
 /* Every word leads to where the test begins its first structure, whichever of them is the list's head. */
 unsigned long _PyRuntime[RUNTIME_WORDS] = {[0 ... RUNTIME_WORDS - 1] = PIDFLAME_ARENA};
 unsigned long PyCode_Type[64] = {1}, PyUnicode_Type[64] = {1}, PyBytes_Type[64] = {1};
+#endif
 static volatile unsigned long turns;
 
 void _PyEval_EvalFrameDefault(void)

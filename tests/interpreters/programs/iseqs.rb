@@ -1,10 +1,12 @@
 # frozen_string_literal: true
 
-# Compiles the files named by its arguments and says what Ruby knows of every iseq in them, one line of JSON
-# each: the iseq's address, its names, and [word, words, line] of each instruction. Then stays until stdin ends.
+# Compiles the files named by its arguments, or all of the standard library, and says what Ruby knows of every
+# iseq in them, one line of JSON each: the iseq's address, its names, and [word, words, line] of each instruction.
+# Then stays until stdin ends.
 
 require "json"
 require "objspace"
+require "rbconfig"
 
 def address_of(iseq)
   JSON.parse(ObjectSpace.dump(iseq)).fetch("references").first.to_i(16)
@@ -31,8 +33,10 @@ def tell(iseq, kept)
 end
 
 $VERBOSE = nil
+Encoding.default_external = Encoding::UTF_8
 kept = []
-ARGV.each { |path| tell(RubyVM::InstructionSequence.compile_file(path), kept) }
+library = Dir.glob(File.join(RbConfig::CONFIG["rubylibdir"], "**", "*.rb")).sort
+(ARGV.empty? ? library : ARGV).each { |path| tell(RubyVM::InstructionSequence.compile_file(path), kept) }
 puts "ready"
 $stdout.flush
 $stdin.read
