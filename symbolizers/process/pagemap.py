@@ -5,8 +5,8 @@ page that does make it wait (userfaultfd-missing, cold file on a dead mount, swa
 brings no page: the kernel walks the page table and takes the target's mmap lock for reading, in a way
 that a signal can end.
 
-It is read, not asked by PAGEMAP_SCAN (Linux 6.7): of 16 pages a read tells in 2.0 microseconds, the request in
-3.0; of 64 in 2.9 and 3.7. Only from some 500 pages on is the request quicker, and no run here is so long.
+It is read, not asked by PAGEMAP_SCAN (Linux 6.7): of 16 pages a read tells in 2.0 microseconds, the request
+in 3.0; of 64 in 2.9 and 3.7. Only from some 500 pages on is the request quicker; no run here is so long.
 """
 
 from __future__ import annotations
