@@ -8,7 +8,11 @@ $(PEERS):
 	$(SYSTEM_PYTHON) -m venv .cache/peers-venv
 	$(@D)/pip install --quiet --disable-pip-version-check py-spy==0.4.3 pystack==1.7.2
 
+# A real Ruby program is sampled from inside by a profiler of its own.
+INTERPRETERS_PACKAGES := ruby-stackprof
+
 interpreters: setup
+	@$(MAKE) --no-print-directory packages PACKAGES='$(INTERPRETERS_PACKAGES)'
 	$(AS_ROOT) $(PYTHON) -m tests.interpreters.lay_out
 	$(if $(FREE_THREADED),$(AS_ROOT) $(PYTHON) -m tests.interpreters.free_threaded)
 
