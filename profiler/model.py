@@ -38,6 +38,8 @@ class RawSample:
     thread_id: int = 0
     """The fs base, which languages tell their threads apart by; 0 for a thread of the kernel."""
     thread_comm: bytes = b""
+    collects_garbage: bool = False
+    """Whether the thread collects garbage, for what is on its interpreter's stack."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from profiler.capture.header import read_header
 from profiler.capture.wire import WalkStatus
 from profiler.model import ProcessEvent, RawSample
-from profiler.stacks.merge import CodeMap, Element, merge, native_elements
+from profiler.stacks.merge import GARBAGE, CodeMap, Element, merge, native_elements
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, Stalled, SymbolizeError
 from symbolizers.frame import CodeObject, Frame, RawFrame
@@ -248,7 +248,7 @@ class ProcessTable:
 
     def _frames(self, process: _Tracked, sample: RawSample) -> list[Frame]:
         """The interpreter's frames by name, leaf first."""
-        frames: list[Frame] = []
+        frames = [GARBAGE] if sample.interpreter and sample.collects_garbage else []
         shown_above = False
         for raw in sample.interpreter:
             key = _key(raw)

@@ -17,7 +17,7 @@ from symbolizers.frame import ADDRESS_MASK, CaptureKind, CodeObject, FrameKind, 
 from symbolizers.layouts.row import Row
 from symbolizers.layouts.ruby import LAYOUTS
 from symbolizers.ruby_lines import LineTable, decode_succinct, succinct_size
-from symbolizers.ruby_machine_code import find_global_symbols, find_loop, find_vm
+from symbolizers.ruby_machine_code import GcFlag, find_gc, find_global_symbols, find_loop, find_vm
 from symbolizers.ruby_objects import (
     IMEMO_ISEQ,
     IMEMO_MASK,
@@ -75,6 +75,7 @@ class RubyLanguage:
             root=root,
             loop=find_loop(elf),
             global_symbols=find_global_symbols(elf, row),
+            gc=find_gc(elf),
         )
 
 
@@ -87,15 +88,23 @@ class RubyFile:
     root: int
     loop: tuple[int, int]
     global_symbols: int
+    gc: GcFlag | None
 
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
         start, end = self.loop
+        offsets = dict(self.row.numbers())
+        if self.gc is not None:
+            offsets |= {
+                "vm_objspace": self.gc.objspace,
+                "objspace_flags": self.gc.flags,
+                "objspace_gc_bit": self.gc.bit,
+            }
         return Interpreter(
             language=RubyLanguage.name,
             version=self.version,
             layout=self.row.name,
-            offsets=self.row.numbers(),
+            offsets=tuple(offsets.items()),
             root=self.root + bias,
             loop=(start + bias, end + bias) if end else (0, 0),
         )

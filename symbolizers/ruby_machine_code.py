@@ -4,7 +4,9 @@
 the instruction pointer. `ruby_global_symbols`, the table of all names, is so addressed by the exported
 `rb_sym_all_symbols`. The interpreter's loop is the function that `rb_vm_exec` calls and that the linker put
 right before it, from the same source file. Where that is hidden, too, it is known by how each of its
-instructions ends: it jumps to where the next one says, which is in memory.
+instructions ends: it jumps to where the next one says, which is in memory. Whether garbage is being collected
+is what the exported `rb_during_gc` answers, with a bit of what the VM points at: where, differs even between
+patch releases.
 """
 
 from __future__ import annotations
@@ -13,11 +15,20 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed
-from symbolizers.layouts.row import Row
+from symbolizers.layouts.row import MAX_OFFSET_BYTES, Row
+
+
+class GcFlag(NamedTuple):
+    """A VM points from `objspace` to where, `flags` bytes on, `bit` is set while it collects garbage."""
+
+    objspace: int
+    flags: int
+    bit: int
+
 
 _MAX_FUNCTION_BYTES: Final = 1 << 16
 _MIN_LOOP_BYTES: Final = 1 << 12
@@ -32,6 +43,8 @@ _JUMP: Final = re.compile(rb"\xff[\x20-\x27]")
 """A ``jmp`` to an address that lies where a register points."""
 _MIN_JUMPS: Final = 12
 """In the loop there are 15 to 29 (2.7 to 3.4), in other functions near it 4 at most."""
+_DURING_GC: Final = re.compile(rb"\x48\x8b\x80(....)\x0f\xb6\x40(.)\xc0\xe8(.)", re.DOTALL)
+"""``mov rax, [rax + A]``, ``movzx eax, byte [rax + B]``, ``shr al, C``: all of it but the VM's address."""
 _NEAR_BYTES: Final = 1 << 18
 """What is compiled from the same source file as `ruby_vm_at_exit`, and hardly more."""
 
@@ -81,6 +94,15 @@ def find_vm(elf: ElfFile) -> int:
     if symbol is not None:
         return symbol.address
     return next(_targets(_LOAD, *_function(elf, "ruby_vm_at_exit")), 0)
+
+
+def find_gc(elf: ElfFile) -> GcFlag | None:
+    """Where a VM says that it collects garbage; None where that can't be found. Raises `Malformed`."""
+    match = _DURING_GC.search(_function(elf, "rb_during_gc")[1])
+    if match is None:
+        return None
+    objspace, flags, bit = struct.unpack("<iBB", b"".join(match.groups()))
+    return GcFlag(objspace, flags, bit) if 0 < objspace < MAX_OFFSET_BYTES and bit < 8 else None
 
 
 def find_loop(elf: ElfFile) -> tuple[int, int]:

@@ -67,7 +67,8 @@ struct sample_head {
 	__u16 user_frames;
 	__u16 kernel_frames;
 	__u8 walk_status;
-	char padding[5];
+	__u8 collects_garbage;	/* Ruby: the thread does so for its frames */
+	char padding[4];
 };
 
 struct interpreter_frame {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * Where a Ruby version keeps what walk_ruby.h reads. Offsets in bytes; filled by name from the layout
- * rows in symbolizers/layouts/ruby.py, which say what each field means.
+ * rows in symbolizers/layouts/ruby.py, which say what each field means; the last three are of the build.
  */
 #ifndef PIDFLAME_RUBY_LAYOUT_H
 #define PIDFLAME_RUBY_LAYOUT_H
@@ -24,6 +24,7 @@ struct ruby_layout {
 	__u32 thread_native;
 	__u32 thread_native_is_pointer;
 	__u32 native_id;
+	__u32 running;
 	__u32 thread_ec;
 	__u32 ec_stack;
 	__u32 ec_stack_words;
@@ -35,6 +36,9 @@ struct ruby_layout {
 	__u32 iseq_body;
 	__u32 body_code;
 	__u32 svar_method;
+	__u32 vm_objspace;
+	__u32 objspace_flags;
+	__u32 objspace_gc_bit;
 };
 
 /*
@@ -54,7 +58,7 @@ struct ruby_walk {
 	__u32 row;		/* in ruby_layouts; 0: nothing to walk */
 	__u32 count;		/* interpreter frames captured so far */
 	__u32 hops;		/* from the last frame's environment outwards, so far; 0 when its owner is known */
-	__u32 padding;
+	__u32 collects_garbage;	/* whether the thread does so */
 };
 
 #endif

@@ -150,6 +150,7 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	s->head.task = 0;
 	s->head.task_identity = 0;
 	s->head.walk_status = WALK_COMPLETE;
+	s->head.collects_garbage = 0;
 	__builtin_memset(s->head.padding, 0, sizeof(s->head.padding));
 }
 
@@ -253,6 +254,7 @@ int on_ruby(struct bpf_perf_event_data *ctx)
 	if (!layout)
 		return 0;
 	s->head.walk_status = walk_ruby(s, &s->ruby, layout);
+	s->head.collects_garbage = s->ruby.collects_garbage;
 	if (s->head.walk_status == WALK_TRUNCATED && s->ruby.count < MAX_INTERPRETER_FRAMES)
 		stages.call(ctx, STAGE_RUBY);	/* goes on below after 33 runs, the kernel's limit */
 	return finish(ctx, s, s->ruby.count);

@@ -177,6 +177,25 @@ static __always_inline int capture_iseq(struct scratch *s, const struct ruby_lay
 	return 0;
 }
 
+/*
+ * Whether the thread collects garbage: some thread of the VM does, and this is the one that may run Ruby (others
+ * can be in C code meanwhile). What can't be read counts as no: a frame more or less is no loss of the stack.
+ */
+static __always_inline bool collects_garbage(struct ruby_walk *walk, const struct ruby_layout *layout,
+					     __u64 thread, __u64 ec)
+{
+	__u64 objspace = 0, running = 0, owner = walk->vm;
+	__u8 flags = 0;
+
+	if (layout->vm_objspace == RUBY_ABSENT || READ_USER(objspace, walk->vm + layout->vm_objspace))
+		return false;
+	if (READ_USER(flags, objspace + layout->objspace_flags) || !(flags >> (layout->objspace_gc_bit & 7) & 1))
+		return false;
+	if (layout->vm_ractors != RUBY_ABSENT)
+		owner = walk->threads - layout->ractor_threads;
+	return !READ_USER(running, owner + layout->running) && (running == ec || running == thread);
+}
+
 /* Finds the interrupted thread's control frames; none (end stays 0) for a thread that is not Ruby's. */
 static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct ruby_layout *layout)
 {
@@ -199,6 +218,7 @@ static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct
 		return WALK_TORN;
 	walk->frame = frame;
 	walk->end = end;
+	walk->collects_garbage = collects_garbage(walk, layout, thread, ec);
 	return WALK_COMPLETE;
 }
 

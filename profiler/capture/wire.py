@@ -69,5 +69,6 @@ def _sample(record: bytes) -> RawSample:
         task=head["task"],
         task_identity=head["task_identity"],
         thread_id=head["thread_id"],
+        collects_garbage=bool(head["collects_garbage"]),
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
     )

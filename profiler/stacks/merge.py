@@ -14,6 +14,7 @@ from symbolizers.inspection import CodeMapping, FileKey
 from symbolizers.unnamed import mapping_frame
 
 TRUNCATED = Frame(FrameKind.MARKER, "[truncated]")
+GARBAGE = Frame(FrameKind.MARKER, "[gc]")
 UNKNOWN = Frame(FrameKind.MARKER, "[unknown]")
 
 

@@ -39,6 +39,7 @@ EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "ractor_threads": f"offsetof({_RACTOR}, threads.set)",
         "thread_node": f"offsetof({_THREAD}, lt_node)",
         "thread_native": f"offsetof({_THREAD}, thread_id)",
+        "running": f"offsetof({_RACTOR}, threads.running_ec)",
         "thread_ec": f"offsetof({_THREAD}, ec)",
         "ec_stack": f"offsetof({_EC}, vm_stack)",
         "ec_stack_words": f"offsetof({_EC}, vm_stack_size)",
@@ -98,6 +99,7 @@ RENAMED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "ruby-2.7": {
             "vm_threads": f"offsetof({_VM}, living_threads)",
             "thread_node": f"offsetof({_THREAD}, vmlt_node)",
+            "running": f"offsetof({_VM}, running_thread)",
             "string_embedded": "offsetof(struct RString, as.ary)",
         },
         "ruby-3.3": {
@@ -132,6 +134,9 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "thread_native_is_pointer": "vm_core.h: the thread holds its rb_nativethread_id_t itself",
         "native_id": "vm_core.h: rb_nativethread_id_t is the pthread id",
+        "vm_objspace": "rb_during_gc's machine code (symbolizers.ruby_machine_code.GcFlag)",
+        "objspace_flags": "as vm_objspace",
+        "objspace_gc_bit": "as vm_objspace",
         "body_first_line_tag_bits": "iseq.h and vm_core.h: first_lineno is a VALUE, from 3.2 on an int",
         "array_embedded_length_bits": "ruby/internal/core/rarray.h: RARRAY_EMBED_LEN_MASK",
         "entry_size": "st.c: struct st_table_entry has three words",

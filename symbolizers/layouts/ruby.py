@@ -1,6 +1,6 @@
 """Ruby's layout rows. Facts only: derive them again with `symbolizers.layouts.derive_ruby`.
 
-The names from ``vm_threads`` to ``svar_method`` are those of ``struct ruby_layout`` in
+The names from ``vm_threads`` to ``objspace_gc_bit`` are those of ``struct ruby_layout`` in
 profiler/bpf/ruby_layout.h, which the walker gets; the rest is for `symbolizers.ruby`. All numbers are for
 64-bit little-endian builds.
 """
@@ -23,6 +23,7 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "thread_native": 8,
         "thread_native_is_pointer": 1,
         "native_id": 8,
+        "running": 8,
         "thread_ec": 8,
         "ec_stack": 8,
         "ec_stack_words": 8,
@@ -34,6 +35,9 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "iseq_body": 8,
         "body_code": 8,
         "svar_method": 8,
+        "vm_objspace": 8,
+        "objspace_flags": 1,
+        "objspace_gc_bit": 1,
         "body_type": 4,
         "body_code_words": 4,
         "body_path": 8,
@@ -92,13 +96,16 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
 
 ``vm_threads`` is the list of all threads, in versions without ractors. ``thread_native`` is where a thread
 keeps its native thread, or (``thread_native_is_pointer``, 3.3) a pointer to it; ``native_id`` is the offset
-of its pthread id from there. A class keeps its name and, a singleton, what it is of, at ``class_path`` and
-``class_attached`` behind its slot, or (where these are absent) as hidden variables in the table of its
-``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string without
-``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
-``body_first_line_tag_bits`` are the bits below the number of a first line: one where it is an Integer of
-Ruby's, none where it is one of C's (3.2). ``ids_block_stride`` is the number of array elements that an id
-takes in its block.
+of its pthread id from there. ``running`` is where a ractor keeps the execution context that runs now, or,
+before ractors, the VM the thread. What garbage collection says of itself (``vm_objspace``,
+``objspace_flags``, ``objspace_gc_bit``) is absent in rows, and found in each build: see
+`symbolizers.ruby_machine_code.GcFlag`. A class keeps its name and, a singleton, what it is of, at
+``class_path`` and ``class_attached`` behind its slot, or (where these are absent) as hidden variables in
+the table of its ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded
+string without ``string_embedded_length_bit`` has its length where others have theirs, and is as long as its
+slot. ``body_first_line_tag_bits`` are the bits below the number of a first line: one where it is an Integer
+of Ruby's, none where it is one of C's (3.2). ``ids_block_stride`` is the number of array elements that an
+id takes in its block.
 """
 
 LAYOUTS: Final = Layouts(
@@ -118,6 +125,7 @@ LAYOUTS: Final = Layouts(
             "thread_native": 72,
             "thread_native_is_pointer": 0,
             "native_id": 0,
+            "running": 200,
             "thread_ec": 32,
             "ec_stack": 0,
             "ec_stack_words": 8,
@@ -129,6 +137,9 @@ LAYOUTS: Final = Layouts(
             "iseq_body": 16,
             "body_code": 8,
             "svar_method": 8,
+            "vm_objspace": ABSENT,
+            "objspace_flags": ABSENT,
+            "objspace_gc_bit": ABSENT,
             "body_type": 0,
             "body_code_words": 4,
             "body_path": 64,
@@ -198,6 +209,7 @@ LAYOUTS: Final = Layouts(
             "ractor_node": 568,
             "ractor_threads": 304,
             "thread_native": 80,
+            "running": 520,
             "thread_ec": 40,
             "frame_size": 64,
             "line_entry_size": 12,
@@ -218,6 +230,7 @@ LAYOUTS: Final = Layouts(
             "thread_native": 40,
             "thread_native_is_pointer": 1,
             "native_id": 16,
+            "running": 384,
             "thread_ec": 48,
             "frame_size": 56,
             "body_first_line_tag_bits": 0,

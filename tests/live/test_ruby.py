@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import sqrt
 from pathlib import Path
 
 from tests.live.harness import RUBY, assert_split, is_frame_of, record, workload
@@ -38,6 +39,31 @@ def test_blocks_and_c_functions_stand_where_ruby_puts_them(tmp_path: Path) -> No
     assert in_block >= 0.2 * called
     in_cfunc = recorded.within("tr") + recorded.within("squeeze")
     assert in_cfunc >= 0.8 * recorded.within("light_share") > 10
+
+
+def test_garbage_collection_is_on_top_of_who_makes_the_garbage(tmp_path: Path) -> None:
+    program = tmp_path / "garbage.rb"
+    program.write_text(
+        "def work\n"
+        "  finish = Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) + 4\n"
+        "  kept = Array.new(200_000) { +'kept' }\n"
+        "  while Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) < finish\n"
+        "    kept[rand(200_000)] = +'new'\n"
+        "  end\n"
+        "end\n"
+        "work\n"
+        'puts %({"collected_ms": #{GC.stat(:time)}})\n'
+    )
+    recorded = record(tmp_path, "-F", str(HZ), command=[RUBY, str(program)])
+    expected = recorded.truth["collected_ms"] / 1000 * HZ
+    collecting = recorded.where(lambda stack: "[gc]" in stack)
+    assert abs(collecting - expected) < 4 * sqrt(expected) + 0.05 * expected > 10
+    in_work = recorded.where(
+        lambda stack: (
+            "[gc]" in stack and any(is_frame_of(frame, "work") for frame in stack[: stack.index("[gc]")])
+        )
+    )
+    assert in_work >= 0.9 * collecting
 
 
 def test_lines_are_those_that_run(tmp_path: Path) -> None:

@@ -104,7 +104,10 @@ when "ractors"
 when "fiber"
   Fiber.new { resumed(seconds) }.resume
 when "garbage"
+  thread = Thread.new { compressing(now + seconds) }
   allocating(now + seconds)
+  thread.join
+  puts JSON.generate(GC.stat[:time])
 when "fork"
   spin(now + 0.5)
   2.times { fork { in_the_child(seconds) } }

@@ -39,6 +39,7 @@ samples = st.builds(
     task_identity=u64,
     thread_id=u64,
     thread_comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
+    collects_garbage=st.booleans(),
 )
 events = st.builds(ProcessEvent, pid=u32, time_ns=u64, start_ns=u64, exited=st.booleans())
 
@@ -51,7 +52,8 @@ def encoded(record: RawSample | ProcessEvent) -> bytes:
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
     ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns)
     ids = (*ids, record.parent_start_ns, record.task, record.task_identity, record.thread_id)
-    rest = (record.comm, record.thread_comm, record.parent_pid, *counts, record.walk_status, b"")
+    rest = (record.comm, record.thread_comm, record.parent_pid, *counts, record.walk_status)
+    rest = (*rest, record.collects_garbage, b"")
     head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
