@@ -31,6 +31,7 @@ struct ruby_step {
 		__u64 parent;	/* of a block: the outer ep, tagged in its low bits */
 		__u64 flags;
 	} env;
+	__u64 object_address;	/* of `object`; 0: none */
 	struct {		/* the start of what env.method points at */
 		__u64 flags;
 		__u64 words[RUBY_METHOD_WORDS];	/* of a method entry: those that never change */

@@ -108,6 +108,18 @@ static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct
 	return WALK_TRUNCATED;
 }
 
+/* Has now->object be what env.method points at, zeros if at nothing. Nonzero when its page is not resident. */
+static __always_inline int read_ruby_object(struct ruby_step *now)
+{
+	__u64 address = now->env.method;
+
+	if (address == now->object_address)
+		return 0;	/* that of the last frame: a method calls itself, or a block of its own */
+	now->object_address = address;
+	now->object.flags = 0;
+	return address ? READ_USER(now->object, address) : 0;
+}
+
 /*
  * Looks in the environment at hand for the method entry that its frame runs for: now->owner, 0 where there
  * is none (the top of a file, a class body), and the words of its checksum. WALK_TRUNCATED says that this
@@ -117,16 +129,14 @@ static __always_inline int find_ruby_owner(struct ruby_step *now, const struct r
 					   __u64 words[RUBY_METHOD_WORDS])
 {
 	now->owner = 0;
-	now->object.flags = 0;
 	/* a block has a method entry of its own where define_method made a method of it */
-	if (now->env.method && READ_USER(now->object, now->env.method))
+	if (read_ruby_object(now))
 		return WALK_FAULT;
 	if (now->env.flags & ENV_LOCAL && is_imemo(now->object.flags, IMEMO_SVAR)) {
 		/* the special variables ($~, $_) were put in front of it */
 		if (READ_USER(now->env.method, now->env.method + layout->svar_method))
 			return WALK_FAULT;
-		now->object.flags = 0;
-		if (now->env.method && READ_USER(now->object, now->env.method))
+		if (read_ruby_object(now))
 			return WALK_FAULT;
 	}
 	if (is_imemo(now->object.flags, IMEMO_METHOD)) {
@@ -265,6 +275,8 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 
 	walk->hops = 0;
 	now->checked = 0;
+	now->object_address = 0;
+	now->object.flags = 0;
 	for (int step = 0; step < RUBY_STEPS_PER_RUN; step++) {
 		slot = READ_BACK(walk->count);
 		SHOW_BOUNDS(slot);

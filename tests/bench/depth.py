@@ -18,7 +18,13 @@ from tests.bench.measure import SETTLE_S, wait_until_attached
 from tests.bench.peers import Pidflame
 from tests.bench.targets import PYTHON, RUBY, Target, Workload
 
-DEPTHS = ((PYTHON, (10, 60, 200, 500)), (RUBY, (10, 60, 200, 500)))
+Cell = tuple[Workload, int, bool]
+CELLS: tuple[Cell, ...] = tuple(
+    (workload, depth, different)
+    for workload in (PYTHON, RUBY)
+    for depth, different in ((10, False), (60, False), (60, True), (200, False), (500, False))
+)
+"""A workload, how deep it stands, and whether each frame is of another function: none calls itself."""
 HZ = 200
 LOOK_S = 1.5
 BURN_S = 60.0
@@ -34,6 +40,7 @@ class DepthRow:
 
     workload: Workload
     depth: int
+    different: bool
     run_us: tuple[float, ...]
     failures: tuple[str, ...]
 
@@ -70,10 +77,10 @@ def program_runs(pids: Iterable[int]) -> tuple[int, int]:
     return sum(runs for runs, _ in programs.values()), sum(spent_ns for _, spent_ns in programs.values())
 
 
-def look(workload: Workload, depth: int) -> float:
+def look(workload: Workload, depth: int, different: bool) -> float:
     """Microseconds a run, with such a stack on every CPU. Raises `ProfilerFailed`."""
     peer = Pidflame()
-    arguments = ("--cpu-seconds", str(BURN_S), "--depth", str(depth))
+    arguments = ["--cpu-seconds", str(BURN_S), "--depth", str(depth), *["--different"][: int(different)]]
     with ExitStack() as stack:
         for _ in range(os.cpu_count() or 1):
             stack.enter_context(Target(workload, *arguments)).go()
@@ -92,18 +99,17 @@ def look(workload: Workload, depth: int) -> float:
 
 def measure_depths(rounds: int) -> list[DepthRow]:
     """A row for every depth; the depths are gone through in another order each round."""
-    cells = [(workload, depth) for workload, depths in DEPTHS for depth in depths]
-    run_us: dict[tuple[Workload, int], list[float]] = {cell: [] for cell in cells}
-    failures: dict[tuple[Workload, int], list[str]] = {cell: [] for cell in cells}
+    run_us: dict[Cell, list[float]] = {cell: [] for cell in CELLS}
+    failures: dict[Cell, list[str]] = {cell: [] for cell in CELLS}
     chance = random.Random(20)
     try:
         with bpf_statistics():
             for _ in range(rounds):
-                for cell in chance.sample(cells, len(cells)):
+                for cell in chance.sample(CELLS, len(CELLS)):
                     try:
                         run_us[cell].append(look(*cell))
                     except ProfilerFailed as failure:
                         failures[cell].append(str(failure))
     except OSError as refusal:
-        failures = {cell: [f"the kernel keeps no eBPF statistics: {refusal}"] for cell in cells}
-    return [DepthRow(*cell, tuple(run_us[cell]), tuple(failures[cell])) for cell in cells]
+        failures = {cell: [f"the kernel keeps no eBPF statistics: {refusal}"] for cell in CELLS}
+    return [DepthRow(*cell, tuple(run_us[cell]), tuple(failures[cell])) for cell in CELLS]

@@ -164,7 +164,12 @@ def workload_table(workload: Workload, cells: Sequence[Cell], measurements: Sequ
 def depth_table(rows: Sequence[DepthRow]) -> str:
     """The section of the eBPF program's run time."""
     lines = [
-        [row.workload.title, str(row.depth), spread(row.run_us, 1), reasons(row.failures) or NONE]
+        [
+            row.workload.title,
+            f"{row.depth}{', all different' if row.different else ''}",
+            spread(row.run_us, 1),
+            reasons(row.failures) or NONE,
+        ]
         for row in rows
     ]
     header = ["target", "frames deep", "µs a run", "not measured"]

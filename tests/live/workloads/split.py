@@ -59,7 +59,19 @@ def descend(depth: int, burner: Callable[[int], int], units: int) -> int:
     return descend(depth - 1, burner, units)
 
 
-def split(goal: int, by_clock: bool, depth: int) -> dict[str, int]:
+def different_ways_down(depth: int) -> Callable[[int, Callable[[int], int], int], int]:
+    """Like `descend`, but that each of the `depth` frames is of another function."""
+    source = "def way_1(burner, units):\n return burner(units)\n"
+    for level in range(2, depth + 1):
+        source += f"def way_{level}(burner, units):\n return way_{level - 1}(burner, units)\n"
+    made: dict[str, Callable[[Callable[[int], int], int], int]] = {}
+    exec(compile(source, __file__, "exec"), made)
+    return lambda _, burner, units: made[f"way_{depth}"](burner, units)
+
+
+def split(
+    goal: int, by_clock: bool, depth: int, down: Callable[[int, Callable[[int], int], int], int]
+) -> dict[str, int]:
     """Burn `goal` (CPU ns, or units) in the three functions; what each really took (ns).
 
     The one furthest behind its share goes next. Turns are of random length, so that no sampling rate can
@@ -72,7 +84,7 @@ def split(goal: int, by_clock: bool, depth: int) -> dict[str, int]:
     while sum(progress.values()) < goal:
         name = min(SHARES, key=lambda name: progress[name] / SHARES[name])
         units = chance.randint(1, MOST_UNITS)
-        spent_ns[name] += descend(depth, BURNERS[name], units)
+        spent_ns[name] += down(depth, BURNERS[name], units)
         done[name] += units
     return spent_ns
 
@@ -84,6 +96,7 @@ def main() -> None:
     amount.add_argument("--cpu-seconds", type=float)
     amount.add_argument("--units", type=int)
     parser.add_argument("--depth", type=int, default=40)
+    parser.add_argument("--different", action="store_true", help="no function calls itself")
     parser.add_argument("--warm-up", action="store_true", help="burn in warm_up_until_go before the go")
     arguments = parser.parse_args()
     by_clock = arguments.units is None
@@ -95,7 +108,8 @@ def main() -> None:
     else:
         handshake.wait_for_go()
     began_ns = handshake.process_ns()
-    spent_ns = split(goal, by_clock, arguments.depth)
+    down = different_ways_down(arguments.depth) if arguments.different else descend
+    spent_ns = split(goal, by_clock, arguments.depth, down)
     handshake.tell(spent_ns, handshake.process_ns() - began_ns)
     handshake.linger()
 

@@ -51,9 +51,17 @@ class Splitter
     descend(depth - 1, &burner)
   end
 
+  # Like `descend`, but that each of the `depth` frames is of another method: the name of the outermost.
+  def different_ways_down(depth)
+    self.class.class_eval("def way_1 = yield", __FILE__)
+    (2..depth).each { |level| self.class.class_eval("def way_#{level}(&burner) = way_#{level - 1}(&burner)", __FILE__) }
+    :"way_#{depth}"
+  end
+
   # Burns `goal` (CPU nanoseconds, or units); the nanoseconds that each method really took. The one furthest
   # behind goes next; turns are of random length, so that no sampling rate can fall into step with them.
-  def split(goal, by_clock:, depth:)
+  def split(goal, by_clock:, depth:, different:)
+    down = different ? [different_ways_down(depth)] : [:descend, depth]
     chance = Random.new(20)
     spent_ns = SHARES.transform_values { 0 }
     done = SHARES.transform_values { 0 }
@@ -61,7 +69,7 @@ class Splitter
     while progress.values.sum < goal
       name = SHARES.keys.min_by { |key| progress[key] / SHARES[key] }
       units = chance.rand(1..MOST_UNITS)
-      spent_ns[name] += descend(depth) { public_send(name, units) }
+      spent_ns[name] += __send__(*down) { public_send(name, units) }
       done[name] += units
     end
     spent_ns
@@ -82,6 +90,7 @@ OptionParser.new do |parser|
   parser.on("--cpu-seconds S", Float) { |seconds| options[:cpu_seconds] = seconds }
   parser.on("--units N", Integer) { |units| options[:units] = units }
   parser.on("--depth N", Integer) { |depth| options[:depth] = depth }
+  parser.on("--different") { options[:different] = true }
   parser.on("--warm-up") { options[:warm_up] = true }
 end.parse!
 by_clock = options.key?(:cpu_seconds)
@@ -91,7 +100,7 @@ $stdout.sync = true
 puts "ready"
 options[:warm_up] ? warm_up_until_go : $stdin.gets
 began_ns = process_ns
-spent_ns = Splitter.new.split(goal, by_clock: by_clock, depth: options[:depth])
+spent_ns = Splitter.new.split(goal, by_clock: by_clock, depth: options[:depth], different: options[:different])
 total_ns = process_ns - began_ns
 puts JSON.generate(pids: [Process.pid], cpu_s: spent_ns.transform_values { |ns| ns / 1e9 }, total_cpu_s: total_ns / 1e9)
 $stdin.read
