@@ -147,6 +147,8 @@ def _sampler(inspections: Sequence[Inspection]) -> Check:
             source.stop()
         except PrerequisiteError as error:
             return Check("sampler", "refused", str(error))
+        if source.notes():
+            return Check("sampler", "refused in part", "; ".join(source.notes()), required=False)
     return Check("sampler", f"loads, with walkers for {', '.join(sorted(walked)) or 'no language'}")
 
 

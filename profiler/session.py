@@ -280,6 +280,7 @@ class Session:
         worker = self._worker.usage()
         own = resource.getrusage(resource.RUSAGE_SELF)
         lost = self._source.lost()
+        self._notes += self._source.notes()
         if lost.events:
             self._notes.append(
                 f"{lost.events} execs and exits were lost (ring buffer full): native names of these processes"

@@ -77,7 +77,8 @@ class BccSource:
         self._bpf: Any = None
         self._records: list[bytes] = []
         self._online = 0
-        self._walkers: set[str] = set()
+        self._walkers: dict[str, bool] = {}
+        self._notes: list[str] = []
         self._slots: dict[str, dict[bytes, int]] = {language: {} for language in _LAYOUTS}
 
     def load(self) -> None:
@@ -146,9 +147,9 @@ class BccSource:
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         values = {"start_ns": start_ns, "python_root": 0, "ruby_root": 0, "python_row": 0, "ruby_row": 0}
         for interpreter in interpreters:
-            self._load_walker(interpreter.language)
-            values[f"{interpreter.language}_root"] = interpreter.root
-            values[f"{interpreter.language}_row"] = self._slot(interpreter)
+            if self._has_walker(interpreter.language):
+                values[f"{interpreter.language}_root"] = interpreter.root
+                values[f"{interpreter.language}_row"] = self._slot(interpreter)
         table = self._bpf[b"processes"]
         key = table.Key(pid)
         if interpreters:
@@ -166,6 +167,9 @@ class BccSource:
         samples, events = (counts.sum(ctypes.c_int(_LOST[name])) for name in ("LOST_SAMPLE", "LOST_EVENT"))
         return Lost(samples.value, events.value)
 
+    def notes(self) -> Sequence[str]:
+        return self._notes
+
     def cpus(self) -> int:
         return self._online
 
@@ -174,16 +178,22 @@ class BccSource:
             self._bpf.cleanup()
             self._bpf = None
 
-    def _load_walker(self, language: str) -> None:
-        """At the first sight of a language: the verifier takes its time, and many machines run just one."""
+    def _has_walker(self, language: str) -> bool:
+        """Loads it at the first sight of the language: that takes time, and many machines run just one."""
         if language not in self._walkers:
-            self._walkers.add(language)
             try:
                 program = self._bpf.load_func(f"on_{language}".encode(), self._bpf.PERF_EVENT)
             except Exception as error:  # bcc raises bare Exception
-                raise PrerequisiteError(f"this kernel refuses the walker for {language}: {error}") from None
+                self._notes.append(
+                    f"this kernel refuses the walker for {language} ({error}): its functions have no names"
+                    " here; please report it with what 'pidflame doctor' says"
+                )
+                self._walkers[language] = False
+                return False
             stage = ctypes.c_int(_STAGES[f"STAGE_{language.upper()}"])
             self._bpf[b"stages"][stage] = ctypes.c_int(program.fd)
+            self._walkers[language] = True
+        return self._walkers[language]
 
     def _pace(self) -> dict[str, int]:
         """The clock's period in ns, or what the hardware counter should come to."""
@@ -229,7 +239,13 @@ class BccSource:
         if packed not in slots and len(slots) + 1 < len(table):
             slots[packed] = len(slots) + 1
             table[ctypes.c_int(slots[packed])] = table.Leaf.from_buffer_copy(packed)
-        return slots.get(packed, 0)
+        elif packed not in slots:
+            slots[packed] = 0
+            self._notes.append(
+                f"more than {len(table) - 1} builds of {interpreter.language} run:"
+                f" functions of the others, as {interpreter.version}, have no names here"
+            )
+        return slots[packed]
 
     def _on_record(self, _context: object, data: int, size: int) -> int:
         self._records.append(ctypes.string_at(data, size))

@@ -29,21 +29,25 @@ _libc = ctypes.CDLL(None)
 def without_kallsyms() -> Iterator[None]:
     """Inside, this thread's effective user is nobody, with the capabilities that it had.
 
-    For a thread of its own that ends soon after. Nothing happens where the kernel does not allow it.
+    Nothing happens where the kernel does not allow it, or to a user that is not root.
     """
-    changed = os.geteuid() == 0 and _keep_capabilities() and _set_effective_user(_NOBODY)
-    try:
-        yield
-    finally:
-        if changed:
-            _set_effective_user(0)
-
-
-def _keep_capabilities() -> bool:
     bits: int = _libc.prctl(_PR_GET_SECUREBITS, 0, 0, 0, 0)
-    if bits < 0:
-        return False
-    done: bool = _libc.prctl(_PR_SET_SECUREBITS, bits | _SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0
+    if os.geteuid() != 0 or bits < 0 or not _set_secure_bits(bits | _SECBIT_NO_SETUID_FIXUP):
+        yield
+        return
+    try:
+        changed = _set_effective_user(_NOBODY)
+        try:
+            yield
+        finally:
+            if changed:
+                _set_effective_user(0)
+    finally:
+        _set_secure_bits(bits)
+
+
+def _set_secure_bits(bits: int) -> bool:
+    done: bool = _libc.prctl(_PR_SET_SECUREBITS, bits, 0, 0, 0) == 0
     return done
 
 

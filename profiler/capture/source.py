@@ -53,7 +53,10 @@ class SampleSource(Protocol):
         """The records that wait, in order; returns at once."""
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
-        """From now on, walk these `interpreters` when process `pid`, started at `start_ns`, is hit."""
+        """From now on, walk these `interpreters` when process `pid`, started at `start_ns`, is hit.
+
+        Where the kernel allows no such walk `notes` says so, and samples keep their native frames.
+        """
 
     def add_target(self, pid: int) -> None:
         """Samples `pid` too, where only targets are sampled."""
@@ -66,6 +69,9 @@ class SampleSource(Protocol):
 
     def lost(self) -> Lost:
         """What was lost so far."""
+
+    def notes(self) -> Sequence[str]:
+        """Why some samples are without interpreter frames, in words for people."""
 
     def cpus(self) -> int:
         """How many CPUs are sampled."""

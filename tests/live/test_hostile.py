@@ -6,6 +6,7 @@ import random
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from symbolizers.python_code import (
 from symbolizers.python_tasks import MAX_COROUTINES, MAX_TASKS, python_tasks
 from symbolizers.python_threads import python_threads
 from tests.bench.depth import bpf_statistics, program_runs
-from tests.live.harness import Recording
+from tests.live.harness import Recording, record
 from tests.live.hostile import (
     ANY_TYPE_FLAGS,
     ARENA,
@@ -45,6 +46,7 @@ from tests.live.hostile import (
 from tests.live.ledger import MOST_GROWTH_BYTES, Ledger, peak_bytes
 from tests.symbolizers.heap import PythonHeap
 from tests.symbolizers.python_walk import raw_frame
+from tests.symbolizers.test_debug_offsets import table_of
 
 ROWS = tuple(LAYOUTS)
 CASES = 2000
@@ -65,8 +67,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileProcess
         yield target
 
 
-def build_python(folder: Path, hex_version: int) -> Path:
-    return build(folder, f"cpython-{hex_version:x}", f"-DPYTHON_HEXVERSION={hex_version:#x}")
+def build_python(folder: Path, hex_version: int, *claims: str, name: str = "") -> Path:
+    return build(folder, name or f"cpython-{hex_version:x}", f"-DPYTHON_HEXVERSION={hex_version:#x}", *claims)
 
 
 @pytest.fixture
@@ -239,3 +241,48 @@ def test_the_walker_ends_whatever_it_walks(tmp_path: Path, hex_version: int) -> 
     assert runs > 0
     assert spent_ns / runs / 1000 < MOST_RUN_US
     assert recorded.stats["profiler_max_rss_bytes"] < MOST_PROFILER_BYTES
+
+
+FORGED_TABLES = 24
+SELF_DESCRIBED = {0x030D05F0: "cpython-3.13", 0x030E0AF0: "cpython-3.14", 0x030F02F0: "cpython-3.15"}
+
+
+def forged_table(seed: int, hex_version: int) -> bytes:
+    """What a build says of itself: the truth but for some numbers, each of another size of lie."""
+    chance = random.Random(seed)
+    row = LAYOUTS.named(SELF_DESCRIBED[hex_version])
+    table = bytearray(table_of(row, hex_version=hex_version))
+    for _ in range(chance.choice((1, 3, 12))):
+        lie = chance.choice((8 * chance.randrange(12), 8 * chance.randrange(64), *EXTREMES))
+        struct.pack_into("<Q", table, 8 * chance.randrange(3, len(table) // 8), lie)
+    return bytes(table)
+
+
+def test_builds_that_describe_themselves_wrongly(tmp_path: Path) -> None:
+    """All run at once beside one that tells the truth: each is walked as it says, or refused with a note."""
+    with ExitStack() as stack:
+        targets = []
+        for seed in range(FORGED_TABLES):
+            hex_version = list(SELF_DESCRIBED)[seed % len(SELF_DESCRIBED)]
+            table = (
+                forged_table(seed, hex_version)
+                if seed
+                else table_of(LAYOUTS.named(SELF_DESCRIBED[hex_version]), hex_version=hex_version)
+            )
+            words = ",".join(f"{word:#x}UL" for (word,) in struct.iter_unpack("<Q", table))
+            program = build_python(tmp_path, hex_version, f"-DPYTHON_OFFSETS={words}", name=f"forged-{seed}")
+            target = stack.enter_context(running(program))
+            row = LAYOUTS.named(SELF_DESCRIBED[hex_version])
+            target.write(ARENA, forged_stack(row, seed, target.thread))
+            target.burn()
+            targets.append(target)
+        pids = [option for target in targets for option in ("-p", str(target.pid))]
+        recorded = record(tmp_path, "-F", "200", "-d", "4", "--lines", *pids)
+    recorded.accounted()
+    assert recorded.exit_code == 0
+    processes = {process["pid"]: process for process in recorded.stats["per_process"]}
+    assert {target.pid for target in targets} <= set(processes)
+    refused = [pid for pid, process in processes.items() if "describes itself wrongly" in process["note"]]
+    assert targets[0].pid not in refused
+    assert 0 < len(refused) < FORGED_TABLES
+    assert sum(recorded.stats["dropped"].values()) > 0, "no walk came to something that lies"

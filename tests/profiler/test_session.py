@@ -70,6 +70,9 @@ class Replay:
     def lost(self) -> Lost:
         return self._lost
 
+    def notes(self) -> Sequence[str]:
+        return ["some words"]
+
     def cpus(self) -> int:
         return 3
 
@@ -147,7 +150,7 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     assert (in_kernel.kind, in_kernel.name) == (FrameKind.KERNEL, "schedule")
     assert (found.root.comm, found.root.pid, found.count) == (b"app", target.pid, 1)
     assert (profile.losses.samples, profile.losses.symbolized, profile.losses.lost) == (1, 1, 5)
-    assert [note.split(" were lost")[0] for note in profile.notes] == ["2 execs and exits"]
+    assert [note.split(" were lost")[0] for note in profile.notes] == ["some words", "2 execs and exits"]
     assert (profile.cpus, profile.frequency_hz, profile.command) == (3, 20, "a test")
     assert 0 < profile.duration_s < PATIENCE_S
     assert profile.first_sample_s is not None

@@ -19,8 +19,11 @@ unsigned long ruby_current_vm_ptr = RUBY_VM;
 #define RUNTIME_WORDS 4096
 
 const unsigned int Py_Version = PYTHON_HEXVERSION;
-/* Every word leads to where the test begins its first structure, whichever of them is the list's head. */
-unsigned long _PyRuntime[RUNTIME_WORDS] = {[0 ... RUNTIME_WORDS - 1] = PIDFLAME_ARENA};
+#ifndef PYTHON_OFFSETS
+#define PYTHON_OFFSETS PIDFLAME_ARENA	/* what the build says of itself: the first words, with commas */
+#endif
+/* Every other word leads to where the test begins its first structure, whichever of them is the list's head. */
+unsigned long _PyRuntime[RUNTIME_WORDS] = {[0 ... RUNTIME_WORDS - 1] = PIDFLAME_ARENA, [0] = PYTHON_OFFSETS};
 unsigned long PyCode_Type[64] = {1}, PyUnicode_Type[64] = {1}, PyBytes_Type[64] = {1};
 #endif
 static volatile unsigned long turns;

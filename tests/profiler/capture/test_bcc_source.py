@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -10,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -29,6 +32,9 @@ from symbolizers.service import Service
 PATIENCE_S = 30.0
 """Far more than anything here takes, on a machine that is busy with other things too."""
 HZ = 100
+SYS_SETRESUID, NOBODY = 117, 65534
+LAYOUT_ROWS = 64
+"""As in profiler/bpf/maps.h, of which the first means none."""
 
 
 class Target:
@@ -343,3 +349,45 @@ def test_no_module_of_that_name_is_a_prerequisite(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "bcc", None)
     with pytest.raises(PrerequisiteError, match="python3-bpfcc"):
         import_bcc()
+
+
+def test_a_walker_that_the_kernel_refuses_costs_the_names_alone() -> None:
+    """It is loaded by a thread that may not: the kernel itself says no."""
+    source = BccSource(Sampling(HZ, targets=(os.getpid(),)))
+    inspection = Service(lines=False).inspect(os.getpid(), None)
+
+    def configure_as_nobody() -> None:
+        changed = ctypes.CDLL(None).syscall(SYS_SETRESUID, *map(ctypes.c_long, (-1, NOBODY, -1)))
+        assert changed == 0
+        source.configure(os.getpid(), inspection.process.start_ns(), inspection.interpreters)
+
+    with closing(source):
+        source.load()
+        source.start()
+        thread = Thread(target=configure_as_nobody)
+        thread.start()
+        thread.join()
+        recorder = Recorder(source)
+        recorder.until(lambda: burn() and len(recorder.samples(os.getpid())) >= 5)
+        assert not any(sample.interpreter for sample in recorder.samples(os.getpid()))
+        assert any(sample.user for sample in recorder.samples(os.getpid()))
+        (note,) = source.notes()
+        assert note.startswith("this kernel refuses the walker for python")
+
+
+def burn() -> bool:
+    end_s = time.monotonic() + 0.1
+    while time.monotonic() < end_s:
+        pass
+    return True
+
+
+def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target: Target) -> None:
+    inspection = Service(lines=False).inspect(target.pid, None)
+    (interpreter,) = inspection.interpreters
+    for number in range(LAYOUT_ROWS):
+        offsets = tuple({**dict(interpreter.offsets), "thread_next": 8 * number}.items())
+        other = replace(interpreter, offsets=offsets)
+        recorder.source.configure(target.pid, inspection.process.start_ns(), [other])
+    (note,) = recorder.source.notes()
+    assert note.startswith(f"more than {LAYOUT_ROWS - 1} builds of python run")
