@@ -3,13 +3,14 @@
 
 .PHONY: interpreters test-interpreters
 
-PEERS := .cache/peers-venv/bin/pystack
+PEERS := .cache/peers-venv/bin/pyinstaller
 $(PEERS):
-	$(SYSTEM_PYTHON) -m venv .cache/peers-venv
-	$(@D)/pip install --quiet --disable-pip-version-check py-spy==0.4.3 pystack==1.7.2
+	$(SYSTEM_PYTHON) -m venv --clear .cache/peers-venv
+	$(@D)/pip install --quiet --disable-pip-version-check py-spy==0.4.3 pystack==1.7.2 \
+	    pyinstaller==6.22.3
 
-# A real Ruby program is sampled from inside by a profiler of its own.
-INTERPRETERS_PACKAGES := ruby-stackprof
+# A real Ruby program is sampled from inside by a profiler of its own; uWSGI has a CPython inside.
+INTERPRETERS_PACKAGES := ruby-stackprof uwsgi-core uwsgi-plugin-python3
 
 interpreters: setup
 	@$(MAKE) --no-print-directory packages PACKAGES='$(INTERPRETERS_PACKAGES)'
