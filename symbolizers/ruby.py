@@ -16,7 +16,7 @@ from symbolizers.errors import Changed, Malformed, UnsupportedVersion
 from symbolizers.frame import ADDRESS_MASK, CaptureKind, CodeObject, FrameKind, RawFrame, capture_kind
 from symbolizers.layouts.row import Row
 from symbolizers.layouts.ruby import LAYOUTS
-from symbolizers.ruby_lines import LineTable, decode_succinct, succinct_size
+from symbolizers.ruby_lines import LineTable, decode_positions, decode_succinct, succinct_size
 from symbolizers.ruby_machine_code import GcFlag, find_gc, find_global_symbols, find_loop, find_vm
 from symbolizers.ruby_objects import (
     IMEMO_ISEQ,
@@ -46,7 +46,7 @@ _NO_BODY: Final = (0,) * BODY_WORDS
 _NO_METHOD: Final = (0,) * METHOD_WORDS
 
 _LINE_TABLES: Final[Mapping[str, Callable[[Row, bytes, int, bytes], LineTable]]] = MappingProxyType(
-    {"succinct": decode_succinct}
+    {"succinct": decode_succinct, "positions": decode_positions}
 )
 """The decoder that a row's capability ``line_table`` names."""
 
@@ -105,9 +105,16 @@ class RubyFile:
             version=self.version,
             layout=self.row.name,
             offsets=tuple(offsets.items()),
+            note=self.note(),
             root=self.root + bias,
             loop=(start + bias, end + bias) if end else (0, 0),
         )
+
+    def note(self) -> str:
+        """What people should know of this version, or nothing."""
+        if self.row.capabilities.get("tested") != "no":
+            return ""
+        return f"Ruby {self.version} is read by published structures, which were never tested: please report"
 
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> RubySymbolizer:
         """A reader of the iseqs and method entries of one process, with line tables if `lines`."""
@@ -149,7 +156,7 @@ class RubySymbolizer:
             "body_lines_index",
             "body_first_line",
         )
-        self._body_bytes = max(8 * BODY_WORDS, *(row[name] + 8 for name in ends))
+        self._body_bytes = max(8 * BODY_WORDS, *(row[name] + 8 for name in ends if row.has(name)))
 
     def read(self, frame: RawFrame) -> CodeObject:
         """What `frame` was captured from: ``Class#method`` and its like, as Ruby calls it.
@@ -268,7 +275,7 @@ class RubySymbolizer:
             return (), ()
         entries = self._memory.read(word_at(body, row["body_lines"]), count * row["line_entry_size"])
         table = b""
-        if count > 1:
+        if count > 1 and row.has("body_lines_index"):
             table = self._memory.read(word_at(body, row["body_lines_index"]), succinct_size(code_words))
         return self._line_table(row, table, code_words, entries)
 

@@ -26,6 +26,26 @@ _BLOCK_WORDS: Final = _BLOCK_HEAD_WORDS + _BLOCK_POSITIONS // 64
 LineTable = tuple[tuple[int, ...], tuple[int, ...]]
 
 
+def decode_positions(row: Row, table: bytes, code_words: int, entries: bytes) -> LineTable:
+    """As `decode_succinct`, of Ruby 2.5: each entry has its position, and there is no table.
+
+    Raises `Malformed` where positions do not grow, or lie outside of the code.
+    """
+    size, line_offset, position_offset = (
+        row[name] for name in ("line_entry_size", "line_entry_line", "line_entry_position")
+    )
+    positions: list[int] = []
+    lines: list[int] = []
+    for at in range(0, len(entries), size):
+        (position,) = struct.unpack_from("<I", entries, at + position_offset)
+        (line,) = struct.unpack_from("<i", entries, at + line_offset)
+        if position >= code_words or (positions and position * WORD_BYTES <= positions[-1]):
+            raise Malformed(f"a line that starts at {position} of {code_words} words")
+        positions.append(position * WORD_BYTES)
+        lines.append(max(line, 0))
+    return tuple(positions), tuple(lines)
+
+
 def succinct_size(code_words: int) -> int:
     """Bytes of the succinct table of an iseq of `code_words` words."""
     if code_words < _RANKED_POSITIONS:

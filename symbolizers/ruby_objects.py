@@ -171,7 +171,7 @@ class RubyObjects:
         """What the class at `address` (its slot: `content`) has in `field`, or in a hidden `variable`."""
         if self._row.has(field):
             return word_at(self._memory.read(address + self._row[field], 8), 0)
-        return self._class_variable(content, variable)
+        return self._class_variable(content, variable) if self._row.has("class_ext") else 0
 
     def _class_variable(self, content: bytes, name: str) -> int:
         """The value that the class with slot `content` keeps as hidden variable `name`, 0 for none."""

@@ -137,6 +137,7 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "vm_objspace": "rb_during_gc's machine code (symbolizers.ruby_machine_code.GcFlag)",
         "objspace_flags": "as vm_objspace",
         "objspace_gc_bit": "as vm_objspace",
+        "line_entry_position": "iseq.h of 2.5: struct iseq_insn_info_entry",
         "body_first_line_tag_bits": "iseq.h and vm_core.h: first_lineno is a VALUE, from 3.2 on an int",
         "array_embedded_length_bits": "ruby/internal/core/rarray.h: RARRAY_EMBED_LEN_MASK",
         "entry_size": "st.c: struct st_table_entry has three words",

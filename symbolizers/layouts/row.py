@@ -88,7 +88,7 @@ class Row:
 
 
 class Layouts:
-    """The rows of one interpreter family, expanded and frozen; iterates oldest first."""
+    """The rows of one interpreter family, expanded and frozen; iterates in the order given."""
 
     def __init__(self, *rows: Row) -> None:
         """Expand `rows`, in which a ``like=`` names a row before it; raises `ValueError` otherwise."""
@@ -119,7 +119,10 @@ class Layouts:
     @property
     def supported(self) -> str:
         """The versions that have a row, for people: ``3.11`` or ``3.9, 3.11 to 3.12 free-threaded``."""
-        return ", ".join(f"{_range_text(row.versions)} {row.flavour}".rstrip() for row in self)
+        return ", ".join(
+            f"{_range_text(row.versions)} {row.flavour}".rstrip()
+            for row in sorted(self, key=lambda row: row.versions)
+        )
 
 
 def _expand(row: Row, earlier: Mapping[str, Row]) -> Row:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from symbolizers.layouts.row import ABSENT, Layouts, Row
+from symbolizers.layouts.ruby_untested import UNTESTED
 
 ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -57,6 +58,7 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "body_type_eval": 1,
         "line_entry_size": 4,
         "line_entry_line": 4,
+        "line_entry_position": 4,
         "method_definition": 8,
         "method_owner": 8,
         "definition_id": 8,
@@ -159,6 +161,7 @@ LAYOUTS: Final = Layouts(
             "body_type_eval": 6,
             "line_entry_size": 8,
             "line_entry_line": 0,
+            "line_entry_position": ABSENT,
             "method_definition": 16,
             "method_owner": 32,
             "definition_id": 32,
@@ -269,5 +272,6 @@ LAYOUTS: Final = Layouts(
         },
         capabilities={"labels": "by_method"},
     ),
+    *UNTESTED,
 )
-"""Oldest first. `LAYOUTS.named(interpreter.layout)` is the row of an attached interpreter."""
+"""`LAYOUTS.named(interpreter.layout)` is the row of an attached interpreter."""

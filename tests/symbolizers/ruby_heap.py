@@ -65,7 +65,7 @@ class RubyHeap:
         self.put(address, T_CLASS)
         name = self.string(path)
         if not self.row.has("class_ext"):
-            return self.fields(address, class_path=name)
+            return self.fields(address, class_path=name)  # or nowhere
         entry = self.take()
         key = CLASSPATH_ID << self.row["id_scope_bits"]
         self.fields(entry, entry_hash=1, entry_key=key, entry_value=name)
@@ -90,8 +90,10 @@ class RubyHeap:
         self.fields(body, body_label=self.string(label), body_local_iseq=parent or address)
         self.fields(body, body_parent_iseq=parent)
         lines = self.take(64)
-        for index, line in enumerate((15, 16)):
-            self.put(lines + index * self.row["line_entry_size"] + self.row["line_entry_line"], line, "<i")
+        for index, (line, position) in enumerate(((15, 0), (16, 3))):
+            entry = lines + index * self.row["line_entry_size"]
+            self.put(entry + self.row["line_entry_line"], line, "<i")
+            self.fields(entry, "<I", line_entry_position=position)
         # one entry from position 0 on, both from 3 on: ranks 1 and 2, 7 bits each, 9 to a word
         ranks = [1 if position < 3 else 2 for position in range(45)]
         words = [sum(rank << 7 * at for at, rank in enumerate(ranks[n : n + 9])) for n in range(0, 45, 9)]
