@@ -18,7 +18,7 @@ import pytest
 
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from tests.interpreters.at_hand import Python, pythons
+from tests.interpreters.at_hand import FREE_THREADED, Python, pythons
 from tests.symbolizers.python_walk import find_python, walk
 
 PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers-venv" / "bin"
@@ -134,6 +134,10 @@ def as_pystack_has_them(stacks: Stacks) -> Stacks:
 
 
 def test_py_spy_sees_the_same(paused: Paused) -> None:
+    if paused.python.program == str(FREE_THREADED):  # which py-spy 0.4.3 can't read
+        with pytest.raises(AssertionError, match="Failed to find a python interpreter"):
+            by_py_spy(paused.pid)
+        return
     assert without_cleanup(by_py_spy(paused.pid)) == paused.stacks
 
 

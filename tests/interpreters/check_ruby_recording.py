@@ -160,7 +160,7 @@ def test_a_fiber_that_runs(ruby: Ruby, tmp_path: Path) -> None:
 
 @pytest.mark.cell("garbage")
 def test_callers_stay_while_garbage_is_collected(ruby: Ruby, tmp_path: Path) -> None:
-    """As much of it is seen as Ruby says, and none in a thread that does without the GVL meanwhile."""
+    """As much of it is seen as Ruby says."""
     output = tmp_path / "said"
     script = f'exec "$@" > {output}'
     command = ["sh", "-c", script, "sh", *ruby.command("modes.rb", "garbage", "3")]
@@ -173,6 +173,15 @@ def test_callers_stay_while_garbage_is_collected(ruby: Ruby, tmp_path: Path) -> 
     if said_ms is not None:  # Ruby says it from 3.1 on
         expected = said_ms / 1000 * HZ
         assert abs(collecting - expected) < 4 * sqrt(expected) + 0.1 * expected, (collecting, expected)
+
+
+@pytest.mark.cell("garbage")
+def test_a_thread_beside_collects_no_garbage(ruby: Ruby, tmp_path: Path) -> None:
+    """One that compresses, without the GVL."""
+    recorded = recorded_in(tmp_path, ruby.command("modes.rb", "garbage-beside", "2"))
+    in_c = recorded.where(lambda stack: any("libz.so" in frame for frame in stack))
+    assert in_c > 5  # from 3.3 on few: the thread waits for its turn at the GVL most of the time
+    assert recorded.where(lambda stack: "[gc]" in stack) > 0.05 * HZ
     assert not recorded.where(lambda stack: "[gc]" in stack and any("libz.so" in frame for frame in stack))
 
 

@@ -104,10 +104,12 @@ when "ractors"
 when "fiber"
   Fiber.new { resumed(seconds) }.resume
 when "garbage"
+  allocating(now + seconds)
+  puts JSON.generate(GC.stat[:time])
+when "garbage-beside"
   thread = Thread.new { compressing(now + seconds) }
   allocating(now + seconds)
   thread.join
-  puts JSON.generate(GC.stat[:time])
 when "fork"
   spin(now + 0.5)
   2.times { fork { in_the_child(seconds) } }
