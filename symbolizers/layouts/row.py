@@ -118,10 +118,12 @@ class Layouts:
 
     @property
     def supported(self) -> str:
-        """The versions that have a row, for people: ``3.11`` or ``3.9, 3.11 to 3.12 free-threaded``."""
+        """The minor versions that have a row, for people: ``3.11`` or ``3.9, 3.11 to 3.12 free-threaded``."""
         return ", ".join(
-            f"{_range_text(row.versions)} {row.flavour}".rstrip()
-            for row in sorted(self, key=lambda row: row.versions)
+            dict.fromkeys(
+                f"{_range_text(row.versions)} {row.flavour}".rstrip()
+                for row in sorted(self, key=lambda row: row.versions)
+            )
         )
 
 
@@ -139,5 +141,5 @@ def _expand(row: Row, earlier: Mapping[str, Row]) -> Row:
 
 
 def _range_text(versions: tuple[Version, Version]) -> str:
-    first, last = (".".join(map(str, version)) for version in versions)
+    first, last = (".".join(map(str, version[:2])) for version in versions)
     return first if first == last else f"{first} to {last}"

@@ -21,6 +21,16 @@ def test_split_through_blocks_and_c_functions(tmp_path: Path) -> None:
     assert deep >= 0.99 * sum(recorded.within(name) for name in recorded.truth["cpu_s"])
 
 
+def test_compiled_methods_keep_their_names(tmp_path: Path) -> None:
+    """Where this Ruby has YJIT; another one warns, and interprets."""
+    command = workload("split.rb", "--cpu-seconds", "4")
+    recorded = record(tmp_path, "-F", str(HZ), command=command, environment={"RUBYOPT": "--yjit"})
+    recorded.accounted()
+    assert_split(recorded, recorded.truth["cpu_s"])
+    deep = recorded.where(lambda stack: sum(is_frame_of(frame, "descend") for frame in stack) == 40)
+    assert deep >= 0.99 * sum(recorded.within(name) for name in recorded.truth["cpu_s"])
+
+
 def test_blocks_and_c_functions_stand_where_ruby_puts_them(tmp_path: Path) -> None:
     recorded = record(tmp_path, "-F", str(HZ), command=workload("split.rb", "--cpu-seconds", "4"))
     called = recorded.where(

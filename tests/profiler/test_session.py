@@ -32,12 +32,19 @@ Record = RawSample | ProcessEvent
 class Replay:
     """A `SampleSource` that gives records it was told, in batches, and keeps the calls it got."""
 
-    def __init__(self, batches: Sequence[Sequence[Record]], *, lost: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self,
+        batches: Sequence[Sequence[Record]],
+        *,
+        lost: tuple[int, int] = (0, 0),
+        notes: Sequence[str] = (),
+    ) -> None:
         self.calls: list[str] = []
         self.targets_left = True
         self.configured: list[tuple[int, int, tuple[str, ...]]] = []
         self.batches = list(batches)
         self._lost = Lost(*lost)
+        self._notes = notes
         self._read_fd, self._write_fd = os.pipe()
 
     def load(self) -> None:
@@ -71,7 +78,7 @@ class Replay:
         return self._lost
 
     def notes(self) -> Sequence[str]:
-        return ["some words"]
+        return self._notes
 
     def cpus(self) -> int:
         return 3
@@ -141,7 +148,8 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
         for line in Path("/proc/kallsyms").read_text().splitlines()
         if line.split()[2:] == ["schedule"]
     ]
-    source = Replay([[sample(target.pid, user=(address,), kernel=(kernel + 4,))], []], lost=(5, 2))
+    taken = sample(target.pid, user=(address,), kernel=(kernel + 4,))
+    source = Replay([[taken], []], lost=(5, 2), notes=["some words"])
     profile = recorded(source, targets=(target.pid,))
     (found,) = profile.samples
     native, in_kernel = found.frames

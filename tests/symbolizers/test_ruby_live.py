@@ -146,7 +146,7 @@ def test_another_version_is_refused_with_the_supported_ones(library: Path) -> No
     offset = version.address - segment.address + segment.offset
     content[offset : offset + 3] = b"9.9"
     with pytest.raises(
-        UnsupportedVersion, match=r"Ruby 9\.9\.\d+ is not supported \(supported: 2\.7, .*3\.4\)"
+        UnsupportedVersion, match=r"Ruby 9\.9\.\d+ is not supported \(supported: 2\.5, .*3\.4, 4\.0\)"
     ):
         RubyLanguage().recognise(ElfFile.from_bytes(bytes(content)))
 
