@@ -29,6 +29,8 @@ struct ruby_layout {
 	__u32 ec_stack;
 	__u32 ec_stack_words;
 	__u32 ec_frame;
+	__u32 ec_fiber;
+	__u32 fiber_prev;
 	__u32 frame_size;
 	__u32 frame_pc;
 	__u32 frame_iseq;
@@ -52,6 +54,7 @@ struct ruby_walk {
 	__u64 ractor;		/* the element of the VM's list of them whose threads are looked through */
 	__u64 threads;		/* the head of the list of these, or of all of the VM's */
 	__u64 thread;		/* the next element of it */
+	__u64 ec;		/* the execution context whose control frames these are */
 	__u64 frame;		/* the next control frame */
 	__u64 end;		/* of them all; 0 until the thread is found */
 	__u64 window;		/* the first of the control frames in scratch.window; 0 before one was read */

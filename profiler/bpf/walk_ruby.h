@@ -29,6 +29,7 @@
 #define RUBY_THREADS_PER_RUN 64
 #define RUBY_STEPS_PER_RUN 48
 #define FRAMES_PER_READ 8
+#define LOWEST_ADDRESS 65536	/* no page lies below: vm.mmap_min_addr */
 
 /* The same in every version so far; `derive_ruby` prints them again. */
 #define FRAME_MAGIC_MASK 0x7fff0001
@@ -206,10 +207,31 @@ static __always_inline bool collects_garbage(struct ruby_walk *walk, const struc
 	return !READ_USER(running, owner + layout->running) && (running == ec || running == thread);
 }
 
-/* Finds the interrupted thread's control frames; none (end stays 0) for a thread that is not Ruby's. */
-static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct ruby_layout *layout)
+/* Goes to the control frames of an execution context; none (end becomes 0) before its first, or after its last. */
+static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct ruby_layout *layout, __u64 ec)
 {
-	__u64 thread, ec = 0, stack = 0, stack_words = 0, frame = 0, end;
+	__u64 stack = 0, stack_words = 0, frame = 0, end;
+
+	walk->end = 0;
+	if (READ_USER(stack, ec + layout->ec_stack) || READ_USER(stack_words, ec + layout->ec_stack_words) ||
+	    READ_USER(frame, ec + layout->ec_frame))
+		return WALK_FAULT;
+	if (!stack)
+		return WALK_COMPLETE;
+	end = stack + stack_words * sizeof(__u64);
+	if (frame < stack || frame > end)
+		return WALK_TORN;
+	walk->ec = ec;
+	walk->frame = frame;
+	walk->end = end;
+	walk->window = 0;
+	return WALK_COMPLETE;
+}
+
+/* Finds the interrupted thread's control frames; none (end stays 0) for a thread that is not Ruby's. */
+static __always_inline int begin_ruby_frames(struct ruby_walk *walk, const struct ruby_layout *layout)
+{
+	__u64 thread, ec = 0;
 	int status = find_ruby_thread(walk, layout, &thread);
 
 	if (status != WALK_COMPLETE || !thread)
@@ -218,18 +240,34 @@ static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct
 		return WALK_FAULT;
 	if (!ec)
 		return WALK_COMPLETE;
-	if (READ_USER(stack, ec + layout->ec_stack) || READ_USER(stack_words, ec + layout->ec_stack_words) ||
-	    READ_USER(frame, ec + layout->ec_frame))
-		return WALK_FAULT;
-	if (!stack)
-		return WALK_COMPLETE;	/* before its first frame, or after its last */
-	end = stack + stack_words * sizeof(__u64);
-	if (frame < stack || frame > end)
-		return WALK_TORN;
-	walk->frame = frame;
-	walk->end = end;
 	walk->collects_garbage = collects_garbage(walk, layout, thread, ec);
-	return WALK_COMPLETE;
+	return find_ruby_frames(walk, layout, ec);
+}
+
+/*
+ * Goes to the control frames of the fiber that resumed the one at hand; none (end becomes 0) where none did.
+ * Every fiber holds its execution context in the same place, and is pointed at by it: what a build that is laid
+ * out otherwise has there is no fiber.
+ */
+static __always_inline int find_ruby_resumer(struct ruby_walk *walk, const struct ruby_layout *layout)
+{
+	__u64 ec = walk->ec, fiber = 0, resumer = 0, back = 0;
+
+	walk->end = 0;
+	if (layout->fiber_prev == RUBY_ABSENT)
+		return WALK_COMPLETE;
+	if (READ_USER(fiber, ec + layout->ec_fiber))
+		return WALK_FAULT;
+	if (!fiber)
+		return WALK_COMPLETE;
+	if (READ_USER(resumer, fiber + layout->fiber_prev))
+		return WALK_FAULT;
+	if (resumer < LOWEST_ADDRESS)
+		return WALK_COMPLETE;
+	ec += resumer - fiber;
+	if (READ_USER(back, ec + layout->ec_fiber))
+		return WALK_FAULT;
+	return back == resumer ? find_ruby_frames(walk, layout, ec) : WALK_COMPLETE;
 }
 
 /* Takes the control frame at walk->frame, from the window, which is filled when it does not hold it. */
@@ -328,10 +366,14 @@ static __always_inline int walk_ruby(struct scratch *s, struct ruby_walk *walk, 
 	int status = WALK_COMPLETE;
 
 	if (!walk->end)
-		status = find_ruby_frames(walk, layout);
+		status = begin_ruby_frames(walk, layout);
 	if (status != WALK_COMPLETE || !walk->end)
 		return status;
-	return walk_ruby_frames(s, walk, layout);
+	status = walk_ruby_frames(s, walk, layout);
+	if (status != WALK_COMPLETE)
+		return status;
+	status = find_ruby_resumer(walk, layout);
+	return status == WALK_COMPLETE && walk->end ? WALK_TRUNCATED : status;
 }
 
 #endif

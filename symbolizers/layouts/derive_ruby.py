@@ -44,6 +44,7 @@ EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "ec_stack": f"offsetof({_EC}, vm_stack)",
         "ec_stack_words": f"offsetof({_EC}, vm_stack_size)",
         "ec_frame": f"offsetof({_EC}, cfp)",
+        "ec_fiber": f"offsetof({_EC}, fiber_ptr)",
         "frame_size": f"sizeof({_FRAME})",
         "frame_pc": f"offsetof({_FRAME}, pc)",
         "frame_iseq": f"offsetof({_FRAME}, iseq)",
@@ -134,6 +135,7 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "thread_native_is_pointer": "vm_core.h: the thread holds its rb_nativethread_id_t itself",
         "native_id": "vm_core.h: rb_nativethread_id_t is the pthread id",
+        "fiber_prev": "cont.c: struct rb_fiber_struct; found in live processes, by what points back",
         "vm_objspace": "rb_during_gc's machine code (symbolizers.ruby_machine_code.GcFlag)",
         "objspace_flags": "as vm_objspace",
         "objspace_gc_bit": "as vm_objspace",

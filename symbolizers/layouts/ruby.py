@@ -29,6 +29,8 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "ec_stack": 8,
         "ec_stack_words": 8,
         "ec_frame": 8,
+        "ec_fiber": 8,
+        "fiber_prev": 8,
         "frame_size": 8,
         "frame_pc": 8,
         "frame_iseq": 8,
@@ -99,15 +101,16 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
 ``vm_threads`` is the list of all threads, in versions without ractors. ``thread_native`` is where a thread
 keeps its native thread, or (``thread_native_is_pointer``, 3.3) a pointer to it; ``native_id`` is the offset
 of its pthread id from there. ``running`` is where a ractor keeps the execution context that runs now, or,
-before ractors, the VM the thread. What garbage collection says of itself (``vm_objspace``,
-``objspace_flags``, ``objspace_gc_bit``) is absent in rows, and found in each build: see
+before ractors, the VM the thread. ``ec_fiber`` is where an execution context points at the fiber that it
+lies in, and ``fiber_prev`` where a fiber has the one that resumed it. What garbage collection says of itself
+(``vm_objspace``, ``objspace_flags``, ``objspace_gc_bit``) is absent in rows, and found in each build: see
 `symbolizers.ruby_machine_code.GcFlag`. A class keeps its name and, a singleton, what it is of, at
-``class_path`` and ``class_attached`` behind its slot, or (where these are absent) as hidden variables in
-the table of its ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded
-string without ``string_embedded_length_bit`` has its length where others have theirs, and is as long as its
-slot. ``body_first_line_tag_bits`` are the bits below the number of a first line: one where it is an Integer
-of Ruby's, none where it is one of C's (3.2). ``ids_block_stride`` is the number of array elements that an
-id takes in its block.
+``class_path`` and ``class_attached`` behind its slot, or (where these are absent) as hidden variables in the
+table of its ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string
+without ``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
+``body_first_line_tag_bits`` are the bits below the number of a first line: one where it is an Integer of
+Ruby's, none where it is one of C's (3.2). ``ids_block_stride`` is the number of array elements that an id
+takes in its block.
 """
 
 LAYOUTS: Final = Layouts(
@@ -132,6 +135,8 @@ LAYOUTS: Final = Layouts(
             "ec_stack": 0,
             "ec_stack_words": 8,
             "ec_frame": 16,
+            "ec_fiber": 48,
+            "fiber_prev": 520,
             "frame_size": 56,
             "frame_pc": 0,
             "frame_iseq": 16,
@@ -214,6 +219,8 @@ LAYOUTS: Final = Layouts(
             "thread_native": 80,
             "running": 520,
             "thread_ec": 40,
+            "ec_fiber": 40,
+            "fiber_prev": 512,
             "frame_size": 64,
             "line_entry_size": 12,
             "last_operator_id": 169,
@@ -235,6 +242,7 @@ LAYOUTS: Final = Layouts(
             "native_id": 16,
             "running": 384,
             "thread_ec": 48,
+            "fiber_prev": 680,
             "frame_size": 56,
             "body_first_line_tag_bits": 0,
             "body_local_iseq": 168,
@@ -267,6 +275,7 @@ LAYOUTS: Final = Layouts(
             " leave out (ractor_*, native_id, class_*, last_operator_id); the rest is as in 3.3"
         ),
         fields={
+            "fiber_prev": 664,
             "last_operator_id": 170,
             "class_singleton_bit": 13,
         },

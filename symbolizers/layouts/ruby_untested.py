@@ -2,7 +2,8 @@
 
 The source of all of them: the structures that rbspy's ruby-structs (0.43) has for each release, made by
 bindgen from Ruby's own headers; a C-compatible compiler's offsets of these are, for 2.7, 3.1, 3.3 and 3.4,
-what the rows of ruby.py have. Structures that are private to C files are taken to be as in the next row.
+what the rows of ruby.py have. Structures that are private to C files are taken to be as in the next row,
+a fiber's not: these Rubies show no fiber's resumer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ UNTESTED: Final = (
         versions=((2, 6), (2, 6)),
         like="ruby-2.7",
         source=_SOURCE.format("2.6.0, 2.6.3 and 2.6.10"),
-        fields={"last_operator_id": 164},
+        fields={"fiber_prev": ABSENT, "last_operator_id": 164},
         capabilities=_UNTESTED,
     ),
     Row(
@@ -56,7 +57,12 @@ UNTESTED: Final = (
         versions=((3, 0), (3, 0)),
         like="ruby-3.1",
         source=_SOURCE.format("3.0.0, 3.0.4 and 3.0.7"),
-        fields={"frame_size": 56, "line_entry_size": 8, "last_operator_id": 168},
+        fields={
+            "fiber_prev": ABSENT,
+            "frame_size": 56,
+            "line_entry_size": 8,
+            "last_operator_id": 168,
+        },
         capabilities=_UNTESTED,
     ),
     Row(
@@ -69,6 +75,7 @@ UNTESTED: Final = (
             "ractor_threads": 304,
             "running": 520,
             "native_id": 8,
+            "fiber_prev": ABSENT,
             "frame_size": 64,
             "class_path": ABSENT,
             "class_attached": ABSENT,
@@ -84,6 +91,7 @@ UNTESTED: Final = (
             "ractor_node": 360,
             "ractor_threads": 184,
             "running": 312,
+            "fiber_prev": ABSENT,
             "body_local_iseq": 176,
             "body_parent_iseq": 168,
             "class_attached": 136,

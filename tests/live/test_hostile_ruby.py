@@ -187,16 +187,16 @@ def test_memory_that_leads_into_itself_ends(hostile: HostileProcess, memory: Now
 RECORD_HZ = 400
 HEAPS = 60
 EACH_S = 0.03
-FRAMES = 400
+FRAMES, RESUMER_FRAMES = 399, 30
 MOST_RUN_US = 2_000
 MOST_PROFILER_BYTES = 400 << 20
 
 
 def forged_vm(row: Row, seed: int, thread: int) -> bytes:
-    """A VM whose thread has many frames, with lies from one place or another on."""
+    """A VM whose thread has many frames, with lies from one place or another on, or a ring of fibers."""
     chance = random.Random(seed)
     heap = RubyHeap(row, ARENA, HEAP_BYTES)
-    vm = heap.vm(thread, FRAMES)
+    vm = heap.vm(thread, FRAMES, RESUMER_FRAMES, ring=seed % 4 == 1)
     for _ in range(chance.choice((0, 1, 4, 40)) if seed else 0):
         address = ARENA + chance.randrange(vm - ARENA, heap.used) // 8 * 8
         anywhere = ARENA + chance.randrange(heap.used) // 64 * 64
@@ -218,7 +218,10 @@ def test_the_walker_ends_whatever_it_walks(tmp_path: Path, row: Row) -> None:
     recorded.accounted()
     assert recorded.exit_code == 0
     assert recorded.stats["samples"] > 0.3 * RECORD_HZ * HEAPS * EACH_S, recorded.said
-    assert recorded.where(lambda stack: sum("run" in frame for frame in stack) > FRAMES // 2) > 0
+    resumed = row.has("fiber_prev")
+    whole = (FRAMES + resumed * RESUMER_FRAMES) * 2 // 3  # every third one is a C function
+    assert recorded.where(lambda stack: sum("run" in frame for frame in stack) == whole) > 0
+    assert (recorded.where(lambda stack: "[truncated]" in stack) > 0) == resumed, "the rings"
     assert sum(recorded.stats["dropped"].values()) > 0, "no walk came to an object that lies"
     assert runs > 0
     assert spent_ns / runs / 1000 < MOST_RUN_US

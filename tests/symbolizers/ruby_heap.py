@@ -10,7 +10,8 @@ from symbolizers.ruby_objects import IMEMO_ISEQ, IMEMO_METHOD, T_ARRAY, T_CLASS,
 
 SLOT_BYTES = 256
 """Every structure but a VM has a slot of its own."""
-RACTOR_BYTES = THREAD_BYTES = 1024
+RACTOR_BYTES = THREAD_BYTES = FIBER_BYTES = 1024
+EC_IN_FIBER = 80
 LAST_ID = 300
 CLASSPATH_ID = 200
 """A number; the id has scope bits below."""
@@ -108,18 +109,32 @@ class RubyHeap:
         """An environment; its address is that of its flags, the last of its words."""
         return self.words(method, parent, flags) + 16
 
-    def vm(self, thread_id: int, frames: int) -> int:
-        """A VM with a ractor (where there are any) and a thread that has as many control frames."""
+    def fiber(self, frames: int) -> int:
+        """A fiber that has as many control frames."""
+        row = self.row
+        fiber, stack_bytes = self.take(FIBER_BYTES), frames * row["frame_size"]
+        stack, ec = self.take(stack_bytes), fiber + EC_IN_FIBER
+        self.fields(ec, ec_stack=stack, ec_stack_words=stack_bytes // 8, ec_frame=stack, ec_fiber=fiber)
+        method = self.method(self.klass(b"Forged"))
+        outer = self.iseq(b"run")
+        inner = self.iseq(b"block in run", outer)
+        method_env = self.env(method, 0, MAGIC_METHOD | ENV_LOCAL)
+        block_env = self.env(0, method_env, MAGIC_BLOCK)
+        cfunc_env = self.env(method, 0, MAGIC_CFUNC | ENV_LOCAL)
+        kinds = ((outer, method_env), (0, cfunc_env), (inner, block_env))
+        for index in range(frames):
+            self.frame(stack + index * row["frame_size"], *kinds[index % 3])
+        return fiber
+
+    def vm(self, thread_id: int, *frames: int, ring: bool = False) -> int:
+        """A VM with a ractor (where there are any) and a thread.
+
+        Its fibers have as many control frames each. The first one runs and was resumed by the next, and so
+        on; the last, in a `ring`, by the first.
+        """
         row = self.row
         vm = self.take()
-        ractor, thread, ec, native = (
-            self.take(RACTOR_BYTES),
-            self.take(THREAD_BYTES),
-            self.take(),
-            self.take(),
-        )
-        stack_bytes = frames * row["frame_size"]
-        stack = self.take(stack_bytes)
+        ractor, thread, native = self.take(RACTOR_BYTES), self.take(THREAD_BYTES), self.take()
         node = thread + row["thread_node"]
         head = vm + row["vm_threads"] if row.has("vm_threads") else ractor + row["ractor_threads"]
         self.put(head, node)
@@ -132,17 +147,10 @@ class RubyHeap:
             self.fields(native, native_id=thread_id)
         else:
             self.put(thread + row["thread_native"] + row["native_id"], thread_id)
-        self.fields(thread, thread_ec=ec)
-        self.fields(ec, ec_stack=stack, ec_stack_words=stack_bytes // 8, ec_frame=stack)
-        method = self.method(self.klass(b"Forged"))
-        outer = self.iseq(b"run")
-        inner = self.iseq(b"block in run", outer)
-        method_env = self.env(method, 0, MAGIC_METHOD | ENV_LOCAL)
-        block_env = self.env(0, method_env, MAGIC_BLOCK)
-        cfunc_env = self.env(method, 0, MAGIC_CFUNC | ENV_LOCAL)
-        kinds = ((outer, method_env), (0, cfunc_env), (inner, block_env))
-        for index in range(frames):
-            self.frame(stack + index * row["frame_size"], *kinds[index % 3])
+        fibers = [self.fiber(count) for count in frames]
+        self.fields(thread, thread_ec=fibers[0] + EC_IN_FIBER)
+        for fiber, resumer in zip(fibers, [*fibers[1:], fibers[0] if ring else 0], strict=True):
+            self.fields(fiber, fiber_prev=resumer)
         return vm
 
     def _symbols(self) -> int:

@@ -102,7 +102,7 @@ when "ractors"
   both = [Ractor.new(seconds) { |s| in_the_first(s) }, Ractor.new(seconds) { |s| in_the_second(s) }]
   both.each { |ractor| ractor.respond_to?(:take) ? ractor.take : ractor.value }
 when "fiber"
-  Fiber.new { resumed(seconds) }.resume
+  Fiber.new { Fiber.new { resumed(seconds) }.resume }.resume
 when "garbage"
   allocating(now + seconds)
   puts JSON.generate(GC.stat[:time])
