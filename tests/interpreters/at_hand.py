@@ -14,7 +14,12 @@ from tests.interpreters.enter_root import MOUNTED_AT, PROGRAMS
 
 LAID_OUT = Path(__file__).resolve().parents[2] / ".cache" / "interpreters"
 MATRIX = "matrix.tsv"
-FREE_THREADED = LAID_OUT / "free-threaded" / "bin" / "python3.13t"
+FROM_SOURCE = {
+    "free-threaded": LAID_OUT / "free-threaded" / "bin" / "python3.13t",
+    "jit": LAID_OUT / "jit" / "bin" / "python3.13",
+    "musl": LAID_OUT / "musl" / "bin" / "python3.13",
+}
+"""The programs that `from_source` makes."""
 
 _EXECUTABLE = re.compile(r"python[23]\.\d+t?")
 
@@ -70,7 +75,7 @@ class Ruby(Interpreter):
 
 
 def pythons() -> list[Python]:
-    """Every CPython at hand: the machine's, pyenv's, and what `lay_out` and `free_threaded` have made."""
+    """Every CPython at hand: the machine's, pyenv's, and what `lay_out` and `from_source` have made."""
     found = [Python("system", str(Path("/usr/bin/python3").resolve()))]
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for program in sorted(versions.glob("*/bin/python*")):
@@ -78,8 +83,7 @@ def pythons() -> list[Python]:
             found.append(Python(f"pyenv-{program.parent.parent.name}", str(program)))
     for name, executable, root in _laid_out("python"):
         found.append(Python(name, executable, root))
-    if FREE_THREADED.exists():
-        found.append(Python("free-threaded", str(FREE_THREADED)))
+    found += [Python(name, str(program)) for name, program in FROM_SOURCE.items() if program.exists()]
     return sorted(found, key=lambda python: (python.version, python.name))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from tests.interpreters.at_hand import FREE_THREADED, Python, pythons
+from tests.interpreters.at_hand import FROM_SOURCE, Python, pythons
 from tests.symbolizers.python_walk import find_python, walk
 
 PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers-venv" / "bin"
@@ -134,7 +134,7 @@ def as_pystack_has_them(stacks: Stacks) -> Stacks:
 
 
 def test_py_spy_sees_the_same(paused: Paused) -> None:
-    if paused.python.program == str(FREE_THREADED):  # which py-spy 0.4.3 can't read
+    if paused.python.program == str(FROM_SOURCE["free-threaded"]):  # which py-spy 0.4.3 can't read
         with pytest.raises(AssertionError, match="Failed to find a python interpreter"):
             by_py_spy(paused.pid)
         return

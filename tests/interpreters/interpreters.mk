@@ -1,5 +1,5 @@
 # Included by the Makefile: every CPython and Ruby that can be had on this machine, to the exact line.
-# The free-threaded one is built from source (FREE_THREADED=1, five minutes) and then kept.
+# With FROM_SOURCE=1 those that no distribution has are built (ten minutes), and then kept.
 
 .PHONY: interpreters test-interpreters
 
@@ -11,11 +11,15 @@ $(PEERS):
 
 # A real Ruby program is sampled from inside by a profiler of its own; uWSGI has a CPython inside.
 INTERPRETERS_PACKAGES := ruby-stackprof uwsgi-core uwsgi-plugin-python3
+FROM_SOURCE_PACKAGES := clang-19 llvm-19 musl-tools
 
 interpreters: setup
 	@$(MAKE) --no-print-directory packages PACKAGES='$(INTERPRETERS_PACKAGES)'
 	$(AS_ROOT) $(PYTHON) -m tests.interpreters.lay_out
-	$(if $(FREE_THREADED),$(AS_ROOT) $(PYTHON) -m tests.interpreters.free_threaded)
+ifdef FROM_SOURCE
+	@$(MAKE) --no-print-directory packages PACKAGES='$(FROM_SOURCE_PACKAGES)'
+	$(AS_ROOT) $(PYTHON) -m tests.interpreters.from_source
+endif
 
 # Then the README's tables are written anew, and every cell has to say ok.
 test-interpreters: interpreters $(PEERS)
