@@ -21,13 +21,13 @@ from profiler import preflight
 from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import EVENTS, Sampling
 from profiler.errors import PidflameError, PrerequisiteError, TargetGone, UsageError
-from profiler.export.paths import with_short_files
 from profiler.export.registry import FORMATS, Format, format_for
+from profiler.export.stats import summary, to_json
 from profiler.export.text import warnings
 from profiler.launch import Launched
-from profiler.model import Profile
-from profiler.session import Progress, Recording, Session
-from profiler.stats import summary, to_json
+from profiler.profile.model import Profile
+from profiler.profile.paths import with_short_files
+from profiler.run.session import Progress, Recording, Session
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies

@@ -37,7 +37,7 @@ class AddressSpace(Protocol):
 class Interpreter:
     """What the eBPF walker needs to know of one process's interpreter, and what people are told of it.
 
-    `layout` names the row in `symbolizers.layouts` that both the walker and the reader use, or that a
+    `layout` names the row of the language's ``layouts.py`` that both the walker and the reader use, or that a
     build which describes itself began with.
     `root` is the address where the walk starts: ``_PyRuntime`` (Python), the variable
     ``ruby_current_vm_ptr`` (Ruby). `loop` is the address range ``(start, end)`` of the interpreter's

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from symbolizers.base import AddressSpace, Interpreter, Language, Symbolizer, TaskReader, ThreadReader
 from symbolizers.frame import CaptureKind
-from symbolizers.python import PythonLanguage
-from symbolizers.python_tasks import python_tasks
-from symbolizers.python_threads import python_threads
-from symbolizers.ruby import RubyLanguage
+from symbolizers.python.language import PythonLanguage
+from symbolizers.python.tasks import python_tasks
+from symbolizers.python.threads import python_threads
+from symbolizers.ruby.language import RubyLanguage
 
 
 def languages() -> tuple[Language, ...]:

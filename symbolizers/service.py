@@ -31,14 +31,14 @@ from symbolizers.errors import (
 )
 from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
 from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection, Unsupported
-from symbolizers.native import NativeSymbols, vdso_symbols
+from symbolizers.native.symbols import NativeSymbols, vdso_symbols
+from symbolizers.native.unnamed import VDSO_PATH, mapping_frame, module_name
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, open_process, runs_thread
 from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import FilePart, bring
 from symbolizers.registry import LANGUAGE_OF_KIND, languages, task_reader, thread_reader
-from symbolizers.unnamed import VDSO_PATH, mapping_frame, module_name
 
 _MAX_FILES = 4096
 _MAX_PROCESSES = 256

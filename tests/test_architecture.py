@@ -20,13 +20,14 @@ TOP_LEVEL = {
     *("docs", "examples", "profiler", "symbolizers", "tests"),
 }
 
-LANGUAGES = "symbolizers.languages"
-"""Stands for all modules of the interpreter families, whose names start with the family's."""
+SINGLY = {"profiler.run"}
+"""Packages whose modules are stages of their own; every other package is one."""
 
 STAGES: dict[str, set[str]] = {
     "profiler.errors": set(),
-    "profiler.model": {"symbolizers.errors", "symbolizers.frame"},
-    "profiler.significance": {"profiler.model"},
+    "profiler.priority": set(),
+    "profiler.start": {"profiler.cli", "profiler.priority"},
+    "profiler.launch": {"profiler.errors", "profiler.priority"},
     # What a recording will ask of the machine is asked for in the same way: BCC, BTF.
     "profiler.preflight": {"profiler.capture", "profiler.errors"},
     # Inspects as a session does and loads the sampler, but takes no sample apart.
@@ -35,67 +36,65 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process"),
     },
     "profiler.doctor_text": {"profiler.doctor", "profiler.export", "profiler.preflight"},
-    "profiler.priority": set(),
-    "profiler.start": {"profiler.cli", "profiler.priority"},
-    "profiler.launch": {"profiler.errors", "profiler.priority"},
-    "profiler.capture": {
-        *("profiler.errors", "profiler.model"),
-        *("symbolizers.base", "symbolizers.frame"),
-    },
+    "profiler.capture": {"profiler.errors", "symbolizers.base", "symbolizers.frame"},
     # Where code is mapped, as the worker says it; a mapping without symbols has a frame at once.
-    "profiler.stacks": {"symbolizers.frame", "symbolizers.inspection", "symbolizers.unnamed"},
+    "profiler.run.stacks": {"symbolizers.frame", "symbolizers.inspection", "symbolizers.native"},
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours.
-    "profiler.processes": {
-        *("profiler.capture", "profiler.model", "profiler.stacks"),
-        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
-        *("symbolizers.inspection", "symbolizers.process"),
+    "profiler.run.processes": {
+        *("profiler.capture", "profiler.run.stacks", "symbolizers.base", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
     },
+    "profiler.run.significance": {"profiler.capture", "profiler.profile"},
     # Counts stacks whose elements have no names yet, so it knows what such an element is.
-    "profiler.aggregate": {
-        *("profiler.model", "profiler.significance", "profiler.stacks"),
+    "profiler.run.aggregate": {
+        *("profiler.capture", "profiler.profile", "profiler.run.significance", "profiler.run.stacks"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
-    "profiler.export": {"profiler.errors", "profiler.model", "symbolizers.errors", "symbolizers.frame"},
-    # A text for people, so it escapes names as the exporters do.
-    "profiler.stats": {"profiler.export", "profiler.model", "symbolizers.errors"},
     # Both ask the worker, as the table of processes does; the second stands behind that.
-    "profiler.threads": {"profiler.model", "symbolizers.errors", "symbolizers.process"},
-    "profiler.tasks": {
-        *("profiler.model", "profiler.stacks", "symbolizers.base", "symbolizers.errors"),
+    "profiler.run.threads": {"profiler.capture", "symbolizers.errors", "symbolizers.process"},
+    "profiler.run.tasks": {
+        *("profiler.capture", "profiler.run.stacks", "symbolizers.base", "symbolizers.errors"),
         *("symbolizers.frame", "symbolizers.process"),
     },
-    "profiler.session": {
-        *("profiler.aggregate", "profiler.capture", "profiler.model", "profiler.processes"),
-        *("profiler.stacks", "profiler.tasks", "profiler.threads", "symbolizers.frame"),
-        *("symbolizers.inspection", "symbolizers.kernel", "symbolizers.process", "symbolizers.unnamed"),
+    "profiler.run.session": {
+        *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.processes"),
+        *("profiler.run.stacks", "profiler.run.tasks", "profiler.run.threads", "symbolizers.frame"),
+        *("symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
     },
+    # The public API, usable without root: it knows frames and reasons, and nothing of a recording.
+    "profiler.profile": {"symbolizers.errors", "symbolizers.frame"},
+    "profiler.export": {"profiler.errors", "profiler.profile", "symbolizers.errors", "symbolizers.frame"},
     "profiler.cli": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
-        *("profiler.export", "profiler.launch", "profiler.model", "profiler.preflight"),
-        *("profiler.session", "profiler.stats", "symbolizers.process"),
+        *("profiler.export", "profiler.launch", "profiler.preflight", "profiler.profile"),
+        *("profiler.run.session", "symbolizers.process"),
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
     "symbolizers.checksum": set(),
-    "symbolizers.layouts": set(),
+    "symbolizers.layout": set(),
     "symbolizers.elf": {"symbolizers.errors"},
     "symbolizers.process": {"symbolizers.errors"},
-    "symbolizers.kernel": {"symbolizers.frame"},
-    "symbolizers.unnamed": {"symbolizers.frame"},
-    "symbolizers.native": {
-        *("symbolizers.elf", "symbolizers.errors", "symbolizers.frame", "symbolizers.unnamed"),
-    },
+    "symbolizers.native": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
     "symbolizers.inspection": {"symbolizers.base", "symbolizers.process"},
     "symbolizers.base": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
-    LANGUAGES: {
+    "symbolizers.python": {
         *("symbolizers.base", "symbolizers.checksum", "symbolizers.elf", "symbolizers.errors"),
-        *("symbolizers.frame", "symbolizers.layouts"),
+        *("symbolizers.frame", "symbolizers.layout"),
     },
-    "symbolizers.registry": {LANGUAGES, "symbolizers.base", "symbolizers.frame"},
+    "symbolizers.ruby": {
+        *("symbolizers.base", "symbolizers.checksum", "symbolizers.elf", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.layout"),
+    },
+    "symbolizers.registry": {
+        "symbolizers.base",
+        "symbolizers.frame",
+        "symbolizers.python",
+        "symbolizers.ruby",
+    },
     "symbolizers.service": {
         *("symbolizers.base", "symbolizers.elf", "symbolizers.errors", "symbolizers.frame"),
-        *("symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
-        *("symbolizers.registry", "symbolizers.unnamed"),
+        *("symbolizers.inspection", "symbolizers.native", "symbolizers.process", "symbolizers.registry"),
     },
     "symbolizers.worker": {"symbolizers.errors", "symbolizers.process", "symbolizers.service"},
 }
@@ -125,14 +124,12 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def stage_of(module: str) -> str | None:
-    """The stage that a module is part of; None for the packages' own empty modules."""
-    package, _, rest = module.partition(".")
-    if not rest:
-        return None
-    name = rest.partition(".")[0]
-    if package == "symbolizers" and name.startswith(("python", "ruby")):
-        return LANGUAGES
-    return f"{package}.{name}"
+    """The stage that a module is part of; None for the own module of a package that is none."""
+    parts = module.split(".")
+    package = ".".join(parts[:2])
+    if package in SINGLY:
+        return ".".join(parts[:3]) if len(parts) > 2 else None
+    return package if len(parts) > 1 else None
 
 
 def importers_of(package: str) -> set[str]:
@@ -163,7 +160,7 @@ def tracked_files() -> list[Path]:
 
 
 def test_there_is_code_to_look_at() -> None:
-    assert {"profiler.session", "symbolizers.service"} <= MODULES.keys()
+    assert {"profiler.run.session", "symbolizers.service"} <= MODULES.keys()
 
 
 def test_symbolizers_never_import_the_profiler() -> None:
@@ -197,9 +194,11 @@ def test_the_table_has_no_circles() -> None:
 
 
 def test_only_session_and_the_command_line_know_all_stages() -> None:
-    ends = {"profiler.capture", "profiler.aggregate"}
-    assert {stage for stage, targets in STAGES.items() if ends <= targets} == {"profiler.session"}
-    assert {stage for stage, targets in STAGES.items() if "profiler.session" in targets} == {"profiler.cli"}
+    ends = {"profiler.capture", "profiler.run.aggregate"}
+    assert {stage for stage, targets in STAGES.items() if ends <= targets} == {"profiler.run.session"}
+    assert {stage for stage, targets in STAGES.items() if "profiler.run.session" in targets} == {
+        "profiler.cli"
+    }
 
 
 def test_nobody_opens_the_memory_file_of_a_process() -> None:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * Where a CPython build keeps what walk_python.h reads. Offsets in bytes; filled by name from the layout
- * rows in symbolizers/layouts/cpython.py, which say what each field means. A field that a version doesn't
+ * rows in symbolizers/python/layouts.py, which say what each field means. A field that a version doesn't
  * have is PYTHON_ABSENT.
  */
 #ifndef PIDFLAME_PYTHON_LAYOUT_H

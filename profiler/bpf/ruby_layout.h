@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * Where a Ruby version keeps what walk_ruby.h reads. Offsets in bytes; filled by name from the layout
- * rows in symbolizers/layouts/ruby.py, which say what each field means; the last three are of the build.
+ * rows in symbolizers/ruby/layouts.py, which say what each field means; the last three are of the build.
  */
 #ifndef PIDFLAME_RUBY_LAYOUT_H
 #define PIDFLAME_RUBY_LAYOUT_H
 
 /*
  * What is checksummed: this many words from the start of an iseq's body, and this many of a method
- * entry after its flags. Mirrored by symbolizers/ruby.py.
+ * entry after its flags. Mirrored by symbolizers/ruby/language.py.
  */
 #define RUBY_BODY_WORDS 12
 #define RUBY_METHOD_WORDS 4

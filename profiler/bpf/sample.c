@@ -204,7 +204,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 
 /*
  * The task that asyncio runs on the thread that was walked. Its name, mostly a number of its own, is looked
- * at because the next task is often put in the same place. Mirrored by symbolizers/python_tasks.py.
+ * at because the next task is often put in the same place. Mirrored by symbolizers/python/tasks.py.
  */
 static __always_inline void capture_task(struct scratch *s, const struct python_layout *layout)
 {

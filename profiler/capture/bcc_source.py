@@ -17,10 +17,10 @@ from typing import Any
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
 from profiler.capture.kallsyms import without_kallsyms
+from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.source import Lost, Sampling
 from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
-from profiler.model import ProcessEvent, RawSample
 from symbolizers.base import Interpreter
 
 _RING_S = 0.5

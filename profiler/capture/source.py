@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from profiler.model import ProcessEvent, RawSample
+from profiler.capture.records import ProcessEvent, RawSample
 from symbolizers.base import Interpreter
 
 EVENTS = ("cpu-clock", "cycles")

@@ -6,7 +6,7 @@ import struct
 from enum import IntEnum
 
 from profiler.capture.header import read_header
-from profiler.model import ProcessEvent, RawSample
+from profiler.capture.records import ProcessEvent, RawSample
 from symbolizers.frame import RawFrame
 
 _RECORDS = read_header("records.h")

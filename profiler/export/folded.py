@@ -6,7 +6,7 @@ from collections import Counter
 from typing import BinaryIO
 
 from profiler.export.text import frame_text, root_text, thread_text
-from profiler.model import Profile
+from profiler.profile.model import Profile
 
 
 def write(profile: Profile, stream: BinaryIO) -> None:

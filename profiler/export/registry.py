@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from profiler.errors import UsageError
 from profiler.export import folded, svg
-from profiler.model import Profile
+from profiler.profile.model import Profile
 
 
 @dataclass(frozen=True, slots=True)

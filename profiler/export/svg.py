@@ -15,7 +15,7 @@ from zlib import crc32
 from profiler.export.svg_head import MARGIN_PX, head, title_text
 from profiler.export.text import ELLIPSIS, dropped_text, printable, root_text
 from profiler.export.tree import Box, build_tree, lay_out
-from profiler.model import Losses, Profile
+from profiler.profile.model import Losses, Profile
 from symbolizers.frame import FrameKind
 
 WIDTH_PX = 1200

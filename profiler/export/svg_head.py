@@ -7,7 +7,7 @@ from html import escape
 from textwrap import wrap
 
 from profiler.export.text import ELLIPSIS, losses_text, printable, warnings
-from profiler.model import Profile
+from profiler.profile.model import Profile
 
 MARGIN_PX = 16
 TITLE_CHARACTERS = 110

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from profiler.model import Losses, ProcessLosses, Root, Thread, Verdict
+from profiler.profile.model import Losses, ProcessLosses, Root, Thread, Verdict
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 

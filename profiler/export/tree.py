@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from profiler.export.text import frame_text, root_text, thread_text
-from profiler.model import Sample
+from profiler.profile.model import Sample
 from symbolizers.frame import FrameKind
 
 TOTAL = "all"

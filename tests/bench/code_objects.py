@@ -17,10 +17,10 @@ from pathlib import Path
 from symbolizers.base import Symbolizer
 from symbolizers.frame import RawFrame
 from symbolizers.process.memory import NowaitReader
-from tests.symbolizers.python_walk import raw_frame
-from tests.symbolizers.ruby_target import ISEQS, iseq_frame, ruby_target
-from tests.symbolizers.test_python_live import running
-from tests.symbolizers.test_ruby_live import standard_library
+from tests.support.python_walk import raw_frame
+from tests.support.ruby_target import ISEQS, iseq_frame, ruby_target
+from tests.symbolizers.python.test_live import running
+from tests.symbolizers.ruby.test_live import standard_library
 
 LIMIT_US = 150.0
 """What one may cost."""

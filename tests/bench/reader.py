@@ -18,7 +18,7 @@ from functools import partial
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader, available_strategies
 from symbolizers.process.syscalls import process_vm_readv
-from tests.symbolizers.process.targets import FIXED, PAGE, running
+from tests.support.process.targets import FIXED, PAGE, running
 
 OBJECTS = 400
 """Code objects in one drain: a program's first second. Later drains read next to none."""

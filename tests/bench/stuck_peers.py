@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.live.stuck import PYTHON_PARTS, Place, Stuck, build_library, on_userfault
+from tests.support.live.stuck import PYTHON_PARTS, Place, Stuck, build_library, on_userfault
 
 TOOLS = Path(__file__).resolve().parents[2] / ".cache" / "bench-venv" / "bin"
 DURATION_S = 2

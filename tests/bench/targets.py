@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-WORKLOADS = Path(__file__).resolve().parents[1] / "live" / "workloads"
+WORKLOADS = Path(__file__).resolve().parents[1] / "support" / "live" / "workloads"
 PATIENCE_S = 90.0
 CALIBRATION_UNITS = 10_000
 

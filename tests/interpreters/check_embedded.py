@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.interpreters.at_hand import LAID_OUT
 from tests.interpreters.enter_root import PROGRAMS
-from tests.live.harness import assert_split, is_frame_of, record
+from tests.support.live.harness import assert_split, is_frame_of, record
 
 HZ = 200
 PYINSTALLER = LAID_OUT.parent / "peers-venv" / "bin" / "pyinstaller"

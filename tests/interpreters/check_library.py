@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from symbolizers.layouts.cpython import LAYOUTS
-from symbolizers.python_code import LINE_TABLES
-from symbolizers.python_lines import LineTable
+from symbolizers.python.code import LINE_TABLES
+from symbolizers.python.layouts import LAYOUTS
+from symbolizers.python.lines import LineTable
 from tests.interpreters.at_hand import Python, pythons
 
 

@@ -19,7 +19,7 @@ import pytest
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
 from tests.interpreters.at_hand import FROM_SOURCE, Python, pythons
-from tests.symbolizers.python_walk import find_python, walk
+from tests.support.python_walk import find_python, walk
 
 PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers-venv" / "bin"
 PEER_S = 60

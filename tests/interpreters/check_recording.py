@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interpreters.at_hand import Python, pythons
-from tests.live.harness import Recorded, assert_split, is_frame_of, record
+from tests.support.live.harness import Recorded, assert_split, is_frame_of, record
 
 HZ = 200
 FIRST_WITH_SUBINTERPRETERS = (3, 8)

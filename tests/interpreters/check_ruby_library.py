@@ -10,7 +10,7 @@ import pytest
 
 from symbolizers.frame import CodeObject
 from tests.interpreters.at_hand import Ruby, rubies
-from tests.symbolizers.ruby_target import iseq_frame, ruby_target
+from tests.support.ruby_target import iseq_frame, ruby_target
 
 
 def differences(code: CodeObject, instructions: list[list[int]]) -> int:

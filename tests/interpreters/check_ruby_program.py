@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.interpreters.check_ruby_recording import names
 from tests.interpreters.enter_root import PROGRAMS
-from tests.live.harness import record
+from tests.support.live.harness import record
 
 HZ = 250
 """What StackProf comes to: its timer ticks with the kernel's."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.interpreters.at_hand import Ruby, rubies
-from tests.live.harness import Recorded, assert_split, record
+from tests.support.live.harness import Recorded, assert_split, record
 
 HZ = 200
 FIRST_WITH_RACTORS = (3, 0)

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from symbolizers.base import Interpreter, Symbolizer, TaskChain
 from symbolizers.errors import Changed, SymbolizeError
 from symbolizers.frame import FrameKind
-from symbolizers.layouts.cpython import LAYOUTS
-from symbolizers.layouts.cpython_tasks import ALIGNMENTS, TASKS
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from symbolizers.python_tasks import MAX_COROUTINES, MAX_TASKS, python_tasks
+from symbolizers.python.layouts import LAYOUTS
+from symbolizers.python.layouts_tasks import ALIGNMENTS, TASKS
+from symbolizers.python.tasks import MAX_COROUTINES, MAX_TASKS, python_tasks
 from tests.interpreters.at_hand import Python, pythons
-from tests.live.harness import is_frame_of, record
-from tests.symbolizers.python_walk import find_python
-from tests.symbolizers.recorded_memory import Recorded
+from tests.support.live.harness import is_frame_of, record
+from tests.support.python_walk import find_python
+from tests.support.recorded_memory import Recorded
 
 HZ = 200
 AT_HAND = [python for python in pythons() if python.version >= (3, 14)]

@@ -13,10 +13,10 @@ import pytest
 from symbolizers.base import Interpreter
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from symbolizers.python import PythonFile
-from symbolizers.python_code import PythonSymbolizer
+from symbolizers.python.code import PythonSymbolizer
+from symbolizers.python.language import PythonFile
 from tests.interpreters.at_hand import Python, pythons
-from tests.symbolizers.python_walk import find_python, raw_frame, walk
+from tests.support.python_walk import find_python, raw_frame, walk
 
 FIRST_WITH_QUALIFIED_NAMES = (3, 11)
 

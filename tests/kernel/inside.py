@@ -17,10 +17,10 @@ import pytest
 
 from symbolizers.process.memory import ReadStrategy, available_strategies
 from symbolizers.process.syscalls import PROCESS_VM_NOWAIT, PROCESS_VM_PIDFD
-from tests.live.harness import record, target, workload
-from tests.symbolizers.process.fuse_program import READ_AHEAD_PAGES
-from tests.symbolizers.process.readers import UngatedReads, raw_read
-from tests.symbolizers.process.targets import PAGE, in_time, running, running_fuse, state_of
+from tests.support.live.harness import record, target, workload
+from tests.support.process.fuse_program import READ_AHEAD_PAGES
+from tests.support.process.readers import UngatedReads, raw_read
+from tests.support.process.targets import PAGE, in_time, running, running_fuse, state_of
 
 RECORD_S = "10"
 BOTH = PROCESS_VM_PIDFD | PROCESS_VM_NOWAIT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.live.harness import record, workload
+from tests.support.live.harness import record, workload
 
 HZ = 250
 

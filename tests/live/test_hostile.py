@@ -16,22 +16,23 @@ from hypothesis import strategies as st
 from symbolizers.base import AddressSpace, Interpreter
 from symbolizers.errors import SymbolizeError
 from symbolizers.frame import CodeObject
-from symbolizers.layouts.cpython import LAYOUTS
-from symbolizers.layouts.row import Row
+from symbolizers.layout import Row
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from symbolizers.python_code import (
+from symbolizers.python.code import (
     MAX_FILE_CHARACTERS,
     MAX_LINE_TABLE_BYTES,
     MAX_NAME_CHARACTERS,
     PythonSymbolizer,
     TypeAddresses,
 )
-from symbolizers.python_tasks import MAX_COROUTINES, MAX_TASKS, python_tasks
-from symbolizers.python_threads import python_threads
+from symbolizers.python.layouts import LAYOUTS
+from symbolizers.python.tasks import MAX_COROUTINES, MAX_TASKS, python_tasks
+from symbolizers.python.threads import python_threads
 from tests.bench.depth import bpf_statistics, program_runs
-from tests.live.harness import Recording, record
-from tests.live.hostile import (
+from tests.support.heap import PythonHeap
+from tests.support.live.harness import Recording, record
+from tests.support.live.hostile import (
     ANY_TYPE_FLAGS,
     ARENA,
     EXTREMES,
@@ -43,10 +44,9 @@ from tests.live.hostile import (
     running,
     soup,
 )
-from tests.live.ledger import MOST_GROWTH_BYTES, Ledger, peak_bytes
-from tests.symbolizers.heap import PythonHeap
-from tests.symbolizers.python_walk import raw_frame
-from tests.symbolizers.test_debug_offsets import table_of
+from tests.support.live.ledger import MOST_GROWTH_BYTES, Ledger, peak_bytes
+from tests.support.python_walk import raw_frame
+from tests.symbolizers.python.test_debug_offsets import table_of
 
 ROWS = tuple(LAYOUTS)
 CASES = 2000

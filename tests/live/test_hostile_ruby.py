@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from symbolizers.checksum import checksum
 from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, CodeObject, RawFrame
-from symbolizers.layouts.row import Row
-from symbolizers.layouts.ruby import LAYOUTS
+from symbolizers.layout import Row
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from symbolizers.ruby import BODY_WORDS, METHOD_WORDS, RubySymbolizer
-from symbolizers.ruby_objects import (
+from symbolizers.ruby.iseqs import BODY_WORDS, METHOD_WORDS, RubySymbolizer
+from symbolizers.ruby.layouts import LAYOUTS
+from symbolizers.ruby.objects import (
     IMEMO_ISEQ,
     IMEMO_METHOD,
     MAX_TEXT_BYTES,
@@ -29,11 +29,11 @@ from symbolizers.ruby_objects import (
     RubyObjects,
 )
 from tests.bench.depth import bpf_statistics, program_runs
-from tests.live.harness import Recording
-from tests.live.hostile import ARENA, EXTREMES, HostileProcess, build, running
-from tests.live.ledger import MOST_GROWTH_BYTES, Ledger, peak_bytes
-from tests.symbolizers.ruby_heap import RubyHeap
-from tests.symbolizers.ruby_target import words
+from tests.support.live.harness import Recording
+from tests.support.live.hostile import ARENA, EXTREMES, HostileProcess, build, running
+from tests.support.live.ledger import MOST_GROWTH_BYTES, Ledger, peak_bytes
+from tests.support.ruby_heap import RubyHeap
+from tests.support.ruby_target import words
 
 ROWS = tuple(LAYOUTS)
 CASES = 2000

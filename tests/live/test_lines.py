@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from tests.live.harness import record, workload
+from tests.support.live.harness import record, workload
 
 HZ = 250
 

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from profiler.capture.bcc_source import BccSource
+from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.source import Sampling
 from profiler.capture.wire import WalkStatus
-from profiler.model import Feature, ProcessEvent, Profile, RawSample, Root
-from profiler.session import Recording as Wanted
-from profiler.session import Session
+from profiler.profile.model import Feature, Profile, Root
+from profiler.run.session import Recording as Wanted
+from profiler.run.session import Session
 from symbolizers.errors import Reason
 from symbolizers.frame import ADDRESS_MASK
 from symbolizers.process.deadline import DeadlineWorker
-from tests.live.harness import Recorded, Recording, Target, target, workload
+from tests.support.live.harness import Recorded, Recording, Target, target, workload
 
 HZ = 250
 DROPPED = "[dropped: would fault]"

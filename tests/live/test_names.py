@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.interpreters.at_hand import Python, pythons
-from tests.live.harness import SYSTEM_PYTHON, Recorded, is_frame_of, record
+from tests.support.live.harness import SYSTEM_PYTHON, Recorded, is_frame_of, record
 
 HZ = 500
 BURN_S = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.live.harness import Recording, target, workload
+from tests.support.live.harness import Recording, target, workload
 
 HZ = 1000
 CPU_S = 4.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.embedded import build_embedded_python
-from tests.live.harness import (
+from tests.support.live.embedded import build_embedded_python
+from tests.support.live.harness import (
     SYSTEM_PYTHON,
     Recording,
     assert_split,

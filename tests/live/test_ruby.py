@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 
-from tests.live.harness import RUBY, assert_split, is_frame_of, record, workload
+from tests.support.live.harness import RUBY, assert_split, is_frame_of, record, workload
 
 HZ = 100
 

@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 
 from profiler.capture.bcc_source import BccSource
+from profiler.capture.records import RawSample
 from profiler.capture.source import Sampling
-from profiler.model import RawSample
 from symbolizers.frame import RawFrame
-from tests.symbolizers.ruby_target import NAMES, RubyTarget, ruby_target
+from tests.support.ruby_target import NAMES, RubyTarget, ruby_target
 
 DEADLINE_S = 20.0
 

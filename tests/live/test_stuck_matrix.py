@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.live.harness import PIDFLAME, Recorded, Recording, target, workload
-from tests.live.stuck import (
+from tests.support.live.harness import PIDFLAME, Recorded, Recording, target, workload
+from tests.support.live.stuck import (
     PYTHON_PARTS,
     RUBY_PARTS,
     Place,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.interpreters.at_hand import Python, pythons
-from tests.live.harness import WORKLOADS, record
+from tests.support.live.harness import WORKLOADS, record
 
 HZ = 997
 BURN_S = 1.5

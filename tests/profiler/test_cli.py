@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from profiler.cli import main
-from tests.live.harness import PIDFLAME, parse_folded
-from tests.symbolizers.process.targets import NOBODY, ROOT
+from tests.support.live.harness import PIDFLAME, parse_folded
+from tests.support.process.targets import NOBODY, ROOT
 
 PATIENCE_S = 60.0
 BUSY = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"

@@ -18,11 +18,11 @@ from profiler.doctor import Report, RunningInterpreter
 from profiler.doctor_text import to_json, to_text
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check
-from symbolizers.layouts.cpython import SUPPORTED
 from symbolizers.process.memory import available_strategies
-from tests.live.harness import PIDFLAME
-from tests.symbolizers.elf_programs import build
-from tests.symbolizers.process.targets import ROOT, running
+from symbolizers.python.layouts import SUPPORTED
+from tests.support.elf_programs import build
+from tests.support.live.harness import PIDFLAME
+from tests.support.process.targets import ROOT, running
 
 PATIENCE_S = 60.0
 

@@ -13,7 +13,7 @@ import pytest
 
 from profiler.errors import UsageError
 from profiler.launch import Launched
-from tests.symbolizers.process.targets import NOBODY, ROOT, state_of
+from tests.support.process.targets import NOBODY, ROOT, state_of
 
 PATIENCE_S = 30.0
 

@@ -14,7 +14,7 @@ from profiler.errors import PrerequisiteError
 from symbolizers import worker
 from symbolizers.process.memory import ReadStrategy, available_strategies
 from symbolizers.service import Service
-from tests.live.harness import PIDFLAME, parse_folded
+from tests.support.live.harness import PIDFLAME, parse_folded
 
 PATIENCE_S = 60.0
 

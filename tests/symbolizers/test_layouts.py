@@ -10,11 +10,11 @@ from types import MappingProxyType
 
 import pytest
 
-from symbolizers.layouts import derive_cpython
-from symbolizers.layouts.cpython import ALIGNMENTS, FREE_THREADED, LAYOUTS, SUPPORTED
-from symbolizers.layouts.debug_offsets import TABLES
-from symbolizers.layouts.row import ABSENT, ABSENT_NUMBER, MAX_OFFSET_BYTES, Absent, Layouts, Row
-from tests.symbolizers.elf_programs import build
+from symbolizers.layout import ABSENT, ABSENT_NUMBER, MAX_OFFSET_BYTES, Absent, Layouts, Row
+from symbolizers.python import derive as derive_cpython
+from symbolizers.python.debug_offsets import TABLES
+from symbolizers.python.layouts import ALIGNMENTS, FREE_THREADED, LAYOUTS, SUPPORTED
+from tests.support.elf_programs import build
 
 HEADER = Path(__file__).parents[2] / "profiler" / "bpf" / "python_layout.h"
 

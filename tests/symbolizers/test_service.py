@@ -19,7 +19,7 @@ from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
 from symbolizers.service import Service
-from tests.symbolizers.process.targets import Target, running
+from tests.support.process.targets import Target, running
 
 
 @pytest.fixture

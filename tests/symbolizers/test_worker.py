@@ -13,7 +13,7 @@ from socket import socketpair
 from symbolizers.errors import ProcessGone, Unreadable
 from symbolizers.frame import FrameKind
 from symbolizers.inspection import VDSO, Inspection
-from tests.symbolizers.process.targets import running
+from tests.support.process.targets import running
 
 PATIENCE_S = 30.0
 

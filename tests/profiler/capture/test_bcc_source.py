@@ -21,9 +21,9 @@ import pytest
 from profiler.capture import bcc_source
 from profiler.capture.bcc_source import BccSource, import_bcc
 from profiler.capture.header import BPF_DIRECTORY
+from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
-from profiler.model import ProcessEvent, RawSample
 from symbolizers.frame import CaptureKind, CodeObject, capture_kind
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId, start_ticks_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from profiler.capture.header import BPF_DIRECTORY
 from symbolizers.checksum import checksum
-from tests.profiler.capture.compiled import PRELUDE, build
+from tests.support.compiled import PRELUDE, build
 
 BPF_WORDS = """
 #define BPF_FUNC_probe_read_user 112

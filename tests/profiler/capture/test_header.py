@@ -12,9 +12,10 @@ import pytest
 from profiler.capture import wire
 from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
 from symbolizers.frame import CaptureKind
-from symbolizers.layouts import cpython, ruby
-from symbolizers.layouts.row import Layouts
-from tests.profiler.capture.compiled import facts_of
+from symbolizers.layout import Layouts
+from symbolizers.python import layouts as cpython
+from symbolizers.ruby import layouts as ruby
+from tests.support.compiled import facts_of
 
 NAMES = ("records.h", "python_layout.h", "ruby_layout.h")
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.header import read_header
+from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.wire import WireError, decode
-from profiler.model import ProcessEvent, RawSample
 from symbolizers.frame import RawFrame
 
 HEADER = read_header("records.h")

@@ -11,8 +11,8 @@ import pytest
 
 from symbolizers.process import memory as reader_module
 from symbolizers.process.memory import ReadStrategy, available_strategies
-from tests.symbolizers.process.emulation import readv_with_flags
-from tests.symbolizers.process.targets import PAGE, Target, running
+from tests.support.process.emulation import readv_with_flags
+from tests.support.process.targets import PAGE, Target, running
 
 FILE_PAGES = 256
 SWAP_BYTES = 64 << 20

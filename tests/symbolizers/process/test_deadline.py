@@ -17,7 +17,7 @@ import pytest
 from symbolizers.errors import ReadFault, Reason, Stalled, Unreadable
 from symbolizers.process import deadline
 from symbolizers.process.deadline import DeadlineWorker, Reply, Request, WorkerFailed
-from tests.symbolizers.process.targets import PAGE, ROOT, running, state_of
+from tests.support.process.targets import PAGE, ROOT, running, state_of
 
 MODULE = "tests.symbolizers.process.deadline_service"
 PATIENCE_S = 30.0

@@ -13,7 +13,7 @@ from symbolizers.process.files import FileUnavailable, file_id, open_mapping
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.syscalls import cached_stat
-from tests.symbolizers.process.targets import NOBODY, Target, in_time, running, running_fuse
+from tests.support.process.targets import NOBODY, Target, in_time, running, running_fuse
 
 
 def mapping_at(handle: ProcessHandle, start: int) -> Mapping:

@@ -12,7 +12,7 @@ import pytest
 
 from symbolizers.errors import ProcessGone
 from symbolizers.process.identity import ProcessId, open_process, start_ticks_of
-from tests.symbolizers.process.targets import running, running_as
+from tests.support.process.targets import running, running_as
 
 
 def open_descriptors() -> int:

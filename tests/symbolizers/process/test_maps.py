@@ -11,7 +11,7 @@ import pytest
 from symbolizers.errors import Malformed, ProcessGone
 from symbolizers.process.identity import open_process
 from symbolizers.process.maps import Mapping, parse_mappings, read_mappings
-from tests.symbolizers.process.targets import FIXED, NOBODY, PAGE, Target, in_time, running
+from tests.support.process.targets import FIXED, NOBODY, PAGE, Target, in_time, running
 
 TEXT = rb"""00400000-0041f000 r--p 00000000 fe:00 260811                             /usr/bin/python3.11
 0041f000-00696000 r-xp 0001f000 fe:00 260811                             /usr/bin/python3.11

@@ -15,15 +15,15 @@ import pytest
 from symbolizers.checksum import checksum
 from symbolizers.errors import FaultReason
 from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, CodeObject, RawFrame
-from symbolizers.layouts.cpython import LAYOUTS
 from symbolizers.process import prefetch
 from symbolizers.process.identity import open_process
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import MAX_PAGES, Swap, bring, swap_kind
+from symbolizers.python.layouts import LAYOUTS
 from symbolizers.service import Service
-from tests.symbolizers.process.readers import fault_of
-from tests.symbolizers.process.targets import (
+from tests.support.process.readers import fault_of
+from tests.support.process.targets import (
     PAGE,
     Target,
     in_time,

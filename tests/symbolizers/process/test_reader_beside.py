@@ -17,8 +17,8 @@ from statistics import median
 import pytest
 
 from symbolizers.process.memory import ReadStrategy
-from tests.symbolizers.process.readers import open_reader
-from tests.symbolizers.process.targets import PAGE, Target, in_time, running, running_fuse
+from tests.support.process.readers import open_reader
+from tests.support.process.targets import PAGE, Target, in_time, running, running_fuse
 
 PAGES = 2
 ROUNDS = 5

@@ -20,9 +20,9 @@ from symbolizers.process.memory import (
     NowaitReader,
     ReadStrategy,
 )
-from tests.symbolizers.process.fuse_program import FILE_PAGES, READ_AHEAD_PAGES
-from tests.symbolizers.process.readers import fault_of, faults, open_reader
-from tests.symbolizers.process.targets import (
+from tests.support.process.fuse_program import FILE_PAGES, READ_AHEAD_PAGES
+from tests.support.process.readers import fault_of, faults, open_reader
+from tests.support.process.targets import (
     NOBODY,
     PAGE,
     Target,

@@ -17,9 +17,9 @@ from symbolizers.process import memory
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import KernelSupport, NowaitReader, ReadStrategy
 from symbolizers.process.syscalls import PROCESS_VM_NOWAIT, PROCESS_VM_PIDFD
-from tests.symbolizers.process.emulation import readv_with_flags
-from tests.symbolizers.process.readers import fault_of, faults
-from tests.symbolizers.process.targets import PAGE
+from tests.support.process.emulation import readv_with_flags
+from tests.support.process.readers import fault_of, faults
+from tests.support.process.targets import PAGE
 
 FLAGS = PROCESS_VM_PIDFD | PROCESS_VM_NOWAIT
 

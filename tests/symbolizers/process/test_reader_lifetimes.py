@@ -8,8 +8,8 @@ from pathlib import Path
 
 from symbolizers.errors import FaultReason
 from symbolizers.process.memory import NowaitReader, ReadStrategy
-from tests.symbolizers.process.readers import fault_of, faults, open_reader
-from tests.symbolizers.process.targets import (
+from tests.support.process.readers import fault_of, faults, open_reader
+from tests.support.process.targets import (
     FIXED,
     PAGE,
     in_time,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.symbolizers.process.readers import UngatedReads
-from tests.symbolizers.process.targets import PAGE, Target, running, running_fuse, state_of
+from tests.support.process.readers import UngatedReads
+from tests.support.process.targets import PAGE, Target, running, running_fuse, state_of
 
 WAIT_S = 0.3
 

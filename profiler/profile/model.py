@@ -1,0 +1,119 @@
+"""A finished recording as frozen values: stacks with their counts, and the ledger of what was lost.
+
+Bytes from a target (comm) stay bytes here and names stay as the target calls them: text is made, and
+escaped, by the exporters alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame
+
+
+class Root(NamedTuple):
+    """What a stack stands on: the process, as it was called when the sample was taken."""
+
+    comm: bytes
+    pid: int
+
+
+class Thread(NamedTuple):
+    """The thread of a process that ran, as the kernel called it when the sample was taken.
+
+    `name` is what its language calls it, empty where that is not known.
+    """
+
+    comm: bytes
+    tid: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A symbolized stack, root first, and how many samples show exactly it."""
+
+    root: Root
+    frames: tuple[Frame, ...]
+    count: int
+    thread: Thread | None = None
+    """What the frames stand on, on top of `root`; None unless threads are told apart."""
+
+
+class Feature(str, Enum):
+    """In what lost samples can be unlike the kept ones: all of it is captured at the interrupt."""
+
+    THREAD = "thread"
+    FUNCTION = "function"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a loss matters. `share` of the samples was lost; the true one is in `low` to `high` (95 %)."""
+
+    share: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    too_many: bool = False
+    unlike: tuple[Feature, ...] = ()
+
+    @property
+    def significant(self) -> bool:
+        """Whether a person should be warned."""
+        return self.too_many or bool(self.unlike)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLosses:
+    """What one process contributed: ``samples == symbolized + sum(dropped.values())``."""
+
+    root: Root
+    samples: int
+    symbolized: int
+    dropped: Mapping[Reason, int]
+    note: str = ""
+    """What a person should know of this process, for example an unsupported interpreter version."""
+    verdict: Verdict = Verdict()
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The ledger of a run: ``samples == symbolized + sum(dropped.values())``; `lost` comes on top.
+
+    `lost` counts samples that found the ring buffer full, of which nothing but the number is known.
+    """
+
+    samples: int
+    symbolized: int
+    dropped: Mapping[Reason, int]
+    lost: int
+    per_process: tuple[ProcessLosses, ...] = ()
+    rest: Verdict = Verdict()
+    """On what is missing beside the losses that are significant for one process; includes `lost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A finished recording, ready for any exporter."""
+
+    samples: tuple[Sample, ...]
+    losses: Losses
+    host: str
+    started_at: str
+    """Local time with zone, ISO 8601 to the second."""
+    duration_s: float
+    frequency_hz: int
+    cpus: int
+    event: str = "cpu-clock"
+    profiler_cpu_s: float = 0.0
+    profiler_max_rss_bytes: int = 0
+    first_sample_s: float | None = None
+    """From the start of the program to its first sample; None without one."""
+    command: str = ""
+    """What was recorded, in words for a title: ``whole system``, ``pid 12``, a command line."""
+    notes: tuple[str, ...] = field(default=())

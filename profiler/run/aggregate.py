@@ -1,0 +1,120 @@
+"""Counts equal stacks and keeps the ledger of what was lost, by process and reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from profiler.capture.records import RawSample
+from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
+from profiler.run.significance import Evidence, judge, judge_share
+from profiler.run.stacks import Element
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, FrameKind
+from symbolizers.process.identity import ProcessId
+
+
+@dataclass(slots=True)
+class _Account:
+    root: Root
+    samples: int = 0
+    dropped: Counter[Reason] = field(default_factory=Counter)
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+_DROPPED = {
+    reason: Frame(FrameKind.MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason
+}
+_NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
+
+
+class Aggregator:
+    """Takes every sample exactly once, as a stack or as a loss. Lifetime: one recording.
+
+    With `keep_dropped`, a loss is a stack too: one frame that says why. With `threads`, equal stacks of two
+    threads stay two.
+    """
+
+    def __init__(self, *, keep_dropped: bool = False, threads: bool = False) -> None:
+        self._keep_dropped = keep_dropped
+        self._threads = threads
+        self._stacks: Counter[tuple[Root, Thread | None, tuple[Element, ...]]] = Counter()
+        self._accounts: dict[ProcessId, _Account] = {}
+        self._notes: dict[ProcessId, list[str]] = {}
+
+    def add(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+        """Counts a finished stack, root first."""
+        self._count(sample, elements)
+        self._account(sample).evidence.add(sample, lost=False)
+
+    def drop(self, sample: RawSample, reason: Reason) -> None:
+        """Counts a sample that could not be named."""
+        account = self._account(sample)
+        account.dropped[reason] += 1
+        account.evidence.add(sample, lost=True)
+        if self._keep_dropped:
+            self._count(sample, (_DROPPED[reason],))
+
+    def note(self, process: ProcessId, text: str) -> None:
+        """Keeps something that a person should know of `process`."""
+        notes = self._notes.setdefault(process, [])
+        if text not in notes:
+            notes.append(text)
+
+    def elements(self) -> Iterator[Element]:
+        """Every element of every stack, to find out which still need names; with repetitions."""
+        for _, _, elements in self._stacks:
+            yield from elements
+
+    def samples(
+        self, names: Mapping[Element, Frame], thread_names: Mapping[tuple[int, int], str] = _NO_NAMES
+    ) -> tuple[Sample, ...]:
+        """The stacks with every element named (by `names` unless it is a frame already), merged anew.
+
+        `thread_names`: what languages call threads, by pid and tid.
+        """
+        named: Counter[tuple[Root, Thread | None, tuple[Frame, ...]]] = Counter()
+        for (root, thread, elements), count in self._stacks.items():
+            frames = tuple(each if isinstance(each, Frame) else names[each] for each in elements)
+            if thread is not None:
+                thread = thread._replace(name=thread_names.get((root.pid, thread.tid), ""))
+            named[root, thread, frames] += count
+        return tuple(Sample(root, frames, count, thread) for (root, thread, frames), count in named.items())
+
+    def losses(self, *, lost: int) -> Losses:
+        """The ledger, and whether the losses matter: processes with most samples first."""
+        accounts = self._accounts.values()
+        verdicts = judge([(each.dropped.total(), each.samples, each.evidence) for each in accounts])
+        dropped: Counter[Reason] = Counter()
+        rows = []
+        for (process, account), verdict in zip(self._accounts.items(), verdicts, strict=True):
+            dropped += account.dropped
+            rows.append(
+                ProcessLosses(
+                    account.root,
+                    account.samples,
+                    account.samples - account.dropped.total(),
+                    dict(account.dropped),
+                    "; ".join(self._notes.get(process, ())),
+                    verdict,
+                )
+            )
+        rows.sort(key=lambda row: (-row.samples, row.root.pid))
+        samples = sum(row.samples for row in rows)
+        told = sum(row.samples - row.symbolized for row in rows if row.verdict.significant)
+        rest = judge_share(dropped.total() - told + lost, samples + lost)
+        return Losses(samples, samples - dropped.total(), dict(dropped), lost, tuple(rows), rest)
+
+    def _count(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+        thread = Thread(sample.thread_comm, sample.tid) if self._threads else None
+        self._stacks[Root(sample.comm, sample.pid), thread, elements] += 1
+
+    def _account(self, sample: RawSample) -> _Account:
+        process = ProcessId.from_start_ns(sample.pid, sample.start_ns)
+        root = Root(sample.comm, sample.pid)
+        account = self._accounts.setdefault(process, _Account(root))
+        account.root = root
+        account.samples += 1
+        return account

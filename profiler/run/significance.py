@@ -1,0 +1,171 @@
+"""Whether the samples that a process lost matter: how many they are, and whether they are like the kept ones.
+
+Pure. Two questions are asked of a process that lost samples:
+
+- *Too many?* The Wilson score interval of the lost share (E. B. Wilson, "Probable inference, the law of
+  succession, and statistical inference", J. Am. Stat. Assoc. 22, 1927, 209-212): its lower end passes
+  `TOLERATED_SHARE`.
+- *Unlike the kept ones?* If samples are lost at random, then the lost ones in each category are a draw
+  without replacement from all in it. That is the hypergeometric distribution, and its tail is Fisher's exact
+  test (R. A. Fisher, "The logic of inductive inference", J. R. Stat. Soc. 98, 1935, 39-82). It needs no
+  large counts, of which there are none where few samples are lost. Categories are threads, leaf functions
+  and leaf addresses. Every tail counts twice (both sides) and times the number of categories, features and
+  processes that were tested (Bonferroni), so that a run in which nothing is wrong says otherwise with a
+  probability of `FALSE_ALARMS` at most.
+
+A loss of fewer than `LEAST_LOST` samples is never significant: one lost of three has a lower end of 6 %,
+and yet tells nothing. Such losses count in the verdict on the run as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import exp, lgamma, sqrt
+from statistics import NormalDist
+
+from profiler.capture.records import RawSample
+from profiler.profile.model import Feature, Verdict
+
+CONFIDENCE = 0.95
+TOLERATED_SHARE = 0.01
+LEAST_LOST = 5
+LEAST_UNLIKE_SHARE = 0.001
+"""Of a process's samples: what is lost in one place only, but is less than this, nobody would see anyway."""
+FALSE_ALARMS = 0.001
+"""The probability that losses at random are called unlike the kept samples, in one run."""
+BUCKETS = 256
+"""Categories of one feature of one process: what bounds the memory."""
+RARE = 5
+"""Categories with fewer samples count as one, or a loss spread over as many places as samples is missed."""
+
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: spreads addresses, whose low bits are alike
+_WORD_MASK = (1 << 64) - 1
+_BUCKET_SHIFT = 64 - (BUCKETS.bit_length() - 1)
+_PAGE_SHIFT = 12
+_NEGLIGIBLE = 1e-15
+
+_Table = dict[int, list[int]]
+"""Kept and lost samples by category."""
+
+
+class Evidence:
+    """What was captured in the kernel for a process's samples, kept and lost, as counts.
+
+    Categories are hashed into buckets. So memory is bounded, and which category goes where depends on
+    nothing that the fate of a sample depends on, which keeps the test exact.
+    """
+
+    __slots__ = ("_addresses", "_functions", "_threads")
+
+    def __init__(self) -> None:
+        self._threads: _Table = {}
+        self._functions: _Table = {}
+        self._addresses: _Table = {}
+
+    def add(self, sample: RawSample, *, lost: bool) -> None:
+        """Counts a sample by thread, leaf address (its page; kernel or user) and leaf function.
+
+        A walk that faulted may have no leaf function to show: that table is of those which have one.
+        """
+        _count(self._threads, sample.tid, lost)
+        leaf = sample.user or sample.kernel or (0,)
+        _count(self._addresses, leaf[0] >> _PAGE_SHIFT << 1 | bool(sample.kernel), lost)
+        if sample.interpreter:
+            _count(self._functions, sample.interpreter[0].address, lost)
+
+    def counts(self, feature: Feature) -> list[tuple[int, int]]:
+        """Kept and lost samples of each category, at most `BUCKETS`."""
+        tables = {
+            Feature.THREAD: self._threads,
+            Feature.FUNCTION: self._functions,
+            Feature.ADDRESS: self._addresses,
+        }
+        return [(kept, lost) for kept, lost in tables[feature].values()]
+
+    def likeness(self, feature: Feature) -> float:
+        """The probability (0 to 1) that a loss at random looks at least so unlike, by this feature alone."""
+        return _homogeneity(self.counts(feature))
+
+
+def _count(table: _Table, category: int, lost: bool) -> None:
+    bucket = (category * _GOLDEN & _WORD_MASK) >> _BUCKET_SHIFT
+    found = table.get(bucket)
+    if found is None:
+        found = table[bucket] = [0, 0]
+    found[lost] += 1
+
+
+def wilson(lost: int, samples: int) -> tuple[float, float]:
+    """The interval in which the true share of lost samples lies, with `CONFIDENCE`."""
+    if not samples:
+        return 0.0, 1.0
+    share, spread = lost / samples, _Z * _Z / samples
+    centre = share + spread / 2
+    half = sqrt(spread * (share * (1 - share) + spread / 4))
+    low, high = (centre - half) / (1 + spread), (centre + half) / (1 + spread)
+    return (max(low, 0.0) if lost else 0.0), (min(high, 1.0) if lost < samples else 1.0)
+
+
+def judge_share(lost: int, samples: int) -> Verdict:
+    """The verdict on `lost` of `samples`, of which nothing else is known."""
+    low, high = wilson(lost, samples)
+    too_many = lost >= LEAST_LOST and low > TOLERATED_SHARE
+    return Verdict(lost / samples if samples else 0.0, low, high, too_many)
+
+
+def judge(processes: Sequence[tuple[int, int, Evidence]]) -> list[Verdict]:
+    """Verdicts on all processes of a run, each given as lost samples, all samples, and the evidence."""
+    tested = sum(_testable(lost, samples) for lost, samples, _ in processes)
+    verdicts = []
+    for lost, samples, evidence in processes:
+        verdict = judge_share(lost, samples)
+        if _testable(lost, samples):
+            limit = FALSE_ALARMS / (tested * len(Feature))
+            unlike = tuple(feature for feature in Feature if evidence.likeness(feature) < limit)
+            verdict = replace(verdict, unlike=unlike)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _testable(lost: int, samples: int) -> bool:
+    return lost >= LEAST_LOST and LEAST_UNLIKE_SHARE * samples <= lost < samples
+
+
+def _homogeneity(categories: Sequence[tuple[int, int]]) -> float:
+    """How probable (at most) categories of (kept, lost) samples are so unequal when loss is at random."""
+    rows = [each for each in categories if sum(each) >= RARE]
+    rare = [each for each in categories if sum(each) < RARE]
+    if rare:
+        rows.append((sum(kept for kept, _ in rare), sum(lost for _, lost in rare)))
+    if len(rows) < 2:
+        return 1.0
+    lost = sum(row[1] for row in rows)
+    samples = lost + sum(row[0] for row in rows)
+    return min(1.0, len(rows) * min(_draw(row[1], sum(row), lost, samples) for row in rows))
+
+
+def _draw(drawn: int, category: int, draws: int, population: int) -> float:
+    """Twice the hypergeometric tail from `drawn` on away from the mean: `draws` out of `population`."""
+    rest = population - category - draws
+    term = exp(
+        _log_choose(category, drawn)
+        + _log_choose(population - category, draws - drawn)
+        - _log_choose(population, draws)
+    )
+    tail = term
+    upwards = drawn * population >= category * draws
+    while term > _NEGLIGIBLE * tail:
+        if upwards:
+            term *= (category - drawn) * (draws - drawn) / ((drawn + 1) * (rest + drawn + 1))
+            drawn += 1
+        else:
+            term *= drawn * (rest + drawn) / ((category - drawn + 1) * (draws - drawn + 1))
+            drawn -= 1
+        tail += term
+    return min(1.0, 2 * tail)
+
+
+def _log_choose(things: int, chosen: int) -> float:
+    return lgamma(things + 1) - lgamma(chosen + 1) - lgamma(things - chosen + 1)

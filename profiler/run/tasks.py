@@ -1,0 +1,132 @@
+"""Puts what waits for a running task of asyncio under it: callers that are on no stack.
+
+Who waits is read in the moment after the sample, for every sample: tasks come and go. Of one that has gone by
+then, nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from profiler.capture.records import RawSample
+from profiler.run.stacks import Element
+from symbolizers.base import TaskChain
+from symbolizers.errors import Reason, Stalled
+from symbolizers.frame import Frame
+from symbolizers.process.deadline import Reply, Request
+from symbolizers.process.identity import ProcessId
+
+_MAX_OPEN = 1000
+"""Questions that may be open; samples beyond them stay as they are."""
+
+
+class TaskOf(NamedTuple):
+    """What a question to the worker is about: a task, and the sample (by CPU and time) that it ran in."""
+
+    process: ProcessId
+    task: int
+    identity: int
+    cpu: int
+    time_ns: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """What is known of a sample's task: perhaps the answer, perhaps the stack, in either order."""
+
+    answered: bool = False
+    chain: TaskChain | None = None
+    sample: RawSample | None = None
+    elements: tuple[Element, ...] = ()
+
+
+class TaskStacks:
+    """Stands before `emit` and `drop` and holds stacks back until their task was looked at.
+
+    Lifetime: one recording. `alone` counts the stacks of tasks that were not found any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        submit: Callable[[Request], None],
+        emit: Callable[[RawSample, tuple[Element, ...]], None],
+        drop: Callable[[RawSample, Reason], None],
+    ) -> None:
+        self._submit = submit
+        self._emit = emit
+        self._drop = drop
+        self._open: dict[TaskOf, _Open] = {}
+        self._stalled: set[ProcessId] = set()
+        self.alone = 0
+
+    def sample(self, sample: RawSample) -> None:
+        """Asks for the task of `sample`, of which either `emit` or `drop` is called later."""
+        task = _task_of(sample)
+        if not sample.task or task.process in self._stalled:
+            return
+        if len(self._open) >= _MAX_OPEN:
+            self.alone += 1
+            return
+        self._open[task] = _Open()
+        self._submit(Request(task, "task_chain", (task.process, task.task, task.identity)))
+
+    def emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+        """Takes in a finished stack, root first."""
+        open_ = self._open.get(_task_of(sample)) if self._open else None
+        if open_ is None:
+            self._emit(sample, elements)
+            return
+        open_.sample, open_.elements = sample, elements
+        self._settle(_task_of(sample), open_)
+
+    def drop(self, sample: RawSample, reason: Reason) -> None:
+        """Takes in a sample that has no stack."""
+        if self._open:
+            self._open.pop(_task_of(sample), None)
+        self._drop(sample, reason)
+
+    def reply(self, reply: Reply) -> None:
+        """Takes in an answer of the worker, whose subject is a `TaskOf`."""
+        task = reply.request.subject
+        if not isinstance(task, TaskOf):
+            raise TypeError(f"not a question about a task: {task}")
+        if isinstance(reply.value, Stalled):
+            self._stalled.add(task.process)
+        open_ = self._open.get(task)
+        if open_ is not None:
+            open_.answered = True
+            open_.chain = reply.value if isinstance(reply.value, TaskChain) else None
+            self._settle(task, open_)
+
+    def finish(self) -> None:
+        """Hands on what still waits for an answer."""
+        for task, open_ in list(self._open.items()):
+            open_.answered = True
+            self._settle(task, open_)
+
+    def _settle(self, task: TaskOf, open_: _Open) -> None:
+        if open_.sample is not None and open_.answered:
+            del self._open[task]
+            elements = open_.elements if open_.chain is None else with_awaiters(open_.elements, open_.chain)
+            self.alone += elements is open_.elements
+            self._emit(open_.sample, elements)
+
+
+def with_awaiters(elements: tuple[Element, ...], chain: TaskChain) -> tuple[Element, ...]:
+    """The stack with the frames of `chain` before the task's own coroutine; as it was where that isn't on it.
+
+    Then the task is another one by now: what waits for it is not what waited for the one that ran.
+    """
+    wanted = chain.outermost
+    for index, element in enumerate(elements):
+        if isinstance(element, Frame) and element[:3] == wanted[:3]:
+            return (*elements[:index], *chain.frames, *elements[index:])
+    return elements
+
+
+def _task_of(sample: RawSample) -> TaskOf:
+    process = ProcessId.from_start_ns(sample.pid, sample.start_ns)
+    return TaskOf(process, sample.task, sample.task_identity, sample.cpu, sample.time_ns)

@@ -1,0 +1,75 @@
+"""Reads what Python calls its threads: the dict ``threading._active`` of a process.
+
+It has a `Thread` for the identifier of each thread that runs Python, which on Linux is the address that
+pthread_self() gives: the thread's fs base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Final
+
+from symbolizers.base import AddressSpace, Interpreter
+from symbolizers.errors import Malformed, SymbolizeError
+from symbolizers.layout import Row
+from symbolizers.python.dicts import PythonDicts
+from symbolizers.python.layouts_threads import THREADS
+from symbolizers.python.objects import row_of, version_of
+
+_MAX_THREADS: Final = 1 << 14
+_MAX_INTERPRETERS: Final = 64
+
+
+def python_threads(interpreter: Interpreter, memory: AddressSpace) -> PythonThreads | None:
+    """A reader for the process of `interpreter`; None for versions without a row."""
+    row = row_of(interpreter)
+    places = THREADS.find(version_of(interpreter), row.flavour)
+    return PythonThreads(row, places, memory, root=interpreter.root) if places is not None else None
+
+
+class PythonThreads:
+    """Reads the names of one process's threads. Lifetime: its address space."""
+
+    def __init__(self, row: Row, places: Row, memory: AddressSpace, *, root: int) -> None:
+        self._row = row
+        self._places = places
+        self._dicts = PythonDicts(row, places, memory)
+        self._root = root
+        self._active = 0
+
+    def names(self, wanted: Collection[int]) -> dict[int, str]:
+        """The names of those of the `wanted` threads (by fs base) that have one.
+
+        Raises `ReadFault` or `Malformed` where there are none to be had: `threading` not imported, say.
+        """
+        self._active = self._active or self._find_active()
+        bases = set(wanted)
+        entries = self._dicts.entries(self._active)[-_MAX_THREADS:]
+        found = {}
+        for entry, thread in zip(entries, self._dicts.integers([key for key, _ in entries]), strict=True):
+            if thread in bases:
+                bases.remove(thread)
+                # Others have names even if this one just ended, or is an object of somebody's own making.
+                with suppress(SymbolizeError):
+                    name = self._dicts.find(self._dicts.attributes(entry[1]), b"_name")
+                    found[entry] = thread, self._dicts.text(name)
+        # What has gone meanwhile may have been freed, and its memory used again, while it was read.
+        still = self._dicts.entries(self._active) if found else []
+        return dict(found[entry] for entry in still if entry in found)
+
+    def _find_active(self) -> int:
+        modules = self._dicts.word(self._main_interpreter() + self._places["interpreter_modules"])
+        threading = self._dicts.find(self._dicts.entries(modules), b"threading")
+        namespace = self._dicts.word(threading + self._places["module_dict"])
+        return self._dicts.find(self._dicts.entries(namespace), b"_active")
+
+    def _main_interpreter(self) -> int:
+        """The last of the list: new interpreters are put at its start."""
+        interpreter = self._dicts.word(self._root + self._row["runtime_interpreters_head"])
+        for _ in range(_MAX_INTERPRETERS):
+            following = self._dicts.word(interpreter + self._row["interpreter_next"])
+            if not following:
+                return interpreter
+            interpreter = following
+        raise Malformed(f"more than {_MAX_INTERPRETERS} interpreters")

@@ -1,0 +1,93 @@
+"""Golden pairs: one small profile with every kind of frame and of trouble, in every format.
+
+``PIDFLAME_BLESS=1`` writes the files anew; look at the difference before you keep it. A missing file is
+a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from profiler.export.registry import FORMATS, Format
+from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Sample, Thread
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, FrameKind
+
+DATA = Path(__file__).parent / "data"
+
+WEB = Root(b"gunicorn", 2211)
+HOSTILE = Root(b"\xff;\n<evil>", 66)
+MAIN = Frame(FrameKind.PYTHON, "<module>", "/srv/app.py", 1)
+VIEW = Frame(FrameKind.PYTHON, "OrderView.get", "/srv/views.py", 40)
+READ = (
+    Frame(FrameKind.NATIVE, "read", "libc.so.6"),
+    Frame(FrameKind.KERNEL, "do_syscall_64"),
+    Frame(FrameKind.KERNEL, "vfs_read"),
+)
+
+PROFILE = Profile(
+    samples=(
+        Sample(WEB, (MAIN, VIEW), 30),
+        Sample(WEB, (MAIN, VIEW, *READ), 12),
+        Sample(WEB, (MAIN, Frame(FrameKind.PYTHON, "len")), 3),
+        Sample(Root(b"gunicorn", 301), (MAIN,), 4),
+        Sample(
+            Root(b"puma: cluster 0", 881),
+            (Frame(FrameKind.RUBY, "<main>", "config.ru", 1), Frame(FrameKind.RUBY, "Array#each")),
+            20,
+        ),
+        Sample(Root(b"celery", 55), (MAIN,), 3, Thread(b"celery", 55)),
+        Sample(Root(b"celery", 55), (MAIN,), 6, Thread(b"beat;", 57)),
+        Sample(Root(b"node", 3130), (Frame(FrameKind.NATIVE, "[node+0x1c3f0]"),), 9),
+        Sample(
+            HOSTILE,
+            (
+                Frame(FrameKind.MARKER, "[truncated]"),
+                Frame(FrameKind.PYTHON, "a;b\n<script>alert(1)</script>", "x;y\u2028.py", 3),
+                Frame(FrameKind.PYTHON, "日本語 12", "", 0),
+                Frame(FrameKind.NATIVE, "\udcff\u202egnp.exe", ""),
+                Frame(FrameKind.NATIVE, "", "lib;c.so"),
+            ),
+            2,
+        ),
+    ),
+    losses=Losses(
+        samples=111,
+        symbolized=89,
+        dropped={Reason.WOULD_FAULT: 20, Reason.EXITED: 2, Reason.STALLED: 0},
+        lost=1,
+        per_process=(
+            ProcessLosses(WEB, 65, 45, {Reason.WOULD_FAULT: 20}),
+            ProcessLosses(HOSTILE, 2, 2, {}, "PHP 9.1 is not supported"),
+        ),
+    ),
+    host="web-01",
+    started_at="2026-11-23T01:07:03+01:00",
+    duration_s=2.55,
+    frequency_hz=20,
+    cpus=2,
+    command="whole system",
+    notes=("22 of 111 samples could not be symbolized.",),
+)
+
+
+def _render(known: Format) -> str:
+    """What the format writes, without the picture's own script, which would fill the golden file."""
+    stream = BytesIO()
+    known.write(PROFILE, stream)
+    text = stream.getvalue().decode("utf-8")
+    return re.sub(r"<script><!\[CDATA\[.*\]\]></script>", "<script/>", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
+def test_output_is_as_blessed(known: Format) -> None:
+    golden = DATA / f"export{known.suffixes[0]}"
+    text = _render(known)
+    if os.environ.get("PIDFLAME_BLESS") == "1":
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")

@@ -1,0 +1,256 @@
+"""The flame graph's structure, parsed as XML: what it says, where it puts frames, that it is safe."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from importlib.resources import files
+from io import BytesIO
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.export import svg
+from profiler.export.text import losses_text, warnings
+from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Sample, Verdict
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, FrameKind
+from tests.support.export_samples import ANY_TEXT, SAMPLES, profile_of
+
+NS = "{http://www.w3.org/2000/svg}"
+
+
+def draw(profile: Profile) -> ElementTree.Element:
+    stream = BytesIO()
+    svg.write(profile, stream)
+    return ElementTree.fromstring(stream.getvalue())
+
+
+def boxes(picture: ElementTree.Element) -> list[ElementTree.Element]:
+    return picture.findall(f"{NS}svg/{NS}g")
+
+
+def title(box: ElementTree.Element) -> list[str]:
+    return box.findtext(f"{NS}title", "").split("\n")
+
+
+def number(box: ElementTree.Element, attribute: str) -> float:
+    rect = box.find(f"{NS}rect")
+    assert rect is not None
+    return float(rect.attrib[attribute].rstrip("%"))
+
+
+def head_lines(picture: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in picture.findall(f"{NS}g/{NS}text")]
+
+
+def native(*names: str) -> tuple[Frame, ...]:
+    return tuple(Frame(FrameKind.NATIVE, name) for name in names)
+
+
+def test_callers_below_callees_above_siblings_in_order() -> None:
+    picture = draw(
+        profile_of(
+            Sample(Root(b"b", 10), native("f", "z"), 3),
+            Sample(Root(b"b", 10), native("f", "a"), 4),
+            Sample(Root(b"b", 10), native("f"), 1),
+            Sample(Root(b"b", 9), native("g"), 8),
+        )
+    )
+    drawn = boxes(picture)
+    assert [title(box)[0] for box in drawn] == ["all", "b (9)", "g", "b (10)", "f", "a", "z"]
+    bottom = number(drawn[0], "y")
+    assert [(bottom - number(box, "y")) / svg.ROW_PX for box in drawn] == [0, 1, 2, 1, 2, 3, 3]
+    assert [number(box, "x") for box in drawn] == [0, 0, 0, 50, 50, 50, 75]
+    assert [number(box, "width") for box in drawn] == [100, 50, 50, 50, 50, 25, 18.75]
+    assert [box.attrib["data-x"] for box in drawn] == ["0", "0", "0", "8", "8", "8", "12"]
+    assert [box.attrib["data-n"] for box in drawn] == ["16", "8", "8", "8", "8", "4", "3"]
+    assert title(drawn[4])[1:] == ["8 samples · 50.00 % · 1 self"]
+
+
+def test_equal_text_in_the_same_place_is_one_box() -> None:
+    picture = draw(
+        profile_of(
+            Sample(Root(b"p", 1), native("x;y"), 1),
+            Sample(Root(b"p", 1), native("x:y"), 2),
+        )
+    )
+    assert [title(box) for box in boxes(picture)][2:] == [["x:y", "3 samples · 100.00 % · 3 self"]]
+
+
+def test_the_head_says_what_was_recorded_and_what_was_lost() -> None:
+    profile = replace(
+        profile_of(Sample(Root(b"p", 1), (), 3990)),
+        losses=Losses(4012, 3990, {Reason.WOULD_FAULT: 20, Reason.EXITED: 2}, 7),
+        command="whole system",
+        duration_s=30.04,
+        notes=("a note & <b>", "second\nnote"),
+    )
+    picture = draw(profile)
+    assert picture.findtext(f"{NS}title") == "whole system on host"
+    assert head_lines(picture)[:5] == [
+        "whole system on host",
+        "2026-11-23 01:07:03+01:00 · 30.0 s at 20 Hz · 2 CPUs · cpu-clock",
+        "4,012 samples · 3,990 symbolized · 22 dropped (would_fault 20, exited 2) · 7 lost",
+        "a note & <b>",
+        "second\\x0anote",
+    ]
+
+
+def test_a_loss_that_matters_is_told_in_the_head() -> None:
+    root, dropped = Root(b"p", 1), {Reason.WOULD_FAULT: 20}
+    row = ProcessLosses(root, 120, 100, dropped, verdict=Verdict(1 / 6, 0.11, 0.24, True))
+    losses = Losses(120, 100, dropped, 0, (row,))
+    picture = draw(replace(profile_of(Sample(root, (), 100)), losses=losses, notes=("a note",)))
+    (warning,) = warnings(losses)
+    assert head_lines(picture)[3:5] == [f"warning: {warning}", "a note"]
+
+
+@pytest.mark.parametrize(("count", "rest"), [(6, ["note 5"]), (7, ["and 2 more lines of notes"])])
+def test_notes_do_not_fill_the_picture(count: int, rest: list[str]) -> None:
+    picture = draw(replace(profile_of(), notes=tuple(f"note {i}" for i in range(count))))
+    assert head_lines(picture)[3:] == [f"note {i}" for i in range(5)] + rest
+
+
+def test_a_process_tells_its_own_losses() -> None:
+    root = Root(b"p;", 1)
+    losses = ProcessLosses(root, 9, 8, {Reason.STALLED: 1}, "Python 2.5 is\nnot supported")
+    profile = profile_of(Sample(root, native("p: (1)"), 8))
+    profile = replace(profile, losses=replace(profile.losses, per_process=(losses,)))
+    assert [title(box)[2:] for box in boxes(draw(profile))] == [
+        [],
+        ["1 dropped (stalled 1)", "Python 2.5 is\\x0anot supported"],
+        [],
+    ]
+
+
+def test_the_legend_names_the_kinds_that_are_there() -> None:
+    frames = (Frame(FrameKind.PYTHON, "f", "m.py", 1), Frame(FrameKind.KERNEL, "k"))
+    picture = draw(profile_of(Sample(Root(b"p", 1), frames, 1)))
+    assert [item.text for item in picture.iterfind(f"{NS}g/{NS}g/{NS}g/{NS}text")] == [
+        "process",
+        "Python",
+        "kernel",
+    ]
+    assert [re.sub(r"\d", "", box.attrib["class"]) for box in boxes(picture)] == [
+        "process",
+        "process",
+        "python",
+        "kernel",
+    ]
+
+
+def test_every_kind_and_shade_has_a_colour_in_light_and_dark() -> None:
+    css = files("profiler.export").joinpath("flamegraph.css").read_text(encoding="utf-8")
+    for kind in ("process", *(kind.value for kind in FrameKind)):
+        colours = re.findall(rf"\.{kind}(\d) rect {{ fill: (#[0-9a-f]{{6}}); }}", css)
+        assert [int(shade) for shade, _ in colours] == [*range(svg.SHADES)] * 2
+        assert len({colour for _, colour in colours}) == 2 * svg.SHADES
+
+
+@pytest.mark.parametrize(("dropped", "says"), [(0, svg.NONE_RECORDED), (5, svg.NONE_SYMBOLIZED)])
+def test_an_empty_picture_says_why(dropped: int, says: str) -> None:
+    losses = Losses(dropped, 0, {Reason.STALLED: dropped}, 0)
+    picture = draw(replace(profile_of(), losses=losses))
+    assert picture.findtext(f"{NS}svg/{NS}text") == says
+    assert losses_text(losses) in head_lines(picture)
+    assert boxes(picture) == []
+    assert picture.find(f"{NS}script") is None
+
+
+def test_too_narrow_frames_are_counted_and_stay_in_the_total() -> None:
+    many = 40_000
+    picture = draw(
+        profile_of(
+            Sample(Root(b"big", 1), native("f"), many),
+            Sample(Root(b"big", 1), native("f", "tiny", "tinier"), 1),
+            Sample(Root(b"small", 2), (), 1),
+        )
+    )
+    assert [title(box)[0] for box in boxes(picture)] == ["all", "big (1)", "f"]
+    assert [box.attrib["data-n"] for box in boxes(picture)] == ["40002", "40001", "40001"]
+    left_out = "3 frames too narrow to see left out of the picture; the totals include them."
+    assert left_out in head_lines(picture)
+
+
+def test_labels_fit_their_boxes() -> None:
+    long_name, wide_name = "n" * 500, "数" * 500
+    picture = draw(
+        profile_of(
+            Sample(Root(b"p", 1), native(long_name), 50),
+            Sample(Root(b"p", 1), native(wide_name), 50),
+            Sample(Root(b"p", 1), native("short"), 899),
+            Sample(Root(b"p", 1), native("unseen"), 1),
+        )
+    )
+    labels = {title(box)[0]: box.findtext(f"{NS}text") for box in boxes(picture)}
+    cells = int((svg.GRAPH_WIDTH_PX / 21 - 2 * svg.LABEL_INSET_PX) / svg.CELL_PX)
+    assert cells == 6
+    assert labels[long_name] == "nnnnn…"
+    assert labels[wide_name] is None
+    assert labels["short"] == "short"
+    assert labels["unseen"] is None
+
+
+def test_deep_stacks_are_drawn_whole() -> None:
+    depth = 5000
+    picture = draw(profile_of(Sample(Root(b"p", 1), native(*(f"f{i}" for i in range(depth))), 1)))
+    drawn = boxes(picture)
+    assert len(drawn) == depth + 2
+    assert number(drawn[-1], "y") == 0
+    assert number(drawn[0], "y") == (depth + 1) * svg.ROW_PX
+    assert float(picture.attrib["height"]) > (depth + 2) * svg.ROW_PX
+
+
+def test_size_and_time_are_linear_in_boxes() -> None:
+    samples = [
+        Sample(Root(b"python3", 100 + i % 5), native(*(f"some::function_{i}_{j}" for j in range(10))), 1)
+        for i in range(500)
+    ]
+    started_s = time.process_time()
+    stream = BytesIO()
+    svg.write(profile_of(*samples), stream)
+    assert time.process_time() - started_s < 2
+    assert stream.getvalue().count(b"<title>") > 5000
+    assert len(stream.getvalue()) < 1_500_000
+
+
+def test_names_are_text_and_nothing_else() -> None:
+    name = "a;b\n<script>alert(1)</script>]]><!--&amp;\"'"
+    profile = replace(
+        profile_of(Sample(Root(b"<x>&", 1), native(name), 1)),
+        host=name,
+        command=name,
+        event=name,
+        started_at=name,
+        notes=(name,),
+    )
+    picture = draw(profile)
+    shown = "a:b\\x0a<script>alert(1)</script>]]><!--&amp:\"'"
+    assert title(boxes(picture)[2])[0] == shown
+    assert len(list(picture.iter(f"{NS}script"))) == 1
+
+
+def test_the_file_needs_nothing_from_outside_and_evaluates_nothing() -> None:
+    stream = BytesIO()
+    svg.write(profile_of(Sample(Root(b"p", 1), (), 1)), stream)
+    text = stream.getvalue().decode()
+    addresses = set(re.findall(r"\w+://[^\"'\s]+", text))
+    assert addresses == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}
+    for word in ("href", "@import", "url(", "eval(", "Function(", "innerHTML", "fetch(", "XMLHttp"):
+        assert word not in text
+
+
+@given(st.lists(SAMPLES, min_size=1, max_size=6), ANY_TEXT, st.lists(ANY_TEXT, max_size=3))
+def test_any_names_make_well_formed_xml_with_true_counts(
+    samples: list[Sample], text: str, notes: list[str]
+) -> None:
+    profile = replace(profile_of(*samples), host=text, command=text, notes=tuple(notes))
+    drawn = boxes(draw(profile))
+    assert int(drawn[0].attrib["data-n"]) == sum(sample.count for sample in samples)
+    for box in drawn:
+        assert len(title(box)) == 2
+        assert 0 <= number(box, "x") <= number(box, "x") + number(box, "width") <= 100.001

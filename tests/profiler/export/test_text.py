@@ -1,0 +1,211 @@
+"""How names become text, and that every folded line parses back whatever a target calls itself."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.export import folded
+from profiler.export.text import (
+    MAX_NAME_CHARACTERS,
+    WARNED_PROCESSES,
+    dropped_text,
+    frame_text,
+    losses_text,
+    printable,
+    root_text,
+    thread_text,
+    warnings,
+)
+from profiler.profile.model import Feature, Losses, ProcessLosses, Profile, Root, Sample, Thread, Verdict
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, FrameKind
+from tests.support.export_samples import ANY_TEXT, SAMPLES, profile_of
+
+
+def folded_lines(profile: Profile) -> list[str]:
+    stream = BytesIO()
+    folded.write(profile, stream)
+    text = stream.getvalue().decode("utf-8")
+    assert text == "" or text.endswith("\n")
+    return text.split("\n")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        (Frame(FrameKind.PYTHON, "C.f", "a/b.py", 12), "C.f (a/b.py:12)"),
+        (Frame(FrameKind.PYTHON, "C.f", "a/b.py", 0), "C.f (a/b.py)"),
+        (Frame(FrameKind.RUBY, "Array#each", "", 7), "Array#each"),
+        (Frame(FrameKind.RUBY, "<main>", "run.rb", 1), "<main> (run.rb:1)"),
+        (Frame(FrameKind.NATIVE, "malloc", "libc.so.6", 99), "malloc (libc.so.6)"),
+        (Frame(FrameKind.NATIVE, "[libx.so+0x10]"), "[libx.so+0x10]"),
+        (Frame(FrameKind.KERNEL, "do_futex", "vmlinux"), "do_futex_[k]"),
+        (Frame(FrameKind.MARKER, "[truncated]"), "[truncated]"),
+        (Frame(FrameKind.PYTHON, "a;b\n", "x;y.py", 3), "a:b\\x0a (x:y.py:3)"),
+        (Frame(FrameKind.PYTHON, "", "", 0), "[unnamed]"),
+        (Frame(FrameKind.KERNEL, " \u3000"), "[unnamed]_[k]"),
+        (Frame(FrameKind.NATIVE, "f 12"), "f 12"),
+    ],
+)
+def test_a_frame_reads_as_the_contract_says(frame: Frame, text: str) -> None:
+    assert frame_text(frame) == text
+
+
+@pytest.mark.parametrize(
+    ("comm", "text"),
+    [
+        (b"python3", "python3 (9)"),
+        (b"puma: cluster 0", "puma: cluster 0 (9)"),
+        (b"a;b\nc", "a:b\\x0ac (9)"),
+        (b"caf\xc3\xa9 \xff", "café \\xff (9)"),
+        (b"", "[unnamed] (9)"),
+    ],
+)
+def test_a_root_is_comm_and_pid(comm: bytes, text: str) -> None:
+    assert root_text(Root(comm, 9)) == text
+
+
+def test_a_thread_is_name_or_comm_and_tid_and_says_that_it_is_one() -> None:
+    assert thread_text(Thread(b"python3", 12, "pool;1")) == "thread pool:1 (12)"
+    assert thread_text(Thread(b"gc;1\xff", 12)) == "thread gc:1\\xff (12)"
+    assert thread_text(Thread(b"", 12)) == "thread [unnamed] (12)"
+
+
+def test_what_cannot_be_printed_is_escaped_by_its_number() -> None:
+    hostile = "\0\t\x7f\x85\u200e\u2028\u202e\u2066\ufeff\ud800\uffff\U000e0041"
+    escaped = r"\x00\x09\x7f\x85\u200e\u2028\u202e\u2066\ufeff\ud800\uffff\U000e0041"
+    assert printable(hostile) == escaped
+    assert printable(r"日本語 é \d <&>") == r"日本語 é \d <&>"
+
+
+@pytest.mark.parametrize("name", ["n" * 100_000, "\n" * 100_000, "n" * (MAX_NAME_CHARACTERS + 1)])
+def test_a_long_name_keeps_its_start(name: str) -> None:
+    text = frame_text(Frame(FrameKind.NATIVE, name))
+    assert len(text) == MAX_NAME_CHARACTERS
+    assert text == printable(name)[: MAX_NAME_CHARACTERS - 1] + "…"
+
+
+def test_a_name_as_long_as_allowed_is_whole() -> None:
+    name = "n" * MAX_NAME_CHARACTERS
+    assert frame_text(Frame(FrameKind.NATIVE, name)) == name
+
+
+def test_a_long_file_keeps_its_end() -> None:
+    text = frame_text(Frame(FrameKind.PYTHON, "f", "d/" * 5000 + "module.py", 4))
+    assert text.startswith("f (…")
+    assert text.endswith("d/d/module.py:4)")
+    assert len(text) == len("f (:4)") + MAX_NAME_CHARACTERS
+
+
+def test_losses_are_told_by_reason_most_first() -> None:
+    dropped = {Reason.EXITED: 2, Reason.WOULD_FAULT: 20, Reason.STALLED: 0}
+    assert dropped_text(dropped) == "22 dropped (would_fault 20, exited 2)"
+    assert losses_text(Losses(4012, 3990, dropped, 1)) == (
+        "4,012 samples · 3,990 symbolized · 22 dropped (would_fault 20, exited 2) · 1 lost"
+    )
+    assert dropped_text({}) == "0 dropped"
+
+
+NONE = Verdict()
+TOO_MANY = Verdict(0.1231, 0.1013, 0.1484, True)
+DROPPED = {Reason.EXITED: 3, Reason.WOULD_FAULT: 120, Reason.CHANGED: 0}
+
+
+def ledger(*rows: ProcessLosses, lost: int = 0, rest: Verdict = NONE) -> Losses:
+    samples, symbolized = sum(row.samples for row in rows), sum(row.symbolized for row in rows)
+    return Losses(samples, symbolized, {}, lost, rows, rest)
+
+
+def test_a_warning_says_how_much_of_what_was_lost_and_why() -> None:
+    root = Root(b"python3", 4711)
+    assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=TOO_MANY))) == [
+        "12.3 % (10.1 to 14.8) of python3 (4711)'s samples were dropped (would_fault, exited):"
+        " its functions show too small"
+    ]
+    unlike = Verdict(0.0081, 0.0069, 0.0094, False, (Feature.THREAD, Feature.FUNCTION))
+    assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=unlike))) == [
+        "0.8 % (0.7 to 0.9) of python3 (4711)'s samples were dropped (would_fault, exited):"
+        " they are unlike the kept ones (by thread and function), so some of its functions show far too small"
+    ]
+
+
+def test_there_is_no_warning_of_a_loss_that_does_not_matter() -> None:
+    verdict = Verdict(0.0081, 0.0069, 0.0094)
+    assert warnings(ledger(ProcessLosses(Root(b"a", 1), 999, 876, DROPPED, verdict=verdict), lost=3)) == []
+
+
+def test_what_is_missing_besides_is_told_with_its_reasons() -> None:
+    rows = [
+        ProcessLosses(Root(b"a", 1), 20, 10, {Reason.STALLED: 10}, verdict=TOO_MANY),
+        ProcessLosses(Root(b"b", 2), 10, 6, {Reason.CHANGED: 4}),
+        ProcessLosses(Root(b"c", 3), 10, 6, {Reason.CHANGED: 3, Reason.EXITED: 1}),
+    ]
+    end = "of all samples have no stack besides (lost, changed, exited): what ran then shows too small"
+    assert warnings(ledger(*rows, lost=8, rest=TOO_MANY))[1:] == [f"12.3 % (10.1 to 14.8) {end}"]
+    assert warnings(ledger(lost=8, rest=TOO_MANY)) == [
+        "12.3 % (10.1 to 14.8) of all samples have no stack (lost): what ran then shows too small"
+    ]
+
+
+@pytest.mark.parametrize("more", [0, 1, 300])
+def test_warnings_are_few(more: int) -> None:
+    rows = [
+        ProcessLosses(Root(b"a", pid), 20, 10, {Reason.STALLED: 10}, verdict=TOO_MANY)
+        for pid in range(WARNED_PROCESSES + more)
+    ]
+    said = warnings(ledger(*rows))
+    assert len(said) == WARNED_PROCESSES + bool(more)
+    assert said[-1].startswith(f"{more} more process") == bool(more)
+
+
+@given(ANY_TEXT)
+def test_a_warning_is_one_line_whatever_a_process_calls_itself(comm: str) -> None:
+    root = Root(comm.encode("utf-8", "surrogatepass"), 1)
+    (said,) = warnings(ledger(ProcessLosses(root, 20, 10, DROPPED, verdict=TOO_MANY)))
+    assert said == printable(said)
+
+
+def test_folded_merges_equal_text_and_sorts() -> None:
+    kernel = (Frame(FrameKind.KERNEL, "b"), Frame(FrameKind.KERNEL, "a;"))
+    lines = folded_lines(
+        profile_of(
+            Sample(Root(b"z", 1), (), 4),
+            Sample(Root(b"c", 2), kernel, 2),
+            Sample(Root(b"c", 2), (kernel[0], Frame(FrameKind.KERNEL, "a:")), 3),
+        )
+    )
+    assert lines == ["c (2);b_[k];a:_[k] 5", "z (1) 4"]
+
+
+@given(SAMPLES)
+def test_every_folded_line_parses_back(sample: Sample) -> None:
+    (line,) = folded_lines(profile_of(sample))
+    assert line.splitlines() == [line]
+    stack, _, count = line.rpartition(" ")
+    assert int(count) == sample.count
+    root, *frames = stack.split(";")
+    if sample.thread is not None:
+        assert re.fullmatch(rf"thread .*\S.* \({sample.thread.tid}\)", frames.pop(0))
+    assert len(frames) == len(sample.frames)
+    assert all(text.strip() for text in frames)
+    assert re.fullmatch(r".*\S.* \(\d+\)", root)
+    assert int(root.rpartition("(")[2].rstrip(")")) == sample.root.pid
+
+
+@given(st.lists(SAMPLES, max_size=8))
+def test_folded_counts_add_up(samples: list[Sample]) -> None:
+    lines = folded_lines(profile_of(*samples))
+    assert lines == sorted(lines, key=lambda line: line.rpartition(" ")[0])
+    assert sum(int(line.rpartition(" ")[2]) for line in lines) == sum(sample.count for sample in samples)
+
+
+@given(ANY_TEXT)
+def test_printable_text_is_stable_and_encodable(text: str) -> None:
+    once = printable(text)
+    assert printable(once) == once
+    assert once.encode("utf-8").decode("utf-8") == once

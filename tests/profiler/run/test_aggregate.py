@@ -1,0 +1,165 @@
+"""The ledger: every sample is in it once, and equal stacks are one."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.capture.records import RawSample
+from profiler.profile.model import ProcessLosses, Root, Sample, Thread
+from profiler.run.aggregate import Aggregator
+from profiler.run.stacks import Element, KernelAddress, NativeAddress
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, FrameKind
+from symbolizers.process.identity import ProcessId
+
+TICK_NS = 10_000_000
+MAIN = Frame(FrameKind.PYTHON, "main", "app.py", 1)
+OPEN = Frame(FrameKind.NATIVE, "open", "libc.so.6")
+ONE, OTHER = NativeAddress((8, 1, 5), 16, "/lib/libc.so.6"), NativeAddress((8, 1, 5), 20, "/lib/libc.so.6")
+
+NAMES: dict[Element, Frame] = {ONE: OPEN, OTHER: OPEN}
+
+
+def raw(
+    pid: int = 7, *, comm: bytes = b"app", start_ticks: int = 100, thread: Thread | None = None
+) -> RawSample:
+    name, tid, _ = thread or Thread(comm, pid)
+    start_ns = start_ticks * TICK_NS + 5
+    return RawSample(pid, tid, 0, 0, start_ns, comm, 0, (), (), (), thread_comm=name)
+
+
+def test_equal_stacks_of_one_process_are_counted_together() -> None:
+    aggregator = Aggregator()
+    for _ in range(3):
+        aggregator.add(raw(), (MAIN,))
+    aggregator.add(raw(8), (MAIN,))
+    assert aggregator.samples({}) == (
+        Sample(Root(b"app", 7), (MAIN,), 3),
+        Sample(Root(b"app", 8), (MAIN,), 1),
+    )
+
+
+def test_addresses_of_one_function_are_one_frame_once_they_have_names() -> None:
+    aggregator = Aggregator()
+    aggregator.add(raw(), (MAIN, ONE))
+    aggregator.add(raw(), (MAIN, OTHER))
+    aggregator.add(raw(), (MAIN, OPEN))
+    assert set(aggregator.elements()) == {MAIN, ONE, OTHER, OPEN}
+    assert aggregator.samples({ONE: OPEN, OTHER: OPEN}) == (Sample(Root(b"app", 7), (MAIN, OPEN), 3),)
+
+
+def test_threads_are_told_apart_only_where_asked() -> None:
+    one, other = Thread(b"app", 7), Thread(b"pool-1", 9)
+    for threads in (False, True):
+        aggregator = Aggregator(keep_dropped=True, threads=threads)
+        aggregator.add(raw(thread=one), (MAIN, ONE))
+        aggregator.add(raw(thread=one), (MAIN, OTHER))
+        aggregator.add(raw(thread=other), (MAIN, OPEN))
+        aggregator.drop(raw(thread=other), Reason.CHANGED)
+        samples = aggregator.samples(NAMES, {(7, 9): "pool"})
+        counts = {(sample.thread, len(sample.frames)): sample.count for sample in samples}
+        named = other._replace(name="pool")
+        expected = {(one, 2): 2, (named, 2): 1, (named, 1): 1} if threads else {(None, 2): 3, (None, 1): 1}
+        assert counts == expected
+        assert aggregator.losses(lost=0).samples == 4
+
+
+def test_a_process_that_renames_itself_keeps_one_account_under_its_last_name() -> None:
+    aggregator = Aggregator()
+    aggregator.add(raw(comm=b"sh"), (MAIN,))
+    aggregator.drop(raw(comm=b"app"), Reason.CHANGED)
+    losses = aggregator.losses(lost=0)
+    (row,) = losses.per_process
+    assert row == ProcessLosses(Root(b"app", 7), 2, 1, {Reason.CHANGED: 1}, verdict=row.verdict)
+    assert {sample.root.comm for sample in aggregator.samples({})} == {b"sh"}
+
+
+def test_a_pid_used_again_has_an_account_of_its_own() -> None:
+    aggregator = Aggregator()
+    aggregator.add(raw(start_ticks=100), (MAIN,))
+    aggregator.add(raw(start_ticks=101), (MAIN,))
+    assert [row.samples for row in aggregator.losses(lost=0).per_process] == [1, 1]
+
+
+def test_dropped_samples_are_stacks_where_that_is_asked_for() -> None:
+    aggregator = Aggregator(keep_dropped=True)
+    aggregator.add(raw(), (MAIN,))
+    for reason in (*Reason, Reason.WOULD_FAULT):
+        aggregator.drop(raw(), reason)
+    found = {frame: sample.count for sample in aggregator.samples({}) for frame in sample.frames}
+    names = ("would fault", "stalled", "exited", "changed", "unsupported")
+    dropped = {Frame(FrameKind.MARKER, f"[dropped: {name}]"): 1 for name in names}
+    assert found == {MAIN: 1, **dropped, Frame(FrameKind.MARKER, "[dropped: would fault]"): 2}
+    losses = aggregator.losses(lost=0)
+    assert (losses.samples, losses.symbolized) == (7, 1)
+    assert sum(sample.count for sample in aggregator.samples({})) == losses.samples
+
+
+def test_every_process_has_its_verdict_and_the_run_one_on_the_rest() -> None:
+    aggregator = Aggregator()
+    for pid, dropped in ((1, 50), (2, 0), (3, 4)):
+        for _ in range(dropped):
+            aggregator.drop(raw(pid), Reason.CHANGED)
+        for _ in range(100 - dropped):
+            aggregator.add(raw(pid), (MAIN,))
+    losses = aggregator.losses(lost=2)
+    verdicts = {row.root.pid: row.verdict for row in losses.per_process}
+    assert {pid: verdict.significant for pid, verdict in verdicts.items()} == {1: True, 2: False, 3: False}
+    assert {pid: verdict.share for pid, verdict in verdicts.items()} == {1: 0.5, 2: 0.0, 3: 0.04}
+    assert losses.rest.share == 6 / 302
+    assert not losses.rest.significant
+
+
+def test_notes_are_kept_once_and_only_shown_for_what_was_sampled() -> None:
+    aggregator = Aggregator()
+    for text in ("old Python", "old Ruby", "old Python"):
+        aggregator.note(ProcessId(7, 100), text)
+    aggregator.note(ProcessId(9, 100), "never sampled")
+    aggregator.add(raw(), (MAIN,))
+    (row,) = aggregator.losses(lost=0).per_process
+    assert row.note == "old Python; old Ruby"
+
+
+def test_processes_with_most_samples_come_first() -> None:
+    aggregator = Aggregator()
+    for pid, times in ((3, 1), (2, 5), (1, 1)):
+        for _ in range(times):
+            aggregator.add(raw(pid), (MAIN,))
+    assert [row.root.pid for row in aggregator.losses(lost=0).per_process] == [2, 1, 3]
+
+
+def test_nothing_sampled_is_a_ledger_too() -> None:
+    losses = Aggregator().losses(lost=4)
+    assert (losses.samples, losses.symbolized, losses.lost) == (0, 0, 4)
+    assert not losses.dropped
+    assert not losses.per_process
+
+
+ELEMENTS: tuple[Element, ...] = (MAIN, OPEN, ONE, OTHER, KernelAddress(3))
+elements = st.lists(st.sampled_from(ELEMENTS), max_size=3).map(tuple)
+fates: st.SearchStrategy[tuple[Element, ...] | Reason] = elements | st.sampled_from(Reason)
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 2), fates)))
+def test_the_ledger_adds_up(taken: list[tuple[int, int, tuple[Element, ...] | Reason]]) -> None:
+    aggregator = Aggregator()
+    for pid, ticks, fate in taken:
+        sample = raw(pid, start_ticks=ticks)
+        if isinstance(fate, Reason):
+            aggregator.drop(sample, fate)
+        else:
+            aggregator.add(sample, fate)
+    losses = aggregator.losses(lost=0)
+    dropped = Counter(fate for _, _, fate in taken if isinstance(fate, Reason))
+    assert losses.samples == len(taken)
+    assert losses.dropped == dropped
+    assert losses.samples == losses.symbolized + sum(losses.dropped.values())
+    for row in losses.per_process:
+        assert row.samples == row.symbolized + sum(row.dropped.values())
+    assert sum(row.samples for row in losses.per_process) == losses.samples
+    named = aggregator.samples({each: OPEN for each in aggregator.elements() if not isinstance(each, Frame)})
+    assert sum(sample.count for sample in named) == losses.symbolized
+    assert len({(sample.root, sample.frames) for sample in named}) == len(named)

@@ -1,0 +1,423 @@
+"""The state machine between raw samples and finished stacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiler.capture.wire import WalkStatus
+from profiler.run import processes
+from profiler.run.processes import Subject
+from profiler.run.stacks import TRUNCATED, UNKNOWN, NativeAddress
+from symbolizers.errors import (
+    Changed,
+    FaultReason,
+    Malformed,
+    ProcessGone,
+    ReadFault,
+    Reason,
+    Stalled,
+    SymbolizeError,
+    Unreadable,
+)
+from symbolizers.inspection import Inspection
+from symbolizers.process.deadline import Reply, Request
+from tests.support.process_table import (
+    ID,
+    INTERPRETER,
+    MAPPINGS,
+    MS,
+    NATIVE,
+    OUTSIDE,
+    PID,
+    START_NS,
+    Table,
+    frames_of,
+    named,
+    raw_frame,
+)
+
+FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
+SECOND = 1000 * MS
+
+
+def known(*codes: int, lines: bool = False) -> Table:
+    """A table that knows the process, and these code objects of it."""
+    table = Table(lines=lines)
+    table.sample()
+    table.inspected()
+    if codes:
+        table.sample(*codes)
+        table.read()
+    return table
+
+
+def test_the_first_sample_of_a_process_waits_until_it_was_inspected() -> None:
+    table = Table()
+    time = table.sample(user=(NATIVE,))
+    assert table.settled() == set()
+    assert table.urgent == [True]
+    request = table.requests[0]
+    assert request == Request(Subject(ID, 0), "inspect", (PID, ID.start_ticks))
+    table.inspected()
+    assert table.emitted == {time: (NativeAddress((8, 1, 5), 0x100, "/bin/python3"),)}
+
+
+def test_the_kernel_is_told_which_interpreters_to_walk_and_only_news() -> None:
+    table = known()
+    assert table.configured == [(PID, START_NS, (INTERPRETER,))]
+    table.sample(user=(OUTSIDE,), after_ns=SECOND)
+    table.inspected()
+    assert len(table.configured) == 1
+
+
+def test_samples_that_wait_ask_once() -> None:
+    table = Table()
+    times = [table.sample(), table.sample(1), table.sample(1, 2)]
+    table.inspected()
+    assert table.emitted.keys() == {times[0]}
+    asked = [frame.checksum for request in table.requests for frame in frames_of(request)]
+    assert sorted(asked) == [1, 2]
+
+
+def test_a_stack_is_emitted_when_all_its_frames_have_names() -> None:
+    table = known()
+    time = table.sample(1, 1, 2)
+    assert table.read() == [1, 2]
+    assert table.emitted[time] == (named(2), named(1), named(1))
+    again = table.sample(2)
+    assert table.emitted[again] == (named(2),)
+    assert table.requests == []
+
+
+def test_without_lines_frames_show_the_definition_and_with_lines_what_runs() -> None:
+    plain, with_lines = known(1), known(1, lines=True)
+    assert plain.emitted[plain.sample(1, position=8)] == (named(1, 10),)
+    assert with_lines.emitted[with_lines.sample(1, position=8)] == (named(1, 11),)
+    assert with_lines.emitted[with_lines.sample(1, position=0)] == (named(1, 10),)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(WalkStatus.FAULT, Reason.WOULD_FAULT), (WalkStatus.TORN, Reason.CHANGED)]
+)
+def test_a_walk_that_failed_at_the_interrupt_is_a_loss(status: WalkStatus, reason: Reason) -> None:
+    table = known(1)
+    time = table.sample(1, status=status)
+    assert table.dropped == {time: reason}
+
+
+def test_a_walk_that_was_cut_off_is_shown_with_a_mark() -> None:
+    table = known(1)
+    assert table.emitted[table.sample(1, status=WalkStatus.TRUNCATED)] == (TRUNCATED, named(1))
+
+
+def test_a_native_stack_as_deep_as_can_be_is_marked_as_cut_off() -> None:
+    table = known()
+    deepest = table.sample(user=(NATIVE,) * 127)
+    shorter = table.sample(user=(NATIVE,) * 126)
+    assert table.emitted[deepest][0] == TRUNCATED
+    assert table.emitted[shorter][0] != TRUNCATED
+
+
+def test_a_fault_waits_for_the_next_sight_of_the_code_object() -> None:
+    table = known()
+    first = table.sample(1)
+    table.read({1: FAULT})
+    assert first not in table.settled()
+    assert table.requests == []
+    second = table.sample(1)
+    assert table.read() == [1]
+    assert table.emitted[first] == table.emitted[second] == (named(1),)
+
+
+def test_a_fault_is_tried_once_more_at_the_end_and_then_it_is_a_loss() -> None:
+    table = known()
+    first, second = table.sample(1), table.sample(2)
+    table.read({1: FAULT, 2: FAULT})
+    table.table.retry()
+    assert sorted(table.read({2: FAULT})) == [1, 2]
+    table.table.finish()
+    assert table.emitted[first] == (named(1),)
+    assert table.dropped == {second: Reason.WOULD_FAULT}
+
+
+def test_the_end_asks_nothing_twice() -> None:
+    table = known()
+    table.sample(1)
+    table.table.retry()
+    assert len(table.take_all()) == 1
+
+
+def test_what_is_still_not_inspected_at_the_end_is_shown_without_names() -> None:
+    table = Table()
+    native, interpreted = table.sample(user=(NATIVE,)), table.sample(1)
+    table.table.finish()
+    assert table.emitted == {native: (UNKNOWN,)}
+    assert table.dropped == {interpreted: Reason.WOULD_FAULT}
+
+
+@pytest.mark.parametrize("error", [Changed("reused"), Malformed("a bad length")])
+def test_a_code_object_that_is_another_now_is_a_loss_at_once(error: SymbolizeError) -> None:
+    table = known()
+    waited = [table.sample(1), table.sample(2, 1), table.sample(1, 2)]
+    table.read({1: error})
+    assert table.dropped == dict.fromkeys([waited[0], waited[2]], Reason.CHANGED)
+    # The one that waited for another name first asks anew.
+    assert table.read({1: error}) == [1]
+    assert table.dropped == dict.fromkeys(waited, Reason.CHANGED)
+
+
+def test_one_bad_frame_does_not_lose_samples_without_it() -> None:
+    table = known()
+    bad, good = table.sample(1, 2), table.sample(2)
+    table.read({1: Changed("reused")})
+    assert table.dropped == {bad: Reason.CHANGED}
+    assert table.emitted[good] == (named(2),)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ProcessGone("exited"), Reason.EXITED),
+        (Unreadable("no permission"), Reason.UNSUPPORTED),
+    ],
+)
+def test_a_process_that_cannot_be_inspected_shows_what_needs_no_names(
+    error: SymbolizeError, reason: Reason
+) -> None:
+    table = Table()
+    native, interpreted = table.sample(user=(NATIVE,)), table.sample(1)
+    table.answer(error)
+    later = table.sample(1)
+    assert table.emitted == {native: (UNKNOWN,)}
+    assert table.dropped == {interpreted: reason, later: reason}
+    assert table.requests == []
+
+
+def test_a_stalled_process_is_quarantined() -> None:
+    table = known(1)
+    before = {*table.settled()}
+    waiting, unseen = table.sample(2), table.sample(user=(OUTSIDE,), after_ns=SECOND)
+    read, inspect = table.take_all()
+    table.table.reply(Reply(read, Stalled("the deadline passed")))
+    table.table.reply(Reply(inspect, Inspection(ID, MAPPINGS, (INTERPRETER,), ())))
+    later = [table.sample(1), table.sample(user=(NATIVE,)), table.sample()]
+    assert table.requests == []
+    assert table.dropped == dict.fromkeys([waiting, unseen, *later], Reason.STALLED)
+    assert {*table.emitted} == before
+
+
+def test_a_new_program_ends_the_quarantine() -> None:
+    table = Table()
+    table.sample()
+    table.answer(Stalled("the deadline passed"))
+    table.event(exited=False)
+    table.inspected()
+    time = table.sample(user=(NATIVE,))
+    assert time in table.emitted
+
+
+def test_an_unknown_address_is_looked_for_in_fresh_maps_with_growing_patience() -> None:
+    table = known()
+    asked = 0
+    for _ in range(200):
+        table.sample(user=(OUTSIDE,), after_ns=100 * MS)
+        if table.requests:
+            asked += 1
+            table.inspected()
+    assert 5 <= asked <= 15
+    table.table.finish()
+    assert UNKNOWN in table.emitted[table.now_ns]
+
+
+def test_notes_of_an_inspection_are_passed_on() -> None:
+    table = Table()
+    table.sample()
+    table.inspected(notes=("Python 2.7 is not supported",))
+    assert table.notes == [(ID, "Python 2.7 is not supported")]
+
+
+def test_exec_drops_what_the_old_program_owes_and_forgets_its_names() -> None:
+    table = known(1)
+    waiting = table.sample(2)
+    old_read = table.take()
+    table.event(exited=False)
+    assert table.dropped == {waiting: Reason.CHANGED}
+    assert table.requests[0].subject == Subject(ID, 1)
+    fresh = table.sample(1)
+    table.table.reply(Reply(old_read, [Changed("of the old program")]))
+    table.inspected()
+    assert table.read() == [1]
+    assert table.emitted[fresh] == (named(1),)
+
+
+def test_an_answer_about_the_program_before_the_exec_is_not_taken_for_the_new_one() -> None:
+    table = Table()
+    table.sample()
+    old = table.take()
+    table.event(exited=False)
+    new = table.take()
+    time = table.sample(user=(NATIVE,))
+    table.table.reply(Reply(old, Inspection(ID, MAPPINGS, (INTERPRETER,), ())))
+    assert table.configured == []
+    assert time not in table.settled()
+    table.table.reply(Reply(new, Inspection(ID, (), (), ())))
+    table.table.finish()
+    assert table.emitted[time] == (UNKNOWN,)
+
+
+def test_exit_lets_go_of_the_process_and_tells_the_worker() -> None:
+    table = known(1)
+    table.event(exited=True)
+    assert table.take() == Request(PID, "forget", (ID,))
+    assert table.urgent[-1] is False
+    table.sample(1)
+    assert table.take().method == "inspect"
+
+
+def test_an_exit_waits_for_the_answers_under_way() -> None:
+    table = known()
+    time = table.sample(1)
+    table.event(exited=True)
+    assert time not in table.settled()
+    table.read()
+    assert table.emitted[time] == (named(1),)
+    assert table.take().method == "forget"
+
+
+def test_an_exit_before_the_inspection_drops_what_needed_it() -> None:
+    table = Table()
+    interpreted, native = table.sample(1), table.sample(user=(NATIVE,))
+    table.event(exited=True)
+    table.answer(ProcessGone("exited"))
+    assert table.dropped == {interpreted: Reason.EXITED}
+    assert table.emitted == {native: (UNKNOWN,)}
+    assert table.requests == []
+
+
+def test_an_exit_of_a_process_never_seen_is_nothing() -> None:
+    table = Table()
+    table.event(exited=True)
+    assert table.requests == []
+
+
+def test_processes_that_run_already_are_inspected_before_their_first_sample() -> None:
+    table = Table()
+    table.table.discover([PID, 8], START_NS)
+    assert table.urgent == [False, False]
+    first, second = table.take_all()
+    assert first == Request(PID, "inspect", (PID, None))
+    table.table.reply(Reply(second, ProcessGone("no process 8")))
+    table.table.reply(Reply(first, Inspection(ID, MAPPINGS, (INTERPRETER,), ())))
+    assert table.configured == [(PID, ID.start_ns(), (INTERPRETER,))]
+    assert table.sample(user=(NATIVE,)) in table.emitted
+    assert table.requests == []
+
+
+def test_execs_beyond_the_budget_are_inspected_at_their_first_sample() -> None:
+    table = Table()
+    table.table.discover([], START_NS)
+    for pid in range(100, 200):
+        table.event(exited=False, pid=pid, after_ns=0)
+    assert 1 <= len(table.take_all()) <= 2
+    table.sample(pid=199)
+    assert len(table.take_all()) == 1
+    for pid in range(200, 300):
+        table.event(exited=False, pid=pid, after_ns=100 * MS)
+    assert len(table.take_all()) == 100
+
+
+def test_a_quiet_time_gives_no_more_than_a_second_of_budget() -> None:
+    table = Table()
+    table.table.discover([], START_NS)
+    table.now_ns += 3600 * SECOND
+    for pid in range(100, 200):
+        table.event(exited=False, pid=pid, after_ns=0)
+    assert 20 <= len(table.take_all()) <= 21
+
+
+def test_samples_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_MAX_WAITING", 3)
+    table = Table()
+    times = [table.sample(1) for _ in range(5)]
+    assert table.dropped == dict.fromkeys(times[3:], Reason.WOULD_FAULT)
+    table.inspected()
+    table.read()
+    assert table.emitted.keys() == {*times[:3]}
+    assert table.sample(1) in table.emitted
+
+
+def test_code_objects_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_MAX_CODES", 5)
+    table = known()
+    for code in range(1, 50):
+        time = table.sample(code, code + 1)
+        for _ in range(3):
+            table.read()
+        assert table.emitted[time] == (named(code + 1), named(code))
+
+
+def test_an_answer_to_something_else_is_a_program_error() -> None:
+    with pytest.raises(TypeError):
+        Table().table.reply(Reply(Request("a file", "names", ()), []))
+
+
+FORK = 8
+FORKED_NS = 3 * START_NS
+
+
+def parent_of_forks(table: Table) -> None:
+    """A process of which one function is known, when listening has begun."""
+    table.table.listen(2 * START_NS, START_NS)
+    table.sample(1, user=(NATIVE,))
+    table.inspected()
+    table.read()
+
+
+def test_a_fork_is_what_its_parent_is() -> None:
+    """Nobody has to look at it, and what only the parent knew by then the kernel is told."""
+    table = Table()
+    parent_of_forks(table)
+    native = table.sample(pid=FORK, start_ns=FORKED_NS, parent=PID, user=(NATIVE,))
+    python = table.sample(1, pid=FORK, start_ns=FORKED_NS, parent=PID)
+    assert table.requests == []
+    assert table.emitted[native] == (NativeAddress((8, 1, 5), 0x100, "/bin/python3"),)
+    assert table.emitted[python] == (named(1),)
+    assert table.configured == [(PID, START_NS, (INTERPRETER,)), (FORK, FORKED_NS, (INTERPRETER,))]
+    table.sample(2, pid=FORK, start_ns=FORKED_NS, parent=PID)
+    assert frames_of(table.take()) == (raw_frame(2),)
+
+
+def test_what_a_fork_learns_is_not_its_parents() -> None:
+    table = Table()
+    parent_of_forks(table)
+    table.sample(2, pid=FORK, start_ns=FORKED_NS, parent=PID)
+    assert table.read() == [2]
+    table.sample(2)
+    assert table.read() == [2]
+
+
+@pytest.mark.parametrize("forked_ns", [2 * START_NS - 1, START_NS])
+def test_a_fork_of_before_may_have_replaced_its_program(forked_ns: int) -> None:
+    table = Table()
+    parent_of_forks(table)
+    table.sample(1, pid=FORK, start_ns=forked_ns, parent=PID)
+    assert table.take().method == "inspect"
+
+
+def test_a_parent_that_replaced_its_program_says_nothing_of_older_forks() -> None:
+    table = Table()
+    parent_of_forks(table)
+    table.event(exited=False, after_ns=FORKED_NS)
+    table.inspected()
+    table.sample(1, pid=FORK, start_ns=FORKED_NS, parent=PID)
+    assert table.take().method == "inspect"
+    table.sample(pid=FORK + 1, start_ns=4 * FORKED_NS, parent=PID, user=(NATIVE,))
+    assert table.requests == []
+
+
+def test_a_fork_that_replaced_its_program_is_looked_at() -> None:
+    table = Table()
+    parent_of_forks(table)
+    table.event(exited=False, pid=FORK, start_ns=FORKED_NS)
+    assert table.take().method == "inspect"
+    assert table.sample(1, pid=FORK, start_ns=FORKED_NS, parent=PID) not in table.settled()

@@ -1,0 +1,142 @@
+"""Whatever the order of samples, events and answers: every sample is handed on or dropped, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symbolizers.errors import (
+    Changed,
+    FaultReason,
+    ProcessGone,
+    ReadFault,
+    Reason,
+    Stalled,
+    SymbolizeError,
+    Unreadable,
+)
+from symbolizers.frame import CodeObject
+from symbolizers.inspection import Inspection
+from symbolizers.process.deadline import Reply, Request
+from symbolizers.process.identity import ProcessId
+from tests.support.process_table import (
+    INTERPRETER,
+    MAPPINGS,
+    MS,
+    NATIVE,
+    OUTSIDE,
+    START_NS,
+    Table,
+    code_of,
+    frames_of,
+)
+
+Step = Callable[[Table, list[int]], None]
+
+PIDS = (7, 8)
+FAILURES: tuple[SymbolizeError, ...] = (
+    ReadFault(0x1234, FaultReason.WOULD_FAULT),
+    Changed("reused"),
+)
+REFUSALS: tuple[SymbolizeError, ...] = (
+    Stalled("the deadline passed"),
+    ProcessGone("exited"),
+    Unreadable("no permission"),
+)
+
+
+def sampled(pid: int, codes: list[int], user: list[int], status: int, after_ns: int) -> Step:
+    def step(table: Table, taken: list[int]) -> None:
+        taken.append(table.sample(*codes, pid=pid, user=tuple(user), status=status, after_ns=after_ns))
+
+    return step
+
+
+def happened(pid: int, exited: bool) -> Step:
+    return lambda table, _: table.event(exited=exited, pid=pid)
+
+
+def answered(place: int, refusal: SymbolizeError | None, results: list[SymbolizeError | None]) -> Step:
+    """One open question, whichever; refused as a whole, or answered frame by frame."""
+
+    def step(table: Table, _: list[int]) -> None:
+        if table.requests:
+            request = table.requests.pop(place % len(table.requests))
+            table.table.reply(Reply(request, value_for(request, refusal, results)))
+
+    return step
+
+
+def value_for(
+    request: Request, refusal: SymbolizeError | None, results: list[SymbolizeError | None]
+) -> object:
+    if request.method == "forget":
+        return None
+    if refusal is not None:
+        return refusal
+    if request.method == "inspect":
+        pid = request.arguments[0]
+        assert isinstance(pid, int)
+        found = (INTERPRETER,) if results[0] is None else ()
+        return Inspection(ProcessId.from_start_ns(pid, START_NS), MAPPINGS, found, ())
+    values: list[CodeObject | SymbolizeError] = []
+    for place, frame in enumerate(frames_of(request)):
+        values.append(results[place % len(results)] or code_of(frame))
+    return values
+
+
+pids = st.sampled_from(PIDS)
+outcomes = st.lists(st.sampled_from((None, None, *FAILURES)), min_size=1, max_size=3)
+samples = st.builds(
+    sampled,
+    pids,
+    st.lists(st.integers(1, 4), max_size=4),
+    st.lists(st.sampled_from((NATIVE, OUTSIDE)), max_size=2),
+    st.sampled_from((0, 0, 0, 1, 2, 3, 9)),
+    st.sampled_from((MS, 100 * MS, 10_000 * MS)),
+)
+answers = st.builds(
+    answered, st.integers(0, 10), st.sampled_from((None, None, None, None, *REFUSALS)), outcomes
+)
+events = st.builds(happened, pids, st.booleans())
+steps = st.lists(samples | samples | answers | answers | events, max_size=40)
+
+
+@given(steps, st.lists(answers, max_size=10), st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_every_sample_is_settled_exactly_once(before: list[Step], after: list[Step], known: bool) -> None:
+    table = Table()
+    taken: list[int] = []
+    if known:
+        table.table.discover(PIDS, START_NS)
+    for step in before:
+        step(table, taken)
+        assert table.settled() <= {*taken}
+    table.table.retry()
+    for step in after:
+        step(table, taken)
+    table.table.finish()
+    assert table.settled() == {*taken}
+    assert len(table.emitted) + len(table.dropped) == len(taken)
+    assert {*table.dropped.values()} <= {*Reason}
+    answered(0, None, [None])(table, taken)
+    assert table.settled() == {*taken}
+
+
+@given(steps)
+@settings(deadline=None, max_examples=100)
+def test_where_every_question_is_answered_nothing_waits(steps: list[Step]) -> None:
+    """A worker that answers at once: each sample is settled as it comes, and the questions end."""
+    table = Table()
+    taken: list[int] = []
+    honest = answered(0, None, [None])
+    for step in steps:
+        step(table, taken)
+        for _ in range(100):
+            if not table.requests:
+                break
+            honest(table, taken)
+        assert table.requests == [], "the questions never end"
+        assert table.settled() == {*taken}

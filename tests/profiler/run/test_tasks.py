@@ -1,0 +1,139 @@
+"""Stacks wait for what awaits their task, and come out once, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.capture.records import RawSample
+from profiler.run.stacks import Element, KernelAddress
+from profiler.run.tasks import TaskOf, TaskStacks, with_awaiters
+from symbolizers.base import TaskChain
+from symbolizers.errors import Malformed, Reason, Stalled
+from symbolizers.frame import Frame, FrameKind
+from symbolizers.process.deadline import Reply, Request
+from symbolizers.process.identity import ProcessId
+
+SAMPLE = RawSample(7, 7, 0, 0, 10**9, b"app", 0, (), (), (), task=0x7000, task_identity=9)
+PROCESS = ProcessId.from_start_ns(7, 10**9)
+RUN = Frame(FrameKind.PYTHON, "Handle._run", "events.py", 80)
+WORK = Frame(FrameKind.PYTHON, "work", "app.py", 3)
+BURN = KernelAddress(5)
+STACK: tuple[Element, ...] = (RUN, WORK, BURN)
+AWAITERS = (Frame(FrameKind.MARKER, "task main"), Frame(FrameKind.PYTHON, "main", "app.py", 9))
+CHAIN = TaskChain(WORK._replace(line=5), AWAITERS)
+WHOLE = (RUN, *AWAITERS, WORK, BURN)
+
+
+class Stacks:
+    """`TaskStacks` and all that it asks and hands on, samples told apart by their time."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.emitted: dict[int, tuple[Element, ...]] = {}
+        self.dropped: dict[int, Reason] = {}
+        self.stacks = TaskStacks(submit=self.requests.append, emit=self._emit, drop=self._drop)
+
+    def _emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+        assert sample.time_ns not in {*self.emitted, *self.dropped}
+        self.emitted[sample.time_ns] = elements
+
+    def _drop(self, sample: RawSample, reason: Reason) -> None:
+        assert sample.time_ns not in {*self.emitted, *self.dropped}
+        self.dropped[sample.time_ns] = reason
+
+    def answer(self, value: object) -> None:
+        self.stacks.reply(Reply(self.requests.pop(0), value))
+
+
+def at(time_ns: int) -> RawSample:
+    return replace(SAMPLE, time_ns=time_ns)
+
+
+def test_what_awaits_a_task_goes_under_its_coroutine() -> None:
+    assert with_awaiters(STACK, CHAIN) == WHOLE
+    recursive = (RUN, WORK, WORK)
+    assert with_awaiters(recursive, CHAIN) == (RUN, *AWAITERS, WORK, WORK)
+
+
+@pytest.mark.parametrize("stack", [(), (RUN, BURN), (RUN, WORK._replace(file="other.py"))])
+def test_a_stack_without_the_coroutine_stays(stack: tuple[Element, ...]) -> None:
+    assert with_awaiters(stack, CHAIN) is stack
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_stack_and_its_answer_come_in_any_order(answered_first: bool) -> None:
+    taken = Stacks()
+    taken.stacks.sample(SAMPLE)
+    (request,) = taken.requests
+    assert request == Request(TaskOf(PROCESS, 0x7000, 9, 0, 0), "task_chain", (PROCESS, 0x7000, 9))
+    if answered_first:
+        taken.answer(CHAIN)
+    taken.stacks.emit(SAMPLE, STACK)
+    if not answered_first:
+        assert taken.emitted == {}
+        taken.answer(CHAIN)
+    assert taken.emitted == {0: WHOLE}
+    assert taken.stacks.alone == 0
+
+
+def test_a_task_that_is_not_there_any_more_leaves_the_stack_alone() -> None:
+    taken = Stacks()
+    for time_ns, answer in enumerate((Malformed("no task"), TaskChain(RUN._replace(name="other"), AWAITERS))):
+        taken.stacks.sample(at(time_ns))
+        taken.answer(answer)
+        taken.stacks.emit(at(time_ns), STACK)
+    assert taken.emitted == {0: STACK, 1: STACK}
+    assert taken.stacks.alone == 2
+
+
+def test_without_a_task_nothing_is_asked() -> None:
+    taken = Stacks()
+    taken.stacks.sample(replace(SAMPLE, task=0))
+    taken.stacks.emit(replace(SAMPLE, task=0), STACK)
+    assert (taken.requests, taken.emitted, taken.stacks.alone) == ([], {0: STACK}, 0)
+
+
+def test_a_process_that_stalled_is_left_alone() -> None:
+    taken = Stacks()
+    taken.stacks.sample(SAMPLE)
+    taken.answer(Stalled("no answer"))
+    taken.stacks.sample(at(1))
+    assert taken.requests == []
+    for time_ns in (0, 1):
+        taken.stacks.emit(at(time_ns), STACK)
+    assert taken.emitted == {0: STACK, 1: STACK}
+
+
+def test_other_answers_are_refused() -> None:
+    with pytest.raises(TypeError):
+        Stacks().stacks.reply(Reply(Request(7, "inspect", ()), CHAIN))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["sample", "answer", "emit", "drop"]), st.integers(0, 1200))))
+def test_every_sample_comes_out_once(steps: list[tuple[str, int]]) -> None:
+    taken = Stacks()
+    inside: list[int] = []
+    number = 0
+    for step, which in steps:
+        if step == "sample":
+            for _ in range(which):
+                taken.stacks.sample(at(number))
+                inside.append(number)
+                number += 1
+        elif step == "answer" and taken.requests:
+            taken.answer(CHAIN if which % 3 else Malformed("no task"))
+        elif step == "emit" and inside:
+            taken.stacks.emit(at(inside.pop(which % len(inside))), STACK)
+        elif step == "drop" and inside:
+            taken.stacks.drop(at(inside.pop(which % len(inside))), Reason.CHANGED)
+    for time_ns in inside:
+        taken.stacks.emit(at(time_ns), STACK)
+    taken.stacks.finish()
+    assert {*taken.emitted, *taken.dropped} == set(range(number))
+    assert all(stack in (STACK, WHOLE) for stack in taken.emitted.values())
+    while taken.requests:
+        taken.answer(CHAIN)

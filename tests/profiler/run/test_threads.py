@@ -1,0 +1,114 @@
+"""When names of threads are asked for, and what becomes of the answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from profiler.capture.records import RawSample
+from profiler.run.threads import ThreadNames, ThreadsOf
+from symbolizers.errors import Malformed, ProcessGone, Stalled, SymbolizeError
+from symbolizers.frame import RawFrame
+from symbolizers.process.deadline import Reply, Request
+from symbolizers.process.identity import ProcessId
+
+S = 1_000_000_000
+FRAMES = (RawFrame(1 << 56 | 8, 0, 0),)
+SAMPLE = RawSample(7, 7, 0, S, S, b"app", 0, FRAMES, (), (), thread_id=0x7000)
+PROCESS = ProcessId.from_start_ns(7, S)
+
+
+class Asked:
+    """`ThreadNames`, and the questions that it asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.names = ThreadNames(self.requests.append)
+
+    def sample(self, tid: int = 7, *, at_s: float = 1.0, pid: int = 7) -> None:
+        thread_id = 0x7000 + tid
+        self.names.sample(replace(SAMPLE, pid=pid, tid=tid, thread_id=thread_id, time_ns=int(at_s * S)))
+
+    def wanted(self) -> list[int]:
+        """The threads that the only open question is about."""
+        (request,) = self.requests
+        assert request.subject == ThreadsOf(PROCESS)
+        process, wanted = request.arguments
+        assert (request.method, process) == ("thread_names", PROCESS)
+        assert isinstance(wanted, dict)
+        assert wanted == {tid: 0x7000 + tid for tid in wanted}
+        return list(wanted)
+
+    def answer(self, value: object) -> None:
+        self.names.reply(Reply(self.requests.pop(), value))
+
+
+def test_a_thread_is_asked_for_when_it_is_first_seen() -> None:
+    asked = Asked()
+    asked.sample(8)
+    assert asked.wanted() == [8]
+    asked.sample(9, at_s=1.1)
+    assert len(asked.requests) == 1
+    asked.answer({8: "pool"})
+    asked.sample(8, at_s=1.2)
+    assert asked.requests == []
+    asked.sample(9, at_s=1.2)
+    assert asked.wanted() == [9]
+    asked.answer({9: "late"})
+    assert asked.names.names() == {(7, 8): "pool", (7, 9): "late"}
+
+
+def test_threads_without_an_interpreter_are_not_asked_for() -> None:
+    asked = Asked()
+    asked.names.sample(replace(SAMPLE, interpreter=()))
+    asked.names.sample(replace(SAMPLE, thread_id=0))
+    asked.names.retry()
+    assert asked.requests == []
+
+
+@pytest.mark.parametrize("answer", [{}, Malformed("no threading"), ProcessGone("gone")])
+def test_what_has_no_name_is_asked_for_ever_more_seldom(answer: dict[int, str] | SymbolizeError) -> None:
+    asked = Asked()
+    questions = 0
+    for tick in range(10_000):
+        asked.sample(at_s=tick / 100)
+        if asked.requests:
+            questions += 1
+            asked.answer(answer)
+    assert 10 < questions < 40
+    asked.names.retry()
+    assert asked.wanted() == [7]
+
+
+def test_a_process_that_stalled_is_left_alone() -> None:
+    asked = Asked()
+    asked.sample()
+    asked.answer(Stalled("no answer"))
+    asked.sample(8, at_s=1000)
+    asked.names.retry()
+    assert asked.requests == []
+
+
+def test_the_same_thread_number_in_two_processes_is_two_threads() -> None:
+    asked = Asked()
+    asked.sample(7)
+    asked.answer({7: "one"})
+    asked.sample(7, pid=3)
+    asked.answer({7: "other"})
+    assert asked.names.names() == {(7, 7): "one", (3, 7): "other"}
+
+
+def test_one_question_is_about_so_many_threads_and_no_more() -> None:
+    asked = Asked()
+    asked.sample(1)
+    for tid in range(2, 1000):
+        asked.sample(tid, at_s=2)
+    asked.answer({})
+    asked.sample(1, at_s=3)
+    assert len(asked.wanted()) == 200
+
+
+def test_other_answers_are_refused() -> None:
+    with pytest.raises(TypeError):
+        Asked().names.reply(Reply(Request(7, "inspect", ()), {}))

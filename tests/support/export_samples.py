@@ -1,0 +1,39 @@
+"""Profiles for the exporters' tests: any that a hostile target could cause, and a frame around samples."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from profiler.profile.model import Losses, Profile, Root, Sample, Thread
+from symbolizers.frame import Frame, FrameKind
+
+ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=40)
+FRAMES = st.builds(
+    Frame,
+    kind=st.sampled_from(FrameKind),
+    name=ANY_TEXT,
+    file=ANY_TEXT,
+    line=st.integers(min_value=0, max_value=1 << 31),
+)
+SAMPLES = st.builds(
+    Sample,
+    root=st.builds(Root, comm=st.binary(max_size=16), pid=st.integers(1, 1 << 22)),
+    frames=st.lists(FRAMES, max_size=6).map(tuple),
+    count=st.integers(1, 10**9),
+    thread=st.none()
+    | st.builds(Thread, comm=st.binary(max_size=16), tid=st.integers(1, 1 << 22), name=ANY_TEXT),
+)
+
+
+def profile_of(*samples: Sample) -> Profile:
+    """A profile of these samples that lost none."""
+    total = sum(sample.count for sample in samples)
+    return Profile(
+        samples=samples,
+        losses=Losses(total, total, {}, 0),
+        host="host",
+        started_at="2026-11-23T01:07:03+01:00",
+        duration_s=1.0,
+        frequency_hz=20,
+        cpus=2,
+    )

@@ -1,0 +1,220 @@
+"""Starts the targets that a profiler could hang on (workloads/stuck.* beside this file), and watches them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from symbolizers.python import layouts as cpython
+from symbolizers.ruby import layouts as ruby
+from tests.support.live.harness import RUBY, SYSTEM_PYTHON, WORKLOADS, Target
+
+PYTHON_PARTS = ("code", "name", "lines", "thread", "frame")
+RUBY_PARTS = (*PYTHON_PARTS, "vm", "iseq")
+LAYOUTS = {"python": cpython.LAYOUTS.find((3, 11)), "ruby": ruby.LAYOUTS.find((3, 1))}
+PROGRAMS = {"python": (SYSTEM_PYTHON,), "ruby": (RUBY, "--disable-gems")}
+SUFFIXES = {"python": "py", "ruby": "rb"}
+LOOK_EVERY_S = 0.05
+
+
+@dataclass(frozen=True)
+class Place:
+    """What stuck targets share: the library made of stuck.c, and a folder of their own."""
+
+    library: Path
+    folder: Path
+
+
+def build_library(folder: Path) -> Path:
+    """stuck.c as a shared library in `folder`."""
+    library = folder / "stuck.so"
+    # Bound at once: to look up a function at its first call, the loader reads what may lie on the page.
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-z,now"]
+    subprocess.run(["cc", *flags, str(WORKLOADS / "stuck.c"), "-o", str(library)], check=True)
+    return library
+
+
+class FuseServer:
+    """A running stuck_fuse.py: `mount` shows the files of `backing`, in a mount namespace of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mount, self.backing = folder / "mount", folder / "backing"
+        self.mount.mkdir(parents=True)
+        self.backing.mkdir()
+        self._target = Target(
+            [SYSTEM_PYTHON, str(WORKLOADS / "stuck_fuse.py"), str(self.mount), str(self.backing)]
+        )
+        self.enter = ("nsenter", f"--mount=/proc/{self._target.process.pid}/ns/mnt")
+
+    def obey(self, command: str) -> None:
+        """Returns when it did."""
+        process = self._target.process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{command}\n")
+        assert process.stdout.readline() == "ready\n"
+
+    def end(self) -> None:
+        """The kernel ends whatever waits for it."""
+        if self._target.process.poll() is None:
+            self._target.process.kill()
+            self._target.process.communicate()
+
+
+@contextmanager
+def fuse_server(folder: Path) -> Iterator[FuseServer]:
+    """A server that is gone at the end, and its mount with it."""
+    server = FuseServer(folder)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+class Stuck:
+    """A stuck target that is ready. `come` gives it what it waits for."""
+
+    def __init__(self, target: Target, name: str, come: Callable[[], None]) -> None:
+        self.target, self.name, self.come = target, name, come
+        self.pid = target.process.pid
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the whole process: clock_getcpuclockid(3) of another process."""
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def goes_on_s(self) -> float:
+        """Seconds until it has done all that was left to do, from when it was given what it waits for."""
+        began_s = time.monotonic()
+        self.come()
+        truth = self.target.truth()
+        assert truth["failed"] == 0, (self.name, os.strerror(truth["failed"]))
+        assert truth["name"] == "stuck_burner"
+        return time.monotonic() - began_s
+
+
+def command_of(
+    language: str,
+    *options: str,
+    place: Place,
+    program: Sequence[str] = (),
+) -> list[str]:
+    """The command of a stuck target, run by `program` or the system's interpreter."""
+    layout = LAYOUTS[language]
+    assert layout is not None
+    script = WORKLOADS / f"stuck.{SUFFIXES[language]}"
+    row = json.dumps(dict(layout.numbers()))
+    given = ("--library", str(place.library), "--offsets", row)
+    return [*(program or PROGRAMS[language]), str(script), *given, *options]
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], name: str, come: Callable[[Target], None], *, server: FuseServer | None = None
+) -> Iterator[Stuck]:
+    target = Target([*server.enter, *command] if server is not None else command)
+    try:
+        yield Stuck(target, name, lambda: come(target))
+    finally:
+        target.process.kill()
+        if server is not None:
+            server.end()  # in D state, the target ends no sooner
+        target.process.communicate()
+
+
+@contextmanager
+def on_userfault(place: Place, language: str, part: str) -> Iterator[Stuck]:
+    """Waits for a page under a userfaultfd, with `part` on it."""
+    command = command_of(language, "--by", "userfault", "--part", part, place=place)
+    with _started(command, f"{language} userfault {part}", Target.go) as stuck:
+        yield stuck
+
+
+@contextmanager
+def on_file(place: Place, language: str, part: str) -> Iterator[Stuck]:
+    """Waits for a page of a file on a FUSE mount of its own, with `part` on it."""
+    with fuse_server(place.folder / f"{language}-{part}") as server:
+        files = ("--file", str(server.mount / "held"), "--backing", str(server.backing / "held"))
+        command = command_of(language, "--by", "file", "--part", part, *files, place=place)
+        name = f"{language} file {part}"
+        with _started(command, name, lambda _: server.obey("thaw"), server=server) as stuck:
+            yield stuck
+
+
+@contextmanager
+def under_mmap_lock(place: Place, language: str) -> Iterator[Stuck]:
+    """Waits inside of mmap() and holds the mmap lock for writing."""
+    with fuse_server(place.folder / f"{language}-lock") as server:
+        (server.backing / "held").write_bytes(bytes(4096))
+        command = command_of(language, "--by", "lock", "--file", str(server.mount / "held"), place=place)
+        name = f"{language} lock"
+        with _started(command, name, lambda _: server.obey("thaw"), server=server) as stuck:
+            yield stuck
+
+
+@contextmanager
+def of_stuck_executable(place: Place, language: str) -> Iterator[Stuck]:
+    """Its interpreter lies on a FUSE mount that answers nothing any more."""
+    with fuse_server(place.folder / f"{language}-executable") as server:
+        names = ["python3.11"] if language == "python" else ["ruby3.1"]
+        (server.backing / names[0]).symlink_to(Path("/usr/bin") / names[0])
+        library = "libruby-3.1.so.3.1"
+        (server.backing / library).symlink_to(Path("/usr/lib/x86_64-linux-gnu") / library)
+        program = ["env", f"LD_LIBRARY_PATH={server.mount}", str(server.mount / names[0])]
+        command = command_of(language, "--by", "nothing", place=place, program=program)
+
+        def come(target: Target) -> None:
+            server.obey("thaw")
+            target.go()
+
+        with _started(command, f"{language} executable", come, server=server) as stuck:
+            server.obey("freeze")
+            yield stuck
+
+
+@contextmanager
+def not_stuck(place: Place, language: str, *, perf_map: bool = False) -> Iterator[Stuck]:
+    """Burns as the others do, and waits for nothing; `perf_map`: its perf map is a FIFO."""
+    command = command_of(language, "--by", "nothing", place=place)
+    with _started(command, f"{language} nothing", Target.go) as stuck:
+        fifo = Path(f"/tmp/perf-{stuck.pid}.map")
+        if perf_map:
+            os.mkfifo(fifo)
+        try:
+            yield stuck
+        finally:
+            fifo.unlink(missing_ok=True)
+
+
+class Watch(threading.Thread):
+    """Looks at the threads of targets, again and again: `stopped` has the pids of which one was in T or t."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        super().__init__(daemon=True)
+        self._tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
+        self._end = threading.Event()
+        self.stopped: set[int] = set()
+        self.looks = 0
+        self.start()
+
+    def run(self) -> None:
+        """Until `end`."""
+        while not self._end.wait(LOOK_EVERY_S):
+            self.looks += 1
+            for task in self._tasks:
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                    if state in "Tt":
+                        self.stopped.add(int(task.parts[2]))
+
+    def end(self) -> set[int]:
+        """What was seen stopped."""
+        self._end.set()
+        self.join()
+        return self.stopped

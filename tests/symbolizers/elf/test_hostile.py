@@ -1,0 +1,206 @@
+"""The ELF reader on forged files: a normal answer or `Malformed`, soon, whatever the bytes are."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symbolizers.elf.file import ElfFile
+from symbolizers.errors import Malformed
+from symbolizers.native.symbols import NativeSymbols
+from tests.support.elf_programs import build
+
+SOURCE = """
+int exported(int n) { return n * 2; }
+static int __attribute__((noinline, used)) local(int n) { return exported(n) + 1; }
+int data = 3;
+"""
+INTERESTING = (0, 1, 2, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 32, (1 << 63) - 1, (1 << 64) - 1)
+SYMTAB, STRTAB, DYNSYM = 2, 3, 11
+NOTE, EH_FRAME = 4, 0x6474E550
+ADDRESSES = (0, 1, 0x1000, 0x1120, 0x2000, 0x4000, (1 << 47), (1 << 64) - 1)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A small library with every part that is read: notes, both symbol tables, an unwind table."""
+    directory = tmp_path_factory.mktemp("hostile")
+    return build(directory, "library.so", "-shared", "-fPIC", "-nostdlib", source=SOURCE).read_bytes()
+
+
+def _use_everything(data: bytes) -> None:
+    """Calls all that an ELF file answers; anything raised but `Malformed` fails the test."""
+    try:
+        elf = ElfFile.from_bytes(data)
+    except Malformed:
+        return
+    assert isinstance(elf.build_id, bytes)
+    for name in ("exported", "local", "absent"):
+        with suppress(Malformed):
+            elf.symbol(name)
+    for address in ADDRESSES:
+        with suppress(Malformed):
+            elf.read(address, 64)
+        with suppress(Malformed):
+            elf.bias(0x7F0000000000, address)
+        with suppress(Malformed):
+            elf.address_of_offset(address)
+    table = elf.functions()
+    symbols = NativeSymbols(elf, "library.so")
+    for address in (*ADDRESSES, *(segment.address for segment in elf.segments)):
+        table.find(address)
+        table.start_of(address)
+        assert len(symbols.name(address).name) <= 1100
+
+
+def _changes() -> st.SearchStrategy[list[tuple[int, int, int]]]:
+    """Where (counted through what is to be changed, and around), how many bytes, to what number."""
+    where = st.integers(0, (1 << 20) - 1)
+    number = st.sampled_from(INTERESTING) | st.integers(0, (1 << 64) - 1)
+    return st.lists(st.tuples(where, st.sampled_from((1, 2, 4, 8)), number), min_size=1, max_size=6)
+
+
+def _changed(data: bytes, places: list[int], changes: list[tuple[int, int, int]]) -> bytes:
+    result = bytearray(data)
+    for where, size, number in changes:
+        position = places[where % len(places)]
+        result[position : position + size] = (number % (1 << 8 * size)).to_bytes(size, "little")
+    return bytes(result)
+
+
+def _sections_of(data: bytes) -> tuple[int, list[int]]:
+    """Offset of the section headers and their types, by index."""
+    at = struct.unpack_from("<Q", data, 40)[0]
+    count = struct.unpack_from("<H", data, 60)[0]
+    return at, [struct.unpack_from("<I", data, at + 64 * index + 4)[0] for index in range(count)]
+
+
+def _segment_headers(data: bytes) -> list[tuple[int, int, int]]:
+    """Type, offset and size of every segment."""
+    start, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
+    fields = (struct.unpack_from("<IIQQQQ", data, start + 56 * index) for index in range(count))
+    return [(kind, offset, size) for kind, _, offset, _, _, size in fields]
+
+
+def _structure(data: bytes) -> list[int]:
+    """Offsets of all fields of headers, notes, symbols and the unwind table: where lies hurt most."""
+    sections, kinds = _sections_of(data)
+    places = [*range(16, 64 + 56 * len(_segment_headers(data))), *range(sections, len(data))]
+    for index, kind in enumerate(kinds):
+        if kind in (SYMTAB, DYNSYM):
+            offset, size = struct.unpack_from("<QQ", data, sections + 64 * index + 24)
+            places += range(offset, offset + size)
+    for kind, offset, size in _segment_headers(data):
+        if kind in (NOTE, EH_FRAME):
+            places += range(offset, offset + size)
+    return places
+
+
+@settings(max_examples=900, deadline=timedelta(seconds=3))
+@given(changes=_changes())
+def test_forged_fields(library: bytes, changes: list[tuple[int, int, int]]) -> None:
+    _use_everything(_changed(library, _structure(library), changes))
+
+
+@settings(max_examples=300, deadline=timedelta(seconds=3))
+@given(changes=_changes(), cut=st.integers(0, 1 << 14) | st.just(1 << 20))
+def test_flipped_bytes_and_truncation(library: bytes, changes: list[tuple[int, int, int]], cut: int) -> None:
+    data = _changed(library, list(range(len(library))), changes)
+    _use_everything(data[:cut])
+
+
+@settings(max_examples=200, deadline=timedelta(seconds=3))
+@given(tail=st.binary(max_size=600))
+def test_noise_behind_an_elf_ident(tail: bytes) -> None:
+    _use_everything(b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x03\x00\x3e\x00" + tail)
+
+
+def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) -> None:
+    """A sparse file may be as large as it likes: sizes are bounded by more than the file's."""
+    at, kinds = _sections_of(library)
+    forged = bytearray(library)
+    for index, kind in enumerate(kinds):
+        if kind in (SYMTAB, STRTAB, DYNSYM):
+            struct.pack_into("<Q", forged, at + 64 * index + 32, 1 << 39)
+    path = tmp_path / "huge.so"
+    path.write_bytes(forged)
+    os.truncate(path, 1 << 40)
+    started = time.process_time()
+    with path.open("rb") as stream:
+        elf = ElfFile.from_fd(stream.fileno())
+        with pytest.raises(Malformed):
+            elf.symbol("exported")
+        assert len(elf.functions()) == 0
+    assert time.process_time() - started < 1
+
+
+def test_a_number_of_sections_beyond_all_reason_is_malformed(library: bytes, tmp_path: Path) -> None:
+    at, _ = _sections_of(library)
+    forged = bytearray(library)
+    struct.pack_into("<H", forged, 60, 0)  # too many for 16 bits: the number is the size of section 0
+    struct.pack_into("<Q", forged, at + 32, 1 << 20)
+    path = tmp_path / "sections.so"
+    path.write_bytes(forged)
+    os.truncate(path, 1 << 40)
+    with path.open("rb") as stream, pytest.raises(Malformed, match="1048576 sections"):
+        ElfFile.from_fd(stream.fileno()).symbol("exported")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(40, 0xFFFF), (56, 25), (32, 24 << 21 | 24), (24, 1 << 63)], ids=str
+)
+def test_a_broken_symbol_table_is_malformed_and_the_other_one_stays(
+    library: bytes, field: int, value: int
+) -> None:
+    at, kinds = _sections_of(library)
+    forged = bytearray(library)
+    form = "<I" if field == 40 else "<Q"
+    struct.pack_into(form, forged, at + 64 * kinds.index(SYMTAB) + field, value)
+    elf = ElfFile.from_bytes(bytes(forged))
+    exported = elf.symbol("exported")
+    assert exported is not None
+    with pytest.raises(Malformed):
+        elf.symbol("local")
+    assert elf.functions().find(exported.address) == ("exported", exported.address)
+
+
+def test_an_unwind_table_longer_than_its_segment_is_left_out(library: bytes) -> None:
+    at = next(offset for kind, offset, _ in _segment_headers(library) if kind == EH_FRAME)
+    functions = struct.unpack_from("<I", library, at + 8)[0]
+    assert len(ElfFile.from_bytes(library).functions().unwind.offsets) == functions > 0
+    forged = bytearray(library)
+    struct.pack_into("<I", forged, at + 8, functions + 1)
+    assert len(ElfFile.from_bytes(bytes(forged)).functions().unwind.offsets) == 0
+
+
+def test_a_million_equal_symbols_cost_little(library: bytes) -> None:
+    """Every symbol is the same function: no search may look at all of them."""
+    at, kinds = _sections_of(library)
+    index = kinds.index(SYMTAB)
+    count = 1_000_000
+    name = library[struct.unpack_from("<Q", library, _strings_header(library, at, index) + 24)[0] :].index(
+        b"exported\0"
+    )
+    symbol = struct.pack("<IBBHQQ", name, 0x12, 0, 1, 0x1000, 16)
+    forged = bytearray(library)
+    struct.pack_into("<QQ", forged, at + 64 * index + 24, len(library), count * len(symbol))
+    elf = ElfFile.from_bytes(bytes(forged) + symbol * count)
+    table = elf.functions()
+    started = time.process_time()
+    for _ in range(100):
+        assert table.find(0x1008) == ("exported", 0x1000)
+    assert time.process_time() - started < 1
+
+
+def _strings_header(data: bytes, at: int, index: int) -> int:
+    """Offset of the header of the string section that section `index` links to."""
+    link: int = struct.unpack_from("<I", data, at + 64 * index + 40)[0]
+    return at + 64 * link
