@@ -28,6 +28,7 @@ from profiler.launch import Launched
 from profiler.profile.model import Profile
 from profiler.profile.paths import with_short_files
 from profiler.run.session import Progress, Recording, Session
+from symbolizers.asker import Asker
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
@@ -207,10 +208,10 @@ def _read_options(name: str) -> list[str]:
 
 def _record(recording: Recording, worker_options: Sequence[str], launched: Launched | None) -> Profile:
     progress = _progress_line(recording.duration_s)
-    worker = DeadlineWorker("symbolizers.worker", worker_options)
+    asker = Asker(DeadlineWorker("symbolizers.worker", worker_options))
     source = BccSource(recording.sampling)
-    with closing(worker), closing(source):
-        session = Session(recording, source, worker)
+    with closing(asker), closing(source):
+        session = Session(recording, source, asker)
         with _stopping_on_signals(session, launched):
             session.prepare()
             session.start()

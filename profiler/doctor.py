@@ -10,11 +10,10 @@ import ctypes
 import errno
 import fcntl
 import os
-import selectors
 import struct
 import time
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,14 @@ from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check, required_checks
-from symbolizers.errors import ProcessGone, SymbolizeError
+from symbolizers.asker import Asker
+from symbolizers.errors import ProcessGone, Reason
 from symbolizers.inspection import Inspection
-from symbolizers.process.deadline import DeadlineWorker, Reply, Request
+from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import command_name_of
 from symbolizers.process.memory import available_strategies, probe
 from symbolizers.process.prefetch import swap_kind
+from symbolizers.questions import Failed, Inspect, Inspected
 
 _LOOK_AT_ALL_S = 30.0
 """How long looking at all processes may take; each has the worker's deadline besides."""
@@ -157,29 +158,27 @@ def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:
     pids = [pid for pid in psutil.pids() if pid != os.getpid()]
     inspections: list[Inspection] = []
     failures: Counter[str] = Counter()
-    with closing(DeadlineWorker("symbolizers.worker")) as worker:
-        waiting: set[Hashable] = set(pids)
+    waiting = set(pids)
+
+    def ask_about(asker: Asker, pid: int) -> None:
+        def looked(answer: Inspected | Failed) -> None:
+            waiting.discard(pid)
+            if isinstance(answer, Inspected):
+                inspections.append(answer.inspection)
+            elif answer.reason is not Reason.EXITED:
+                failures[answer.reason.value] += 1
+
+        asker.ask(Inspect(pid), looked)
+
+    with closing(Asker(DeadlineWorker("symbolizers.worker"))) as asker:
         for pid in pids:
-            worker.submit(Request(pid, "inspect", (pid, None)))
+            ask_about(asker, pid)
         end_s = time.monotonic() + _LOOK_AT_ALL_S
-        while worker.pending() and (left_s := end_s - time.monotonic()) > 0:
-            for reply in _answers(worker, left_s):
-                waiting.discard(reply.request.subject)
-                if isinstance(reply.value, Inspection):
-                    inspections.append(reply.value)
-                elif isinstance(reply.value, SymbolizeError) and not isinstance(reply.value, ProcessGone):
-                    failures[reply.value.reason.value] += 1
+        while asker.pending() and (left_s := end_s - time.monotonic()) > 0:
+            asker.wait(left_s)
     if waiting:
         failures["no time left"] += len(waiting)
     return inspections, failures
-
-
-def _answers(worker: DeadlineWorker, longest_s: float) -> list[Reply]:
-    timeout_s = worker.timeout_s()
-    with selectors.DefaultSelector() as selector:
-        selector.register(worker.fileno(), selectors.EVENT_READ)
-        selector.select(longest_s if timeout_s is None else min(longest_s, timeout_s))
-    return worker.collect()
 
 
 def _interpreters(inspections: Sequence[Inspection]) -> tuple[RunningInterpreter, ...]:

@@ -6,9 +6,8 @@ moment, and a fresh one must be able to go on: what is kept here is only cache.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from symbolizers.base import (
     Interpreter,
@@ -19,44 +18,39 @@ from symbolizers.base import (
     TaskReader,
     ThreadReader,
 )
-from symbolizers.elf.file import ElfFile
-from symbolizers.errors import (
-    Changed,
-    FaultReason,
-    Malformed,
-    ProcessGone,
-    ReadFault,
-    SymbolizeError,
-    UnsupportedVersion,
-)
+from symbolizers.errors import FaultReason, Malformed, ProcessGone, ReadFault, Reason, SymbolizeError
+from symbolizers.files import OpenFile, OpenFiles, file_key
 from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
-from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection, Unsupported
-from symbolizers.native.symbols import NativeSymbols, vdso_symbols
-from symbolizers.native.unnamed import VDSO_PATH, mapping_frame, module_name
-from symbolizers.process.files import FileUnavailable, open_mapping
+from symbolizers.inspection import CodeMapping, FileKey, Inspection, Unsupported
+from symbolizers.native.unnamed import VDSO_PATH
+from symbolizers.process import maps
 from symbolizers.process.identity import ProcessHandle, ProcessId, open_process, runs_thread
-from symbolizers.process.maps import Mapping, read_mappings
+from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
-from symbolizers.process.prefetch import FilePart, bring
+from symbolizers.process.prefetch import bring
+from symbolizers.questions import (
+    Answer,
+    AnyQuestion,
+    Awaiters,
+    Codes,
+    Failed,
+    Forget,
+    Forgotten,
+    Inspect,
+    Inspected,
+    NamedThread,
+    NameOffsets,
+    Names,
+    ReadAwaiters,
+    ReadCodes,
+    ReadThreads,
+    ThreadNames,
+)
 from symbolizers.registry import LANGUAGE_OF_KIND, languages, task_reader, thread_reader
 
-_MAX_FILES = 4096
 _MAX_PROCESSES = 256
 _MAX_ROUNDS = 16
 """How often swapped pages are brought for one request: a code object leads to its names and lines."""
-
-
-@dataclass(slots=True)
-class _File:
-    """An opened file of a target. Lifetime: the file; the descriptor stays open for its symbols."""
-
-    fd: int
-    elf: ElfFile
-    path: str
-    runtimes: tuple[tuple[Language, RuntimeFile], ...]
-    notes: tuple[str, ...]
-    unsupported: tuple[Unsupported, ...]
-    symbols: NativeSymbols | None = None
 
 
 @dataclass(slots=True)
@@ -65,11 +59,17 @@ class _Process:
 
     handle: ProcessHandle
     memory: NowaitReader
-    symbolizers: dict[str, Symbolizer]
-    runtimes: tuple[tuple[_File, int], ...]
+    symbolizers: dict[str, Symbolizer] = field(default_factory=dict)
+    """By language."""
+    runtimes: list[tuple[OpenFile, int]] = field(default_factory=list)
     """The files with interpreters, each with its load bias."""
-    threads: tuple[ThreadReader, ...]
-    tasks: tuple[TaskReader, ...]
+    threads: list[ThreadReader] = field(default_factory=list)
+    tasks: list[TaskReader] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Gives back what is held of it."""
+        self.memory.forget()
+        self.handle.close()
 
 
 class Service:
@@ -79,84 +79,122 @@ class Service:
         """`strategy`: one of `available_strategies`; by default the preferred one."""
         self._lines = lines
         self._strategy = strategy
-        self._languages = languages()
-        self._files: dict[FileKey, _File | None] = {}
+        self._files = OpenFiles(languages())
         self._processes: dict[ProcessId, _Process] = {}
-        self._vdso: NativeSymbols | None = None
+
+    def answer(self, question: AnyQuestion) -> Answer:
+        """The answer to `question`, `Failed` where a target or the system lets there be none."""
+        try:
+            return self._answer(question)
+        except SymbolizeError as error:
+            return Failed(error.reason, str(error))
+        except OSError as error:  # no descriptors left, say: the worker goes on
+            what = error.filename or type(question).__name__
+            return Failed(Reason.UNSUPPORTED, f"{what}: {error.strerror}")
+
+    def _answer(self, question: AnyQuestion) -> Answer:
+        match question:
+            case Inspect():
+                return Inspected(self.inspect(question.pid, question.start_ticks))
+            case ReadCodes():
+                read = self.read(question.process, question.frames)
+                return Codes(tuple(each if isinstance(each, CodeObject) else each.reason for each in read))
+            case ReadThreads():
+                named = self.thread_names(question.process, dict(question.wanted))
+                return ThreadNames(tuple(NamedThread(tid, name) for tid, name in named.items()))
+            case ReadAwaiters():
+                return Awaiters(self.task_chain(question.process, question.task, question.identity))
+            case NameOffsets():
+                return Names(tuple(self.names(question.file, question.path, question.offsets)))
+            case Forget():
+                self.forget(question.process)
+                return Forgotten()
 
     def inspect(self, pid: int, start_ticks: int | None) -> Inspection:
         """Maps and interpreters of `pid`. Raises `ProcessGone` when it is not that process any more."""
         handle = open_process(pid, start_ticks)
+        process = _Process(handle, NowaitReader(handle, self._strategy))
         try:
-            mappings = read_mappings(handle, executable_only=True)
-            notes: list[str] = []
-            unsupported: list[Unsupported] = []
-            interpreters: list[Interpreter] = []
-            symbolizers: dict[str, Symbolizer] = {}
-            memory = NowaitReader(handle, self._strategy)
-            runtimes: list[tuple[_File, int]] = []
-            for mapping in mappings:
-                file = self._file(handle, mapping)
-                if file is None:
-                    continue
-                notes += (note for note in file.notes if note not in notes)
-                unsupported += (each for each in file.unsupported if each not in unsupported)
-                for language, runtime in file.runtimes:
-                    if language.name in symbolizers:
-                        continue
-                    bias = file.elf.bias(mapping.start, mapping.offset)
-                    interpreter = runtime.attach(bias)
-                    runtimes.append((file, bias))
-                    interpreters.append(interpreter)
-                    if interpreter.note:
-                        notes.append(interpreter.note)
-                    symbolizers[language.name] = runtime.symbolizer(interpreter, memory, lines=self._lines)
+            found = self._look_into(process)
         except BaseException:
             handle.close()
             raise
-        process = handle.id
-        self.forget(process)
-        if symbolizers:
+        self.forget(handle.id)
+        if process.symbolizers:
             if len(self._processes) >= _MAX_PROCESSES:
                 self.forget(next(iter(self._processes)))
-            self._processes[process] = _process(handle, memory, symbolizers, runtimes, interpreters)
+            self._processes[handle.id] = process
         else:
             handle.close()
+        return found
+
+    def _look_into(self, process: _Process) -> Inspection:
+        """Inspects `process` and gives it a reader for each interpreter."""
+        notes: list[str] = []
+        unsupported: list[Unsupported] = []
+        interpreters: list[Interpreter] = []
+        mappings = read_mappings(process.handle, executable_only=True)
+        for mapping in mappings:
+            file = self._files.find(process.handle, mapping)
+            if file is None:
+                continue
+            notes += file.notes
+            unsupported += file.unsupported
+            for language, runtime in file.runtimes:
+                if language.name not in process.symbolizers:
+                    bias = file.elf.bias(mapping.start, mapping.offset)
+                    interpreter = runtime.attach(bias)
+                    process.runtimes.append((file, bias))
+                    self._attach(process, language, runtime, interpreter)
+                    interpreters.append(interpreter)
+                    notes += [interpreter.note] if interpreter.note else []
         return Inspection(
-            process,
+            process.handle.id,
             tuple(map(_code_mapping, mappings)),
             tuple(interpreters),
-            tuple(notes),
-            tuple(unsupported),
+            tuple(dict.fromkeys(notes)),
+            tuple(dict.fromkeys(unsupported)),
         )
+
+    def _attach(
+        self, process: _Process, language: Language, runtime: RuntimeFile, interpreter: Interpreter
+    ) -> None:
+        symbolizer = runtime.symbolizer(interpreter, process.memory, lines=self._lines)
+        process.symbolizers[language.name] = symbolizer
+        threads = thread_reader(interpreter, process.memory)
+        if threads is not None:
+            process.threads.append(threads)
+        tasks = task_reader(interpreter, process.memory, symbolizer)
+        if tasks is not None:
+            process.tasks.append(tasks)
 
     def read(self, process: ProcessId, frames: Sequence[RawFrame]) -> list[CodeObject | SymbolizeError]:
         """The code object behind each of `frames`, or why not. Raises `ProcessGone`."""
         known = self._known(process)
-        results = [self._read(known, frame) for frame in frames]
+        results = [_read(known, frame) for frame in frames]
         for _ in range(_MAX_ROUNDS):
             missing = {
                 index: at for index, result in enumerate(results) if (at := _missing(result)) is not None
             }
             if not missing:
                 break
-            parts = [part for file, bias in known.runtimes for part in _parts(file, bias)]
+            parts = [part for file, bias in known.runtimes for part in file.parts(bias)]
             if not bring(known.handle, known.memory, missing.values(), parts):
                 break
             for index in missing:
-                results[index] = self._read(known, frames[index])
+                results[index] = _read(known, frames[index])
         return results
 
-    def thread_names(self, process: ProcessId, wanted: dict[int, int]) -> dict[int, str]:
-        """The languages' own names, by tid, of those of the `wanted` threads (tid: fs base) that have one.
+    def thread_names(self, process: ProcessId, wanted: Mapping[int, int]) -> dict[int, str]:
+        """The languages' own names, by tid, of those of the `wanted` threads that have one.
 
-        Raises `ProcessGone`, or why names can't be read (now).
+        `wanted` has each thread's pointer by its tid. Raises `ProcessGone`, or why names can't be read (now).
         """
-        by_fs_base: dict[int, str] = {}
+        by_pointer: dict[int, str] = {}
         for reader in self._known(process).threads:
-            by_fs_base.update(reader.names(wanted.values()))
-        found = {tid: by_fs_base[base] for tid, base in wanted.items() if base in by_fs_base}
-        # When a thread ends, another soon has its fs base: a name is that of a thread that still runs.
+            by_pointer.update(reader.names(wanted.values()))
+        found = {tid: by_pointer[pointer] for tid, pointer in wanted.items() if pointer in by_pointer}
+        # When a thread ends, another soon has its pointer: a name is that of a thread that still runs.
         return {tid: name for tid, name in found.items() if runs_thread(process.pid, tid)}
 
     def task_chain(self, process: ProcessId, task: int, identity: int) -> TaskChain:
@@ -167,24 +205,13 @@ class Service:
 
     def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
         """Frames for file `offsets` in `file`, mapped as `path`. Raises `Malformed` when it can't be had."""
-        if file == VDSO:
-            symbols = self._vdso = self._vdso or vdso_symbols()
-            if symbols is None:
-                raise Malformed("the vDSO has no symbols")
-            return [symbols.name(offset) for offset in offsets]
-        known = self._files[file] if file in self._files else self._find_again(file, path)
-        if known is None:
-            raise Malformed("the file could not be opened")
-        if known.symbols is None:
-            known.symbols = NativeSymbols(known.elf, module_name(known.path))
-        return [self._name(known, known.symbols, offset) for offset in offsets]
+        return self._files.names(file, path, offsets)
 
     def forget(self, process: ProcessId) -> None:
         """Gives back what is held of `process`, which exited or replaced its program."""
         known = self._processes.pop(process, None)
         if known is not None:
-            known.memory.forget()
-            known.handle.close()
+            known.close()
 
     def _known(self, process: ProcessId) -> _Process:
         """A process that is alive and has an interpreter, inspected if need be. Raises `ProcessGone`."""
@@ -198,100 +225,15 @@ class Service:
             raise ProcessGone(f"process {process.pid} exited")
         return known
 
-    @staticmethod
-    def _name(file: _File, symbols: NativeSymbols, offset: int) -> Frame:
-        try:
-            return symbols.name(file.elf.address_of_offset(offset))
-        except Malformed:  # mapped beyond what the file says of itself
-            return mapping_frame(file.path, offset)
 
-    @staticmethod
-    def _read(known: _Process, frame: RawFrame) -> CodeObject | SymbolizeError:
-        symbolizer = known.symbolizers.get(LANGUAGE_OF_KIND.get(capture_kind(frame.address), ""))
-        if symbolizer is None:
-            return Malformed(f"no symbolizer for frame {frame.address:#x}")
-        try:
-            return symbolizer.read(frame)
-        except SymbolizeError as error:
-            return error
-
-    def _file(self, handle: ProcessHandle, mapping: Mapping) -> _File | None:
-        """The file behind `mapping`, opened at most once; None for memory and for what can't be read."""
-        key = _file_key(mapping)
-        if key is None or key == VDSO:
-            return None
-        if key not in self._files:
-            if len(self._files) >= _MAX_FILES:
-                evicted = self._files.pop(next(iter(self._files)))
-                if evicted is not None:
-                    os.close(evicted.fd)
-                    evicted.fd = -1  # a process may have it still
-            try:
-                self._files[key] = self._open(handle, mapping)
-            except Changed:  # says something of this process alone: the next may have the file still
-                return None
-        return self._files[key]
-
-    def _find_again(self, file: FileKey, path: str) -> _File | None:
-        """A file that the worker before this one had open: by its name here, if that is the same inode."""
-        *device, inode = file
-        mapping = Mapping(0, 0, True, False, True, 0, (device[0], device[1]), inode, path)
-        with open_process(os.getpid()) as own:
-            return self._file(own, mapping)
-
-    def _open(self, handle: ProcessHandle, mapping: Mapping) -> _File | None:
-        """Opens the file behind `mapping`. Raises `Changed` where another is mapped there by now."""
-        try:
-            fd = open_mapping(handle, mapping)
-        except FileUnavailable:
-            return None
-        try:
-            elf = ElfFile.from_fd(fd)
-        except Malformed:
-            os.close(fd)
-            return None
-        runtimes: list[tuple[Language, RuntimeFile]] = []
-        notes: list[str] = []
-        unsupported: list[Unsupported] = []
-        for language in self._languages:
-            try:
-                runtime = language.recognise(elf)
-            except (UnsupportedVersion, Malformed) as error:
-                notes.append(str(error))
-                if isinstance(error, UnsupportedVersion):
-                    unsupported.append(Unsupported(error.language, error.version, error.supported))
-                continue
-            if runtime is not None:
-                runtimes.append((language, runtime))
-        return _File(fd, elf, mapping.path, tuple(runtimes), tuple(notes), tuple(unsupported))
-
-
-def _process(
-    handle: ProcessHandle,
-    memory: NowaitReader,
-    symbolizers: dict[str, Symbolizer],
-    runtimes: Sequence[tuple[_File, int]],
-    interpreters: Sequence[Interpreter],
-) -> _Process:
-    """A process with all that reads it."""
-    threads = (thread_reader(each, memory) for each in interpreters)
-    tasks = (task_reader(each, memory, symbolizers[each.language]) for each in interpreters)
-    return _Process(
-        handle,
-        memory,
-        symbolizers,
-        tuple(runtimes),
-        tuple(reader for reader in threads if reader is not None),
-        tuple(reader for reader in tasks if reader is not None),
-    )
-
-
-def _parts(file: _File, bias: int) -> list[FilePart]:
-    """Where a process that maps `file` at load bias `bias` has which part of it."""
-    return [
-        FilePart(each.address + bias, each.address + bias + each.file_size, file.fd, each.offset)
-        for each in file.elf.segments
-    ]
+def _read(known: _Process, frame: RawFrame) -> CodeObject | SymbolizeError:
+    symbolizer = known.symbolizers.get(LANGUAGE_OF_KIND.get(capture_kind(frame.address), ""))
+    if symbolizer is None:
+        return Malformed(f"no symbolizer for frame {frame.address:#x}")
+    try:
+        return symbolizer.read(frame)
+    except SymbolizeError as error:
+        return error
 
 
 def _missing(result: CodeObject | SymbolizeError) -> int | None:
@@ -301,13 +243,7 @@ def _missing(result: CodeObject | SymbolizeError) -> int | None:
     return None
 
 
-def _file_key(mapping: Mapping) -> FileKey | None:
-    if mapping.inode:
-        return (*mapping.device, mapping.inode)
-    return VDSO if mapping.path == VDSO_PATH else None
-
-
-def _code_mapping(mapping: Mapping) -> CodeMapping:
+def _code_mapping(mapping: maps.Mapping) -> CodeMapping:
     # The vDSO's addresses count from its start, whatever offset maps gives for it.
     offset = 0 if mapping.path == VDSO_PATH else mapping.offset
-    return CodeMapping(mapping.start, mapping.end, offset, _file_key(mapping), mapping.path)
+    return CodeMapping(mapping.start, mapping.end, offset, file_key(mapping), mapping.path)

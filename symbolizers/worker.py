@@ -9,43 +9,44 @@ from __future__ import annotations
 
 import resource
 import signal
+import socket
 import sys
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 
-from symbolizers.errors import SymbolizeError, Unreadable
 from symbolizers.process.memory import ReadStrategy
+from symbolizers.process.messages import BrokenStream, MessageStream
+from symbolizers.questions import decode_question, encode
 from symbolizers.service import Service
 
+READY = b"ready"
+"""What the worker says first."""
 
-def serve(connection: Connection, service: Service) -> None:
-    """Answers requests ``(method, arguments)`` with the value or the `SymbolizeError`, in order."""
-    connection.send("ready")
-    while True:
-        try:
-            method, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer = getattr(service, method)(*arguments)
-        except SymbolizeError as error:
-            answer = error
-        except OSError as error:
-            answer = Unreadable(f"{error.filename or method}: {error.strerror}")
-        try:
-            connection.send(answer)
-        except BrokenPipeError:
-            return
+
+def serve(stream: MessageStream, answer: Callable[[bytes], bytes]) -> None:
+    """Answers each message of `stream` with what `answer` makes of it, in order, until the stream ends."""
+    try:
+        stream.send(READY)
+        while (message := stream.wait_for_one()) is not None:
+            stream.send(answer(message))
+    except BrokenStream:
+        return
 
 
 def main() -> None:
-    """Runs until the parent closes the pipe whose descriptor is the first argument."""
+    """Runs until the parent closes the stream whose descriptor is the first argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     options = sys.argv[2:]
     chosen = [option.partition("=")[2] for option in options if option.startswith("--read-strategy=")]
-    strategy = ReadStrategy(chosen[0]) if chosen else None
-    serve(Connection(int(sys.argv[1])), Service(lines="--lines" in options, strategy=strategy))
+    service = Service(
+        lines="--lines" in options,
+        strategy=ReadStrategy(chosen[0]) if chosen else None,
+    )
+    serve(
+        MessageStream(socket.socket(fileno=int(sys.argv[1]))),
+        lambda message: encode(service.answer(decode_question(message))),
+    )
 
 
 if __name__ == "__main__":

@@ -5,30 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symbolizers.frame import RawFrame
+from symbolizers.process.identity import ProcessId
+
+NO_PROCESS = ProcessId(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class RawSample:
     """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first."""
 
-    pid: int
+    process: ProcessId
     tid: int
     cpu: int
     time_ns: int
+    """On CLOCK_MONOTONIC."""
     start_ns: int
+    """When the process started, on CLOCK_BOOTTIME: as `process` has it, but exactly."""
     comm: bytes
     walk_status: int
     interpreter: tuple[RawFrame, ...]
     user: tuple[int, ...]
     kernel: tuple[int, ...]
-    parent_pid: int = 0
-    parent_start_ns: int = 0
+    parent: ProcessId = NO_PROCESS
+    """Who started the process, if that still runs."""
     task: int = 0
     """The address of the task that asyncio runs on the thread, 0 where none is known."""
     task_identity: int = 0
     """What tells that task from a later one at its address."""
-    thread_id: int = 0
-    """The fs base, which languages tell their threads apart by; 0 for a thread of the kernel."""
+    thread_pointer: int = 0
+    """What languages tell their threads apart by (pthread_self() gives it); 0 for a thread of the kernel."""
     thread_comm: bytes = b""
     collects_garbage: bool = False
     """Whether the thread collects garbage, for what is on its interpreter's stack."""
@@ -38,7 +43,7 @@ class RawSample:
 class ProcessEvent:
     """A process replaced its program (`exited` false) or its last thread ended (`exited` true)."""
 
-    pid: int
+    process: ProcessId
     time_ns: int
     start_ns: int
     exited: bool

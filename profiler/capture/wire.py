@@ -8,6 +8,7 @@ from enum import IntEnum
 from profiler.capture.header import read_header
 from profiler.capture.records import ProcessEvent, RawSample
 from symbolizers.frame import RawFrame
+from symbolizers.process.identity import ProcessId
 
 _RECORDS = read_header("records.h")
 _HEAD = _RECORDS.structs["sample_head"]
@@ -39,7 +40,7 @@ def decode(record: bytes) -> RawSample | ProcessEvent:
             return _sample(record)
         if kind in (_EXEC, _EXIT):
             _, pid, time_ns, start_ns = _EVENT.layout.unpack_from(record)
-            return ProcessEvent(pid, time_ns, start_ns, kind == _EXIT)
+            return ProcessEvent(ProcessId.from_start_ns(pid, start_ns), time_ns, start_ns, kind == _EXIT)
     except struct.error as error:
         raise WireError(f"record of {len(record)} bytes: {error}") from None
     raise WireError(f"record type {kind}")
@@ -54,7 +55,7 @@ def _sample(record: bytes) -> RawSample:
     if kernel_at + kernel_count * 8 > len(record):
         raise WireError(f"sample of {len(record)} bytes claims more frames than it holds")
     return RawSample(
-        pid=head["pid"],
+        process=ProcessId.from_start_ns(head["pid"], head["start_ns"]),
         tid=head["tid"],
         cpu=head["cpu"],
         time_ns=head["time_ns"],
@@ -64,11 +65,10 @@ def _sample(record: bytes) -> RawSample:
         interpreter=tuple(map(RawFrame._make, _FRAME.layout.iter_unpack(record[frames_at:user_at]))),
         user=struct.unpack_from(f"<{user_count}Q", record, user_at),
         kernel=struct.unpack_from(f"<{kernel_count}Q", record, kernel_at),
-        parent_pid=head["parent_pid"],
-        parent_start_ns=head["parent_start_ns"],
+        parent=ProcessId.from_start_ns(head["parent_pid"], head["parent_start_ns"]),
         task=head["task"],
         task_identity=head["task_identity"],
-        thread_id=head["thread_id"],
+        thread_pointer=head["thread_id"],
         collects_garbage=bool(head["collects_garbage"]),
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
     )

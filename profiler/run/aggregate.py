@@ -109,12 +109,11 @@ class Aggregator:
 
     def _count(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         thread = Thread(sample.thread_comm, sample.tid) if self._threads else None
-        self._stacks[Root(sample.comm, sample.pid), thread, elements] += 1
+        self._stacks[Root(sample.comm, sample.process.pid), thread, elements] += 1
 
     def _account(self, sample: RawSample) -> _Account:
-        process = ProcessId.from_start_ns(sample.pid, sample.start_ns)
-        root = Root(sample.comm, sample.pid)
-        account = self._accounts.setdefault(process, _Account(root))
+        root = Root(sample.comm, sample.process.pid)
+        account = self._accounts.setdefault(sample.process, _Account(root))
         account.root = root
         account.samples += 1
         return account

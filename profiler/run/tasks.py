@@ -12,18 +12,19 @@ from typing import NamedTuple
 
 from profiler.capture.records import RawSample
 from profiler.run.stacks import Element
+from symbolizers.asker import Ask
 from symbolizers.base import TaskChain
-from symbolizers.errors import Reason, Stalled
+from symbolizers.errors import Reason
 from symbolizers.frame import Frame
-from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
+from symbolizers.questions import Awaiters, Failed, ReadAwaiters
 
 _MAX_OPEN = 1000
 """Questions that may be open; samples beyond them stay as they are."""
 
 
 class TaskOf(NamedTuple):
-    """What a question to the worker is about: a task, and the sample (by CPU and time) that it ran in."""
+    """A task, and the sample (by CPU and time) that it ran in."""
 
     process: ProcessId
     task: int
@@ -51,11 +52,11 @@ class TaskStacks:
     def __init__(
         self,
         *,
-        submit: Callable[[Request], None],
+        ask: Ask,
         emit: Callable[[RawSample, tuple[Element, ...]], None],
         drop: Callable[[RawSample, Reason], None],
     ) -> None:
-        self._submit = submit
+        self._ask = ask
         self._emit = emit
         self._drop = drop
         self._open: dict[TaskOf, _Open] = {}
@@ -71,7 +72,11 @@ class TaskStacks:
             self.alone += 1
             return
         self._open[task] = _Open()
-        self._submit(Request(task, "task_chain", (task.process, task.task, task.identity)))
+
+        def answered(answer: Awaiters | Failed) -> None:
+            self._answered(task, answer)
+
+        self._ask(ReadAwaiters(task.process, task.task, task.identity), answered, soon=True)
 
     def emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         """Takes in a finished stack, root first."""
@@ -88,23 +93,19 @@ class TaskStacks:
             self._open.pop(_task_of(sample), None)
         self._drop(sample, reason)
 
-    def reply(self, reply: Reply) -> None:
-        """Takes in an answer of the worker, whose subject is a `TaskOf`."""
-        task = reply.request.subject
-        if not isinstance(task, TaskOf):
-            raise TypeError(f"not a question about a task: {task}")
-        if isinstance(reply.value, Stalled):
-            self._stalled.add(task.process)
-        open_ = self._open.get(task)
-        if open_ is not None:
-            open_.answered = True
-            open_.chain = reply.value if isinstance(reply.value, TaskChain) else None
-            self._settle(task, open_)
-
     def finish(self) -> None:
         """Hands on what still waits for an answer."""
         for task, open_ in list(self._open.items()):
             open_.answered = True
+            self._settle(task, open_)
+
+    def _answered(self, task: TaskOf, answer: Awaiters | Failed) -> None:
+        if isinstance(answer, Failed) and answer.reason is Reason.STALLED:
+            self._stalled.add(task.process)
+        open_ = self._open.get(task)
+        if open_ is not None:
+            open_.answered = True
+            open_.chain = answer.chain if isinstance(answer, Awaiters) else None
             self._settle(task, open_)
 
     def _settle(self, task: TaskOf, open_: _Open) -> None:
@@ -128,5 +129,4 @@ def with_awaiters(elements: tuple[Element, ...], chain: TaskChain) -> tuple[Elem
 
 
 def _task_of(sample: RawSample) -> TaskOf:
-    process = ProcessId.from_start_ns(sample.pid, sample.start_ns)
-    return TaskOf(process, sample.task, sample.task_identity, sample.cpu, sample.time_ns)
+    return TaskOf(sample.process, sample.task, sample.task_identity, sample.cpu, sample.time_ns)

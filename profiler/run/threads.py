@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import starmap
 
 from profiler.capture.records import RawSample
-from symbolizers.errors import Stalled
-from symbolizers.process.deadline import Reply, Request
+from symbolizers import questions
+from symbolizers.asker import Ask
+from symbolizers.errors import Reason
 from symbolizers.process.identity import ProcessId
+from symbolizers.questions import Failed, ReadThreads, WantedThread
 
 _FIRST_PAUSE_NS = 20_000_000
 _LAST_PAUSE_NS = 5_000_000_000
@@ -20,15 +22,9 @@ _MAX_WANTED = 200
 _MAX_NAMES = 100_000
 
 
-class ThreadsOf(NamedTuple):
-    """What a question to the worker is about."""
-
-    process: ProcessId
-
-
 @dataclass(slots=True)
 class _Asked:
-    """A process and those of its threads, by tid, whose name is not known; `wanted` has their fs base."""
+    """Those threads of a process whose name is not known: `wanted` has their thread pointers, by tid."""
 
     wanted: dict[int, int] = field(default_factory=dict)
     asking: bool = False
@@ -42,21 +38,25 @@ class ThreadNames:
     Many threads have none: a process is asked again at growing intervals, while such a thread is sampled.
     """
 
-    def __init__(self, submit: Callable[[Request], None]) -> None:
-        self._submit = submit
+    def __init__(self, ask: Ask) -> None:
+        self._put = ask
         self._processes: dict[ProcessId, _Asked] = {}
         self._names: dict[tuple[int, int], str] = {}
 
     def sample(self, sample: RawSample) -> None:
         """Takes note of the thread of `sample`."""
-        if not sample.interpreter or not sample.thread_id or (sample.pid, sample.tid) in self._names:
+        if (
+            not sample.interpreter
+            or not sample.thread_pointer
+            or (sample.process.pid, sample.tid) in self._names
+        ):
             return
-        process = ProcessId.from_start_ns(sample.pid, sample.start_ns)
+        process = sample.process
         if process not in self._processes and len(self._processes) >= _MAX_PROCESSES:
             return
         asked = self._processes.setdefault(process, _Asked())
         if len(asked.wanted) < _MAX_WANTED or sample.tid in asked.wanted:
-            asked.wanted[sample.tid] = sample.thread_id
+            asked.wanted[sample.tid] = sample.thread_pointer
         if not asked.asking and sample.time_ns >= asked.again_ns:
             asked.again_ns = sample.time_ns + asked.pause_ns
             asked.pause_ns = min(2 * asked.pause_ns, _LAST_PAUSE_NS)
@@ -68,27 +68,27 @@ class ThreadNames:
             if asked.wanted and not asked.asking and asked.again_ns < math.inf:
                 self._ask(process, asked)
 
-    def reply(self, reply: Reply) -> None:
-        """Takes in an answer of the worker, whose subject is a `ThreadsOf`."""
-        if not isinstance(reply.request.subject, ThreadsOf):
-            raise TypeError(f"not a question about threads: {reply.request.subject}")
-        process = reply.request.subject.process
-        asked = self._processes[process]
-        asked.asking = False
-        if isinstance(reply.value, Stalled):
-            asked.again_ns = math.inf
-        elif isinstance(reply.value, dict):
-            for tid, name in reply.value.items():
-                asked.wanted.pop(tid, None)
-                if len(self._names) < _MAX_NAMES:
-                    self._names[process.pid, tid] = name
-            if reply.value:
-                asked.pause_ns = _FIRST_PAUSE_NS
-
     def names(self) -> Mapping[tuple[int, int], str]:
         """The names that are known, by pid and tid."""
         return self._names
 
     def _ask(self, process: ProcessId, asked: _Asked) -> None:
         asked.asking = True
-        self._submit(Request(ThreadsOf(process), "thread_names", (process, dict(asked.wanted))))
+
+        def answered(answer: questions.ThreadNames | Failed) -> None:
+            self._answered(process, asked, answer)
+
+        self._put(ReadThreads(process, tuple(starmap(WantedThread, asked.wanted.items()))), answered)
+
+    def _answered(self, process: ProcessId, asked: _Asked, answer: questions.ThreadNames | Failed) -> None:
+        asked.asking = False
+        if isinstance(answer, Failed):
+            if answer.reason is Reason.STALLED:
+                asked.again_ns = math.inf
+            return
+        for tid, name in answer.named:
+            asked.wanted.pop(tid, None)
+            if len(self._names) < _MAX_NAMES:
+                self._names[process.pid, tid] = name
+        if answer.named:
+            asked.pause_ns = _FIRST_PAUSE_NS

@@ -7,42 +7,51 @@ own process from ending. One request is under way at a time, so it is plain whos
 from __future__ import annotations
 
 import os
-import select
 import signal
+import struct
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from socket import socketpair
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from socket import SO_SNDTIMEO, SOL_SOCKET, socketpair
 
 from symbolizers.errors import Stalled
+from symbolizers.process.fair import FairQueue
+from symbolizers.process.messages import BrokenStream, MessageStream
 
 DEADLINE_S = 0.05
 _HARD_LIMIT_S = 20.0
 """Even a worker that makes progress has to answer by then (symbols of a huge file on a busy machine)."""
 _START_LIMIT_S = 30.0
 _MAX_FAILED_STARTS = 3
+_SEND_LIMIT = struct.pack("@ll", 1, 0)
+"""A timeval of a second: no request waits longer for room in the socket."""
 _MOST_SAID_BYTES = 1 << 16
 
 
+Then = Callable[["bytes | Stalled"], None]
+"""What is called with the answer, or with `Stalled` after two tries."""
+
+
+class Urgency(IntEnum):
+    """Which requests come first. Within each, those of different lanes take turns."""
+
+    SOON = 0
+    """Samples wait for it."""
+    PATIENT = 1
+    AGAIN = 2
+    """It stalled once: its second try comes after all others."""
+
+
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A question about `subject` (what gets quarantined when it stalls): a method and its arguments."""
-
-    subject: Hashable
-    method: str
-    arguments: tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to `request`; a `SymbolizeError` where there is none: `Stalled` after two tries."""
-
-    request: Request
-    value: object
+class _Request:
+    message: bytes
+    lane: Hashable
+    then: Then
+    is_second_try: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +67,9 @@ class WorkerFailed(RuntimeError):
 
 
 class DeadlineWorker:
-    """Hands requests to a worker process and gives its answers back; never blocks.
+    """Hands requests to a worker process and its answers back; never waits for it.
 
-    Lifetime: a recording. Wait for `fileno` to be readable, or for `timeout_s`, then call `collect`.
+    Lifetime: a recording. `collect` should be called when `fileno` is readable, and after `timeout_s`.
     """
 
     def __init__(
@@ -75,10 +84,8 @@ class DeadlineWorker:
         self._arguments = tuple(arguments)
         self._deadline_s = deadline_s
         self._clock = clock
-        self._queue: deque[Request] = deque()
-        self._again: deque[Request] = deque()
-        self._current: Request | None = None
-        self._is_second_try = False
+        self._queues: dict[Urgency, FairQueue[_Request]] = {urgency: FairQueue() for urgency in Urgency}
+        self._current: _Request | None = None
         self._failed_starts = 0
         self._ready = False
         self._past = Usage(0.0, 0)
@@ -89,19 +96,20 @@ class DeadlineWorker:
 
     def fileno(self) -> int:
         """The descriptor to wait for; another one after a stall."""
-        return self._connection.fileno()
+        return self._stream.fileno()
 
-    def submit(self, request: Request, *, urgent: bool = False) -> None:
-        """Queues `request`; an `urgent` one before all that wait."""
-        if urgent:
-            self._queue.appendleft(request)
-        else:
-            self._queue.append(request)
+    def submit(self, message: bytes, then: Then, *, lane: Hashable, soon: bool = False) -> None:
+        """Queues `message`, in `lane`; `then` is called by a `collect` to come.
+
+        A lane is what gets no more than its turn: requests of other lanes don't wait for all of this one's.
+        Those that are wanted `soon` come before all that are not.
+        """
+        self._queues[Urgency.SOON if soon else Urgency.PATIENT].put(lane, _Request(message, lane, then))
         self._dispatch()
 
     def pending(self) -> bool:
         """Whether any answer is still owed."""
-        return self._current is not None or bool(self._queue) or bool(self._again)
+        return self._current is not None or any(self._queues.values())
 
     def timeout_s(self) -> float | None:
         """Seconds until `collect` should be called even if nothing is readable; None: no need."""
@@ -109,24 +117,16 @@ class DeadlineWorker:
             return None
         return max(0.0, self._check_at - self._clock())
 
-    def collect(self) -> list[Reply]:
-        """The answers that have come, among them `Stalled` for a request that overran its deadline."""
-        replies: list[Reply] = []
-        while self._readable.poll(0):
-            try:
-                value = self._connection.recv()
-            except (EOFError, ConnectionResetError):
-                replies += self._replace("the worker died over it")
-                return replies
-            if not self._ready:
-                self._ready = True
-            elif self._current is not None:
-                replies.append(Reply(self._current, value))
-                self._current = None
-            self._dispatch()
+    def collect(self) -> None:
+        """Hands out the answers that have come, and `Stalled` for a request that overran its deadline."""
+        try:
+            for message in self._stream.receive():
+                self._take(message)
+        except BrokenStream:
+            self._replace("the worker died over it")
+            return
         if (self._current is not None or not self._ready) and self._clock() >= self._check_at:
-            replies += self._check()
-        return replies
+            self._check()
 
     def usage(self) -> Usage:
         """CPU and memory of all workers of this recording so far."""
@@ -140,8 +140,15 @@ class DeadlineWorker:
             os.close(self._said_fd)
             self._said_fd = -1
 
+    def _take(self, message: bytes) -> None:
+        answered, self._current = self._current, None
+        self._ready = True
+        self._dispatch()
+        if answered is not None:
+            answered.then(message)
+
     def _end(self) -> None:
-        self._connection.close()
+        self._stream.close()
         self._process.send_signal(signal.SIGKILL)
         self._process.poll()
         self._pass_on()
@@ -164,9 +171,8 @@ class DeadlineWorker:
                 stderr=self._said_fd,
                 start_new_session=True,
             )
-        self._connection: Connection = Connection(ours.detach())
-        self._readable = select.poll()  # Connection.poll() makes a selector anew at each call
-        self._readable.register(self._connection, select.POLLIN)
+        ours.setsockopt(SOL_SOCKET, SO_SNDTIMEO, _SEND_LIMIT)
+        self._stream = MessageStream(ours)
         self._ready = False
         self._arm(_START_LIMIT_S, _START_LIMIT_S)
 
@@ -177,26 +183,27 @@ class DeadlineWorker:
         self._progress_ns = -1
 
     def _dispatch(self) -> None:
-        if self._current is None and self._ready and (self._queue or self._again):
-            self._is_second_try = not self._queue
-            self._current = (self._queue or self._again).popleft()
-            try:
-                self._connection.send((self._current.method, self._current.arguments))
-            except (BrokenPipeError, ConnectionResetError):
-                return  # collect() finds the end of the stream and replaces the worker
-            finally:
-                self._arm(self._deadline_s, _HARD_LIMIT_S)
+        if self._current is not None or not self._ready:
+            return
+        queue = next((queue for queue in self._queues.values() if queue), None)
+        if queue is None:
+            return
+        self._current = queue.take()
+        # Where the worker is dead, collect() finds the end of the stream, or the deadline passes.
+        with suppress(BrokenStream):
+            self._stream.send(self._current.message)
+        self._arm(self._deadline_s, _HARD_LIMIT_S)
 
-    def _check(self) -> list[Reply]:
+    def _check(self) -> None:
         """Tells a worker that waits from one that works or got no CPU; the latter has more time."""
         progress_ns, running = _progress_of(self._process.pid)
         if self._clock() < self._limit_at and (running or progress_ns > self._progress_ns):
             self._progress_ns = progress_ns
             self._check_at = self._clock() + self._deadline_s
-            return []
-        return self._replace("the deadline passed")
+        else:
+            self._replace("the deadline passed")
 
-    def _replace(self, why: str) -> list[Reply]:
+    def _replace(self, why: str) -> None:
         self._past = self.usage()
         self._end()
         self._failed_starts = 0 if self._ready else self._failed_starts + 1
@@ -205,11 +212,12 @@ class DeadlineWorker:
         stalled, self._current = self._current, None
         self._start()
         if stalled is None:
-            return []
-        if not self._is_second_try:  # a slow disk looks like a dead one, once; all others come first
-            self._again.append(stalled)
-            return []
-        return [Reply(stalled, Stalled(why))]
+            return
+        if stalled.is_second_try:
+            stalled.then(Stalled(why))
+        else:  # a slow disk looks like a dead one, once
+            again = replace(stalled, is_second_try=True)
+            self._queues[Urgency.AGAIN].put(again.lane, again)
 
 
 def _progress_of(pid: int) -> tuple[int, bool]:

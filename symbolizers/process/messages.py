@@ -1,0 +1,80 @@
+"""Messages of bytes over a stream socket, between us and a process that may not be sane.
+
+A message is its length in four bytes and its bytes. The reading side takes what has come and waits for
+nothing: half a message stays until the rest is there.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+
+MAX_MESSAGE_BYTES = 64 << 20
+_LENGTH = struct.Struct("<I")
+_PIECE_BYTES = 1 << 16
+
+
+class BrokenStream(ConnectionError):
+    """The other side has closed the stream, or what came is no message."""
+
+
+class MessageStream:
+    """One end. Lifetime: a connection. `receive` never waits; `send` and `wait_for_one` may."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = bytearray()
+
+    def fileno(self) -> int:
+        """Readable when `receive` should be called."""
+        return self._connection.fileno()
+
+    def send(self, message: bytes) -> None:
+        """Sends the whole of `message`. Raises `BrokenStream`."""
+        try:
+            self._connection.sendall(_LENGTH.pack(len(message)) + message)
+        except OSError as error:
+            raise BrokenStream(str(error)) from None
+
+    def receive(self) -> Iterator[bytes]:
+        """The messages that have come whole. Raises `BrokenStream`, after the last of them."""
+        at_end = False
+        while not at_end:
+            try:
+                piece = self._connection.recv(_PIECE_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except OSError:
+                piece = b""
+            self._received += piece
+            at_end = not piece
+            yield from self._whole()
+        if at_end:
+            raise BrokenStream("the stream has ended")
+
+    def wait_for_one(self) -> bytes | None:
+        """The next message, however long it takes; None when the other side has closed the stream."""
+        while True:
+            for message in self._whole():
+                return message
+            piece = self._connection.recv(_PIECE_BYTES)
+            if not piece:
+                return None
+            self._received += piece
+
+    def close(self) -> None:
+        """Closes this end; safe to call twice."""
+        self._connection.close()
+
+    def _whole(self) -> Iterator[bytes]:
+        while len(self._received) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._received)
+            if length > MAX_MESSAGE_BYTES:
+                raise BrokenStream(f"a message of {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._received) < end:
+                return
+            message = bytes(self._received[_LENGTH.size : end])
+            del self._received[:end]
+            yield message

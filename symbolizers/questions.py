@@ -1,0 +1,218 @@
+"""Every question that the worker is asked and every answer that it gives: a frozen type each.
+
+Both processes import this file. Between them a question or an answer travels as JSON text, so that an
+answer which a target has shaped is data and nothing else. JSON keeps lone surrogates, which names of a
+target may have.
+
+    question        answer         about
+    Inspect         Inspected      a process: mappings, interpreters
+    ReadCodes       Codes          the code objects behind captured frames of a process
+    ReadThreads     ThreadNames    what a language calls the threads of a process
+    ReadAwaiters    Awaiters       what waits for an asynchronous task of a process
+    NameOffsets     Names          symbols of a mapped file
+    Forget          Forgotten      a process that has exited
+    any             Failed         the same, where there is no answer
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from symbolizers.base import TaskChain
+from symbolizers.errors import Reason
+from symbolizers.frame import CodeObject, Frame, RawFrame
+from symbolizers.inspection import FileKey, Inspection
+from symbolizers.process.identity import ProcessId
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """There is no answer: how samples that needed one are counted, and what happened in words."""
+
+    reason: Reason
+    detail: str
+
+
+class Inspected(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Inspect`."""
+
+    inspection: Inspection
+
+
+class Codes(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `ReadCodes`: for each frame its code object, or why it has no name."""
+
+    found: tuple[CodeObject | Reason, ...]
+
+
+class NamedThread(NamedTuple):
+    """A thread (by tid) and what its language calls it."""
+
+    tid: int
+    name: str
+
+
+class ThreadNames(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `ReadThreads`: those of the threads that have a name."""
+
+    named: tuple[NamedThread, ...]
+
+
+class Awaiters(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `ReadAwaiters`."""
+
+    chain: TaskChain
+
+
+class Names(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `NameOffsets`: a frame for each offset."""
+
+    frames: tuple[Frame, ...]
+
+
+class Forgotten(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Forget`."""
+
+
+Answer = Inspected | Codes | ThreadNames | Awaiters | Names | Forgotten | Failed
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
+
+Lane = tuple[int, ...]
+"""What a question is about, as far as fairness goes: a pid, or a file. Lanes take turns."""
+
+
+class Question(msgspec.Struct, Generic[AnswerT_co], frozen=True):
+    """Base of the questions. `AnswerT_co` is the answer where there is one."""
+
+    def lane(self) -> Lane:
+        """What it is about."""
+        raise NotImplementedError
+
+    def answered_by(self) -> type[AnswerT_co]:
+        """The type of its answer."""
+        raise NotImplementedError
+
+
+class Inspect(Question[Inspected], frozen=True, tag=True):
+    """What is mapped into the process `pid`, and which interpreters run in it.
+
+    `start_ticks`: of the process that is meant; None for whichever has the pid now.
+    """
+
+    pid: int
+    start_ticks: int | None = None
+
+    def lane(self) -> Lane:
+        return (self.pid,)
+
+    def answered_by(self) -> type[Inspected]:
+        return Inspected
+
+
+class ReadCodes(Question[Codes], frozen=True, tag=True):
+    """The code objects that `frames` were captured from."""
+
+    process: ProcessId
+    frames: tuple[RawFrame, ...]
+
+    def lane(self) -> Lane:
+        return (self.process.pid,)
+
+    def answered_by(self) -> type[Codes]:
+        return Codes
+
+
+class WantedThread(NamedTuple):
+    """A thread whose name is asked for: languages know it by its thread pointer."""
+
+    tid: int
+    thread_pointer: int
+
+
+class ReadThreads(Question[ThreadNames], frozen=True, tag=True):
+    """What the language calls these threads."""
+
+    process: ProcessId
+    wanted: tuple[WantedThread, ...]
+
+    def lane(self) -> Lane:
+        return (self.process.pid,)
+
+    def answered_by(self) -> type[ThreadNames]:
+        return ThreadNames
+
+
+class ReadAwaiters(Question[Awaiters], frozen=True, tag=True):
+    """What waits for the task at address `task`, if it is the one that had this `identity`."""
+
+    process: ProcessId
+    task: int
+    identity: int
+
+    def lane(self) -> Lane:
+        return (self.process.pid,)
+
+    def answered_by(self) -> type[Awaiters]:
+        return Awaiters
+
+
+class NameOffsets(Question[Names], frozen=True, tag=True):
+    """Which symbols lie at `offsets` (bytes) of `file`, mapped as `path`."""
+
+    file: FileKey
+    path: str
+    offsets: tuple[int, ...]
+
+    def lane(self) -> Lane:
+        return self.file
+
+    def answered_by(self) -> type[Names]:
+        return Names
+
+
+class Forget(Question[Forgotten], frozen=True, tag=True):
+    """The process has exited: what is held of it can be given back."""
+
+    process: ProcessId
+
+    def lane(self) -> Lane:
+        return (self.process.pid,)
+
+    def answered_by(self) -> type[Forgotten]:
+        return Forgotten
+
+
+AnyQuestion = Inspect | ReadCodes | ReadThreads | ReadAwaiters | NameOffsets | Forget
+
+
+class NotUnderstood(ValueError):
+    """A message that is no question, or no answer to the one that was asked."""
+
+
+def encode(message: Question[Answer] | Answer) -> bytes:
+    """The bytes of a question or an answer."""
+    return json.dumps(msgspec.to_builtins(message)).encode("ascii")
+
+
+def decode_question(data: bytes) -> AnyQuestion:
+    """The question in `data`. Raises `NotUnderstood`."""
+    try:
+        question: AnyQuestion = msgspec.convert(json.loads(data), AnyQuestion)
+    except (ValueError, RecursionError) as error:
+        raise NotUnderstood(str(error)) from None
+    return question
+
+
+def decode_answer(data: bytes, question: Question[AnswerT]) -> AnswerT | Failed:
+    """The answer to `question` in `data`, checked field by field. Raises `NotUnderstood`."""
+    try:
+        answer: Answer = msgspec.convert(json.loads(data), Answer)
+    except (ValueError, RecursionError) as error:
+        raise NotUnderstood(str(error)) from None
+    if isinstance(answer, (Failed, question.answered_by())):
+        return answer
+    raise NotUnderstood(f"{type(answer).__name__} is no answer to {type(question).__name__}")
