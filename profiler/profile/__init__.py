@@ -1,0 +1,38 @@
+"""The public API: a finished recording as plain values, for programs that work with one.
+
+It needs neither root nor BCC, and none of what takes samples. A `Profile` holds `Sample`s (stacks, root
+first, with their counts) and `Losses`, the ledger of what was not seen. Names are what targets call
+themselves: whoever writes them out escapes them, as `profiler.export` does.
+"""
+
+from __future__ import annotations
+
+from profiler.profile.model import (
+    Feature,
+    Losses,
+    ProcessLosses,
+    Profile,
+    Root,
+    Sample,
+    Thread,
+    Verdict,
+)
+from profiler.profile.paths import short_file, with_short_files
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame, FrameKind
+
+__all__ = [
+    "Feature",
+    "Frame",
+    "FrameKind",
+    "Losses",
+    "ProcessLosses",
+    "Profile",
+    "Reason",
+    "Root",
+    "Sample",
+    "Thread",
+    "Verdict",
+    "short_file",
+    "with_short_files",
+]

@@ -18,6 +18,7 @@ from profiler.capture.wire import WalkStatus
 from profiler.profile.model import Feature, Profile, Root
 from profiler.run.session import Recording as Wanted
 from profiler.run.session import Session
+from symbolizers.asker import Asker
 from symbolizers.errors import Reason
 from symbolizers.frame import ADDRESS_MASK
 from symbolizers.process.deadline import DeadlineWorker
@@ -46,8 +47,9 @@ def recorded_here(running: Target) -> tuple[Profile, list[RawSample], dict[str, 
     sampling = Sampling(HZ, targets=(pid,))
     truth: dict[str, Any] = {}
     wanted = Wanted(sampling, None, False, "losses", time.monotonic(), keep_dropped=True)
-    with closing(DeadlineWorker("symbolizers.worker")) as worker, closing(Overheard(sampling)) as source:
-        session = Session(wanted, source, worker)
+    asker = Asker(DeadlineWorker("symbolizers.worker"))
+    with closing(asker), closing(Overheard(sampling)) as source:
+        session = Session(wanted, source, asker)
 
         def end() -> None:
             truth.update(running.truth())

@@ -9,11 +9,10 @@ from socket import socketpair
 
 import pytest
 
-from profiler import cli
+from profiler.commands import record as record_command
 from profiler.errors import PrerequisiteError
 from symbolizers import worker
 from symbolizers.process.memory import ReadStrategy, available_strategies
-from symbolizers.service import Service
 from tests.support.live.harness import PIDFLAME, parse_folded
 
 PATIENCE_S = 60.0
@@ -46,11 +45,11 @@ def test_a_recording_reads_as_it_is_told_or_says_that_it_cant(strategy: str, tmp
 
 
 def test_a_strategy_that_the_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "available_strategies", lambda: (ReadStrategy.RESIDENT,))
-    assert cli._read_options("auto") == []
-    assert cli._read_options("resident") == ["--read-strategy=resident"]
+    monkeypatch.setattr(record_command, "available_strategies", lambda: (ReadStrategy.RESIDENT,))
+    assert record_command._read_options("auto") == []
+    assert record_command._read_options("resident") == ["--read-strategy=resident"]
     with pytest.raises(PrerequisiteError, match="PROCESS_VM_NOWAIT"):
-        cli._read_options("kernel")
+        record_command._read_options("kernel")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +64,13 @@ def test_a_strategy_that_the_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyP
 def test_the_worker_hands_it_to_its_readers(
     options: list[str], strategy: ReadStrategy | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services: list[Service] = []
+    made: list[ReadStrategy | None] = []
     ours, theirs = socketpair()
     with ours:
         monkeypatch.setattr(sys, "argv", ["worker", str(theirs.detach()), *options])
         monkeypatch.setattr("signal.signal", lambda *_: None)
         monkeypatch.setattr("resource.setrlimit", lambda *_: None)
-        monkeypatch.setattr(worker, "serve", lambda _connection, service: services.append(service))
+        monkeypatch.setattr(worker, "Service", lambda *, lines, strategy: made.append(strategy))
+        monkeypatch.setattr(worker, "serve", lambda _stream, _answer: None)
         worker.main()
-    assert services[0]._strategy is strategy
+    assert made == [strategy]

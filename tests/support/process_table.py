@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from profiler.capture.records import ProcessEvent, RawSample
-from profiler.run.processes import ProcessTable, Subject
+from profiler.run.processes import ProcessTable
+from profiler.run.program import Surroundings, Waiting
 from profiler.run.stacks import Element
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, SymbolizeError
 from symbolizers.frame import CodeObject, Frame, FrameKind, RawFrame
 from symbolizers.inspection import CodeMapping, Inspection
-from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
+from symbolizers.questions import Answer, Codes, Question, ReadCodes
+from tests.support.asked import Asked, Questions, Said
+from tests.support.samples import raw_sample
 
 PID = 7
 START_NS = 1_000_000_000
@@ -45,25 +48,28 @@ class Table:
     """The table and everything around it, each sample told apart by its time."""
 
     def __init__(self, *, lines: bool = False) -> None:
-        self.requests: list[Request] = []
-        self.urgent: list[bool] = []
+        self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
         self.dropped: dict[int, Reason] = {}
         self.notes: list[tuple[ProcessId, str]] = []
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
         self.now_ns = START_NS
         self.table = ProcessTable(
-            submit=self._submit,
-            emit=self._emit,
-            drop=self._drop,
-            note=lambda process, text: self.notes.append((process, text)),
-            configure=lambda pid, start_ns, found: self.configured.append((pid, start_ns, found)),
-            lines=lines,
+            Surroundings(
+                ask=self.questions.ask,
+                emit=self._emit,
+                drop=self._drop,
+                note=lambda process, text: self.notes.append((process, text)),
+                configure=lambda pid, start_ns, found: self.configured.append((pid, start_ns, found)),
+                lines=lines,
+                waiting=Waiting(),
+            )
         )
 
-    def _submit(self, request: Request, urgent: bool) -> None:
-        self.requests.append(request)
-        self.urgent.append(urgent)
+    @property
+    def open(self) -> list[Question[Answer]]:
+        """The questions that are open."""
+        return [asked.question for asked in self.questions.open]
 
     def _emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         assert sample.time_ns not in self.settled()
@@ -89,31 +95,34 @@ class Table:
     ) -> int:
         """Takes in a sample (of code objects, leaf first) and gives its time, which tells it apart."""
         self.now_ns += after_ns
-        interpreter = tuple(raw_frame(code, position=position) for code in codes)
-        stacks = (interpreter, user, ())
-        sample = RawSample(pid, pid, 0, self.now_ns, start_ns, b"app", status, *stacks, parent, START_NS)
-        self.table.sample(sample)
+        self.table.sample(
+            raw_sample(
+                pid=pid,
+                time_ns=self.now_ns,
+                start_ns=start_ns,
+                walk_status=status,
+                interpreter=tuple(raw_frame(code, position=position) for code in codes),
+                user=user,
+                parent=ProcessId.from_start_ns(parent, START_NS),
+            )
+        )
         return self.now_ns
 
     def event(self, *, exited: bool, pid: int = PID, after_ns: int = MS, start_ns: int = START_NS) -> None:
         self.now_ns += after_ns
-        self.table.event(ProcessEvent(pid, self.now_ns, start_ns, exited))
+        process = ProcessId.from_start_ns(pid, start_ns)
+        self.table.event(ProcessEvent(process, self.now_ns, start_ns, exited))
 
-    def take(self) -> Request:
+    def take(self) -> Asked:
         """The only question that is open."""
-        (request,) = self.requests
-        self.requests.clear()
-        return request
+        return self.questions.take()
 
-    def answer(self, value: object) -> Request:
+    def answer(self, said: Said) -> None:
         """Answers the only open question."""
-        request = self.take()
-        self.table.reply(Reply(request, value))
-        return request
+        self.take().answer(said)
 
     def inspected(self, *interpreters: Interpreter, notes: tuple[str, ...] = ()) -> None:
         """Answers the open question what the process is."""
-        assert self.requests[0].method == "inspect"
         self.answer(Inspection(ID, MAPPINGS, interpreters or (INTERPRETER,), notes))
 
     def read(self, failures: Mapping[int, SymbolizeError] = NONE) -> list[int]:
@@ -121,24 +130,20 @@ class Table:
 
         The numbers of what was asked for; questions that come of the answers stay open.
         """
-        asked: list[int] = []
-        for request in self.take_all():
-            frames = frames_of(request)
-            values = [failures.get(frame.checksum) or code_of(frame) for frame in frames]
-            self.table.reply(Reply(request, values))
-            asked += [frame.checksum for frame in frames]
-        return asked
-
-    def take_all(self) -> list[Request]:
-        """The questions that are open now."""
-        requests, self.requests = self.requests, []
-        return requests
+        numbers: list[int] = []
+        for asked in self.questions.take_all():
+            frames = frames_of(asked)
+            found = [
+                failures[frame.checksum].reason if frame.checksum in failures else code_of(frame)
+                for frame in frames
+            ]
+            asked.answer(Codes(tuple(found)))
+            numbers += [frame.checksum for frame in frames]
+        return numbers
 
 
-def frames_of(request: Request) -> tuple[RawFrame, ...]:
-    assert request.method == "read"
-    process, frames = request.arguments
-    assert isinstance(request.subject, Subject)
-    assert process == request.subject.process
-    assert isinstance(frames, tuple)
-    return frames
+def frames_of(asked: Asked) -> tuple[RawFrame, ...]:
+    """What a question for code objects asks for."""
+    assert isinstance(asked.question, ReadCodes)
+    assert asked.soon
+    return asked.question.frames

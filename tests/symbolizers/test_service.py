@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from symbolizers import files as files_module
 from symbolizers import service as service_module
 from symbolizers.errors import Malformed, ProcessGone, SymbolizeError
 from symbolizers.frame import FrameKind, RawFrame
@@ -185,14 +186,14 @@ def test_files_are_opened_once_and_their_number_is_bounded(
         opened.append(mapping.path)
         return open_mapping(handle, mapping)
 
-    monkeypatch.setattr(service_module, "open_mapping", counted)
+    monkeypatch.setattr(files_module, "open_mapping", counted)
     service.inspect(python.pid, None)
     service.inspect(plain, None)
     service.inspect(python.pid, None)
     assert len(opened) == len(set(opened))
     assert any("libc.so" in path for path in opened)
 
-    monkeypatch.setattr(service_module, "_MAX_FILES", 2)
+    monkeypatch.setattr(files_module, "_MAX_FILES", 2)
     few = Service(lines=False)
     before = own_descriptors()
     few.inspect(plain, None)
@@ -208,7 +209,7 @@ def test_a_file_that_cannot_be_had_leaves_its_addresses_and_the_rest(
             raise FileUnavailable("a dead mount")
         return open_mapping(handle, mapping)
 
-    monkeypatch.setattr(service_module, "open_mapping", refusing)
+    monkeypatch.setattr(files_module, "open_mapping", refusing)
     found = service.inspect(python.pid, None)
     libc = file_of(found, "libc.so")
     assert [each.language for each in found.interpreters] == ["python"]

@@ -87,11 +87,15 @@ class Recorder:
         return [
             record
             for record in self.records
-            if isinstance(record, RawSample) and record.pid == pid and record.time_ns >= since_ns
+            if isinstance(record, RawSample) and record.process.pid == pid and record.time_ns >= since_ns
         ]
 
     def events(self, pid: int) -> list[ProcessEvent]:
-        return [record for record in self.records if isinstance(record, ProcessEvent) and record.pid == pid]
+        return [
+            record
+            for record in self.records
+            if isinstance(record, ProcessEvent) and record.process.pid == pid
+        ]
 
     def until(self, done: Callable[[], bool]) -> None:
         """Waits as the session does, until what is recorded is enough."""
@@ -147,7 +151,7 @@ def test_a_busy_thread_is_sampled_as_the_kernel_knows_it(recorder: Recorder, tar
     assert tid in {sample.tid for sample in samples}
     assert {sample.tid for sample in samples} <= {tid, target.pid}
     assert {sample.comm for sample in samples} == {comm}
-    assert {ProcessId.from_start_ns(each.pid, each.start_ns) for each in samples} == {target.id()}
+    assert {each.process for each in samples} == {target.id()}
     assert {sample.cpu for sample in samples} <= os.sched_getaffinity(target.pid)
     times = [sample.time_ns for sample in samples]
     assert times == sorted(times)
@@ -167,7 +171,7 @@ def test_what_is_no_target_is_not_recorded(recorder: Recorder, target: Target) -
         recorder.until(lambda: len(recorder.samples(target.pid)) >= 30)
         assert recorder.samples(other.pid) == []
         assert recorder.events(other.pid) == []
-    added = {record.pid for record in recorder.records}
+    added = {record.process.pid for record in recorder.records}
     assert other.pid not in added
     assert os.getpid() not in added
 
@@ -181,7 +185,7 @@ def test_children_are_recorded_too(recorder: Recorder, target: Target) -> None:
     recorder.until(lambda: len(recorder.samples(child)) >= 5)
     found = recorder.samples(child)
     assert {sample.tid for sample in found} == {child}
-    assert {sample.start_ns // 10_000_000 for sample in found} == {start_ticks_of(child)}
+    assert {sample.process.start_ticks for sample in found} == {start_ticks_of(child)}
 
 
 def test_exec_and_exit_come_in_order_and_once(recorder: Recorder, target: Target) -> None:
@@ -191,7 +195,7 @@ def test_exec_and_exit_come_in_order_and_once(recorder: Recorder, target: Target
     assert (executed.exited, exited.exited) == (False, True)
     assert executed.start_ns == exited.start_ns
     assert executed.time_ns < exited.time_ns
-    places = [place for place, record in enumerate(recorder.records) if record.pid == child]
+    places = [place for place, record in enumerate(recorder.records) if record.process.pid == child]
     assert recorder.records[places[-1]] is exited
 
 
@@ -203,7 +207,7 @@ def test_threads_that_end_are_no_exit_of_the_process(recorder: Recorder, target:
     recorder.until(lambda: bool(recorder.events(target.pid)))
     (event,) = recorder.events(target.pid)
     assert not event.exited
-    assert ProcessId.from_start_ns(event.pid, event.start_ns) == target.id()
+    assert event.process == target.id()
 
 
 def test_interpreter_frames_come_where_they_are_asked_for(
@@ -288,7 +292,7 @@ def test_samples_and_events_that_find_no_room_are_counted(monkeypatch: pytest.Mo
                 target.ask("short_child")
             source.stop()
             lost = source.lost()
-            assert target.pid in {record.pid for record in source.drain()}
+            assert target.pid in {record.process.pid for record in source.drain()}
             assert source.lost() == lost
             assert source.has_targets()
             target.end()

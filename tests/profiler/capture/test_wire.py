@@ -10,19 +10,23 @@ from profiler.capture.header import read_header
 from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.wire import WireError, decode
 from symbolizers.frame import RawFrame
+from symbolizers.process.identity import ProcessId
+from tests.support.samples import raw_sample
 
 HEADER = read_header("records.h")
 HEAD = HEADER.structs["sample_head"].layout
 FRAME = HEADER.structs["interpreter_frame"].layout
 EVENT = HEADER.structs["process_event"].layout
 TYPES = HEADER.enums["record_type"]
+TICK_NS = ProcessId(0, 1).start_ns()
 
 u16 = st.integers(0, (1 << 16) - 1)
 u32 = st.integers(0, (1 << 32) - 1)
 u64 = st.integers(0, (1 << 64) - 1)
 addresses = st.lists(u64, max_size=HEADER.defines["MAX_NATIVE_FRAMES"]).map(tuple)
+processes = st.builds(ProcessId, u32, st.integers(0, (1 << 64) // TICK_NS - 1))
 samples = st.builds(
-    RawSample,
+    raw_sample,
     pid=u32,
     tid=u32,
     cpu=u32,
@@ -33,26 +37,33 @@ samples = st.builds(
     interpreter=st.lists(st.builds(RawFrame, u64, u32, u32, u64), max_size=40).map(tuple),
     user=addresses,
     kernel=addresses,
-    parent_pid=u32,
-    parent_start_ns=u64,
+    parent=processes,
     task=u64,
     task_identity=u64,
-    thread_id=u64,
+    thread_pointer=u64,
     thread_comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
     collects_garbage=st.booleans(),
 )
-events = st.builds(ProcessEvent, pid=u32, time_ns=u64, start_ns=u64, exited=st.booleans())
+events = st.builds(
+    lambda pid, time_ns, start_ns, exited: ProcessEvent(
+        ProcessId.from_start_ns(pid, start_ns), time_ns, start_ns, exited
+    ),
+    u32,
+    u64,
+    u64,
+    st.booleans(),
+)
 
 
 def encoded(record: RawSample | ProcessEvent) -> bytes:
     """As the kernel side lays it out."""
     if isinstance(record, ProcessEvent):
         kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
-        return EVENT.pack(kind, record.pid, record.time_ns, record.start_ns)
+        return EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns)
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
-    ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns)
-    ids = (*ids, record.parent_start_ns, record.task, record.task_identity, record.thread_id)
-    rest = (record.comm, record.thread_comm, record.parent_pid, *counts, record.walk_status)
+    ids = (record.cpu, record.process.pid, record.tid, record.time_ns, record.start_ns)
+    ids = (*ids, record.parent.start_ns(), record.task, record.task_identity, record.thread_pointer)
+    rest = (record.comm, record.thread_comm, record.parent.pid, *counts, record.walk_status)
     rest = (*rest, record.collects_garbage, b"")
     head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
@@ -68,12 +79,12 @@ def test_what_the_kernel_packs_is_what_comes_out(record: RawSample | ProcessEven
 def test_the_largest_record_is_decoded() -> None:
     native = tuple(range(HEADER.defines["MAX_NATIVE_FRAMES"]))
     frames = tuple(RawFrame(n, n, n, n) for n in range(HEADER.defines["MAX_INTERPRETER_FRAMES"]))
-    sample = RawSample(1, 2, 3, 4, 5, b"x" * 16, 1, frames, native, native)
+    sample = raw_sample(comm=b"x" * 16, interpreter=frames, user=native, kernel=native)
     assert decode(encoded(sample)) == sample
 
 
 def test_a_command_name_ends_at_its_first_zero() -> None:
-    record = bytearray(encoded(RawSample(1, 1, 0, 0, 0, b"short", 0, (), (), ())))
+    record = bytearray(encoded(raw_sample(comm=b"short")))
     at = record.index(b"short")
     record[at + 6 : at + 10] = b"junk"
     decoded = decode(bytes(record))

@@ -14,6 +14,7 @@ from profiler.run.stacks import Element, KernelAddress, NativeAddress
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame, FrameKind
 from symbolizers.process.identity import ProcessId
+from tests.support.samples import raw_sample
 
 TICK_NS = 10_000_000
 MAIN = Frame(FrameKind.PYTHON, "main", "app.py", 1)
@@ -28,7 +29,7 @@ def raw(
 ) -> RawSample:
     name, tid, _ = thread or Thread(comm, pid)
     start_ns = start_ticks * TICK_NS + 5
-    return RawSample(pid, tid, 0, 0, start_ns, comm, 0, (), (), (), thread_comm=name)
+    return raw_sample(pid=pid, tid=tid, start_ns=start_ns, comm=comm, thread_comm=name)
 
 
 def test_equal_stacks_of_one_process_are_counted_together() -> None:

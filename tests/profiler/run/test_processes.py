@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiler.capture.wire import WalkStatus
-from profiler.run import processes
-from profiler.run.processes import Subject
+from profiler.run import program
 from profiler.run.stacks import TRUNCATED, UNKNOWN, NativeAddress
 from symbolizers.errors import (
     Changed,
@@ -20,7 +19,7 @@ from symbolizers.errors import (
     Unreadable,
 )
 from symbolizers.inspection import Inspection
-from symbolizers.process.deadline import Reply, Request
+from symbolizers.questions import Codes, Forget, Forgotten, Inspect
 from tests.support.process_table import (
     ID,
     INTERPRETER,
@@ -55,9 +54,8 @@ def test_the_first_sample_of_a_process_waits_until_it_was_inspected() -> None:
     table = Table()
     time = table.sample(user=(NATIVE,))
     assert table.settled() == set()
-    assert table.urgent == [True]
-    request = table.requests[0]
-    assert request == Request(Subject(ID, 0), "inspect", (PID, ID.start_ticks))
+    (asked,) = table.questions.open
+    assert (asked.question, asked.soon) == (Inspect(PID, ID.start_ticks), True)
     table.inspected()
     assert table.emitted == {time: (NativeAddress((8, 1, 5), 0x100, "/bin/python3"),)}
 
@@ -75,7 +73,7 @@ def test_samples_that_wait_ask_once() -> None:
     times = [table.sample(), table.sample(1), table.sample(1, 2)]
     table.inspected()
     assert table.emitted.keys() == {times[0]}
-    asked = [frame.checksum for request in table.requests for frame in frames_of(request)]
+    asked = [frame.checksum for each in table.questions.open for frame in frames_of(each)]
     assert sorted(asked) == [1, 2]
 
 
@@ -86,7 +84,7 @@ def test_a_stack_is_emitted_when_all_its_frames_have_names() -> None:
     assert table.emitted[time] == (named(2), named(1), named(1))
     again = table.sample(2)
     assert table.emitted[again] == (named(2),)
-    assert table.requests == []
+    assert table.open == []
 
 
 def test_without_lines_frames_show_the_definition_and_with_lines_what_runs() -> None:
@@ -123,7 +121,7 @@ def test_a_fault_waits_for_the_next_sight_of_the_code_object() -> None:
     first = table.sample(1)
     table.read({1: FAULT})
     assert first not in table.settled()
-    assert table.requests == []
+    assert table.open == []
     second = table.sample(1)
     assert table.read() == [1]
     assert table.emitted[first] == table.emitted[second] == (named(1),)
@@ -144,7 +142,7 @@ def test_the_end_asks_nothing_twice() -> None:
     table = known()
     table.sample(1)
     table.table.retry()
-    assert len(table.take_all()) == 1
+    assert len(table.questions.take_all()) == 1
 
 
 def test_what_is_still_not_inspected_at_the_end_is_shown_without_names() -> None:
@@ -190,18 +188,18 @@ def test_a_process_that_cannot_be_inspected_shows_what_needs_no_names(
     later = table.sample(1)
     assert table.emitted == {native: (UNKNOWN,)}
     assert table.dropped == {interpreted: reason, later: reason}
-    assert table.requests == []
+    assert table.open == []
 
 
 def test_a_stalled_process_is_quarantined() -> None:
     table = known(1)
     before = {*table.settled()}
     waiting, unseen = table.sample(2), table.sample(user=(OUTSIDE,), after_ns=SECOND)
-    read, inspect = table.take_all()
-    table.table.reply(Reply(read, Stalled("the deadline passed")))
-    table.table.reply(Reply(inspect, Inspection(ID, MAPPINGS, (INTERPRETER,), ())))
+    read, inspect = table.questions.take_all()
+    read.answer(Stalled("the deadline passed"))
+    inspect.answer(Inspection(ID, MAPPINGS, (INTERPRETER,), ()))
     later = [table.sample(1), table.sample(user=(NATIVE,)), table.sample()]
-    assert table.requests == []
+    assert table.open == []
     assert table.dropped == dict.fromkeys([waiting, unseen, *later], Reason.STALLED)
     assert {*table.emitted} == before
 
@@ -221,7 +219,7 @@ def test_an_unknown_address_is_looked_for_in_fresh_maps_with_growing_patience() 
     asked = 0
     for _ in range(200):
         table.sample(user=(OUTSIDE,), after_ns=100 * MS)
-        if table.requests:
+        if table.open:
             asked += 1
             table.inspected()
     assert 5 <= asked <= 15
@@ -242,9 +240,9 @@ def test_exec_drops_what_the_old_program_owes_and_forgets_its_names() -> None:
     old_read = table.take()
     table.event(exited=False)
     assert table.dropped == {waiting: Reason.CHANGED}
-    assert table.requests[0].subject == Subject(ID, 1)
+    assert table.open == [Inspect(PID, ID.start_ticks)]
     fresh = table.sample(1)
-    table.table.reply(Reply(old_read, [Changed("of the old program")]))
+    old_read.answer(Codes((Reason.CHANGED,)))
     table.inspected()
     assert table.read() == [1]
     assert table.emitted[fresh] == (named(1),)
@@ -257,10 +255,10 @@ def test_an_answer_about_the_program_before_the_exec_is_not_taken_for_the_new_on
     table.event(exited=False)
     new = table.take()
     time = table.sample(user=(NATIVE,))
-    table.table.reply(Reply(old, Inspection(ID, MAPPINGS, (INTERPRETER,), ())))
+    old.answer(Inspection(ID, MAPPINGS, (INTERPRETER,), ()))
     assert table.configured == []
     assert time not in table.settled()
-    table.table.reply(Reply(new, Inspection(ID, (), (), ())))
+    new.answer(Inspection(ID, (), (), ()))
     table.table.finish()
     assert table.emitted[time] == (UNKNOWN,)
 
@@ -268,10 +266,11 @@ def test_an_answer_about_the_program_before_the_exec_is_not_taken_for_the_new_on
 def test_exit_lets_go_of_the_process_and_tells_the_worker() -> None:
     table = known(1)
     table.event(exited=True)
-    assert table.take() == Request(PID, "forget", (ID,))
-    assert table.urgent[-1] is False
+    asked = table.take()
+    assert (asked.question, asked.soon) == (Forget(ID), False)
+    asked.answer(Forgotten())
     table.sample(1)
-    assert table.take().method == "inspect"
+    assert table.open == [Inspect(PID, ID.start_ticks)]
 
 
 def test_an_exit_waits_for_the_answers_under_way() -> None:
@@ -281,7 +280,7 @@ def test_an_exit_waits_for_the_answers_under_way() -> None:
     assert time not in table.settled()
     table.read()
     assert table.emitted[time] == (named(1),)
-    assert table.take().method == "forget"
+    assert table.open == [Forget(ID)]
 
 
 def test_an_exit_before_the_inspection_drops_what_needed_it() -> None:
@@ -291,26 +290,28 @@ def test_an_exit_before_the_inspection_drops_what_needed_it() -> None:
     table.answer(ProcessGone("exited"))
     assert table.dropped == {interpreted: Reason.EXITED}
     assert table.emitted == {native: (UNKNOWN,)}
-    assert table.requests == []
+    assert table.open == []
 
 
 def test_an_exit_of_a_process_never_seen_is_nothing() -> None:
     table = Table()
     table.event(exited=True)
-    assert table.requests == []
+    assert table.open == []
 
 
 def test_processes_that_run_already_are_inspected_before_their_first_sample() -> None:
     table = Table()
     table.table.discover([PID, 8], START_NS)
-    assert table.urgent == [False, False]
-    first, second = table.take_all()
-    assert first == Request(PID, "inspect", (PID, None))
-    table.table.reply(Reply(second, ProcessGone("no process 8")))
-    table.table.reply(Reply(first, Inspection(ID, MAPPINGS, (INTERPRETER,), ())))
+    first, second = table.questions.take_all()
+    assert [(each.question, each.soon) for each in (first, second)] == [
+        (Inspect(PID), False),
+        (Inspect(8), False),
+    ]
+    second.answer(ProcessGone("no process 8"))
+    first.answer(Inspection(ID, MAPPINGS, (INTERPRETER,), ()))
     assert table.configured == [(PID, ID.start_ns(), (INTERPRETER,))]
     assert table.sample(user=(NATIVE,)) in table.emitted
-    assert table.requests == []
+    assert table.open == []
 
 
 def test_execs_beyond_the_budget_are_inspected_at_their_first_sample() -> None:
@@ -318,12 +319,12 @@ def test_execs_beyond_the_budget_are_inspected_at_their_first_sample() -> None:
     table.table.discover([], START_NS)
     for pid in range(100, 200):
         table.event(exited=False, pid=pid, after_ns=0)
-    assert 1 <= len(table.take_all()) <= 2
+    assert 1 <= len(table.questions.take_all()) <= 2
     table.sample(pid=199)
-    assert len(table.take_all()) == 1
+    assert len(table.questions.take_all()) == 1
     for pid in range(200, 300):
         table.event(exited=False, pid=pid, after_ns=100 * MS)
-    assert len(table.take_all()) == 100
+    assert len(table.questions.take_all()) == 100
 
 
 def test_a_quiet_time_gives_no_more_than_a_second_of_budget() -> None:
@@ -332,11 +333,11 @@ def test_a_quiet_time_gives_no_more_than_a_second_of_budget() -> None:
     table.now_ns += 3600 * SECOND
     for pid in range(100, 200):
         table.event(exited=False, pid=pid, after_ns=0)
-    assert 20 <= len(table.take_all()) <= 21
+    assert 20 <= len(table.questions.take_all()) <= 21
 
 
 def test_samples_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_MAX_WAITING", 3)
+    monkeypatch.setattr(program, "_MAX_WAITING", 3)
     table = Table()
     times = [table.sample(1) for _ in range(5)]
     assert table.dropped == dict.fromkeys(times[3:], Reason.WOULD_FAULT)
@@ -347,18 +348,13 @@ def test_samples_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_code_objects_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_MAX_CODES", 5)
+    monkeypatch.setattr(program, "_MAX_CODES", 5)
     table = known()
     for code in range(1, 50):
         time = table.sample(code, code + 1)
         for _ in range(3):
             table.read()
         assert table.emitted[time] == (named(code + 1), named(code))
-
-
-def test_an_answer_to_something_else_is_a_program_error() -> None:
-    with pytest.raises(TypeError):
-        Table().table.reply(Reply(Request("a file", "names", ()), []))
 
 
 FORK = 8
@@ -379,7 +375,7 @@ def test_a_fork_is_what_its_parent_is() -> None:
     parent_of_forks(table)
     native = table.sample(pid=FORK, start_ns=FORKED_NS, parent=PID, user=(NATIVE,))
     python = table.sample(1, pid=FORK, start_ns=FORKED_NS, parent=PID)
-    assert table.requests == []
+    assert table.open == []
     assert table.emitted[native] == (NativeAddress((8, 1, 5), 0x100, "/bin/python3"),)
     assert table.emitted[python] == (named(1),)
     assert table.configured == [(PID, START_NS, (INTERPRETER,)), (FORK, FORKED_NS, (INTERPRETER,))]
@@ -401,7 +397,7 @@ def test_a_fork_of_before_may_have_replaced_its_program(forked_ns: int) -> None:
     table = Table()
     parent_of_forks(table)
     table.sample(1, pid=FORK, start_ns=forked_ns, parent=PID)
-    assert table.take().method == "inspect"
+    assert isinstance(table.take().question, Inspect)
 
 
 def test_a_parent_that_replaced_its_program_says_nothing_of_older_forks() -> None:
@@ -410,14 +406,14 @@ def test_a_parent_that_replaced_its_program_says_nothing_of_older_forks() -> Non
     table.event(exited=False, after_ns=FORKED_NS)
     table.inspected()
     table.sample(1, pid=FORK, start_ns=FORKED_NS, parent=PID)
-    assert table.take().method == "inspect"
+    assert isinstance(table.take().question, Inspect)
     table.sample(pid=FORK + 1, start_ns=4 * FORKED_NS, parent=PID, user=(NATIVE,))
-    assert table.requests == []
+    assert table.open == []
 
 
 def test_a_fork_that_replaced_its_program_is_looked_at() -> None:
     table = Table()
     parent_of_forks(table)
     table.event(exited=False, pid=FORK, start_ns=FORKED_NS)
-    assert table.take().method == "inspect"
+    assert isinstance(table.take().question, Inspect)
     assert table.sample(1, pid=FORK, start_ns=FORKED_NS, parent=PID) not in table.settled()

@@ -19,8 +19,9 @@ from symbolizers.errors import (
 )
 from symbolizers.frame import CodeObject
 from symbolizers.inspection import Inspection
-from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
+from symbolizers.questions import Codes, Forget, Forgotten, Inspect
+from tests.support.asked import Asked, Said
 from tests.support.process_table import (
     INTERPRETER,
     MAPPINGS,
@@ -62,29 +63,27 @@ def answered(place: int, refusal: SymbolizeError | None, results: list[Symbolize
     """One open question, whichever; refused as a whole, or answered frame by frame."""
 
     def step(table: Table, _: list[int]) -> None:
-        if table.requests:
-            request = table.requests.pop(place % len(table.requests))
-            table.table.reply(Reply(request, value_for(request, refusal, results)))
+        if table.open:
+            asked = table.questions.open.pop(place % len(table.open))
+            asked.answer(value_for(asked, refusal, results))
 
     return step
 
 
-def value_for(
-    request: Request, refusal: SymbolizeError | None, results: list[SymbolizeError | None]
-) -> object:
-    if request.method == "forget":
-        return None
+def value_for(asked: Asked, refusal: SymbolizeError | None, results: list[SymbolizeError | None]) -> Said:
+    if isinstance(asked.question, Forget):
+        return Forgotten()
     if refusal is not None:
         return refusal
-    if request.method == "inspect":
-        pid = request.arguments[0]
-        assert isinstance(pid, int)
+    if isinstance(asked.question, Inspect):
         found = (INTERPRETER,) if results[0] is None else ()
-        return Inspection(ProcessId.from_start_ns(pid, START_NS), MAPPINGS, found, ())
-    values: list[CodeObject | SymbolizeError] = []
-    for place, frame in enumerate(frames_of(request)):
-        values.append(results[place % len(results)] or code_of(frame))
-    return values
+        process = ProcessId.from_start_ns(asked.question.pid, START_NS)
+        return Inspection(process, MAPPINGS, found, ())
+    values: list[CodeObject | Reason] = []
+    for place, frame in enumerate(frames_of(asked)):
+        failure = results[place % len(results)]
+        values.append(code_of(frame) if failure is None else failure.reason)
+    return Codes(tuple(values))
 
 
 pids = st.sampled_from(PIDS)
@@ -135,8 +134,8 @@ def test_where_every_question_is_answered_nothing_waits(steps: list[Step]) -> No
     for step in steps:
         step(table, taken)
         for _ in range(100):
-            if not table.requests:
+            if not table.open:
                 break
             honest(table, taken)
-        assert table.requests == [], "the questions never end"
+        assert table.open == [], "the questions never end"
         assert table.settled() == {*taken}

@@ -19,12 +19,14 @@ from profiler.capture.source import Lost, Sampling
 from profiler.errors import PrerequisiteError
 from profiler.profile.model import Profile
 from profiler.run.session import Progress, Recording, Session
+from symbolizers.asker import Asker
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import FrameKind, RawFrame
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from tests.support.process.targets import Target, running, state_of
+from tests.support.samples import raw_sample
 
 PATIENCE_S = 30.0
 Record = RawSample | ProcessEvent
@@ -99,8 +101,11 @@ def target() -> Iterator[Target]:
 def sample(
     pid: int, *, user: tuple[int, ...] = (), kernel: tuple[int, ...] = (), frames: tuple[RawFrame, ...] = ()
 ) -> RawSample:
-    start_ns = ProcessId(pid, start_ticks_of(pid)).start_ns()
-    return RawSample(pid, pid, 0, time.monotonic_ns(), start_ns + 77, b"app", 0, frames, user, kernel)
+    start_ns = ProcessId(pid, start_ticks_of(pid)).start_ns() + 77
+    now_ns = time.monotonic_ns()
+    return raw_sample(
+        pid=pid, time_ns=now_ns, start_ns=start_ns, interpreter=frames, user=user, kernel=kernel
+    )
 
 
 def libc_function_in(pid: int, name: str) -> int:
@@ -120,8 +125,8 @@ def session(
     source: Replay, *, targets: tuple[int, ...], duration_s: float | None = None
 ) -> Iterator[Session]:
     recording = Recording(Sampling(20, targets), duration_s, False, "a test", time.monotonic())
-    with closing(source), closing(DeadlineWorker("symbolizers.worker")) as worker:
-        yield Session(recording, source, worker)
+    with closing(source), closing(Asker(DeadlineWorker("symbolizers.worker"))) as asker:
+        yield Session(recording, source, asker)
 
 
 def recorded(
@@ -250,8 +255,8 @@ def test_stopping_ends_a_recording_without_a_duration(target: Target) -> None:
 @pytest.mark.parametrize("exited", [True, False])
 def test_a_recording_ends_with_the_last_of_its_targets(target: Target, exited: bool) -> None:
     """And at no event before."""
-    start_ns = ProcessId(target.pid, start_ticks_of(target.pid)).start_ns()
-    source = Replay([[ProcessEvent(target.pid, time.monotonic_ns(), start_ns, exited)]])
+    process = ProcessId(target.pid, start_ticks_of(target.pid))
+    source = Replay([[ProcessEvent(process, time.monotonic_ns(), process.start_ns(), exited)]])
     source.targets_left = not exited
     with session(source, targets=(target.pid,), duration_s=None if exited else 0.3) as running_session:
         running_session.prepare()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from profiler.capture.source import Sampling
 from profiler.profile.model import Profile, Thread
 from profiler.run.session import Progress, Recording, Session
+from symbolizers.asker import Asker
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
@@ -27,7 +28,7 @@ def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
         file, _ = find_python(handle)
         frame = raw_frame(file.row, NowaitReader(handle), id(recorded_self.__code__))
     taken = replace(
-        sample(pid, frames=(frame,)), task=8, thread_id=threading.get_ident(), thread_comm=b"py\xff"
+        sample(pid, frames=(frame,)), task=8, thread_pointer=threading.get_ident(), thread_comm=b"py\xff"
     )
     source = Replay([[taken], []])
     recording = Recording(
@@ -39,12 +40,12 @@ def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
         threads=threads,
         async_tasks=async_tasks,
     )
-    with closing(source), closing(DeadlineWorker("symbolizers.worker")) as worker:
-        session = Session(recording, source, worker)
+    with closing(source), closing(Asker(DeadlineWorker("symbolizers.worker"))) as asker:
+        session = Session(recording, source, asker)
 
         def until_done(now: Progress) -> None:
             assert now.elapsed_s < PATIENCE_S
-            if source.configured and not source.batches and not worker.pending():
+            if source.configured and not source.batches and not asker.pending():
                 session.stop()
 
         session.prepare()

@@ -25,6 +25,7 @@ from profiler.run.significance import (
 )
 from symbolizers.errors import Reason
 from symbolizers.frame import RawFrame
+from tests.support.samples import raw_sample
 
 RUNS = 100
 SAMPLES = 20_000
@@ -41,7 +42,7 @@ def raw(
 ) -> RawSample:
     frames = () if function is None else (RawFrame(1 << 56 | 0x7F0000000000 + 192 * function, 0, 1),)
     user, kernel = (0x400000 + address * 4096 + 8,), (0xFFFF_FFFF_8100_0000,) if in_kernel else ()
-    return RawSample(pid, pid + thread, 0, 0, 10**9, b"app", 0, frames, user, kernel)
+    return raw_sample(pid=pid, tid=pid + thread, interpreter=frames, user=user, kernel=kernel)
 
 
 def workload() -> tuple[list[RawSample], list[float]]:

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
 from profiler.run.stacks import Element, KernelAddress
-from profiler.run.tasks import TaskOf, TaskStacks, with_awaiters
+from profiler.run.tasks import TaskStacks, with_awaiters
 from symbolizers.base import TaskChain
 from symbolizers.errors import Malformed, Reason, Stalled
 from symbolizers.frame import Frame, FrameKind
-from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
+from symbolizers.questions import ReadAwaiters
+from tests.support.asked import Questions, Said
+from tests.support.samples import raw_sample
 
-SAMPLE = RawSample(7, 7, 0, 0, 10**9, b"app", 0, (), (), (), task=0x7000, task_identity=9)
+SAMPLE = raw_sample(task=0x7000, task_identity=9)
 PROCESS = ProcessId.from_start_ns(7, 10**9)
 RUN = Frame(FrameKind.PYTHON, "Handle._run", "events.py", 80)
 WORK = Frame(FrameKind.PYTHON, "work", "app.py", 3)
@@ -32,10 +34,10 @@ class Stacks:
     """`TaskStacks` and all that it asks and hands on, samples told apart by their time."""
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
+        self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
         self.dropped: dict[int, Reason] = {}
-        self.stacks = TaskStacks(submit=self.requests.append, emit=self._emit, drop=self._drop)
+        self.stacks = TaskStacks(ask=self.questions.ask, emit=self._emit, drop=self._drop)
 
     def _emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         assert sample.time_ns not in {*self.emitted, *self.dropped}
@@ -45,8 +47,8 @@ class Stacks:
         assert sample.time_ns not in {*self.emitted, *self.dropped}
         self.dropped[sample.time_ns] = reason
 
-    def answer(self, value: object) -> None:
-        self.stacks.reply(Reply(self.requests.pop(0), value))
+    def answer(self, said: Said) -> None:
+        self.questions.open.pop(0).answer(said)
 
 
 def at(time_ns: int) -> RawSample:
@@ -68,8 +70,8 @@ def test_a_stack_without_the_coroutine_stays(stack: tuple[Element, ...]) -> None
 def test_a_stack_and_its_answer_come_in_any_order(answered_first: bool) -> None:
     taken = Stacks()
     taken.stacks.sample(SAMPLE)
-    (request,) = taken.requests
-    assert request == Request(TaskOf(PROCESS, 0x7000, 9, 0, 0), "task_chain", (PROCESS, 0x7000, 9))
+    (asked,) = taken.questions.open
+    assert (asked.question, asked.soon) == (ReadAwaiters(PROCESS, 0x7000, 9), True)
     if answered_first:
         taken.answer(CHAIN)
     taken.stacks.emit(SAMPLE, STACK)
@@ -94,7 +96,7 @@ def test_without_a_task_nothing_is_asked() -> None:
     taken = Stacks()
     taken.stacks.sample(replace(SAMPLE, task=0))
     taken.stacks.emit(replace(SAMPLE, task=0), STACK)
-    assert (taken.requests, taken.emitted, taken.stacks.alone) == ([], {0: STACK}, 0)
+    assert (taken.questions.open, taken.emitted, taken.stacks.alone) == ([], {0: STACK}, 0)
 
 
 def test_a_process_that_stalled_is_left_alone() -> None:
@@ -102,15 +104,10 @@ def test_a_process_that_stalled_is_left_alone() -> None:
     taken.stacks.sample(SAMPLE)
     taken.answer(Stalled("no answer"))
     taken.stacks.sample(at(1))
-    assert taken.requests == []
+    assert taken.questions.open == []
     for time_ns in (0, 1):
         taken.stacks.emit(at(time_ns), STACK)
     assert taken.emitted == {0: STACK, 1: STACK}
-
-
-def test_other_answers_are_refused() -> None:
-    with pytest.raises(TypeError):
-        Stacks().stacks.reply(Reply(Request(7, "inspect", ()), CHAIN))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["sample", "answer", "emit", "drop"]), st.integers(0, 1200))))
@@ -124,7 +121,7 @@ def test_every_sample_comes_out_once(steps: list[tuple[str, int]]) -> None:
                 taken.stacks.sample(at(number))
                 inside.append(number)
                 number += 1
-        elif step == "answer" and taken.requests:
+        elif step == "answer" and taken.questions.open:
             taken.answer(CHAIN if which % 3 else Malformed("no task"))
         elif step == "emit" and inside:
             taken.stacks.emit(at(inside.pop(which % len(inside))), STACK)
@@ -135,5 +132,5 @@ def test_every_sample_comes_out_once(steps: list[tuple[str, int]]) -> None:
     taken.stacks.finish()
     assert {*taken.emitted, *taken.dropped} == set(range(number))
     assert all(stack in (STACK, WHOLE) for stack in taken.emitted.values())
-    while taken.requests:
+    while taken.questions.open:
         taken.answer(CHAIN)

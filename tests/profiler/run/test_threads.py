@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.capture.records import RawSample
-from profiler.run.threads import ThreadNames, ThreadsOf
+from profiler.run.threads import ThreadNames
 from symbolizers.errors import Malformed, ProcessGone, Stalled, SymbolizeError
 from symbolizers.frame import RawFrame
-from symbolizers.process.deadline import Reply, Request
 from symbolizers.process.identity import ProcessId
+from symbolizers.questions import NamedThread, ReadThreads, WantedThread
+from symbolizers.questions import ThreadNames as Named
+from tests.support.asked import Questions
+from tests.support.samples import raw_sample
 
 S = 1_000_000_000
 FRAMES = (RawFrame(1 << 56 | 8, 0, 0),)
-SAMPLE = RawSample(7, 7, 0, S, S, b"app", 0, FRAMES, (), (), thread_id=0x7000)
+SAMPLE = raw_sample(time_ns=S, start_ns=S, interpreter=FRAMES, thread_pointer=0x7000)
 PROCESS = ProcessId.from_start_ns(7, S)
 
 
@@ -23,25 +25,30 @@ class Asked:
     """`ThreadNames`, and the questions that it asked."""
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.names = ThreadNames(self.requests.append)
+        self.questions = Questions()
+        self.names = ThreadNames(self.questions.ask)
 
     def sample(self, tid: int = 7, *, at_s: float = 1.0, pid: int = 7) -> None:
-        thread_id = 0x7000 + tid
-        self.names.sample(replace(SAMPLE, pid=pid, tid=tid, thread_id=thread_id, time_ns=int(at_s * S)))
+        process = ProcessId.from_start_ns(pid, S)
+        time_ns = int(at_s * S)
+        self.names.sample(
+            replace(SAMPLE, process=process, tid=tid, thread_pointer=0x7000 + tid, time_ns=time_ns)
+        )
 
     def wanted(self) -> list[int]:
         """The threads that the only open question is about."""
-        (request,) = self.requests
-        assert request.subject == ThreadsOf(PROCESS)
-        process, wanted = request.arguments
-        assert (request.method, process) == ("thread_names", PROCESS)
-        assert isinstance(wanted, dict)
-        assert wanted == {tid: 0x7000 + tid for tid in wanted}
-        return list(wanted)
+        (asked,) = self.questions.open
+        assert isinstance(asked.question, ReadThreads)
+        assert asked.question.process == PROCESS
+        tids = [each.tid for each in asked.question.wanted]
+        assert asked.question.wanted == tuple(WantedThread(tid, 0x7000 + tid) for tid in tids)
+        return tids
 
-    def answer(self, value: object) -> None:
-        self.names.reply(Reply(self.requests.pop(), value))
+    def answer(self, said: dict[int, str] | SymbolizeError) -> None:
+        if isinstance(said, dict):
+            self.questions.take().answer(Named(tuple(NamedThread(*each) for each in said.items())))
+        else:
+            self.questions.take().answer(said)
 
 
 def test_a_thread_is_asked_for_when_it_is_first_seen() -> None:
@@ -49,10 +56,10 @@ def test_a_thread_is_asked_for_when_it_is_first_seen() -> None:
     asked.sample(8)
     assert asked.wanted() == [8]
     asked.sample(9, at_s=1.1)
-    assert len(asked.requests) == 1
+    assert len(asked.questions.open) == 1
     asked.answer({8: "pool"})
     asked.sample(8, at_s=1.2)
-    assert asked.requests == []
+    assert asked.questions.open == []
     asked.sample(9, at_s=1.2)
     assert asked.wanted() == [9]
     asked.answer({9: "late"})
@@ -62,9 +69,9 @@ def test_a_thread_is_asked_for_when_it_is_first_seen() -> None:
 def test_threads_without_an_interpreter_are_not_asked_for() -> None:
     asked = Asked()
     asked.names.sample(replace(SAMPLE, interpreter=()))
-    asked.names.sample(replace(SAMPLE, thread_id=0))
+    asked.names.sample(replace(SAMPLE, thread_pointer=0))
     asked.names.retry()
-    assert asked.requests == []
+    assert asked.questions.open == []
 
 
 @pytest.mark.parametrize("answer", [{}, Malformed("no threading"), ProcessGone("gone")])
@@ -73,7 +80,7 @@ def test_what_has_no_name_is_asked_for_ever_more_seldom(answer: dict[int, str] |
     questions = 0
     for tick in range(10_000):
         asked.sample(at_s=tick / 100)
-        if asked.requests:
+        if asked.questions.open:
             questions += 1
             asked.answer(answer)
     assert 10 < questions < 40
@@ -87,7 +94,7 @@ def test_a_process_that_stalled_is_left_alone() -> None:
     asked.answer(Stalled("no answer"))
     asked.sample(8, at_s=1000)
     asked.names.retry()
-    assert asked.requests == []
+    assert asked.questions.open == []
 
 
 def test_the_same_thread_number_in_two_processes_is_two_threads() -> None:
@@ -107,8 +114,3 @@ def test_one_question_is_about_so_many_threads_and_no_more() -> None:
     asked.answer({})
     asked.sample(1, at_s=3)
     assert len(asked.wanted()) == 200
-
-
-def test_other_answers_are_refused() -> None:
-    with pytest.raises(TypeError):
-        Asked().names.reply(Reply(Request(7, "inspect", ()), {}))

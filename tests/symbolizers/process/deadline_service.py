@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import socket
 import sys
 import time
-from multiprocessing.connection import Connection
-from typing import cast
 
-from symbolizers.errors import FaultReason, ReadFault
+from symbolizers.process.messages import MessageStream
 from symbolizers.process.syscalls import process_vm_readv
-from symbolizers.service import Service
 from symbolizers.worker import serve
 
 
@@ -49,15 +48,15 @@ class Trying:
         process_vm_readv(pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
         return "read"
 
-    def fault(self) -> None:
-        raise ReadFault(0x1000, FaultReason.WOULD_FAULT)
-
-    def refuse(self) -> None:
-        os.open("/nowhere/at/all", os.O_RDONLY)
-
     def die(self) -> None:
         os._exit(3)
 
 
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])), cast(Service, Trying()))
+    trying = Trying()
+
+    def answer(message: bytes) -> bytes:
+        method, *arguments = json.loads(message)
+        return json.dumps(getattr(trying, method)(*arguments)).encode()
+
+    serve(MessageStream(socket.socket(fileno=int(sys.argv[1]))), answer)

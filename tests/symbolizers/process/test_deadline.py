@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
@@ -14,9 +15,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from symbolizers.errors import ReadFault, Reason, Stalled, Unreadable
+from symbolizers.errors import Reason, Stalled
 from symbolizers.process import deadline
-from symbolizers.process.deadline import DeadlineWorker, Reply, Request, WorkerFailed
+from symbolizers.process.deadline import DeadlineWorker, WorkerFailed
 from tests.support.process.targets import PAGE, ROOT, running, state_of
 
 MODULE = "tests.symbolizers.process.deadline_service"
@@ -41,25 +42,42 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
         yield made
 
 
-def about(subject: str, method: str, *arguments: object) -> Request:
-    return Request(subject, method, arguments)
+Reply = tuple[str, object]
+"""The lane of a request, and what came of it: the answer, or `Stalled`."""
 
 
-def replies(worker: DeadlineWorker, count: int) -> list[Reply]:
-    """So many answers, waited for as the session waits."""
-    found: list[Reply] = []
-    end_s = time.monotonic() + PATIENCE_S
-    while len(found) < count:
-        assert time.monotonic() < end_s, f"only {len(found)} answers"
-        select.select([worker], [], [], worker.timeout_s())
-        found += worker.collect()
-    return found
+class Replies:
+    """Submits requests and keeps what comes of them, in order."""
+
+    def __init__(self) -> None:
+        self.found: list[Reply] = []
+
+    def submit(self, worker: DeadlineWorker, lane: str, *request: object, soon: bool = False) -> None:
+        def answered(message: bytes | Stalled) -> None:
+            self.found.append((lane, message if isinstance(message, Stalled) else json.loads(message)))
+
+        worker.submit(json.dumps(request).encode(), answered, lane=lane, soon=soon)
+
+    def until(self, worker: DeadlineWorker, count: int) -> list[Reply]:
+        """So many answers, waited for as the session waits."""
+        end_s = time.monotonic() + PATIENCE_S
+        while len(self.found) < count:
+            assert time.monotonic() < end_s, f"only {len(self.found)} answers"
+            select.select([worker], [], [], worker.timeout_s())
+            worker.collect()
+        return self.found
 
 
-def answer(worker: DeadlineWorker, method: str, *arguments: object) -> object:
-    worker.submit(about("subject", method, *arguments))
-    (reply,) = replies(worker, 1)
-    return reply.value
+@pytest.fixture
+def replies() -> Replies:
+    return Replies()
+
+
+def answer(worker: DeadlineWorker, *request: object) -> object:
+    replies = Replies()
+    replies.submit(worker, "lane", *request)
+    ((_, value),) = replies.until(worker, 1)
+    return value
 
 
 def pid_of(worker: DeadlineWorker) -> int:
@@ -105,21 +123,24 @@ def taken_cpu(cpu: int) -> Iterator[None]:
         os.sched_setaffinity(0, ours)
 
 
-def test_requests_are_answered_in_order_and_urgent_ones_first(make: Make) -> None:
+def test_requests_of_a_lane_are_answered_in_order_lanes_take_turns_and_some_come_first(
+    make: Make, replies: Replies
+) -> None:
     worker = make()
-    for name in ("first", "second", "third"):
-        worker.submit(about(name, "echo", name))
-    worker.submit(about("urgent", "echo", "urgent"), urgent=True)
-    found = replies(worker, 4)
-    assert [reply.value for reply in found] == ["urgent", "first", "second", "third"]
-    assert [reply.request.subject for reply in found] == ["urgent", "first", "second", "third"]
+    for lane, name in (("a", "a1"), ("a", "a2"), ("b", "b1"), ("a", "a3")):
+        replies.submit(worker, lane, "echo", name)
+    replies.submit(worker, "soon", "echo", "soon", soon=True)
+    found = replies.until(worker, 5)
+    assert [value for _, value in found] == ["soon", "a1", "b1", "a2", "a3"]
+    assert [lane for lane, _ in found] == ["soon", "a", "b", "a", "a"]
     assert not worker.pending()
     assert worker.timeout_s() is None
-    assert worker.collect() == []
+    worker.collect()
+    assert len(replies.found) == 5
 
 
 def test_a_large_answer_comes_through(make: Make) -> None:
-    content = bytes(range(256)) * 20_000
+    content = "".join(map(chr, range(256))) * 20_000
     assert answer(make(), "echo", content) == content
 
 
@@ -127,31 +148,23 @@ def test_arguments_are_passed_on(make: Make) -> None:
     assert answer(make("--lines", "x"), "arguments") == ["--lines", "x"]
 
 
-def test_errors_about_a_target_are_answers(make: Make) -> None:
-    worker = make()
-    fault = answer(worker, "fault")
-    assert isinstance(fault, ReadFault)
-    assert fault.address == 0x1000
-    refused = answer(worker, "refuse")
-    assert isinstance(refused, Unreadable)
-    assert "/nowhere/at/all" in str(refused)
-
-
-def test_a_request_that_waits_is_tried_again_after_all_others_and_then_a_stall(make: Make) -> None:
+def test_a_request_that_waits_is_tried_again_after_all_others_and_then_a_stall(
+    make: Make, replies: Replies
+) -> None:
     worker = make()
     before = pid_of(worker)
     start_s = time.monotonic()
-    worker.submit(about("stuck", "sleep", 600))
-    worker.submit(about("behind", "pid"))
-    (behind,) = replies(worker, 1)
-    assert behind.request.subject == "behind"
-    assert behind.value != before
+    replies.submit(worker, "stuck", "sleep", 600)
+    replies.submit(worker, "behind", "pid")
+    ((lane, value),) = replies.until(worker, 1)
+    assert lane == "behind"
+    assert value != before
     assert worker.pending()
-    (stalled,) = replies(worker, 1)
+    _, (lane, stalled) = replies.until(worker, 2)
     assert time.monotonic() - start_s < SOON_S
-    assert stalled.request.subject == "stuck"
-    assert isinstance(stalled.value, Stalled)
-    assert stalled.value.reason is Reason.STALLED
+    assert lane == "stuck"
+    assert isinstance(stalled, Stalled)
+    assert stalled.reason is Reason.STALLED
     assert not worker.pending()
     until(lambda: state_of(before) in "Z?")
 
@@ -164,7 +177,9 @@ def test_the_descriptor_to_wait_for_is_told_after_a_stall(make: Make) -> None:
     assert answer(worker, "echo", 2) == 2
 
 
-def test_a_worker_in_the_kernel_for_a_page_that_never_comes_is_left_behind(make: Make) -> None:
+def test_a_worker_in_the_kernel_for_a_page_that_never_comes_is_left_behind(
+    make: Make, replies: Replies
+) -> None:
     """D state: what a dead network mount or a userfaultfd does to a plain read."""
     with running("userfault") as target:
         worker = make()
@@ -173,7 +188,7 @@ def test_a_worker_in_the_kernel_for_a_page_that_never_comes_is_left_behind(make:
         assert isinstance(stalled, Stalled)
         assert answer(worker, "echo", "next") == "next"
         again = pid_of(worker)
-        worker.submit(about("stuck", "read_waiting", target.pid, target["region"] + PAGE))
+        replies.submit(worker, "stuck", "read_waiting", target.pid, target["region"] + PAGE)
         until(lambda: state_of(again) == "D")
         start_s = time.monotonic()
         worker.close()
@@ -202,16 +217,17 @@ def test_a_worker_that_gets_no_cpu_is_not_taken_for_stalled(make: Make) -> None:
     assert pid_of(worker) == before
 
 
-def test_even_a_worker_that_works_has_to_end(make: Make) -> None:
+def test_even_a_worker_that_works_has_to_end(make: Make, replies: Replies) -> None:
     late_s = 0.0
     worker = make(clock=lambda: time.monotonic() + late_s)
     answer(worker, "echo", 1)
-    worker.submit(about("endless", "work", 600))
+    replies.submit(worker, "endless", "work", 600)
     until(lambda: worker.usage().cpu_s > 0.5)
-    assert worker.collect() == []
+    worker.collect()
+    assert replies.found == []
     late_s = 60.0
-    (reply,) = replies(worker, 1)
-    assert isinstance(reply.value, Stalled)
+    ((_, value),) = replies.until(worker, 1)
+    assert isinstance(value, Stalled)
 
 
 def test_a_worker_that_dies_over_a_request_is_replaced(make: Make) -> None:
@@ -233,19 +249,18 @@ def test_a_worker_killed_while_idle_is_replaced_and_nobody_is_blamed(make: Make)
     worker = make()
     os.kill(pid_of(worker), 9)
     assert select.select([worker], [], [], PATIENCE_S)[0]
-    assert worker.collect() == []
+    worker.collect()
     assert answer(worker, "echo", "alive") == "alive"
 
 
-def test_a_request_handed_to_a_dead_worker_is_answered(make: Make) -> None:
+def test_a_request_handed_to_a_dead_worker_is_answered(make: Make, replies: Replies) -> None:
     """It died before the request came: nobody has noticed yet."""
     worker = make()
     before = pid_of(worker)
     os.kill(before, 9)
     until(lambda: state_of(before) in "Z?")
-    worker.submit(about("unlucky", "echo", 1))
-    (reply,) = replies(worker, 1)
-    assert reply.value == 1, "the worker after it had no second try"
+    replies.submit(worker, "unlucky", "echo", 1)
+    assert replies.until(worker, 1) == [("unlucky", 1)], "the worker after it had no second try"
     assert answer(worker, "echo", "alive") == "alive"
 
 
@@ -262,10 +277,10 @@ def test_what_workers_cost_is_counted_over_replacements(make: Make) -> None:
     assert second.max_rss_bytes >= first.max_rss_bytes
 
 
-def test_closing_ends_the_worker_whatever_it_does(make: Make) -> None:
+def test_closing_ends_the_worker_whatever_it_does(make: Make, replies: Replies) -> None:
     worker = make()
     pid = pid_of(worker)
-    worker.submit(about("stuck", "sleep", 600))
+    replies.submit(worker, "stuck", "sleep", 600)
     start_s = time.monotonic()
     worker.close()
     assert time.monotonic() - start_s < SOON_S
@@ -273,13 +288,13 @@ def test_closing_ends_the_worker_whatever_it_does(make: Make) -> None:
 
 
 def test_a_worker_that_cannot_start_is_an_error_of_ours(
-    make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    make: Make, replies: Replies, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.modules[__name__], "MODULE", "no.such.module")
     worker = make()
-    worker.submit(about("anything", "pid"))
+    replies.submit(worker, "anything", "pid")
     with pytest.raises(WorkerFailed, match=r"no\.such\.module"):
-        replies(worker, 1)
+        replies.until(worker, 1)
     until(lambda: "No module named" in capfd.readouterr().err)
 
 

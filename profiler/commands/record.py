@@ -1,0 +1,252 @@
+"""`pidflame record`: takes the options apart, records, and writes what was asked for."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any
+
+import click
+import psutil
+
+from profiler import preflight
+from profiler.capture.bcc_source import BccSource
+from profiler.capture.source import EVENTS, Sampling
+from profiler.commands.outputs import deliver, output_files, refuse_overwriting
+from profiler.errors import PrerequisiteError, TargetGone
+from profiler.export.registry import FORMATS
+from profiler.launch import Launched
+from profiler.profile.model import Profile
+from profiler.profile.paths import with_short_files
+from profiler.run.session import Progress, Recording, Session
+from symbolizers.asker import Asker
+from symbolizers.process.deadline import DeadlineWorker
+from symbolizers.process.identity import ProcessId, start_ticks_of
+from symbolizers.process.memory import ReadStrategy, available_strategies
+
+_PROGRESS_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of a recording, one field an option."""
+
+    duration: float | None
+    frequency: int
+    pids: tuple[int, ...]
+    children: bool
+    outputs: tuple[str, ...]
+    format_name: str | None
+    event: str
+    lines: bool
+    threads: bool
+    async_tasks: bool
+    full_paths: bool
+    read_strategy: str
+    stats: str | None
+    keep_dropped: bool
+    force: bool
+    command: tuple[str, ...]
+
+
+@click.command(name="record")
+@click.option(
+    "-d",
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long to record.  [default: until Ctrl-C, or the end of COMMAND]",
+)
+@click.option(
+    "-F",
+    "--frequency",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    metavar="HZ",
+    help="Samples per second on each CPU.",
+)
+@click.option(
+    "-p",
+    "--pid",
+    "pids",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="PID",
+    help="Record only this process; may be repeated.  [default: the whole system]",
+)
+@click.option("--children", is_flag=True, help="With -p: what these processes start, too.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    type=click.Path(dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Where to write; may be repeated. The suffix says the format, '-' is stdout."
+    "  [default: a dated .svg in this folder]",
+)
+@click.option(
+    "-f",
+    "--format",
+    "format_name",
+    type=click.Choice([known.name for known in FORMATS]),
+    help="The format of every output, whatever its suffix.",
+)
+@click.option(
+    "--event",
+    type=click.Choice(EVENTS),
+    default="cpu-clock",
+    show_default=True,
+    help="What drives the sampling.",
+)
+@click.option("--lines", is_flag=True, help="Show the line that runs instead of the function's first.")
+@click.option("--threads", is_flag=True, help="Show each thread under its process.")
+@click.option(
+    "--async-tasks", is_flag=True, help="Python 3.14 and later: show what awaits an asyncio task under it."
+)
+@click.option("--full-paths", is_flag=True, help="Show the files of Python and Ruby with their whole paths.")
+@click.option(
+    "--read-strategy",
+    type=click.Choice(["auto", *(strategy.value for strategy in ReadStrategy)]),
+    default="auto",
+    show_default=True,
+    help="How memory is read: by the kernel's own nowait reads, or only where pages are resident.",
+)
+@click.option(
+    "--stats", type=click.Path(dir_okay=False), metavar="FILE", help="Write the run's figures as JSON."
+)
+@click.option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def command(**options: Any) -> None:
+    """Record stacks and write a flame graph.
+
+    Everything that runs on this machine is recorded, unless -p names processes or a COMMAND is given after
+    '--': then that command and all it starts.
+    """
+    sys.exit(_run(Options(**options)))
+
+
+def _run(options: Options) -> int:
+    """Records and writes; the exit code."""
+    asked_at_s = _program_start_s()
+    files = output_files(options.outputs, options.format_name)
+    written = [path for path, _ in files] + ([options.stats] if options.stats else [])
+    refuse_overwriting(written, force=options.force)
+    for pid in options.pids:
+        if not psutil.pid_exists(pid):
+            raise TargetGone(f"there is no process {pid}; 'ps -e' lists those that run")
+    preflight.check(sys.argv[1:])
+    worker_options = [*(["--lines"] if options.lines else []), *_read_options(options.read_strategy)]
+    launched = Launched(options.command) if options.command else None
+    profile = _record(_recording(options, launched, asked_at_s), worker_options, launched)
+    if not options.full_paths:
+        profile = replace(profile, samples=with_short_files(profile.samples))
+    deliver(profile, files, options.stats)
+    return 0 if launched is None else launched.exit_code()
+
+
+def _recording(options: Options, launched: Launched | None, asked_at_s: float) -> Recording:
+    targets = (*options.pids, *([launched.pid] if launched else []))
+    with_children = options.children or launched is not None
+    return Recording(
+        Sampling(options.frequency, targets or None, with_children, options.event),
+        options.duration,
+        lines=options.lines,
+        title=_title(options.pids, options.command),
+        asked_at_s=asked_at_s,
+        keep_dropped=options.keep_dropped,
+        threads=options.threads,
+        async_tasks=options.async_tasks,
+    )
+
+
+def _read_options(name: str) -> list[str]:
+    """What tells the worker how to read. Raises `PrerequisiteError` where this kernel can't do it so."""
+    if name == "auto":
+        return []
+    if ReadStrategy(name) not in available_strategies():
+        raise PrerequisiteError(
+            f"--read-strategy {name}: this kernel lacks PROCESS_VM_PIDFD and PROCESS_VM_NOWAIT;"
+            " leave the option away: reads wait for nobody without them either"
+        )
+    return [f"--read-strategy={name}"]
+
+
+def _record(recording: Recording, worker_options: Sequence[str], launched: Launched | None) -> Profile:
+    progress = _progress_line(recording.duration_s)
+    asker = Asker(DeadlineWorker("symbolizers.worker", worker_options))
+    source = BccSource(recording.sampling)
+    with closing(asker), closing(source):
+        session = Session(recording, source, asker)
+        with _stopping_on_signals(session, launched):
+            session.prepare()
+            session.start()
+            if launched is not None:
+                launched.release()
+            profile = session.run(progress)
+    if progress is not None:
+        sys.stderr.write("\n")
+    return profile
+
+
+@contextmanager
+def _stopping_on_signals(session: Session, launched: Launched | None) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and the command's end all end the recording, which then writes its files."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        session.stop()
+        # A terminal sends Ctrl-C to the command itself; a SIGTERM is meant for us alone.
+        if launched is not None and number == signal.SIGTERM:
+            launched.forward(number)
+
+    def child_ended(_number: int, _frame: FrameType | None) -> None:
+        if launched is not None and launched.ended():
+            session.stop()
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGCHLD: child_ended}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _progress_line(duration_s: float | None) -> Callable[[Progress], None] | None:
+    """A line that is written over and over, on a terminal; None elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+    of = "" if duration_s is None else f" of {duration_s:g}"
+    shown_s = -_PROGRESS_EVERY_S
+
+    def show(progress: Progress) -> None:
+        nonlocal shown_s
+        if progress.elapsed_s - shown_s >= _PROGRESS_EVERY_S:
+            shown_s = progress.elapsed_s
+            hint = "" if duration_s is not None else ", Ctrl-C ends"
+            sys.stderr.write(
+                f"\rrecording: {progress.elapsed_s:.0f}{of} s, {progress.samples} samples{hint} "
+            )
+            sys.stderr.flush()
+
+    return show
+
+
+def _title(pids: Sequence[int], command: Sequence[str]) -> str:
+    parts = [f"pid {pid}" for pid in pids] + ([shlex.join(command)] if command else [])
+    return ", ".join(parts) or "whole system"
+
+
+def _program_start_s() -> float:
+    """When this process was started, on CLOCK_MONOTONIC; to the clock tick (10 ms)."""
+    boot_s = ProcessId(os.getpid(), start_ticks_of(os.getpid())).start_ns() / 1e9
+    return boot_s - (time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())

@@ -1,0 +1,47 @@
+"""Raw samples for tests, each told by keywords what matters about it."""
+
+from __future__ import annotations
+
+from profiler.capture.records import NO_PROCESS, RawSample
+from symbolizers.frame import RawFrame
+from symbolizers.process.identity import ProcessId
+
+
+def raw_sample(
+    *,
+    pid: int = 7,
+    tid: int | None = None,
+    cpu: int = 0,
+    time_ns: int = 0,
+    start_ns: int = 1_000_000_000,
+    comm: bytes = b"app",
+    walk_status: int = 0,
+    interpreter: tuple[RawFrame, ...] = (),
+    user: tuple[int, ...] = (),
+    kernel: tuple[int, ...] = (),
+    parent: ProcessId = NO_PROCESS,
+    task: int = 0,
+    task_identity: int = 0,
+    thread_pointer: int = 0,
+    thread_comm: bytes = b"",
+    collects_garbage: bool = False,
+) -> RawSample:
+    """A sample of process `pid`, which started at `start_ns`; of its main thread without a `tid`."""
+    return RawSample(
+        process=ProcessId.from_start_ns(pid, start_ns),
+        tid=pid if tid is None else tid,
+        cpu=cpu,
+        time_ns=time_ns,
+        start_ns=start_ns,
+        comm=comm,
+        walk_status=walk_status,
+        interpreter=interpreter,
+        user=user,
+        kernel=kernel,
+        parent=parent,
+        task=task,
+        task_identity=task_identity,
+        thread_pointer=thread_pointer,
+        thread_comm=thread_comm,
+        collects_garbage=collects_garbage,
+    )

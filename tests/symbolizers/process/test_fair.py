@@ -1,0 +1,50 @@
+"""Who waits takes turns."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symbolizers.process.fair import FairQueue
+
+
+def test_lanes_take_turns_and_each_hands_out_its_oldest() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
+        queue.put(item[0], item)
+    taken = [queue.take() for _ in range(4)]
+    queue.put("d", "d1")
+    assert taken + [queue.take() for _ in range(3)] == ["a1", "b1", "c1", "a2", "b2", "a3", "d1"]
+    assert not queue
+    with pytest.raises(KeyError):
+        queue.take()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans())))
+def test_nothing_is_lost_and_a_lane_stays_in_order(steps: list[tuple[int, bool]]) -> None:
+    queue: FairQueue[tuple[int, int]] = FairQueue()
+    put: list[tuple[int, int]] = []
+    taken: list[tuple[int, int]] = []
+    for number, (lane, take) in enumerate(steps):
+        if take and queue:
+            taken.append(queue.take())
+        else:
+            queue.put(lane, (lane, number))
+            put.append((lane, number))
+    while queue:
+        taken.append(queue.take())
+    assert sorted(taken) == sorted(put)
+    for lane in range(4):
+        assert [item for item in taken if item[0] == lane] == [item for item in put if item[0] == lane]
+
+
+@given(st.integers(1, 50), st.integers(1, 5))
+def test_one_who_asks_much_does_not_delay_the_others(many: int, others: int) -> None:
+    queue: FairQueue[int] = FairQueue()
+    for _ in range(many):
+        queue.put("greedy", 0)
+    for other in range(1, others + 1):
+        queue.put(other, other)
+    first = [queue.take() for _ in range(others + 1)]
+    assert set(first) == set(range(others + 1))

@@ -1,0 +1,130 @@
+"""Questions and answers come through as they are, and whatever else comes through is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symbolizers.base import Interpreter, TaskChain
+from symbolizers.errors import Reason
+from symbolizers.frame import CodeObject, Frame, FrameKind, RawFrame
+from symbolizers.inspection import VDSO, CodeMapping, Inspection, Unsupported
+from symbolizers.process.identity import ProcessId
+from symbolizers.questions import (
+    Answer,
+    AnyQuestion,
+    Awaiters,
+    Codes,
+    Failed,
+    Forget,
+    Forgotten,
+    Inspect,
+    Inspected,
+    NamedThread,
+    NameOffsets,
+    Names,
+    NotUnderstood,
+    ReadAwaiters,
+    ReadCodes,
+    ReadThreads,
+    ThreadNames,
+    WantedThread,
+    decode_answer,
+    decode_question,
+    encode,
+)
+
+PROCESS = ProcessId(7, 100)
+FRAME = Frame(FrameKind.PYTHON, "f\ud800;\n", "/tmp/\udcff.py", 3)
+INTERPRETER = Interpreter("python", "3.11.2", "3.11", (1 << 64) - 1, (1, 2), (3, 4), (("a", 5),), "a note")
+INSPECTION = Inspection(
+    PROCESS,
+    (CodeMapping(1, 2, 0, (8, 1, 5), "/bin/\udcff"), CodeMapping(3, 4, 0, None, "")),
+    (INTERPRETER,),
+    ("note",),
+    (Unsupported("Ruby", "1.8", "2.5 to 4.0"),),
+)
+
+CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
+    (Inspect(7), Inspected(INSPECTION)),
+    (Inspect(7, 100), Failed(Reason.EXITED, "gone \ud800")),
+    (
+        ReadCodes(PROCESS, (RawFrame((1 << 64) - 1, 1, 2, 3),)),
+        Codes((CodeObject(FrameKind.RUBY, "f", "a.rb", 1, (0, 2), (1, 2), True), Reason.CHANGED)),
+    ),
+    (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(8, "pool \ud800"),))),
+    (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, (FRAME, FRAME)))),
+    (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((FRAME,))),
+    (Forget(PROCESS), Forgotten()),
+]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize(("question", "answer"), CONVERSATIONS, ids=lambda value: type(value).__name__)
+def test_what_is_asked_and_answered_comes_through(question: AnyQuestion, answer: Answer) -> None:
+    assert decode_question(encode(question)) == question
+    assert decode_answer(encode(answer), question) == answer
+
+
+def test_every_question_and_every_answer_is_tried_above() -> None:
+    assert {type(question) for question, _ in CONVERSATIONS} == set(get_args(AnyQuestion))
+    assert {type(answer) for _, answer in CONVERSATIONS} == set(get_args(Answer))
+
+
+@pytest.mark.parametrize("message", [*get_args(AnyQuestion), *get_args(Answer)])
+def test_messages_are_frozen(message: type[msgspec.Struct]) -> None:
+    assert message.__struct_config__.frozen
+
+
+def test_an_answer_to_another_question_is_refused() -> None:
+    for question, _ in CONVERSATIONS:
+        for _, answer in CONVERSATIONS:
+            if not isinstance(answer, (Failed, question.answered_by())):
+                with pytest.raises(NotUnderstood):
+                    decode_answer(encode(answer), question)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"type": "Forgotten"',
+        b'{"type": "Inspected"}',
+        b'{"type": "Codes", "found": [{"kind": "python", "name": 5, "file": "", "first_line": 1}]}',
+        b'{"type": "ThreadNames", "named": [["8", "x"]]}',
+        b'{"type": "Names", "frames": "x"}',
+        b'{"type": "Other"}',
+    ],
+)
+def test_what_is_no_answer_is_refused(data: bytes) -> None:
+    for question, _ in CONVERSATIONS:
+        with pytest.raises(NotUnderstood):
+            decode_answer(data, question)
+    with pytest.raises(NotUnderstood):
+        decode_question(data)
+
+
+@given(st.sampled_from(CONVERSATIONS), json_values, st.data())
+def test_a_forged_field_gives_an_answer_of_the_right_type_or_none(
+    conversation: tuple[AnyQuestion, Answer], value: object, data: st.DataObject
+) -> None:
+    question, answer = conversation
+    document = json.loads(encode(answer))
+    document[data.draw(st.sampled_from(sorted(document)))] = value
+    try:
+        decoded = decode_answer(json.dumps(document).encode(), question)
+    except NotUnderstood:
+        return
+    assert isinstance(decoded, (Failed, question.answered_by()))
+    assert decode_answer(encode(decoded), question) == decoded
