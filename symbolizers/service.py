@@ -38,7 +38,7 @@ from symbolizers.process.identity import ProcessHandle, ProcessId, open_process,
 from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import FilePart, bring
-from symbolizers.registry import LANGUAGE_OF_KIND, languages, task_reader, thread_reader
+from symbolizers.registry import LANGUAGE_OF_KIND, languages
 
 _MAX_FILES = 4096
 _MAX_PROCESSES = 256
@@ -95,6 +95,8 @@ class Service:
             symbolizers: dict[str, Symbolizer] = {}
             memory = NowaitReader(handle, self._strategy)
             runtimes: list[tuple[_File, int]] = []
+            threads: list[ThreadReader | None] = []
+            tasks: list[TaskReader | None] = []
             for mapping in mappings:
                 file = self._file(handle, mapping)
                 if file is None:
@@ -110,7 +112,10 @@ class Service:
                     interpreters.append(interpreter)
                     if interpreter.note:
                         notes.append(interpreter.note)
-                    symbolizers[language.name] = runtime.symbolizer(interpreter, memory, lines=self._lines)
+                    symbolizer = runtime.symbolizer(interpreter, memory, lines=self._lines)
+                    symbolizers[language.name] = symbolizer
+                    threads.append(runtime.thread_reader(interpreter, memory))
+                    tasks.append(runtime.task_reader(interpreter, memory, symbolizer))
         except BaseException:
             handle.close()
             raise
@@ -119,7 +124,14 @@ class Service:
         if symbolizers:
             if len(self._processes) >= _MAX_PROCESSES:
                 self.forget(next(iter(self._processes)))
-            self._processes[process] = _process(handle, memory, symbolizers, runtimes, interpreters)
+            self._processes[process] = _Process(
+                handle,
+                memory,
+                symbolizers,
+                tuple(runtimes),
+                tuple(reader for reader in threads if reader is not None),
+                tuple(reader for reader in tasks if reader is not None),
+            )
         else:
             handle.close()
         return Inspection(
@@ -148,15 +160,15 @@ class Service:
         return results
 
     def thread_names(self, process: ProcessId, wanted: dict[int, int]) -> dict[int, str]:
-        """The languages' own names, by tid, of those of the `wanted` threads (tid: fs base) that have one.
+        """The languages' own names, by tid, of those of the `wanted` threads (pointers by tid) that have one.
 
         Raises `ProcessGone`, or why names can't be read (now).
         """
-        by_fs_base: dict[int, str] = {}
+        by_pointer: dict[int, str] = {}
         for reader in self._known(process).threads:
-            by_fs_base.update(reader.names(wanted.values()))
-        found = {tid: by_fs_base[base] for tid, base in wanted.items() if base in by_fs_base}
-        # When a thread ends, another soon has its fs base: a name is that of a thread that still runs.
+            by_pointer.update(reader.names(wanted.values()))
+        found = {tid: by_pointer[pointer] for tid, pointer in wanted.items() if pointer in by_pointer}
+        # When a thread ends, another soon has its thread pointer: a name is that of a thread that still runs.
         return {tid: name for tid, name in found.items() if runs_thread(process.pid, tid)}
 
     def task_chain(self, process: ProcessId, task: int, identity: int) -> TaskChain:
@@ -264,26 +276,6 @@ class Service:
             if runtime is not None:
                 runtimes.append((language, runtime))
         return _File(fd, elf, mapping.path, tuple(runtimes), tuple(notes), tuple(unsupported))
-
-
-def _process(
-    handle: ProcessHandle,
-    memory: NowaitReader,
-    symbolizers: dict[str, Symbolizer],
-    runtimes: Sequence[tuple[_File, int]],
-    interpreters: Sequence[Interpreter],
-) -> _Process:
-    """A process with all that reads it."""
-    threads = (thread_reader(each, memory) for each in interpreters)
-    tasks = (task_reader(each, memory, symbolizers[each.language]) for each in interpreters)
-    return _Process(
-        handle,
-        memory,
-        symbolizers,
-        tuple(runtimes),
-        tuple(reader for reader in threads if reader is not None),
-        tuple(reader for reader in tasks if reader is not None),
-    )
 
 
 def _parts(file: _File, bias: int) -> list[FilePart]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symbolizers.frame import RawFrame
+from symbolizers.frame import FIRST_ANNOTATION, RawFrame
 
 
 @dataclass(frozen=True, slots=True)
 class RawSample:
-    """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first."""
+    """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first.
+
+    Among the frames in `interpreter` there may be annotations, see `RawFrame`.
+    """
 
     pid: int
     tid: int
@@ -23,15 +26,13 @@ class RawSample:
     kernel: tuple[int, ...]
     parent_pid: int = 0
     parent_start_ns: int = 0
-    task: int = 0
-    """The address of the task that asyncio runs on the thread, 0 where none is known."""
-    task_identity: int = 0
-    """What tells that task from a later one at its address."""
-    thread_id: int = 0
-    """The fs base, which languages tell their threads apart by; 0 for a thread of the kernel."""
+    thread_pointer: int = 0
+    """What languages tell their threads apart by; 0 for a thread of the kernel."""
     thread_comm: bytes = b""
-    collects_garbage: bool = False
-    """Whether the thread collects garbage, for what is on its interpreter's stack."""
+
+    def leaf(self) -> RawFrame | None:
+        """The frame of the innermost function that an interpreter runs: the first that is no annotation."""
+        return next((frame for frame in self.interpreter if frame.address < FIRST_ANNOTATION), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,6 @@ def _sample(record: bytes) -> RawSample:
         kernel=struct.unpack_from(f"<{kernel_count}Q", record, kernel_at),
         parent_pid=head["parent_pid"],
         parent_start_ns=head["parent_start_ns"],
-        task=head["task"],
-        task_identity=head["task_identity"],
-        thread_id=head["thread_id"],
-        collects_garbage=bool(head["collects_garbage"]),
+        thread_pointer=head["thread_pointer"],
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
     )

@@ -28,7 +28,7 @@ class ThreadsOf(NamedTuple):
 
 @dataclass(slots=True)
 class _Asked:
-    """A process and those of its threads, by tid, whose name is not known; `wanted` has their fs base."""
+    """A process and those of its threads whose name is not known: `wanted` has thread pointers, by tid."""
 
     wanted: dict[int, int] = field(default_factory=dict)
     asking: bool = False
@@ -49,14 +49,14 @@ class ThreadNames:
 
     def sample(self, sample: RawSample) -> None:
         """Takes note of the thread of `sample`."""
-        if not sample.interpreter or not sample.thread_id or (sample.pid, sample.tid) in self._names:
+        if not sample.interpreter or not sample.thread_pointer or (sample.pid, sample.tid) in self._names:
             return
         process = ProcessId.from_start_ns(sample.pid, sample.start_ns)
         if process not in self._processes and len(self._processes) >= _MAX_PROCESSES:
             return
         asked = self._processes.setdefault(process, _Asked())
         if len(asked.wanted) < _MAX_WANTED or sample.tid in asked.wanted:
-            asked.wanted[sample.tid] = sample.thread_id
+            asked.wanted[sample.tid] = sample.thread_pointer
         if not asked.asking and sample.time_ns >= asked.again_ns:
             asked.again_ns = sample.time_ns + asked.pause_ns
             asked.pause_ns = min(2 * asked.pause_ns, _LAST_PAUSE_NS)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from socket import socketpair
 
 from symbolizers.errors import ProcessGone, Unreadable
-from symbolizers.frame import FrameKind
+from symbolizers.frame import NATIVE
 from symbolizers.inspection import VDSO, Inspection
 from tests.support.process.targets import running
 
@@ -55,7 +55,7 @@ def test_questions_are_answered_in_order_and_errors_are_answers() -> None:
         assert isinstance(heard(connection), ProcessGone)
         names = heard(connection)
         assert isinstance(names, list)
-        assert [frame.kind for frame in names] == [FrameKind.NATIVE]
+        assert [frame.kind for frame in names] == [NATIVE]
         assert asked(connection, "forget", found.process) is None
 
 

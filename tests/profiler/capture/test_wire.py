@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,11 +37,8 @@ samples = st.builds(
     kernel=addresses,
     parent_pid=u32,
     parent_start_ns=u64,
-    task=u64,
-    task_identity=u64,
-    thread_id=u64,
+    thread_pointer=u64,
     thread_comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
-    collects_garbage=st.booleans(),
 )
 events = st.builds(ProcessEvent, pid=u32, time_ns=u64, start_ns=u64, exited=st.booleans())
 
@@ -51,9 +50,9 @@ def encoded(record: RawSample | ProcessEvent) -> bytes:
         return EVENT.pack(kind, record.pid, record.time_ns, record.start_ns)
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
     ids = (record.cpu, record.pid, record.tid, record.time_ns, record.start_ns)
-    ids = (*ids, record.parent_start_ns, record.task, record.task_identity, record.thread_id)
+    ids = (*ids, record.parent_start_ns, record.thread_pointer)
     rest = (record.comm, record.thread_comm, record.parent_pid, *counts, record.walk_status)
-    rest = (*rest, record.collects_garbage, b"")
+    rest = (*rest, b"")
     head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
@@ -107,3 +106,12 @@ def test_forged_bytes_give_a_value_or_a_wire_error(kind: int, rest: bytes) -> No
     if isinstance(decoded, RawSample):
         held = len(decoded.interpreter) * FRAME.size + 8 * (len(decoded.user) + len(decoded.kernel))
         assert HEAD.size + held <= len(record)
+
+
+def test_the_leaf_is_the_first_frame_of_code() -> None:
+    annotation, inner, outer = RawFrame(200 << 56 | 5, 0, 0), RawFrame(1 << 56 | 5, 0, 0), RawFrame(6, 0, 0)
+    sample = RawSample(1, 2, 3, 4, 5, b"x", 0, (annotation, inner, outer), (), ())
+    assert sample.leaf() == inner
+    assert replace(sample, interpreter=(outer, annotation)).leaf() == outer
+    assert replace(sample, interpreter=(annotation,)).leaf() is None
+    assert replace(sample, interpreter=()).leaf() is None

@@ -62,7 +62,7 @@ def test_answers_come_through_the_pipe_as_they_are() -> None:
     mapping = service.CodeMapping(1, 2, 3, None, "")
     answer = service.Inspection(identity.ProcessId(1, 2), (mapping,), (interpreter,), ("note",))
     assert pickle.loads(pickle.dumps(answer)) == answer
-    code = frame.CodeObject(frame.FrameKind.PYTHON, "f", "a.py", 1)
+    code = frame.CodeObject("python", "f", "a.py", 1)
     assert pickle.loads(pickle.dumps(code)) == code
     raw = frame.RawFrame(1, 2, 3)
     assert pickle.loads(pickle.dumps(raw)) == raw

@@ -15,7 +15,7 @@ from symbolizers.process.identity import ProcessId
 
 S = 1_000_000_000
 FRAMES = (RawFrame(1 << 56 | 8, 0, 0),)
-SAMPLE = RawSample(7, 7, 0, S, S, b"app", 0, FRAMES, (), (), thread_id=0x7000)
+SAMPLE = RawSample(7, 7, 0, S, S, b"app", 0, FRAMES, (), (), thread_pointer=0x7000)
 PROCESS = ProcessId.from_start_ns(7, S)
 
 
@@ -27,8 +27,10 @@ class Asked:
         self.names = ThreadNames(self.requests.append)
 
     def sample(self, tid: int = 7, *, at_s: float = 1.0, pid: int = 7) -> None:
-        thread_id = 0x7000 + tid
-        self.names.sample(replace(SAMPLE, pid=pid, tid=tid, thread_id=thread_id, time_ns=int(at_s * S)))
+        thread_pointer = 0x7000 + tid
+        self.names.sample(
+            replace(SAMPLE, pid=pid, tid=tid, thread_pointer=thread_pointer, time_ns=int(at_s * S))
+        )
 
     def wanted(self) -> list[int]:
         """The threads that the only open question is about."""
@@ -62,7 +64,7 @@ def test_a_thread_is_asked_for_when_it_is_first_seen() -> None:
 def test_threads_without_an_interpreter_are_not_asked_for() -> None:
     asked = Asked()
     asked.names.sample(replace(SAMPLE, interpreter=()))
-    asked.names.sample(replace(SAMPLE, thread_id=0))
+    asked.names.sample(replace(SAMPLE, thread_pointer=0))
     asked.names.retry()
     assert asked.requests == []
 
