@@ -39,11 +39,10 @@ class Interpreter:
 
     `layout` names the row of the language's ``layouts.py`` that both the walker and the reader use, or that a
     build which describes itself began with.
-    `root` is the address where the walk starts: ``_PyRuntime`` (Python), the variable
-    ``ruby_current_vm_ptr`` (Ruby). `loop` is the address range ``(start, end)`` of the interpreter's
-    evaluation loop, ``(0, 0)`` where unknown: a native frame there *is* the interpreted frame. `cold_loop`:
-    the other part of it, where the compiler made two. `offsets`: the numbers of the row by name, which the
-    walker takes its own from. `note`: what people should know.
+    `root` is the address where the walk starts, a variable of the interpreter's. `loop` is the address range
+    ``(start, end)`` of the interpreter's evaluation loop, ``(0, 0)`` where unknown: a native frame there *is*
+    the interpreted frame. `cold_loop`: the other part of it, where the compiler made two. `offsets`: the
+    numbers of the row by name, which the walker takes its own from. `note`: what people should know.
     """
 
     language: str
@@ -69,6 +68,14 @@ class RuntimeFile(Protocol):
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> Symbolizer:
         """A reader for one process; with `lines`, `CodeObject`s carry their line tables."""
 
+    def thread_reader(self, interpreter: Interpreter, memory: AddressSpace) -> ThreadReader | None:
+        """What reads the names of the process's threads; None where only the kernel knows any."""
+
+    def task_reader(
+        self, interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer
+    ) -> TaskReader | None:
+        """What reads the process's tasks; None where it has none that say who waits for them."""
+
 
 class Symbolizer(Protocol):
     """Reads code objects of one process. Lifetime: the process's address space."""
@@ -84,7 +91,7 @@ class ThreadReader(Protocol):
     """Reads what a language calls the threads of one process. Lifetime: the process's address space."""
 
     def names(self, wanted: Collection[int]) -> dict[int, str]:
-        """The names of those of the `wanted` threads (by fs base) that have one.
+        """The names of those of the `wanted` threads (by thread pointer) that have one.
 
         Raises `ReadFault` or `Malformed` where there are none to be had.
         """

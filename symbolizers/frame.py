@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-
-class FrameKind(str, Enum):
-    """Where a frame runs; exporters colour and suffix by it."""
-
-    __hash__ = str.__hash__  # Enum's own is Python code, and every frame of every sample is hashed
-
-    PYTHON = "python"
-    RUBY = "ruby"
-    NATIVE = "native"
-    KERNEL = "kernel"
-    MARKER = "marker"
-    """Not code: ``[truncated]`` and its like, said by the profiler itself."""
+# What a `Frame` is when it is not of an interpreted language.
+NATIVE: Final = "native"
+KERNEL: Final = "kernel"
+MARKER: Final = "marker"
+"""No code: ``[truncated]`` and its like, said by the profiler itself."""
 
 
 class Frame(NamedTuple):
     """One named frame of a stack, as the target calls it (unescaped, whatever it contains).
 
-    `file` is the source file of an interpreted frame (empty for a C function of the interpreter) and the
-    module's base name of a native one. `line` is 1-based, 0 where unknown.
+    `kind`, which exporters colour and suffix by, is a language's name, `NATIVE`, `KERNEL` or `MARKER`. `file`
+    is the source file of an interpreted frame (empty for a C function of the interpreter) and the module's
+    base name of a native one. `line` is 1-based, 0 where unknown.
     """
 
-    kind: FrameKind
+    kind: str
     name: str
     file: str = ""
     line: int = 0
@@ -37,10 +30,13 @@ class Frame(NamedTuple):
 class RawFrame(NamedTuple):
     """One interpreter frame as captured at the interrupt: numbers only.
 
-    `address`: the code object (Python), the iseq or method entry (Ruby), with the capture kind in the
-    top byte (see `capture_kind`). `position`: bytes from the start of the instructions to the one that
-    runs, as a signed 32-bit number taken unsigned. `checksum`: of the object's immutable header, and of the
-    owner's. `owner`: the method entry that a Ruby frame runs for, which alone knows the class; 0 without one.
+    `address`: of the code object, with the kind in the top byte (see `capture_kind`); its language says what
+    object that is. `position`: bytes from the start of the instructions to the one that runs, as a signed
+    32-bit number taken unsigned. `checksum`: of the object's immutable header, and of the owner's. `owner`:
+    another object that the name depends on, such as the method entry that a frame runs for; 0 without one.
+
+    From `FIRST_ANNOTATION` on, `address` is no code: the frame is an annotation, which says something else of
+    the stack, in its place. Its kind says what `address` and `owner` are.
     """
 
     address: int
@@ -49,33 +45,30 @@ class RawFrame(NamedTuple):
     owner: int = 0
 
 
-CAPTURE_KIND_SHIFT = 56
-ADDRESS_MASK = (1 << CAPTURE_KIND_SHIFT) - 1
+# As in profiler/bpf/records.h.
+CAPTURE_KIND_SHIFT: Final = 56
+FIRST_ANNOTATION_KIND: Final = 128
 
-
-class CaptureKind(int, Enum):
-    """What a `RawFrame.address` points at; mirrored by ``enum capture_kind`` in records.h."""
-
-    PYTHON_CODE = 1
-    RUBY_ISEQ = 2
-    RUBY_CFUNC = 3
+ADDRESS_MASK: Final = (1 << CAPTURE_KIND_SHIFT) - 1
+FIRST_ANNOTATION: Final = FIRST_ANNOTATION_KIND << CAPTURE_KIND_SHIFT
+"""The least `RawFrame.address` of an annotation."""
 
 
 def capture_kind(address: int) -> int:
-    """The `CaptureKind` number in a `RawFrame.address` (0 or an unknown one where it is forged)."""
+    """The kind in a `RawFrame.address`, a number of one language (0 or an unknown one where it is forged)."""
     return address >> CAPTURE_KIND_SHIFT
 
 
 @dataclass(frozen=True, slots=True)
 class CodeObject:
-    """The immutable facts behind one code object, iseq or C function, read once.
+    """The immutable facts behind one code object, read once.
 
     `starts` and `lines` are parallel: instruction bytes from ``starts[i]`` on belong to ``lines[i]``
     (0: no line). Empty unless lines were asked for. `stands_for_caller`: a part of its caller that has a
     frame of its own, and is to be shown in the place of both.
     """
 
-    kind: FrameKind
+    kind: str
     name: str
     file: str
     first_line: int

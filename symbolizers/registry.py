@@ -1,39 +1,41 @@
-"""The one list of languages, and which language a captured frame belongs to."""
+"""The list of languages: a folder of this package that has a module `descriptor` is one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Final
 
-from symbolizers.base import AddressSpace, Interpreter, Language, Symbolizer, TaskReader, ThreadReader
-from symbolizers.frame import CaptureKind
-from symbolizers.python.language import PythonLanguage
-from symbolizers.python.tasks import python_tasks
-from symbolizers.python.threads import python_threads
-from symbolizers.ruby.language import RubyLanguage
+import symbolizers
+from symbolizers.base import Language
+from symbolizers.descriptor import LanguageDescriptor
+
+
+def find_descriptors() -> tuple[LanguageDescriptor, ...]:
+    """The descriptor of every language that is installed, by name."""
+    packages = sorted(module.name for module in iter_modules(symbolizers.__path__) if module.ispkg)
+    modules = [f"symbolizers.{name}.descriptor" for name in packages]
+    return tuple(import_module(module).DESCRIPTOR for module in modules if find_spec(module) is not None)
+
+
+LANGUAGES: Final = find_descriptors()
+
+LANGUAGE_OF_KIND: Final[Mapping[int, str]] = {
+    kind: language.name for language in LANGUAGES for kind in language.code_kinds
+}
+"""By the kind of a captured frame that is code."""
+
+MARKERS: Final[Mapping[int, str]] = {
+    kind: text for language in LANGUAGES for kind, text in language.markers.items()
+}
+"""What an annotation of this kind shows as; those that are not here do not show."""
+
+TASK_KINDS: Final = frozenset(language.task_kind for language in LANGUAGES if language.task_kind is not None)
+"""The kinds of annotations that say which task runs."""
 
 
 def languages() -> tuple[Language, ...]:
     """A fresh set of every language that is symbolized. Lifetime: the machine."""
-    return (PythonLanguage(), RubyLanguage())
-
-
-def thread_reader(interpreter: Interpreter, memory: AddressSpace) -> ThreadReader | None:
-    """What reads the names of the threads of `interpreter`; None where the kernel has to know them.
-
-    It does for Ruby, which tells it.
-    """
-    return python_threads(interpreter, memory) if interpreter.language == PythonLanguage.name else None
-
-
-def task_reader(interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer) -> TaskReader | None:
-    """What reads the tasks of `interpreter`; None where it has none that say who waits for them."""
-    if interpreter.language == PythonLanguage.name:
-        return python_tasks(interpreter, memory, symbolizer)
-    return None
-
-
-LANGUAGE_OF_KIND: Mapping[int, str] = {
-    CaptureKind.PYTHON_CODE: "python",
-    CaptureKind.RUBY_ISEQ: "ruby",
-    CaptureKind.RUBY_CFUNC: "ruby",
-}
+    return tuple(language.load() for language in LANGUAGES)

@@ -46,7 +46,7 @@ from symbolizers.questions import (
     ReadThreads,
     ThreadNames,
 )
-from symbolizers.registry import LANGUAGE_OF_KIND, languages, task_reader, thread_reader
+from symbolizers.registry import LANGUAGE_OF_KIND, languages
 
 _MAX_PROCESSES = 256
 _MAX_ROUNDS = 16
@@ -161,10 +161,10 @@ class Service:
     ) -> None:
         symbolizer = runtime.symbolizer(interpreter, process.memory, lines=self._lines)
         process.symbolizers[language.name] = symbolizer
-        threads = thread_reader(interpreter, process.memory)
+        threads = runtime.thread_reader(interpreter, process.memory)
         if threads is not None:
             process.threads.append(threads)
-        tasks = task_reader(interpreter, process.memory, symbolizer)
+        tasks = runtime.task_reader(interpreter, process.memory, symbolizer)
         if tasks is not None:
             process.tasks.append(tasks)
 

@@ -9,15 +9,20 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from token import NAME
+from tokenize import tokenize
 
 import pytest
+
+from symbolizers.registry import LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("profiler", "symbolizers")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 TOP_LEVEL = {
-    *(".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "pyproject.toml"),
+    *(".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "LICENSE.GPL-2.0", "Makefile"),
+    *("README.md", "SECURITY.md", "pyproject.toml"),
     *("docs", "examples", "profiler", "symbolizers", "tests"),
 }
 
@@ -37,17 +42,20 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
     "profiler.doctor_text": {"profiler.doctor", "profiler.export", "profiler.preflight"},
-    # A record names its process, which is all that capture knows of processes.
+    # Makes the sampler of every language's walker, so it goes through their descriptors. A record names its
+    # process, which is all that capture knows of processes.
     "profiler.capture": {
-        *("profiler.errors", "symbolizers.base", "symbolizers.frame", "symbolizers.process"),
+        *("profiler.errors", "symbolizers.base", "symbolizers.descriptor", "symbolizers.frame"),
+        *("symbolizers.process", "symbolizers.registry"),
     },
     # Where code is mapped, as the worker says it; a mapping without symbols has a frame at once.
     "profiler.run.stacks": {"symbolizers.frame", "symbolizers.inspection", "symbolizers.native"},
-    # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours.
+    # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
+    # from the descriptors what an annotation shows as.
     "profiler.run.program": {
         *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.base"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
-        "symbolizers.questions",
+        *("symbolizers.questions", "symbolizers.registry"),
     },
     "profiler.run.processes": {
         *("profiler.capture", "profiler.run.program", "symbolizers.errors", "symbolizers.inspection"),
@@ -63,7 +71,8 @@ STAGES: dict[str, set[str]] = {
         *("profiler.run.stacks", "symbolizers.asker", "symbolizers.frame", "symbolizers.inspection"),
         *("symbolizers.native", "symbolizers.questions"),
     },
-    # Both ask the worker, as programs do; the second stands behind them.
+    # Both ask the worker, as programs do; the second stands behind them, and knows from the descriptors which
+    # annotation is a task.
     "profiler.run.threads": {
         *("profiler.capture", "symbolizers.asker", "symbolizers.errors", "symbolizers.process"),
         "symbolizers.questions",
@@ -71,15 +80,21 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.tasks": {
         *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.base"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process", "symbolizers.questions"),
+        "symbolizers.registry",
     },
     "profiler.run.session": {
         *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.names"),
         *("profiler.run.processes", "profiler.run.program", "profiler.run.stacks", "profiler.run.tasks"),
         *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.frame"),
     },
-    # The public API, usable without root: it knows frames and reasons, and nothing of a recording.
-    "profiler.profile": {"symbolizers.errors", "symbolizers.frame"},
-    "profiler.export": {"profiler.errors", "profiler.profile", "symbolizers.errors", "symbolizers.frame"},
+    # The public API, usable without root: it knows frames, reasons and what descriptors say of files, and
+    # nothing of a recording.
+    "profiler.profile": {"symbolizers.errors", "symbolizers.frame", "symbolizers.registry"},
+    # A language's descriptor has its colours.
+    "profiler.export": {
+        *("profiler.errors", "profiler.profile", "symbolizers.descriptor", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.registry"),
+    },
     # Imports the command that was named, and no other.
     "profiler.cli": {"profiler.errors"},
     "profiler.commands": {
@@ -96,20 +111,9 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.native": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
     "symbolizers.inspection": {"symbolizers.base", "symbolizers.process"},
     "symbolizers.base": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
-    "symbolizers.python": {
-        *("symbolizers.base", "symbolizers.checksum", "symbolizers.elf", "symbolizers.errors"),
-        *("symbolizers.frame", "symbolizers.layout"),
-    },
-    "symbolizers.ruby": {
-        *("symbolizers.base", "symbolizers.checksum", "symbolizers.elf", "symbolizers.errors"),
-        *("symbolizers.frame", "symbolizers.layout"),
-    },
-    "symbolizers.registry": {
-        "symbolizers.base",
-        "symbolizers.frame",
-        "symbolizers.python",
-        "symbolizers.ruby",
-    },
+    "symbolizers.descriptor": {"symbolizers.base"},
+    # Finds the wings by looking for them: it names none.
+    "symbolizers.registry": {"symbolizers.base", "symbolizers.descriptor"},
     # What the two processes say to each other; both import it.
     "symbolizers.questions": {
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
@@ -128,6 +132,20 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.worker": {"symbolizers.process", "symbolizers.questions", "symbolizers.service"},
 }
 """What each stage may import of the others. A wall is moved here first, with the reason beside it."""
+
+
+WING = {
+    *("symbolizers.base", "symbolizers.checksum", "symbolizers.descriptor", "symbolizers.elf"),
+    *("symbolizers.errors", "symbolizers.frame", "symbolizers.layout"),
+}
+"""What a language's wing may import: each is a stage of its own, which no other stage imports."""
+WINGS = {f"symbolizers.{language.name}" for language in LANGUAGES}
+
+NAMES_OF_LANGUAGES = {
+    "profiler/capture/bcc_source.py": {"python3", "/usr/bin/python3", "python3-bpfcc"},
+    "profiler/commands/record.py": {"Python", "Ruby"},
+}
+"""Files outside the wings that may name a language in code, and how: BCC's package, and help for people."""
 
 
 def module_of(path: Path) -> str:
@@ -215,7 +233,35 @@ def test_stages_import_what_the_table_allows_and_no_less() -> None:
             continue
         targets = {stage_of(name) for name in imported(path) if name.partition(".")[0] in PACKAGES}
         found[stage] |= {target for target in targets if target is not None and target != stage}
-    assert dict(found) == STAGES
+    assert {stage: targets for stage, targets in found.items() if stage not in WINGS} == STAGES
+    assert found.keys() >= WINGS
+    assert {stage: found[stage] - WING for stage in WINGS} == {stage: set() for stage in WINGS}
+
+
+def words_of(path: Path) -> Iterator[str]:
+    """The identifiers of a source file, and its strings but for docstrings; of C all but the comments."""
+    if path.suffix != ".py":
+        yield re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        return
+    yield from (text for _, text in strings_of(path))
+    with path.open("rb") as stream:
+        yield from (token.string for token in tokenize(stream.readline) if token.type == NAME)
+
+
+def test_no_source_outside_a_wing_names_a_language() -> None:
+    wings = [ROOT / "symbolizers" / language.name for language in LANGUAGES]
+    headers = {f"{form}.h" for each in LANGUAGES for form in (f"walk_{each.name}", f"{each.name}_layout")}
+    name = re.compile("|".join(language.name for language in LANGUAGES), re.IGNORECASE)
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in tracked_files():
+        source = path.suffix in {".py", ".c", ".h", ".css", ".js"} and path.is_file()
+        outside = path.name not in headers and not any(path.is_relative_to(wing) for wing in wings)
+        if path.relative_to(ROOT).parts[0] in PACKAGES and source and outside:
+            named = [text for text in words_of(path) if name.search(text)]
+            found[str(path.relative_to(ROOT))].update(
+                word for text in named for word in re.findall(r"[\w/-]+", text) if name.search(word)
+            )
+    assert {path: words for path, words in found.items() if words} == NAMES_OF_LANGUAGES
 
 
 def test_the_table_has_no_circles() -> None:

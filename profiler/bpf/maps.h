@@ -3,39 +3,31 @@
  * What the programs share: the maps, the per-CPU scratch space, and the checksum.
  *
  * Everything that changes while recording goes through maps; numbers known at load time come by -D:
- * FILTER_TARGETS, RING_PAGES, TICK_NS and the BTF offsets TASK_* (see profiler/capture/bcc_source.py).
+ * FILTER_TARGETS, RING_PAGES, TICK_NS, LANGUAGES and the BTF offsets TASK_* (see profiler/capture/program.py).
+ * No language is known here: of each there is a walk_X.h, which ends with its program.
  */
 #ifndef PIDFLAME_MAPS_H
 #define PIDFLAME_MAPS_H
 
 #include "records.h"
-#include "python_layout.h"
-#include "ruby_layout.h"
 
-#define LAYOUT_ROWS 64
+#define LAYOUT_ROWS 256
+#define LAYOUT_BYTES 256
+#define STATE_WORDS 32
 #define WINDOW_WORDS 64
 #define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 #define CHECKSUM_WORDS 16
 #define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
 #define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
 
-/* What the Ruby walker has at hand: a control frame, and one of the environments around it. */
-struct ruby_step {
-	__u64 pc;
-	__u64 iseq;
-	__u64 ep;
-	__u64 owner;		/* the method entry that the frame runs for; 0: none */
-	__u64 checked;		/* the iseq whose body's words are in scratch.checked; 0: none */
-	struct {		/* the last words of an environment */
-		__u64 method;	/* method entry, cref or svar */
-		__u64 parent;	/* of a block: the outer ep, tagged in its low bits */
-		__u64 flags;
-	} env;
-	__u64 object_address;	/* of `object`; 0: none */
-	struct {		/* the start of what env.method points at */
-		__u64 flags;
-		__u64 words[RUBY_METHOD_WORDS];	/* of a method entry: those that never change */
-	} object;
+/* A walk over the frames of one interpreter, kept between the runs of the program that it takes. */
+struct walk {
+	__u64 root;		/* as in struct walker */
+	__u64 thread_pointer;	/* of the interrupted thread, which tells it from the interpreter's others */
+	__u32 row;
+	__u32 program;
+	__u32 slot;		/* of process_config.walkers */
+	__u32 count;		/* interpreter frames captured so far, of the walks before this one too */
 };
 
 /*
@@ -50,18 +42,18 @@ struct scratch {
 	};
 	__u64 window[WINDOW_WORDS];	/* a piece of the target's memory */
 	__u64 checked[CHECKSUM_WORDS];	/* what a checksum is taken of */
-	struct python_walk python;	/* where the walks stand, from one run to the next */
-	struct ruby_walk ruby;
-	struct ruby_step ruby_step;
+	struct walker walkers[MAX_WALKERS];	/* of the process */
+	struct walk walk;
+	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */
 };
 
-BPF_PROG_ARRAY(stages, 2);
 /* As plain bytes: of a map's value type BCC makes code for every member, 4,000 of them here. */
 struct scratch_bytes {
 	char bytes[sizeof(struct scratch)];
 } __attribute__((aligned(8)));
 
 BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
+BPF_PROG_ARRAY(stages, LANGUAGES);	/* the walkers' programs */
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 
@@ -81,10 +73,17 @@ BPF_TABLE("lru_hash", struct seen_key, __u8, seen, 16384);
 BPF_TABLE("lru_hash", __u32, __u32, forked_from, 16384);	/* pid -> pid of seen_key */
 BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */
-BPF_ARRAY(python_layouts, struct python_layout, LAYOUT_ROWS);
-BPF_ARRAY(ruby_layouts, struct ruby_layout, LAYOUT_ROWS);
+
+/* A struct X_layout of some language. Row 0 stays empty. */
+struct layout_bytes {
+	char bytes[LAYOUT_BYTES];
+} __attribute__((aligned(8)));
+
+BPF_ARRAY(layouts, struct layout_bytes, LAYOUT_ROWS);
 
 #define TARGET_WITH_CHILDREN 1
+
+#define ADDRESS_MASK ((1ULL << KIND_SHIFT) - 1)
 
 /* Keeps the compiler from optimising away the check after it, which the verifier needs to see. */
 #define SHOW_BOUNDS(variable) asm volatile("" : "+r"(variable))
@@ -96,11 +95,35 @@ static __always_inline struct interpreter_frame *frame_at(struct scratch *s, __u
 	return &s->frames[slot & (MAX_INTERPRETER_FRAMES - 1)];
 }
 
+/* The part of `scratch` that the walker whose turn it is has for itself, as the struct that it is to it. */
+#define WALK_STATE(s, type)                                                                        \
+	({                                                                                         \
+		_Static_assert(sizeof(type) <= sizeof((s)->state), "the state of a walk is too large"); \
+		(type *)(s)->state;                                                                \
+	})
+
 /*
  * Reads what was just written. The verifier knows nothing of a value in a map, so the ways that lead here
  * become one again: with a value in a register or on the stack it follows each of them to the end.
  */
 #define READ_BACK(variable) (*(volatile typeof(variable) *)&(variable))
+
+/* Says something that is no frame of code, leaf side of the next frame; where there is no room, nothing. */
+static __always_inline void annotate(struct scratch *s, __u64 kind, __u64 address, __u64 owner)
+{
+	__u64 slot = READ_BACK(s->walk.count);
+	struct interpreter_frame *frame;
+
+	SHOW_BOUNDS(slot);
+	if (slot >= MAX_INTERPRETER_FRAMES)
+		return;
+	frame = frame_at(s, slot);
+	frame->address = kind << KIND_SHIFT | (address & ADDRESS_MASK);
+	frame->position = 0;
+	frame->checksum = 0;
+	frame->owner = owner;
+	s->walk.count = slot + 1;
+}
 
 #define CHECKSUM_MULTIPLIER 0x9E3779B97F4A7C15ULL
 

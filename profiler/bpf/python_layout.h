@@ -7,6 +7,12 @@
 #ifndef PIDFLAME_PYTHON_LAYOUT_H
 #define PIDFLAME_PYTHON_LAYOUT_H
 
+/* What interpreter_frame.address points at. */
+enum python_kind {
+	PYTHON_CODE = 1,	/* a code object; owner: 0 */
+	PYTHON_TASK = 128,	/* the task that asyncio runs on the thread; owner: what tells it from the next there */
+};
+
 #define PYTHON_ABSENT 4294967295
 #define MAX_FRAME_WINDOW 128
 
@@ -37,21 +43,14 @@ struct python_layout {
 	__u32 code_name;
 };
 
-/*
- * A walk over a thread's frames, kept between the runs of the program that it takes. Starts with `root`,
- * `fsbase` and `row` filled in and zeros in the rest.
- */
+/* What Python adds to struct walk, whose root is the address of _PyRuntime, or up to 3.6 of interp_head. */
 struct python_walk {
-	__u64 root;		/* address of _PyRuntime, or of the variable interp_head up to 3.6 */
-	__u64 fsbase;		/* of the interrupted thread: its pthread id */
 	__u64 interpreter;	/* whose threads are looked through */
 	__u64 thread;		/* the next one of them */
 	__u64 frame;		/* the next frame; 0 until the thread's first is found */
 	__u64 window;		/* the address of what is in scratch.window; 0 before it is read */
 	__u64 checked;		/* the code object of the last frame, as in interpreter_frame … */
 	__u32 checksum;		/* … and its checksum */
-	__u32 row;		/* in python_layouts; 0: nothing to walk */
-	__u32 count;		/* interpreter frames captured so far */
 	__u32 padding;
 };
 

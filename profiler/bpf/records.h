@@ -3,8 +3,8 @@
  * The one definition of what crosses from the kernel to user space, and back through maps.
  *
  * profiler/capture/header.py reads this file, so it keeps to a small part of C: enums and defines of
- * plain numbers; structs of __u8 … __u64, __s32, char arrays and arrays of these, one field a line,
- * padding written out. A test compares every offset with what the C compiler makes of it.
+ * plain numbers; structs of __u8 … __u64, __s32, char arrays, arrays of these and of structs defined before,
+ * one field a line, padding written out. A test compares every offset with what the C compiler makes of it.
  */
 #ifndef PIDFLAME_RECORDS_H
 #define PIDFLAME_RECORDS_H
@@ -12,23 +12,21 @@
 #define MAX_NATIVE_FRAMES 127
 #define MAX_INTERPRETER_FRAMES 1024
 
+/* How many languages one process can have walkers of. */
+#define MAX_WALKERS 4
+
+/*
+ * The kind of an interpreter frame is the top byte of its address. Each language numbers its own kinds in its
+ * X_layout.h, and no number is used twice. From this one on, a frame is an *annotation*: no code that runs, but
+ * something else that a walker knows of its stack, in its place among the frames.
+ */
+#define KIND_SHIFT 56
+#define FIRST_ANNOTATION 128
+
 enum record_type {
 	RECORD_SAMPLE = 1,
 	RECORD_EXEC = 2,
 	RECORD_EXIT = 3,
-};
-
-/* What interpreter_frame.address points at (its top byte). */
-enum capture_kind {
-	PYTHON_CODE = 1,
-	RUBY_ISEQ = 2,
-	RUBY_CFUNC = 3,
-};
-
-/* Where programs that go on with a sample stand in the map `stages`. */
-enum stage {
-	STAGE_PYTHON = 0,
-	STAGE_RUBY = 1,
 };
 
 /* What found the ring buffer full: an index of the map `lost`. */
@@ -57,9 +55,7 @@ struct sample_head {
 	__u64 time_ns;		/* CLOCK_MONOTONIC */
 	__u64 start_ns;		/* when the group leader started, CLOCK_BOOTTIME */
 	__u64 parent_start_ns;
-	__u64 task;		/* Python: what asyncio runs on the thread, an address; else 0 */
-	__u64 task_identity;	/* of its name, so that another task at that address is told from it */
-	__u64 thread_id;	/* the thread's fs base, which pthread_self() gives; 0 without */
+	__u64 thread_pointer;	/* of the thread, which pthread_self() gives; 0 without */
 	char comm[16];		/* of the group leader */
 	char thread_comm[16];	/* of the thread itself */
 	__u32 parent_pid;	/* thread group of the parent */
@@ -67,15 +63,15 @@ struct sample_head {
 	__u16 user_frames;
 	__u16 kernel_frames;
 	__u8 walk_status;
-	__u8 collects_garbage;	/* Ruby: the thread does so for its frames */
-	char padding[4];
+	char padding[5];
 };
 
+/* The language says what address and owner are. Of an annotation, position and checksum are 0. */
 struct interpreter_frame {
-	__u64 address;		/* capture_kind << 56 | address */
+	__u64 address;		/* kind << 56 | address of the code object */
 	__u32 position;		/* bytes from the first instruction to the running one */
-	__u32 checksum;
-	__u64 owner;		/* Ruby: the method entry that the frame runs for; else 0 */
+	__u32 checksum;		/* of the code object's immutable part, and of the owner's */
+	__u64 owner;		/* another object that the name depends on; 0: none */
 };
 
 /* RECORD_EXEC and RECORD_EXIT (of the whole thread group). */
@@ -86,16 +82,20 @@ struct process_event {
 	__u64 start_ns;
 };
 
+/* One interpreter of a process. */
+struct walker {
+	__u64 root;		/* the address where the walk starts */
+	__u32 row;		/* of the map `layouts`: where this build keeps what; 0: no walker */
+	__u32 program;		/* of the map `stages`: what walks its frames */
+};
+
 /*
- * Which walkers run for a process. A row index of 0 means none. Checked against start_ns, so that a
+ * Which walkers run for a process, leaf first; behind the last, row is 0. Checked against start_ns, so that a
  * pid used again never inherits it; copied to the child by fork, removed by exec and exit.
  */
 struct process_config {
-	__u64 start_ns;		/* in clock ticks' resolution, see start_tick_ns */
-	__u64 python_root;	/* address of _PyRuntime */
-	__u64 ruby_root;	/* address of the variable ruby_current_vm_ptr */
-	__u32 python_row;
-	__u32 ruby_row;
+	__u64 start_ns;		/* in clock ticks' resolution, see same_start() */
+	struct walker walkers[MAX_WALKERS];
 };
 
 #endif

@@ -6,6 +6,13 @@
 #ifndef PIDFLAME_RUBY_LAYOUT_H
 #define PIDFLAME_RUBY_LAYOUT_H
 
+/* What interpreter_frame.address points at. */
+enum ruby_kind {
+	RUBY_ISEQ = 2,		/* an iseq; owner: the method entry that the frame runs for, or 0 */
+	RUBY_CFUNC = 3,		/* a method entry; owner: the same */
+	RUBY_GARBAGE = 129,	/* nothing: the thread collects garbage, for the frame after this one */
+};
+
 /*
  * What is checksummed: this many words from the start of an iseq's body, and this many of a method
  * entry after its flags. Mirrored by symbolizers/ruby/language.py.
@@ -43,13 +50,33 @@ struct ruby_layout {
 	__u32 objspace_gc_bit;
 };
 
-/*
- * A walk over a thread's control frames, kept between the runs of the program that it takes. Starts with
- * `root`, `fsbase`, `row` and `count` filled in and zeros in the rest.
- */
+/* The last words of an environment. */
+struct ruby_env {
+	__u64 method;		/* method entry, cref or svar */
+	__u64 parent;		/* of a block: the outer ep, tagged in its low bits */
+	__u64 flags;
+};
+
+/* The start of what ruby_env.method points at. */
+struct ruby_object {
+	__u64 flags;
+	__u64 words[RUBY_METHOD_WORDS];	/* of a method entry: those that never change */
+};
+
+/* A control frame, and one of the environments around it. */
+struct ruby_step {
+	__u64 pc;
+	__u64 iseq;
+	__u64 ep;
+	__u64 owner;		/* the method entry that the frame runs for; 0: none */
+	__u64 checked;		/* the iseq whose body's words are in scratch.checked; 0: none */
+	struct ruby_env env;
+	__u64 object_address;	/* of `object`; 0: none */
+	struct ruby_object object;
+};
+
+/* What Ruby adds to struct walk, whose root is the address of the variable ruby_current_vm_ptr. */
 struct ruby_walk {
-	__u64 root;		/* address of the variable ruby_current_vm_ptr */
-	__u64 fsbase;		/* of the interrupted thread: its pthread id */
 	__u64 vm;		/* 0 before the first run */
 	__u64 ractor;		/* the element of the VM's list of them whose threads are looked through */
 	__u64 threads;		/* the head of the list of these, or of all of the VM's */
@@ -58,10 +85,9 @@ struct ruby_walk {
 	__u64 frame;		/* the next control frame */
 	__u64 end;		/* of them all; 0 until the thread is found */
 	__u64 window;		/* the first of the control frames in scratch.window; 0 before one was read */
-	__u32 row;		/* in ruby_layouts; 0: nothing to walk */
-	__u32 count;		/* interpreter frames captured so far */
 	__u32 hops;		/* from the last frame's environment outwards, so far; 0 when its owner is known */
 	__u32 collects_garbage;	/* whether the thread does so */
+	struct ruby_step now;
 };
 
 #endif

@@ -1,26 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The sampler: a perf-event program, those that go on with its sample, and three for tracepoints.
+ * The sampler: a perf-event program, and three for tracepoints.
  *
- * Reads: the interrupted task's identity (task_struct, by BTF offsets), its kernel and user stack, and
- * its interpreter's frames. Writes: one record of variable length into the ring buffer `records`, or,
- * when that is full, one count into `lost`. Worst case some 2,500 reads of user memory of which none
- * can sleep; typically two a Python frame.
+ * Reads: the interrupted task's identity (task_struct, by BTF offsets), and its kernel and user stack. Writes:
+ * one record of variable length into the ring buffer `records`, or, when that is full, one count into `lost`.
+ *
+ * The frames of interpreters are captured in between, by a program for each language, which this file does not
+ * know: each walk_X.h is compiled behind it as a part of the same text (BCC rewrites map accesses only there).
+ * Such a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
+ * follow, and ends with next_walk(). In all a sample takes some 2,500 reads of user memory at worst, of which
+ * none can sleep; typically two a frame.
  */
-/* BCC rewrites map accesses in this file only, so the walkers get from here what they need of maps. */
 #include "maps.h"
-#include "walk_python.h"
-#include "walk_ruby.h"
+#include "arch_x86_64.h"
 
 #define READ_TASK(destination, task, offset) \
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
-/* The interrupted registers as words of the program's context: struct pt_regs of x86-64. */
-#define REGISTER_BP 4
-#define REGISTER_IP 16
-#define REGISTER_CS 17
-#define REGISTER_SP 19
-#define USER_MODE 3	/* in the lowest bits of cs */
 #define MOST_STACK_BYTES (64ULL << 20)
 
 /* A stack into `body`, in bytes; 0 where there is no such stack (a kernel thread's in user space, say). */
@@ -39,8 +35,8 @@ static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8
  */
 static __always_inline bool has_no_frame_pointer(const volatile __u64 *registers)
 {
-	return (registers[REGISTER_CS] & USER_MODE) == USER_MODE &&
-	       registers[REGISTER_BP] - registers[REGISTER_SP] >= MOST_STACK_BYTES;
+	return in_user_mode(registers) &&
+	       registers[REGISTER_FRAME_POINTER] - registers[REGISTER_STACK_POINTER] >= MOST_STACK_BYTES;
 }
 
 static __always_inline __u64 start_ns_of(const void *leader)
@@ -65,11 +61,19 @@ static __always_inline void count_lost(__u32 what)
 		*slot += 1;
 }
 
+/* The frame of the innermost function that runs: an annotation may stand before it. */
+static __always_inline const struct interpreter_frame *leaf_of(const struct scratch *s, __u32 count)
+{
+	const struct interpreter_frame *leaf = &s->frames[0];
+
+	return count > 1 && leaf->address >> KIND_SHIFT >= FIRST_ANNOTATION ? leaf + 1 : leaf;
+}
+
 /*
  * Whether user space should look at this sample now: when it is the first of a process, or of a function
- * or region of code in it, because its memory can be gone in a moment. All others wait for the next regular look. Were
- * each one to wake the profiler, it would be scheduled in step with its own samples, and so would what
- * runs next: of one busy process among four on two CPUs, 10 % too many samples were then seen.
+ * or region of code in it, because its memory can be gone in a moment. All others wait for the next regular
+ * look. Were each one to wake the profiler, it would be scheduled in step with its own samples, and so would
+ * what runs next: of one busy process among four on two CPUs, 10 % too many samples were then seen.
  */
 static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 {
@@ -79,8 +83,8 @@ static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 
 	key.pid = ancestor ? *ancestor : pid;
 	if (count) {
-		key.checksum = s->frames[0].checksum;
-		key.address = s->frames[0].address;
+		key.checksum = leaf_of(s, count)->checksum;
+		key.address = leaf_of(s, count)->address;
 	} else if (s->head.user_frames) {
 		key.address = *(const __u64 *)s->body >> CODE_REGION_SHIFT;
 	}
@@ -98,7 +102,7 @@ static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, str
 
 	s->head.kernel_frames = 0;
 	if (has_no_frame_pointer(registers)) {
-		*(__u64 *)(s->body + used) = registers[REGISTER_IP];
+		*(__u64 *)(s->body + used) = registers[REGISTER_INSTRUCTION];
 		s->head.user_frames = 1;
 		return used + sizeof(__u64);
 	}
@@ -147,37 +151,80 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	s->head.parent_start_ns = start_ns_of(parent);
 	READ_TASK(s->head.comm, leader, TASK_COMM);
 	READ_TASK(s->head.thread_comm, task, TASK_COMM);
-	s->head.task = 0;
-	s->head.task_identity = 0;
+	READ_TASK(s->head.thread_pointer, task, TASK_THREAD_POINTER);
 	s->head.walk_status = WALK_COMPLETE;
-	s->head.collects_garbage = 0;
 	__builtin_memset(s->head.padding, 0, sizeof(s->head.padding));
 }
 
-/* Says what there is to walk, for the programs that do it. */
-static __always_inline void begin_walks(struct scratch *s, const struct process_config *config, __u64 fsbase)
+/*
+ * Enters the walker in this slot, by a tail call, with a state of zeros. Returns where there is none, or where
+ * the kernel's limit of 33 tail calls is reached: frames are missing then.
+ */
+static __always_inline void begin_walk(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 slot)
 {
-	__builtin_memset(&s->python, 0, sizeof(s->python));
-	__builtin_memset(&s->ruby, 0, sizeof(s->ruby));
-	if (!config || !fsbase || !same_start(config->start_ns, s->head.start_ns))
+	const struct walker *walker;
+
+	SHOW_BOUNDS(slot);
+	if (slot >= MAX_WALKERS)
 		return;
-	s->python.row = config->python_row;
-	s->python.root = config->python_root;
-	s->python.fsbase = fsbase;
-	s->ruby.row = config->ruby_row;
-	s->ruby.root = config->ruby_root;
-	s->ruby.fsbase = fsbase;
+	walker = &s->walkers[slot];
+	if (!walker->row)
+		return;
+	s->walk.root = walker->root;
+	s->walk.thread_pointer = s->head.thread_pointer;
+	s->walk.row = walker->row;
+	s->walk.program = walker->program;
+	s->walk.slot = slot;
+	__builtin_memset(s->state, 0, sizeof(s->state));
+	stages.call(ctx, s->walk.program);
+	s->head.walk_status = WALK_TRUNCATED;
 }
 
 /*
- * The walks are programs of their own, entered by tail calls (which return only where the program is not
- * loaded), a number of frames at a time: all in one would be more than the verifier follows.
+ * Ends a run of a walker: goes on with the same walk while frames are left and there is room for them, else
+ * with the next one, else with the rest of the record.
  */
+static __always_inline int next_walk(struct bpf_perf_event_data *ctx, struct scratch *s, int status)
+{
+	s->head.walk_status = status;
+	status = READ_BACK(s->head.walk_status);
+	if (status == WALK_TRUNCATED && s->walk.count < MAX_INTERPRETER_FRAMES)
+		stages.call(ctx, s->walk.program);	/* goes on below after 33 runs, the kernel's limit */
+	else if (status == WALK_COMPLETE)
+		begin_walk(ctx, s, s->walk.slot + 1);
+	return finish(ctx, s, s->walk.count);
+}
+
+/* The sample that a walker goes on with: s->walk, and s->frames from s->walk.count on. */
+static __always_inline struct scratch *walk_at_hand(void)
+{
+	__u32 zero = 0;
+
+	return (struct scratch *)scratches.lookup(&zero);
+}
+
+/* The layout of the build that s->walk is in, for the walker to cast to its own struct. */
+static __always_inline const void *layout_at_hand(const struct scratch *s)
+{
+	__u32 row = s->walk.row;
+
+	return layouts.lookup(&row);
+}
+
+/* Says what there is to walk. */
+static __always_inline void prepare_walks(struct scratch *s, const struct process_config *config)
+{
+	s->walk.count = 0;
+	s->walkers[0].row = 0;
+	if (config && s->head.thread_pointer && same_start(config->start_ns, s->head.start_ns))
+		__builtin_memcpy(s->walkers, config->walkers, sizeof(s->walkers));
+}
+
 int on_sample(struct bpf_perf_event_data *ctx)
 {
-	__u64 ids = bpf_get_current_pid_tgid(), fsbase = 0;
-	__u32 pid = ids >> 32, zero = 0;
+	__u64 ids = bpf_get_current_pid_tgid();
 	const void *task, *leader = NULL;
+	__u32 pid = ids >> 32;
 	struct scratch *s;
 
 	if (!(__u32)ids)
@@ -186,78 +233,15 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	if (!targets.lookup(&pid))
 		return 0;
 #endif
-	s = (struct scratch *)scratches.lookup(&zero);
+	s = walk_at_hand();
 	if (!s)
 		return 0;
 	task = (const void *)bpf_get_current_task();
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
-	READ_TASK(fsbase, task, TASK_FSBASE);
 	fill_head(s, ids, task, leader);
-	s->head.thread_id = fsbase;
-	begin_walks(s, processes.lookup(&pid), fsbase);
-	if (s->python.row)
-		stages.call(ctx, STAGE_PYTHON);
-	if (s->ruby.row)
-		stages.call(ctx, STAGE_RUBY);
+	prepare_walks(s, processes.lookup(&pid));
+	begin_walk(ctx, s, 0);
 	return finish(ctx, s, 0);
-}
-
-/*
- * The task that asyncio runs on the thread that was walked. Its name, mostly a number of its own, is looked
- * at because the next task is often put in the same place. Mirrored by symbolizers/python/tasks.py.
- */
-static __always_inline void capture_task(struct scratch *s, const struct python_layout *layout)
-{
-	__u64 name = 0, value = 0;
-
-	if (!s->python.thread || layout->thread_running_task == PYTHON_ABSENT)
-		return;
-	if (READ_USER(s->head.task, s->python.thread + layout->thread_running_task) || !s->head.task)
-		return;
-	if (READ_USER(name, s->head.task + layout->task_name) || READ_USER(value, name + layout->task_name_value))
-		return;
-	s->head.task_identity = name + value * CHECKSUM_MULTIPLIER;
-}
-
-int on_python(struct bpf_perf_event_data *ctx)
-{
-	const struct python_layout *layout;
-	__u32 zero = 0, row;
-	struct scratch *s = (struct scratch *)scratches.lookup(&zero);
-
-	if (!s)
-		return 0;
-	row = s->python.row;
-	layout = python_layouts.lookup(&row);
-	if (!layout)
-		return 0;
-	s->head.walk_status = walk_python(s, &s->python, layout);
-	if (s->head.walk_status == WALK_TRUNCATED && s->python.count < MAX_INTERPRETER_FRAMES)
-		stages.call(ctx, STAGE_PYTHON);
-	capture_task(s, layout);
-	s->ruby.count = s->python.count;
-	if (s->ruby.row && s->head.walk_status == WALK_COMPLETE)
-		stages.call(ctx, STAGE_RUBY);
-	return finish(ctx, s, s->python.count);
-}
-
-int on_ruby(struct bpf_perf_event_data *ctx)
-{
-	const struct ruby_layout *layout;
-	__u32 zero = 0, row;
-	struct scratch *s = (struct scratch *)scratches.lookup(&zero);
-
-	if (!s)
-		return 0;
-	row = s->ruby.row;
-	layout = ruby_layouts.lookup(&row);
-	if (!layout)
-		return 0;
-	s->head.walk_status = walk_ruby(s, &s->ruby, layout);
-	s->head.collects_garbage = s->ruby.collects_garbage;
-	if (s->head.walk_status == WALK_TRUNCATED && s->ruby.count < MAX_INTERPRETER_FRAMES)
-		stages.call(ctx, STAGE_RUBY);	/* goes on below after 33 runs, the kernel's limit */
-	return finish(ctx, s, s->ruby.count);
 }
 
 static __always_inline void send_event(__u32 type, __u32 pid, __u64 start_ns, __u64 flags)

@@ -2,17 +2,22 @@
 /*
  * Walks the interrupted thread's own CPython frames, leaf first.
  *
- * Reads: the list of interpreters, their lists of thread states until one has the thread's fs base as its
+ * Reads: the list of interpreters, their lists of thread states until one has the thread pointer as its
  * thread_id (so no GIL holder is mistaken for it) and runs something (a thread has a state in every
  * interpreter that it was in, the newest first), then frame by frame one window of the frame and one of
- * its code object. Frames that run no Python code are left out. Writes scratch.frames. Every loop is
- * bounded whatever the target's pointers say. A deep stack takes several runs: the program calls itself (a
- * tail call) while walk_python() says WALK_TRUNCATED. What differs between versions is in the layout.
+ * its code object. Frames that run no Python code are left out. Writes scratch.frames:
+ *
+ *   code    {PYTHON_CODE: code object, position, checksum of its immutable part, 0}
+ *   task    {PYTHON_TASK: what asyncio runs on the thread, 0, 0, its identity}; after the last frame, if any
+ *
+ * Every loop is bounded whatever the target's pointers say. A deep stack takes several runs: next_walk() begins
+ * another one while walk_python() says WALK_TRUNCATED. What differs between versions is in the layout.
  */
 #ifndef PIDFLAME_WALK_PYTHON_H
 #define PIDFLAME_WALK_PYTHON_H
 
 #include "maps.h"
+#include "python_layout.h"
 
 /* What the verifier can follow in little time. 33 runs, the kernel's limit, pass all frames and many threads. */
 #define PYTHON_THREADS_PER_RUN 96
@@ -20,7 +25,6 @@
 
 /* From 3.14 on a reference to an object has tags in its lowest bits; before, these are 0. */
 #define REFERENCE_TAGS 7ULL
-#define ADDRESS_MASK ((1ULL << 56) - 1)
 
 #define AT(type, base, offset, mask) (*(type *)((__u8 *)(base) + ((offset) & (mask))))
 #define IN_FRAME(type, offset) AT(type, s->window, in_window + (offset), WINDOW_BYTES - 1)
@@ -38,15 +42,16 @@ static __always_inline int read_python_frame(const struct python_layout *layout,
 }
 
 /*
- * Looks through some threads for the frame that the one with the pthread id `fsbase` runs: walk->frame,
- * which stays 0 when it runs no Python. WALK_TRUNCATED says that threads are left, for another run.
+ * Looks through some threads for the frame that the interrupted one runs: walk->frame, which stays 0 when it
+ * runs no Python. WALK_TRUNCATED says that threads are left, for another run.
  */
-static __always_inline int find_python_frame(struct python_walk *walk, const struct python_layout *layout)
+static __always_inline int find_python_frame(const struct scratch *s, struct python_walk *walk,
+					     const struct python_layout *layout)
 {
 	__u64 thread_id = 0;
 
 	if (!walk->interpreter)	/* where the first one is the next */
-		walk->interpreter = walk->root + layout->runtime_interpreters_head - layout->interpreter_next;
+		walk->interpreter = s->walk.root + layout->runtime_interpreters_head - layout->interpreter_next;
 	for (int i = 0; i < PYTHON_THREADS_PER_RUN; i++) {
 		if (!walk->thread) {
 			if (READ_USER(walk->interpreter, walk->interpreter + layout->interpreter_next))
@@ -59,7 +64,7 @@ static __always_inline int find_python_frame(struct python_walk *walk, const str
 		}
 		if (READ_USER(thread_id, walk->thread + layout->thread_thread_id))
 			return WALK_FAULT;
-		if (thread_id == walk->fsbase) {
+		if (thread_id == s->walk.thread_pointer) {
 			if (read_python_frame(layout, walk->thread, &walk->frame))
 				return WALK_FAULT;
 			if (walk->frame)
@@ -123,10 +128,10 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 
 	if (!code || words > CHECKSUM_WORDS)
 		return WALK_TORN;
-	slot = walk->count;
+	slot = s->walk.count;
 	if (slot >= MAX_INTERPRETER_FRAMES)
 		return WALK_TORN;
-	address = ((__u64)PYTHON_CODE << 56) | (code & ADDRESS_MASK);
+	address = ((__u64)PYTHON_CODE << KIND_SHIFT) | (code & ADDRESS_MASK);
 	if (address != walk->checked) {	/* else it calls itself */
 		if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
 			return WALK_FAULT;
@@ -142,14 +147,11 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 	frame->position = python_position(s, layout, in_window, code);
 	frame->checksum = walk->checksum;
 	frame->owner = 0;
-	walk->count = slot + 1;
+	s->walk.count = slot + 1;
 	return WALK_COMPLETE;
 }
 
-/*
- * Does one run of a walk: s->frames from walk->count on. WALK_TRUNCATED says that frames (or threads) are
- * left, for another run while walk->count is below MAX_INTERPRETER_FRAMES.
- */
+/* Does one run of a walk: s->frames from s->walk.count on. WALK_TRUNCATED says that frames are left. */
 static __always_inline int walk_python(struct scratch *s, struct python_walk *walk,
 				       const struct python_layout *layout)
 {
@@ -157,12 +159,12 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 	__u64 in_window;
 
 	if (!walk->frame)
-		status = find_python_frame(walk, layout);
+		status = find_python_frame(s, walk, layout);
 	if (status != WALK_COMPLETE || !walk->frame)
 		return status;
 	__builtin_memset(s->checked, 0, sizeof(s->checked));
 	for (int i = 0; i < PYTHON_STEPS_PER_RUN; i++) {
-		if (walk->count >= MAX_INTERPRETER_FRAMES)
+		if (s->walk.count >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
 		status = read_python_window(s, walk, layout, &in_window);
 		if (status != WALK_COMPLETE)
@@ -177,6 +179,42 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 			return WALK_COMPLETE;
 	}
 	return WALK_TRUNCATED;
+}
+
+/*
+ * Says which task asyncio runs on the thread that was walked. Its name, mostly a number of its own, is looked
+ * at because the next task is often put in the same place. Mirrored by symbolizers/python/tasks.py.
+ */
+static __always_inline void annotate_task(struct scratch *s, const struct python_walk *walk,
+					  const struct python_layout *layout)
+{
+	__u64 task = 0, name = 0, value = 0;
+
+	if (!walk->thread || layout->thread_running_task == PYTHON_ABSENT)
+		return;
+	if (READ_USER(task, walk->thread + layout->thread_running_task) || !task)
+		return;
+	if (READ_USER(name, task + layout->task_name) || READ_USER(value, name + layout->task_name_value))
+		return;
+	annotate(s, PYTHON_TASK, task, name + value * CHECKSUM_MULTIPLIER);
+}
+
+int on_python(struct bpf_perf_event_data *ctx)
+{
+	struct scratch *s = walk_at_hand();
+	const struct python_layout *layout;
+	struct python_walk *walk;
+
+	if (!s)
+		return 0;
+	layout = layout_at_hand(s);
+	if (!layout)
+		return 0;
+	walk = WALK_STATE(s, struct python_walk);
+	s->head.walk_status = walk_python(s, walk, layout);
+	if (READ_BACK(s->head.walk_status) == WALK_COMPLETE)
+		annotate_task(s, walk, layout);
+	return next_walk(ctx, s, READ_BACK(s->head.walk_status));
 }
 
 #endif

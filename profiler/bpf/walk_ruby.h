@@ -2,7 +2,7 @@
 /*
  * Walks the interrupted thread's own Ruby control frames, leaf first.
  *
- * Reads: the VM's ractors (before 3.0 just the VM) and their threads until one has the thread's fs base
+ * Reads: the VM's ractors (before 3.0 just the VM) and their threads until one has the thread pointer
  * as its pthread id (so no GVL holder is mistaken for it), then that thread's execution context, which
  * follows fiber switches, and from it control frame by control frame: FRAMES_PER_READ of them in one read,
  * and for each its environment, its iseq and the iseq's body. A frame's method entry is what Ruby itself
@@ -11,17 +11,19 @@
  *
  *   iseq    {RUBY_ISEQ, position, checksum of the body and the owner, owner: method entry or 0}
  *   C       {RUBY_CFUNC: method entry, 0, checksum of the method entry, owner: the same}
+ *   [gc]    {RUBY_GARBAGE: 0, 0, 0, 0}; before the first frame, if the thread collects garbage
  *
  * Ruby moves a frame's pc on before it runs an instruction, so the position is that of the last word
  * of the running instruction, which is where Ruby looks up its line. Frames without code (the dummies
  * at the bottom, blocks that are C functions) are passed over, as Ruby's own backtraces do. Every loop
- * is bounded whatever the target's pointers say. A deep stack, or many threads, take several runs: the
- * program calls itself (a tail call) while walk_ruby() says WALK_TRUNCATED.
+ * is bounded whatever the target's pointers say. A deep stack, or many threads, take several runs:
+ * next_walk() begins another one while walk_ruby() says WALK_TRUNCATED.
  */
 #ifndef PIDFLAME_WALK_RUBY_H
 #define PIDFLAME_WALK_RUBY_H
 
 #include "maps.h"
+#include "ruby_layout.h"
 
 #define MAX_ENV_HOPS 10
 
@@ -54,9 +56,10 @@ static __always_inline bool is_imemo(__u64 flags, __u32 type)
  * Finds the VM (walk->vm stays 0 before Ruby is set up) and, in versions without ractors, the first thread.
  * Nonzero when a page is not resident.
  */
-static __always_inline int begin_ruby_walk(struct ruby_walk *walk, const struct ruby_layout *layout)
+static __always_inline int begin_ruby_walk(const struct scratch *s, struct ruby_walk *walk,
+					   const struct ruby_layout *layout)
 {
-	if (READ_USER(walk->vm, walk->root))
+	if (READ_USER(walk->vm, s->walk.root))
 		return WALK_FAULT;
 	walk->ractor = walk->vm + layout->vm_ractors;
 	if (!walk->vm || layout->vm_threads == RUBY_ABSENT)
@@ -66,16 +69,16 @@ static __always_inline int begin_ruby_walk(struct ruby_walk *walk, const struct 
 }
 
 /*
- * Looks through some threads, ractor by ractor, for the one whose pthread id is walk->fsbase: *found, which
- * stays 0 when this thread is none of Ruby's. WALK_TRUNCATED says that threads are left, for another run.
+ * Looks through some threads, ractor by ractor, for the one that was interrupted: *found, which stays 0 when
+ * this thread is none of Ruby's. WALK_TRUNCATED says that threads are left, for another run.
  */
-static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct ruby_layout *layout,
-					    __u64 *found)
+static __always_inline int find_ruby_thread(const struct scratch *s, struct ruby_walk *walk,
+					    const struct ruby_layout *layout, __u64 *found)
 {
 	__u64 thread, native, id;
 
 	*found = 0;
-	if (!walk->vm && begin_ruby_walk(walk, layout))
+	if (!walk->vm && begin_ruby_walk(s, walk, layout))
 		return WALK_FAULT;
 	if (!walk->vm)
 		return WALK_COMPLETE;
@@ -99,7 +102,7 @@ static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct
 		id = 0;	/* of a thread that no native thread runs now */
 		if (native && READ_USER(id, native + layout->native_id))
 			return WALK_FAULT;
-		if (id == walk->fsbase) {
+		if (id == s->walk.thread_pointer) {
 			*found = thread;
 			return WALK_COMPLETE;
 		}
@@ -109,7 +112,7 @@ static __always_inline int find_ruby_thread(struct ruby_walk *walk, const struct
 	return WALK_TRUNCATED;
 }
 
-/* Has now->object be what env.method points at, zeros if at nothing. Nonzero when its page is not resident. */
+/* Loads what env.method points at into now->object; no flags for NULL. Nonzero when it is not resident. */
 static __always_inline int read_ruby_object(struct ruby_step *now)
 {
 	__u64 address = now->env.method;
@@ -152,39 +155,40 @@ static __always_inline int find_ruby_owner(struct ruby_step *now, const struct r
 }
 
 /* Writes the frame of a method that is a C function. */
-static __always_inline void capture_cfunc(struct scratch *s, __u64 slot, __u64 method)
+static __always_inline void capture_cfunc(struct scratch *s, struct ruby_step *now, __u64 slot, __u64 method)
 {
 	struct interpreter_frame *frame = frame_at(s, slot);
 
-	frame->address = ((__u64)RUBY_CFUNC << 56) | (method & ((1ULL << 56) - 1));
+	frame->address = ((__u64)RUBY_CFUNC << KIND_SHIFT) | (method & ADDRESS_MASK);
 	frame->position = 0;
 	__builtin_memset(s->checked, 0, RUBY_BODY_WORDS * sizeof(__u64));
-	s->ruby_step.checked = 0;
+	now->checked = 0;
 	frame->checksum = checksum_words(s->checked);
 	frame->owner = method;
 }
 
 /* Writes the frame at hand, of code that Ruby runs. Nonzero when a page on the way is not resident. */
-static __always_inline int capture_iseq(struct scratch *s, const struct ruby_layout *layout, __u64 slot)
+static __always_inline int capture_iseq(struct scratch *s, struct ruby_step *now,
+					const struct ruby_layout *layout, __u64 slot)
 {
 	struct interpreter_frame *frame;
-	__u64 iseq = s->ruby_step.iseq, body = 0, position;
+	__u64 iseq = now->iseq, body = 0, position;
 
-	if (iseq != s->ruby_step.checked) {	/* else it calls itself */
+	if (iseq != now->checked) {	/* else it calls itself */
 		if (READ_USER(body, iseq + layout->iseq_body))
 			return WALK_FAULT;
 		if (read_user(s->checked, RUBY_BODY_WORDS * sizeof(__u64), (const void *)body))
 			return WALK_FAULT;
-		s->ruby_step.checked = iseq;
+		now->checked = iseq;
 	}
-	position = s->ruby_step.pc - s->checked[layout->body_code / sizeof(__u64) & 7];
+	position = now->pc - s->checked[layout->body_code / sizeof(__u64) & 7];
 	if (position)
 		position -= sizeof(__u64);
 	frame = frame_at(s, slot);
-	frame->address = ((__u64)RUBY_ISEQ << 56) | (iseq & ((1ULL << 56) - 1));
+	frame->address = ((__u64)RUBY_ISEQ << KIND_SHIFT) | (iseq & ADDRESS_MASK);
 	frame->position = position;
 	frame->checksum = checksum_words(s->checked);
-	frame->owner = s->ruby_step.owner;
+	frame->owner = now->owner;
 	return 0;
 }
 
@@ -229,10 +233,11 @@ static __always_inline int find_ruby_frames(struct ruby_walk *walk, const struct
 }
 
 /* Finds the interrupted thread's control frames; none (end stays 0) for a thread that is not Ruby's. */
-static __always_inline int begin_ruby_frames(struct ruby_walk *walk, const struct ruby_layout *layout)
+static __always_inline int begin_ruby_frames(struct scratch *s, struct ruby_walk *walk,
+					     const struct ruby_layout *layout)
 {
 	__u64 thread, ec = 0;
-	int status = find_ruby_thread(walk, layout, &thread);
+	int status = find_ruby_thread(s, walk, layout, &thread);
 
 	if (status != WALK_COMPLETE || !thread)
 		return status;
@@ -241,7 +246,10 @@ static __always_inline int begin_ruby_frames(struct ruby_walk *walk, const struc
 	if (!ec)
 		return WALK_COMPLETE;
 	walk->collects_garbage = collects_garbage(walk, layout, thread, ec);
-	return find_ruby_frames(walk, layout, ec);
+	status = find_ruby_frames(walk, layout, ec);
+	if (status == WALK_COMPLETE && READ_BACK(walk->collects_garbage))
+		annotate(s, RUBY_GARBAGE, 0, 0);
+	return status;
 }
 
 /*
@@ -289,9 +297,9 @@ static __always_inline int next_ruby_frame(struct scratch *s, struct ruby_walk *
 	}
 	offset = walk->frame - READ_BACK(walk->window);
 	walk->frame += size;
-	s->ruby_step.pc = *(__u64 *)(window + ((offset + layout->frame_pc) & (WINDOW_BYTES - 8)));
-	s->ruby_step.iseq = *(__u64 *)(window + ((offset + layout->frame_iseq) & (WINDOW_BYTES - 8)));
-	s->ruby_step.ep = *(__u64 *)(window + ((offset + layout->frame_ep) & (WINDOW_BYTES - 8)));
+	walk->now.pc = *(__u64 *)(window + ((offset + layout->frame_pc) & (WINDOW_BYTES - 8)));
+	walk->now.iseq = *(__u64 *)(window + ((offset + layout->frame_iseq) & (WINDOW_BYTES - 8)));
+	walk->now.ep = *(__u64 *)(window + ((offset + layout->frame_ep) & (WINDOW_BYTES - 8)));
 	return WALK_COMPLETE;
 }
 
@@ -308,7 +316,7 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 					    const struct ruby_layout *layout)
 {
 	__u64 *owner_words = s->checked + RUBY_BODY_WORDS, slot;
-	struct ruby_step *now = &s->ruby_step;
+	struct ruby_step *now = &walk->now;
 	int status;
 
 	walk->hops = 0;
@@ -316,7 +324,7 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 	now->object_address = 0;
 	now->object.flags = 0;
 	for (int step = 0; step < RUBY_STEPS_PER_RUN; step++) {
-		slot = READ_BACK(walk->count);
+		slot = READ_BACK(s->walk.count);
 		SHOW_BOUNDS(slot);
 		if (slot >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
@@ -343,30 +351,28 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 		}
 		walk->hops = 0;
 		if (READ_BACK(now->iseq)) {
-			if (capture_iseq(s, layout, slot))
+			if (capture_iseq(s, now, layout, slot))
 				return WALK_FAULT;
 		} else if (READ_BACK(now->owner)) {
-			capture_cfunc(s, slot, now->owner);
+			capture_cfunc(s, now, slot, now->owner);
 		} else {
 			return WALK_TORN;
 		}
-		walk->count = slot + 1;
+		s->walk.count = slot + 1;
 	}
 	if (walk->hops)
 		walk->frame -= layout->frame_size;	/* another run begins with this frame */
 	return walk->frame < walk->end ? WALK_TRUNCATED : WALK_COMPLETE;
 }
 
-/*
- * Does one run of a walk: s->frames from walk->count on. WALK_TRUNCATED says that frames are left, for
- * another run while walk->count is below MAX_INTERPRETER_FRAMES.
- */
-static __always_inline int walk_ruby(struct scratch *s, struct ruby_walk *walk, const struct ruby_layout *layout)
+/* Does one run of a walk: s->frames from s->walk.count on. WALK_TRUNCATED says that frames are left. */
+static __always_inline int walk_ruby(struct scratch *s, struct ruby_walk *walk,
+				     const struct ruby_layout *layout)
 {
 	int status = WALK_COMPLETE;
 
 	if (!walk->end)
-		status = begin_ruby_frames(walk, layout);
+		status = begin_ruby_frames(s, walk, layout);
 	if (status != WALK_COMPLETE || !walk->end)
 		return status;
 	status = walk_ruby_frames(s, walk, layout);
@@ -374,6 +380,19 @@ static __always_inline int walk_ruby(struct scratch *s, struct ruby_walk *walk, 
 		return status;
 	status = find_ruby_resumer(walk, layout);
 	return status == WALK_COMPLETE && walk->end ? WALK_TRUNCATED : status;
+}
+
+int on_ruby(struct bpf_perf_event_data *ctx)
+{
+	struct scratch *s = walk_at_hand();
+	const struct ruby_layout *layout;
+
+	if (!s)
+		return 0;
+	layout = layout_at_hand(s);
+	if (!layout)
+		return 0;
+	return next_walk(ctx, s, walk_ruby(s, WALK_STATE(s, struct ruby_walk), layout));
 }
 
 #endif

@@ -1,27 +1,29 @@
 """Samples from the kernel, through BCC. The only file that imports bcc.
 
-BCC compiles profiler/bpf/sample.c at start. It wants kernel headers; the programs here need none, so it
-is pointed at profiler/bpf/include, a tree with the few names it asks for.
+BCC compiles profiler/bpf at start. It wants kernel headers; the programs here need none, so it is pointed at
+profiler/bpf/include, a tree with the few names it asks for.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
 from types import ModuleType
 from typing import Any
 
 from profiler.capture.btf import Btf
-from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
+from profiler.capture.header import BPF_DIRECTORY, read_header
 from profiler.capture.kallsyms import without_kallsyms
+from profiler.capture.program import program_name, program_text, task_offsets
 from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.source import Lost, Sampling
 from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
 from symbolizers.base import Interpreter
+from symbolizers.registry import LANGUAGES
 
 _RING_S = 0.5
 """The ring buffer holds what comes in this time (the session looks every 0.15 s at the latest) …"""
@@ -41,13 +43,11 @@ _RAW_TRACEPOINTS = {
 }
 
 _RECORDS = read_header("records.h")
-_STAGES = _RECORDS.enums["stage"]
 _LOST = _RECORDS.enums["lost_record"]
 _CONFIG = _RECORDS.structs["process_config"]
-_LAYOUTS: Mapping[str, CStruct] = {
-    language: read_header(f"{language}_layout.h").structs[f"{language}_layout"]
-    for language in ("python", "ruby")
-}
+_MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
+_PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
+"""Where the walker of each language is in the map `stages`; also the order of their frames, leaf first."""
 
 
 def import_bcc() -> ModuleType:
@@ -77,9 +77,9 @@ class BccSource:
         self._bpf: Any = None
         self._records: list[bytes] = []
         self._online = 0
-        self._walkers: dict[str, bool] = {}
+        self._loaded: dict[str, bool] = {}
         self._notes: list[str] = []
-        self._slots: dict[str, dict[bytes, int]] = {language: {} for language in _LAYOUTS}
+        self._rows: dict[bytes, int] = {}
 
     def load(self) -> None:
         bcc = import_bcc()
@@ -87,7 +87,7 @@ class BccSource:
         try:
             flags = self._flags(Btf())
             with without_kallsyms():
-                self._bpf = bcc.BPF(src_file=os.fsencode(BPF_DIRECTORY / "sample.c"), cflags=flags)
+                self._bpf = bcc.BPF(text=program_text(LANGUAGES), cflags=flags)
             self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)
@@ -145,11 +145,10 @@ class BccSource:
         return [decode(record) for record in records]
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
-        values = {"start_ns": start_ns, "python_root": 0, "ruby_root": 0, "python_row": 0, "ruby_row": 0}
-        for interpreter in interpreters:
-            if self._has_walker(interpreter.language):
-                values[f"{interpreter.language}_root"] = interpreter.root
-                values[f"{interpreter.language}_row"] = self._slot(interpreter)
+        values = dict.fromkeys(_CONFIG.fields, 0) | {"start_ns": start_ns}
+        for slot, walker in enumerate(self._walkers(interpreters)):
+            for field, value in walker.items():
+                values[f"walkers[{slot}].{field}"] = value
         table = self._bpf[b"processes"]
         key = table.Key(pid)
         if interpreters:
@@ -178,22 +177,31 @@ class BccSource:
             self._bpf.cleanup()
             self._bpf = None
 
+    def _walkers(self, interpreters: Sequence[Interpreter]) -> list[dict[str, int]]:
+        """A ``struct walker`` for each of the `interpreters` that this kernel can walk."""
+        walkers = []
+        for interpreter in sorted(interpreters, key=lambda each: _PROGRAMS[each.language]):
+            row = self._row(interpreter) if self._has_walker(interpreter.language) else 0
+            if row:
+                program = _PROGRAMS[interpreter.language]
+                walkers.append({"root": interpreter.root, "row": row, "program": program})
+        return walkers[:_MAX_WALKERS]
+
     def _has_walker(self, language: str) -> bool:
         """Loads it at the first sight of the language: that takes time, and many machines run just one."""
-        if language not in self._walkers:
+        if language not in self._loaded:
             try:
-                program = self._bpf.load_func(f"on_{language}".encode(), self._bpf.PERF_EVENT)
+                program = self._bpf.load_func(program_name(language), self._bpf.PERF_EVENT)
             except Exception as error:  # bcc raises bare Exception
                 self._notes.append(
                     f"this kernel refuses the walker for {language} ({error}): its functions have no names"
                     " here; please report it with what 'pidflame doctor' says"
                 )
-                self._walkers[language] = False
+                self._loaded[language] = False
                 return False
-            stage = ctypes.c_int(_STAGES[f"STAGE_{language.upper()}"])
-            self._bpf[b"stages"][stage] = ctypes.c_int(program.fd)
-            self._walkers[language] = True
-        return self._walkers[language]
+            self._bpf[b"stages"][ctypes.c_int(_PROGRAMS[language])] = ctypes.c_int(program.fd)
+            self._loaded[language] = True
+        return self._loaded[language]
 
     def _pace(self) -> dict[str, int]:
         """The clock's period in ns, or what the hardware counter should come to."""
@@ -206,15 +214,8 @@ class BccSource:
             "FILTER_TARGETS": int(self._sampling.targets is not None),
             "RING_PAGES": self._ring_pages(),
             "TICK_NS": 1_000_000_000 // os.sysconf("SC_CLK_TCK"),
-            "TASK_GROUP_LEADER": btf.offset("task_struct", "group_leader"),
-            "TASK_REAL_PARENT": btf.offset("task_struct", "real_parent"),
-            "TASK_START_BOOTTIME": btf.offset("task_struct", "start_boottime"),
-            "TASK_COMM": btf.offset("task_struct", "comm"),
-            "TASK_PID": btf.offset("task_struct", "pid"),
-            "TASK_TGID": btf.offset("task_struct", "tgid"),
-            "TASK_SIGNAL": btf.offset("task_struct", "signal"),
-            "SIGNAL_LIVE": btf.offset("signal_struct", "live"),
-            "TASK_FSBASE": btf.offset("task_struct", "thread") + btf.offset("thread_struct", "fsbase"),
+            "LANGUAGES": len(LANGUAGES),
+            **task_offsets(btf),
         }
         return [f"-I{BPF_DIRECTORY}", *(f"-D{name}={value}" for name, value in defines.items())]
 
@@ -228,24 +229,25 @@ class BccSource:
             pages *= 2
         return pages
 
-    def _slot(self, interpreter: Interpreter) -> int:
-        """Where the interpreter's layout is in its table, where it is put when it is first seen.
+    def _row(self, interpreter: Interpreter) -> int:
+        """Where the interpreter's layout is in the map of layouts, where it is put when it is first seen.
 
-        Slot 0 stays empty: it means that no walker runs, also for a layout that finds the table full.
+        Row 0 stays empty: it means that no walker runs, also for a layout that finds the map full.
         """
-        slots = self._slots[interpreter.language]
-        packed = _LAYOUTS[interpreter.language].pack(dict(interpreter.offsets))
-        table = self._bpf[f"{interpreter.language}_layouts".encode()]
-        if packed not in slots and len(slots) + 1 < len(table):
-            slots[packed] = len(slots) + 1
-            table[ctypes.c_int(slots[packed])] = table.Leaf.from_buffer_copy(packed)
-        elif packed not in slots:
-            slots[packed] = 0
+        layout = read_header(f"{interpreter.language}_layout.h").structs[f"{interpreter.language}_layout"]
+        packed = layout.pack(dict(interpreter.offsets))
+        table = self._bpf[b"layouts"]
+        if packed not in self._rows and len(self._rows) + 1 < len(table):
+            self._rows[packed] = len(self._rows) + 1
+            row = packed.ljust(ctypes.sizeof(table.Leaf), b"\0")
+            table[ctypes.c_int(self._rows[packed])] = table.Leaf.from_buffer_copy(row)
+        elif packed not in self._rows:
+            self._rows[packed] = 0
             self._notes.append(
-                f"more than {len(table) - 1} builds of {interpreter.language} run:"
-                f" functions of the others, as {interpreter.version}, have no names here"
+                f"more than {len(table) - 1} builds of interpreters run: functions of the others, as"
+                f" {interpreter.language} {interpreter.version}, have no names here"
             )
-        return slots[packed]
+        return self._rows[packed]
 
     def _on_record(self, _context: object, data: int, size: int) -> int:
         self._records.append(ctypes.string_at(data, size))

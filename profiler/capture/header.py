@@ -19,14 +19,17 @@ _DEFINE = re.compile(r"^#define[ \t]+(\w+)[ \t]+(\d+)[ \t]*$", re.MULTILINE)
 _ENUM = re.compile(r"^enum (\w+) \{(.*?)\};", re.DOTALL | re.MULTILINE)
 _STRUCT = re.compile(r"^struct (\w+) \{(.*?)\};", re.DOTALL | re.MULTILINE)
 _ENUMERATOR = re.compile(r"(\w+) = (\d+),?")
-_FIELD = re.compile(r"(__u8|__u16|__u32|__u64|__s32|char) (\w+)(?:\[(\w+)\])?;")
+_FIELD = re.compile(r"(__u8|__u16|__u32|__u64|__s32|char|struct \w+) (\w+)(?:\[(\w+)\])?;")
 _GUARD = re.compile(r"\A\s*#ifndef (\w+)\n#define \1\n(.*)^#endif\s*\Z", re.DOTALL | re.MULTILINE)
 _CODES = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q", "__s32": "i"}
 
 
 @dataclass(frozen=True, slots=True)
 class CStruct:
-    """One C struct: its field names in order and the `struct` format (little endian, no padding)."""
+    """One C struct: its field names in order and the `struct` format (little endian, no padding).
+
+    A member that is a struct itself stands as its own fields, with names as in C: ``walkers[0].root``.
+    """
 
     name: str
     fields: tuple[str, ...]
@@ -52,7 +55,9 @@ def read_header(name: str) -> Header:
     text = _COMMENT.sub("", (BPF_DIRECTORY / name).read_text())
     defines = {match[1]: int(match[2]) for match in _DEFINE.finditer(text)}
     enums = {match[1]: dict(_enumerators(match[2])) for match in _ENUM.finditer(text)}
-    structs = {match[1]: _struct(match[1], match[2], defines) for match in _STRUCT.finditer(text)}
+    structs: dict[str, CStruct] = {}
+    for match in _STRUCT.finditer(text):
+        structs[match[1]] = _struct(match[1], match[2], defines, structs)
     rest = _STRUCT.sub("", _ENUM.sub("", _DEFINE.sub("", _GUARD.sub(r"\2", text)))).strip()
     if rest:
         raise ValueError(f"{name}: not understood: {rest.splitlines()[0]!r}")
@@ -73,25 +78,46 @@ def _enumerators(body: str) -> list[tuple[str, int]]:
     return found
 
 
-def _struct(name: str, body: str, defines: Mapping[str, int]) -> CStruct:
+def _struct(name: str, body: str, defines: Mapping[str, int], known: Mapping[str, CStruct]) -> CStruct:
+    """The struct, whose members may be structs that are `known`."""
     fields: list[str] = []
     format_ = "<"
-    offset = 0
     widest = 1
     for line in _lines(body):
         match = _FIELD.fullmatch(line)
         if match is None:
             raise ValueError(f"struct {name}: not a plain field: {line!r}")
         kind, field, length = match.groups()
-        count = defines[length] if length in defines else int(length or 1)
-        code = f"{count}s" if kind == "char" else f"{count}{_CODES[kind]}" if length else _CODES[kind]
-        alignment = 1 if kind == "char" else struct.calcsize("<" + _CODES[kind])
-        if offset % alignment:
+        count = defines[length] if length in defines else int(length) if length else None
+        codes, names, alignment = _member(kind, field, count, known)
+        if struct.calcsize(format_) % alignment:
             raise ValueError(f"struct {name}: padding before {field} is not written out")
-        offset += struct.calcsize("<" + code)
         widest = max(widest, alignment)
-        format_ += code
-        fields.append(field)
-    if offset % widest:
+        format_ += codes
+        fields += names
+    if struct.calcsize(format_) % widest:
         raise ValueError(f"struct {name}: padding at its end is not written out")
     return CStruct(name, tuple(fields), struct.Struct(format_))
+
+
+def _member(
+    kind: str, field: str, count: int | None, known: Mapping[str, CStruct]
+) -> tuple[str, list[str], int]:
+    """The format, the names and the alignment of one member, an array where there is a `count`."""
+    if kind == "char":
+        return f"{count or 1}s", [field], 1
+    if kind in _CODES:
+        code = _CODES[kind]
+        return code if count is None else f"{count}{code}", [field], struct.calcsize("<" + code)
+    inner = known.get(kind.removeprefix("struct "))
+    if inner is None:
+        raise ValueError(f"{field}: {kind} is not defined before")
+    places = [field] if count is None else [f"{field}[{index}]" for index in range(count)]
+    names = [f"{place}.{name}" for place in places for name in inner.fields]
+    codes = inner.layout.format.removeprefix("<")
+    alignment = max(_alignment(code) for code in re.findall(r"[A-Za-z]", codes))
+    return codes * len(places), names, alignment
+
+
+def _alignment(code: str) -> int:
+    return 1 if code == "s" else struct.calcsize("<" + code)

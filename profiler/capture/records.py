@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symbolizers.frame import RawFrame
+from symbolizers.frame import FIRST_ANNOTATION, RawFrame
 from symbolizers.process.identity import ProcessId
 
 NO_PROCESS = ProcessId(0, 0)
@@ -12,7 +12,10 @@ NO_PROCESS = ProcessId(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class RawSample:
-    """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first."""
+    """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first.
+
+    Among the frames in `interpreter` there may be annotations, see `RawFrame`.
+    """
 
     process: ProcessId
     tid: int
@@ -28,15 +31,13 @@ class RawSample:
     kernel: tuple[int, ...]
     parent: ProcessId = NO_PROCESS
     """Who started the process, if that still runs."""
-    task: int = 0
-    """The address of the task that asyncio runs on the thread, 0 where none is known."""
-    task_identity: int = 0
-    """What tells that task from a later one at its address."""
     thread_pointer: int = 0
     """What languages tell their threads apart by (pthread_self() gives it); 0 for a thread of the kernel."""
     thread_comm: bytes = b""
-    collects_garbage: bool = False
-    """Whether the thread collects garbage, for what is on its interpreter's stack."""
+
+    def leaf(self) -> RawFrame | None:
+        """The frame of the innermost function that an interpreter runs: the first that is no annotation."""
+        return next((frame for frame in self.interpreter if frame.address < FIRST_ANNOTATION), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,6 @@ def _sample(record: bytes) -> RawSample:
         user=struct.unpack_from(f"<{user_count}Q", record, user_at),
         kernel=struct.unpack_from(f"<{kernel_count}Q", record, kernel_at),
         parent=ProcessId.from_start_ns(head["parent_pid"], head["parent_start_ns"]),
-        task=head["task"],
-        task_identity=head["task_identity"],
-        thread_pointer=head["thread_id"],
-        collects_garbage=bool(head["collects_garbage"]),
+        thread_pointer=head["thread_pointer"],
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
     )

@@ -6,7 +6,7 @@ the graph, so that the script only has to change the graph's width to fit a wind
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from html import escape
 from importlib.resources import files
 from typing import BinaryIO
@@ -16,7 +16,9 @@ from profiler.export.svg_head import MARGIN_PX, head, title_text
 from profiler.export.text import ELLIPSIS, dropped_text, printable, root_text
 from profiler.export.tree import Box, build_tree, lay_out
 from profiler.profile.model import Losses, Profile
-from symbolizers.frame import FrameKind
+from symbolizers.descriptor import Shades
+from symbolizers.frame import KERNEL, MARKER, NATIVE
+from symbolizers.registry import LANGUAGES
 
 WIDTH_PX = 1200
 """Of the picture where no script fits it to a window."""
@@ -31,14 +33,16 @@ NONE_RECORDED = "No samples were recorded."
 NONE_SYMBOLIZED = "No sample could be symbolized."
 
 _PROCESS = "process"
-_LEGEND: Mapping[FrameKind | None, str] = {
+_LEGEND: Mapping[str | None, str] = {
     None: "process",
-    FrameKind.PYTHON: "Python",
-    FrameKind.RUBY: "Ruby",
-    FrameKind.NATIVE: "native",
-    FrameKind.KERNEL: "kernel",
-    FrameKind.MARKER: "said by pidflame",
+    **{language.name: language.title for language in LANGUAGES},
+    NATIVE: "native",
+    KERNEL: "kernel",
+    MARKER: "said by pidflame",
 }
+# The lines of the style sheet in whose place the colours of the languages in the picture are put.
+_LIGHT_COLOURS = "/* languages, light */\n"
+_DARK_COLOURS = "  /* languages, dark */\n"
 
 
 def write(profile: Profile, stream: BinaryIO) -> None:
@@ -61,7 +65,7 @@ def _document(profile: Profile) -> Iterator[str]:
         f'height="{height}" viewBox="0 0 {WIDTH_PX} {height}" preserveAspectRatio="xMinYMin">'
     )
     yield f"<title>{escape(title_text(profile), quote=False)}</title>"
-    yield f"<style><![CDATA[\n{_asset('flamegraph.css')}]]></style>"
+    yield f"<style><![CDATA[\n{_style(present)}]]></style>"
     yield '<rect class="paper" width="100%" height="100%"/>'
     yield (
         f'<svg class="graph" x="{MARGIN_PX}" y="{head_px}" width="{GRAPH_WIDTH_PX}" height="{graph_px}" '
@@ -77,6 +81,20 @@ def _document(profile: Profile) -> Iterator[str]:
     if boxes:
         yield f"<script><![CDATA[\n{_asset('flamegraph.js')}]]></script>"
     yield "</svg>"
+
+
+def _style(present: Collection[str | None]) -> str:
+    """The style sheet, with rules for the languages among the kinds that are present."""
+    shown = [language for language in LANGUAGES if language.name in present]
+    light = "".join(_rules(language.name, language.palette.light, "") for language in shown)
+    dark = "".join(_rules(language.name, language.palette.dark, "  ") for language in shown)
+    return _asset("flamegraph.css").replace(_DARK_COLOURS, dark).replace(_LIGHT_COLOURS, light)
+
+
+def _rules(name: str, shades: Shades, indent: str) -> str:
+    """Two lines with a rule for each of the four shades."""
+    rules = [f".{name}{shade} rect {{ fill: {colour}; }}" for shade, colour in enumerate(shades)]
+    return f"{indent}{' '.join(rules[:2])}\n{indent}{' '.join(rules[2:])}\n"
 
 
 def _asset(name: str) -> str:
@@ -106,8 +124,8 @@ def _xml(text: str) -> str:
     return escape(text, quote=False)
 
 
-def _css_name(kind: FrameKind | None) -> str:
-    return _PROCESS if kind is None else kind.value
+def _css_name(kind: str | None) -> str:
+    return _PROCESS if kind is None else kind
 
 
 def _percent(count: int, total: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from profiler.profile.model import Losses, ProcessLosses, Root, Thread, Verdict
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
 
 MAX_NAME_CHARACTERS = 512
 UNNAMED = "[unnamed]"
@@ -77,11 +77,11 @@ def thread_text(thread: Thread) -> str:
 def frame_text(frame: Frame) -> str:
     """One frame of a folded line: ``name (file:line)``, ``symbol (module)``, ``symbol_[k]`` or a marker."""
     name = _name(frame.name)
-    if frame.kind is FrameKind.KERNEL:
+    if frame.kind == KERNEL:
         return f"{name}_[k]"
-    if frame.kind is FrameKind.MARKER or not frame.file:
+    if frame.kind == MARKER or not frame.file:
         return name
-    if frame.kind is FrameKind.NATIVE or frame.line <= 0:
+    if frame.kind == NATIVE or frame.line <= 0:
         return f"{name} ({_file(frame.file)})"
     return f"{name} ({_file(frame.file)}:{frame.line})"
 

@@ -8,7 +8,6 @@ from functools import cache
 
 from profiler.export.text import frame_text, root_text, thread_text
 from profiler.profile.model import Sample
-from symbolizers.frame import FrameKind
 
 TOTAL = "all"
 
@@ -23,12 +22,12 @@ class Node:
 
     text: str
     order: tuple[str, int]
-    kind: FrameKind | None = None
+    kind: str | None = None
     count: int = 0
     self_count: int = 0
     children: dict[str, Node] = field(default_factory=dict)
 
-    def child(self, text: str, order: tuple[str, int], *, kind: FrameKind | None = None) -> Node:
+    def child(self, text: str, order: tuple[str, int], *, kind: str | None = None) -> Node:
         """The callee of that text, made if need be."""
         found = self.children.get(text)
         if found is None:
@@ -41,7 +40,7 @@ class Box:
     """A node's place: `start` and `count` in samples, `depth` 0 for the total."""
 
     text: str
-    kind: FrameKind | None
+    kind: str | None
     depth: int
     start: int
     count: int

@@ -19,12 +19,14 @@ from profiler.profile.model import (
 )
 from profiler.profile.paths import short_file, with_short_files
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
 
 __all__ = [
+    "KERNEL",
+    "MARKER",
+    "NATIVE",
     "Feature",
     "Frame",
-    "FrameKind",
     "Losses",
     "ProcessLosses",
     "Profile",

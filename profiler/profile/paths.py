@@ -1,4 +1,4 @@
-"""Shorter file names for Python and Ruby frames: without what comes before the import root.
+"""Shorter file names for interpreted frames: without what comes before the import root.
 
 Text alone decides: the files may be in a container, or gone.
 """
@@ -12,42 +12,35 @@ from dataclasses import replace
 from functools import cache
 
 from profiler.profile.model import Sample
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import Frame
+from symbolizers.registry import LANGUAGES
 
-_IMPORT_ROOT = re.compile(
-    r"""
-    (?:.*/)?                                    # greedy: of several roots the last
-    (?: (?:site|dist)-packages
-      | lib(?:64)?/python\d+\.\d+t?             # a standard library, t: of a free-threaded build
-      | [^/]+\.(?:zip|egg|pyz)                  # imported from an archive
-      | gems/[^/]+/lib
-      | ruby/\d+\.\d+\.\d+
-      | (?:vendor|site)_ruby(?:/\d+\.\d+\.\d+)?
-    )
-    /+([^/].*)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_NO_FILE = ("<", "(")
-"""What the names of files begin with that are none: ``<frozen os>``, ``<internal:gc>``, ``(eval at …)``."""
-_INTERPRETED = (FrameKind.PYTHON, FrameKind.RUBY)
+_LANGUAGES = {language.name: language for language in LANGUAGES}
 
 
-def short_file(file: str) -> str:
+@cache
+def _import_root(language: str) -> re.Pattern[str]:
+    """Matches the file of a language that lies in an import root; what comes after it is the group."""
+    roots = "|".join(_LANGUAGES[language].import_roots) or "(?!)"
+    # Greedy: of several roots the last.
+    return re.compile(rf"(?:.*/)?(?:{roots})/+([^/].*)", re.DOTALL)
+
+
+def short_file(language: str, file: str) -> str:
     """`file` from its import root on: ``/usr/lib/python3.11/json/decoder.py`` is ``json/decoder.py``.
 
-    Elsewhere, the last two components of an absolute path. What is no file's name stays.
+    Elsewhere, the last two components of an absolute path. The name of a pseudo file stays.
     """
-    if file.startswith(_NO_FILE):
+    if file.startswith(_LANGUAGES[language].pseudo_files):
         return file
-    if match := _IMPORT_ROOT.fullmatch(file):
+    if match := _import_root(language).fullmatch(file):
         return match[1]
     parts = file.split("/")
     return "/".join(parts[-2:]) if file.startswith("/") and len(parts) > 3 else file
 
 
 def with_short_files(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    """`samples` with the files of Python and Ruby frames shortened; as many samples, none merged.
+    """`samples` with the files of interpreted frames shortened; as many samples, none merged.
 
     Two files of one process that would be called the same keep their full names both, so that no two
     functions are counted as one. Between processes the same short name may stand for two files: the
@@ -55,20 +48,20 @@ def with_short_files(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """
     samples = tuple(samples)
     files = {
-        (sample.root.pid, frame.file)
+        (sample.root.pid, frame.kind, frame.file)
         for sample in samples
         for frame in sample.frames
-        if frame.kind in _INTERPRETED
+        if frame.kind in _LANGUAGES
     }
-    called: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for pid, file in files:
-        called[pid, short_file(file)].append(file)
+    called: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for pid, language, file in files:
+        called[pid, short_file(language, file)].add(file)
 
     @cache
     def shown(pid: int, frame: Frame) -> Frame:
-        if frame.kind not in _INTERPRETED:
+        if frame.kind not in _LANGUAGES:
             return frame
-        short = short_file(frame.file)
+        short = short_file(frame.kind, frame.file)
         return frame._replace(file=short) if len(called[pid, short]) == 1 else frame
 
     return tuple(

@@ -12,7 +12,7 @@ from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
 from profiler.run.significance import Evidence, judge, judge_share
 from profiler.run.stacks import Element
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import MARKER, Frame
 from symbolizers.process.identity import ProcessId
 
 
@@ -24,9 +24,7 @@ class _Account:
     evidence: Evidence = field(default_factory=Evidence)
 
 
-_DROPPED = {
-    reason: Frame(FrameKind.MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason
-}
+_DROPPED = {reason: Frame(MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason}
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 

@@ -14,14 +14,15 @@ from types import MappingProxyType
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
-from profiler.run.stacks import GARBAGE, CodeMap, Element, merge, native_elements
+from profiler.run.stacks import CodeMap, Element, merge, native_elements
 from symbolizers.asker import Ask
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
-from symbolizers.frame import CodeObject, Frame, RawFrame
+from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
+from symbolizers.registry import MARKERS
 
 CodeKey = tuple[int, int, int]
 """What tells a code object of one process: address (with its capture kind), checksum, owner."""
@@ -31,6 +32,8 @@ _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.FAULT: Reason.WOULD_FAULT,
     WalkStatus.TORN: Reason.CHANGED,
 }
+_MARKERS = {kind: Frame(MARKER, text) for kind, text in MARKERS.items()}
+"""What an annotation among the frames of an interpreter shows as, by its kind."""
 _MAX_WAITING = 100_000
 """Samples that may wait in all; beyond that they are dropped at once, so memory stays bounded."""
 _MAX_CODES = 200_000
@@ -261,7 +264,8 @@ class Program:
         if may_ask and not knows_leaf and sample.time_ns >= self._look_again_ns:
             self._wait_to_be_placed(sample)
             return
-        missing = [key for key in dict.fromkeys(map(_key, sample.interpreter)) if key not in self._codes]
+        keys = dict.fromkeys(map(_key, sample.interpreter))
+        missing = [key for key in keys if key not in self._codes and key[0] < FIRST_ANNOTATION]
         if not missing:
             self._hand_on(sample)
         elif may_ask:
@@ -279,19 +283,24 @@ class Program:
     def _hand_on(self, sample: RawSample) -> None:
         frames = self._frames(sample)
         loops = [part for each in self._interpreters for part in (each.loop, each.cold_loop)]
-        native = native_elements(sample.user, self._code, loops=loops, interpreted=bool(frames))
+        interpreted = any(frame.kind != MARKER for frame in frames)
+        native = native_elements(sample.user, self._code, loops=loops, interpreted=interpreted)
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (
-            not frames and len(native) >= _MAX_NATIVE_FRAMES
+            not interpreted and len(native) >= _MAX_NATIVE_FRAMES
         )
         self._around.emit(sample, merge(frames, native, sample.kernel, truncated=truncated))
 
     def _frames(self, sample: RawSample) -> list[Frame]:
         """The interpreter's frames by name, leaf first."""
-        frames = [GARBAGE] if sample.interpreter and sample.collects_garbage else []
+        frames: list[Frame] = []
         shown_above = False
         for raw in sample.interpreter:
             key = _key(raw)
-            code = self._codes[key]
+            code = self._codes.get(key)
+            if code is None:  # an annotation
+                marker = _MARKERS.get(capture_kind(raw.address))
+                frames += [marker] if marker is not None else []
+                continue
             if not shown_above and self._around.lines:
                 frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
             elif not shown_above:

@@ -72,8 +72,9 @@ class Evidence:
         _count(self._threads, sample.tid, lost)
         leaf = sample.user or sample.kernel or (0,)
         _count(self._addresses, leaf[0] >> _PAGE_SHIFT << 1 | bool(sample.kernel), lost)
-        if sample.interpreter:
-            _count(self._functions, sample.interpreter[0].address, lost)
+        function = sample.leaf()
+        if function is not None:
+            _count(self._functions, function.address, lost)
 
     def counts(self, feature: Feature) -> list[tuple[int, int]]:
         """Kept and lost samples of each category, at most `BUCKETS`."""

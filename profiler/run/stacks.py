@@ -9,13 +9,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import MARKER, Frame
 from symbolizers.inspection import CodeMapping, FileKey
 from symbolizers.native.unnamed import mapping_frame
 
-TRUNCATED = Frame(FrameKind.MARKER, "[truncated]")
-GARBAGE = Frame(FrameKind.MARKER, "[gc]")
-UNKNOWN = Frame(FrameKind.MARKER, "[unknown]")
+TRUNCATED = Frame(MARKER, "[truncated]")
+UNKNOWN = Frame(MARKER, "[unknown]")
 
 
 class NativeAddress(NamedTuple):

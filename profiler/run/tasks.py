@@ -15,9 +15,10 @@ from profiler.run.stacks import Element
 from symbolizers.asker import Ask
 from symbolizers.base import TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame
+from symbolizers.frame import ADDRESS_MASK, FIRST_ANNOTATION, Frame, RawFrame, capture_kind
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Awaiters, Failed, ReadAwaiters
+from symbolizers.registry import TASK_KINDS
 
 _MAX_OPEN = 1000
 """Questions that may be open; samples beyond them stay as they are."""
@@ -66,7 +67,7 @@ class TaskStacks:
     def sample(self, sample: RawSample) -> None:
         """Asks for the task of `sample`, of which either `emit` or `drop` is called later."""
         task = _task_of(sample)
-        if not sample.task or task.process in self._stalled:
+        if not task.task or task.process in self._stalled:
             return
         if len(self._open) >= _MAX_OPEN:
             self.alone += 1
@@ -129,4 +130,13 @@ def with_awaiters(elements: tuple[Element, ...], chain: TaskChain) -> tuple[Elem
 
 
 def _task_of(sample: RawSample) -> TaskOf:
-    return TaskOf(sample.process, sample.task, sample.task_identity, sample.cpu, sample.time_ns)
+    running = _running_task(sample)
+    return TaskOf(sample.process, running.address & ADDRESS_MASK, running.owner, sample.cpu, sample.time_ns)
+
+
+def _running_task(sample: RawSample) -> RawFrame:
+    """The annotation that says which task runs; zeros without one."""
+    for frame in reversed(sample.interpreter):  # it follows the frames
+        if frame.address >= FIRST_ANNOTATION and capture_kind(frame.address) in TASK_KINDS:
+            return frame
+    return RawFrame(0, 0, 0)

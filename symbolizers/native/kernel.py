@@ -10,10 +10,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import KERNEL, Frame
 
 KALLSYMS = "/proc/kallsyms"
-UNKNOWN = Frame(FrameKind.KERNEL, "[unknown]")
+UNKNOWN = Frame(KERNEL, "[unknown]")
 
 _BLOCK_BYTES = 1 << 16
 _DIGITS = 16
@@ -80,7 +80,7 @@ class KernelSymbols:
             if best is None or self.hidden or address - int(best.address, 16) > _MAX_FUNCTION_BYTES:
                 yield UNKNOWN
             else:
-                yield Frame(FrameKind.KERNEL, best.name.decode(errors="backslashreplace"))
+                yield Frame(KERNEL, best.name.decode(errors="backslashreplace"))
 
 
 def _match_block(lines: list[bytes], keys: list[bytes], nearest: list[_Symbol | None]) -> None:

@@ -9,7 +9,7 @@ import demangle
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import NATIVE, Frame
 from symbolizers.native.unnamed import VDSO_PATH, bounded, unnamed
 
 _MANGLED = ("_Z", "_R")
@@ -40,7 +40,7 @@ class NativeSymbols:
             return unnamed(self._module, address if start is None else start)
         symbol, start = found
         if start not in self._named:
-            self._named[start] = Frame(FrameKind.NATIVE, _readable(symbol), self._module)
+            self._named[start] = Frame(NATIVE, _readable(symbol), self._module)
         return self._named[start]
 
 

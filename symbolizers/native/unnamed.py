@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import NATIVE, Frame
 
 MAX_NAME_CHARS = 1024
 ANONYMOUS = "[anon]"
@@ -32,16 +32,16 @@ def mapping_frame(path: str, offset: int) -> Frame:
     if path == VDSO_PATH:
         return unnamed(VDSO_PATH, offset)
     if path.startswith(_MEMFD):
-        return Frame(FrameKind.NATIVE, bounded(f"[{module_name(path)}]"))
+        return Frame(NATIVE, bounded(f"[{module_name(path)}]"))
     if path.startswith("/"):
         return unnamed(module_name(path), offset)
-    return Frame(FrameKind.NATIVE, bounded(path) or ANONYMOUS)
+    return Frame(NATIVE, bounded(path) or ANONYMOUS)
 
 
 def unnamed(module: str, offset: int) -> Frame:
     """``[module+0xoffset]``, the form for an address in `module` that has no symbol."""
     bare = module.removeprefix("[").removesuffix("]")
-    return Frame(FrameKind.NATIVE, f"[{bounded(bare)}+{offset:#x}]")
+    return Frame(NATIVE, f"[{bounded(bare)}+{offset:#x}]")
 
 
 def bounded(name: str) -> str:

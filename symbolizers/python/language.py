@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from symbolizers.base import AddressSpace, Interpreter
+from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed, UnsupportedVersion
-from symbolizers.layout import Row
+from symbolizers.layout import Row, Version
 from symbolizers.python import debug_offsets
 from symbolizers.python.code import PythonSymbolizer, TypeAddresses
+from symbolizers.python.descriptor import DESCRIPTOR
 from symbolizers.python.layouts import FREE_THREADED, LAYOUTS, SUPPORTED
+from symbolizers.python.layouts_tasks import TASKS
+from symbolizers.python.layouts_threads import THREADS
 from symbolizers.python.machine_code import find_cold_part, find_interpreters_head
+from symbolizers.python.tasks import PythonTasks
+from symbolizers.python.threads import PythonThreads
 from symbolizers.python.versions import PythonVersion, find_version
 
 _FIRST_SELF_DESCRIBED: Final = (3, 13)
@@ -24,7 +29,7 @@ _LOOPS: Final = ("_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx")
 class PythonLanguage:
     """Recognises CPython: a static executable, libpython, or a program that embeds it."""
 
-    name = "python"
+    name = DESCRIPTOR.name
 
     def recognise(self, elf: ElfFile) -> PythonFile | None:
         """The CPython in `elf`, or None. Raises `UnsupportedVersion`, or `Malformed` for a broken file."""
@@ -39,6 +44,7 @@ class PythonLanguage:
         )
         return PythonFile(
             version=version.text,
+            series=version.numbers[:2],
             row=row,
             root=find_interpreters_head(elf) if root == "interp_head" else _symbol_address(elf, root),
             loop=loop,
@@ -107,6 +113,8 @@ class PythonFile:
     """CPython in one ELF file; all addresses are the file's own, before a load bias."""
 
     version: str
+    series: Version
+    """The first two numbers of the version."""
     row: Row
     root: int
     loop: tuple[int, int]
@@ -130,3 +138,17 @@ class PythonFile:
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> PythonSymbolizer:
         """A reader of the code objects of one process, with their line tables if `lines`."""
         return PythonSymbolizer(self.row, memory, self.types.at(interpreter.root - self.root), lines=lines)
+
+    def thread_reader(self, interpreter: Interpreter, memory: AddressSpace) -> PythonThreads | None:
+        """A reader of what one process calls its threads; None for versions without a row for it."""
+        places = THREADS.find(self.series, self.row.flavour)
+        if places is None:
+            return None
+        return PythonThreads(self.row, places, memory, root=interpreter.root)
+
+    def task_reader(
+        self, interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer
+    ) -> PythonTasks | None:
+        """A reader of the asyncio tasks of one process; None for versions without a row for it."""
+        places = TASKS.find(self.series, self.row.flavour)
+        return PythonTasks(self.row, places, memory, symbolizer) if places is not None else None

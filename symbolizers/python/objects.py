@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
-from types import MappingProxyType
 from typing import Final
 
-from symbolizers.base import AddressSpace, Interpreter
+from symbolizers.base import AddressSpace
 from symbolizers.errors import Malformed, SymbolizeError
 from symbolizers.frame import ADDRESS_MASK
-from symbolizers.layout import ABSENT, ABSENT_NUMBER, Row, Version
-from symbolizers.python.layouts import LAYOUTS
+from symbolizers.layout import Row
 from symbolizers.python.strings import decode, parse_head
 
 MAX_TEXT_CHARACTERS: Final = 256
@@ -90,17 +86,6 @@ class PythonObjects:
             if len(self._known_flags) < _MAX_KNOWN_TYPES:
                 self._known_flags[address] = flags
         return flags
-
-
-def row_of(interpreter: Interpreter) -> Row:
-    """The layout of the interpreter as it is in its process, where it may have described itself."""
-    fields = {name: ABSENT if number == ABSENT_NUMBER else number for name, number in interpreter.offsets}
-    return replace(LAYOUTS.named(interpreter.layout), fields=MappingProxyType(fields))
-
-
-def version_of(interpreter: Interpreter) -> Version:
-    """The first two numbers of its version."""
-    return tuple(map(int, re.findall(r"\d+", interpreter.version)[:2]))
 
 
 def word_in(data: bytes, offset: int) -> int:

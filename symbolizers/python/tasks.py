@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from symbolizers.base import AddressSpace, Interpreter, Symbolizer, TaskChain
+from symbolizers.base import AddressSpace, Symbolizer, TaskChain
 from symbolizers.checksum import MULTIPLIER, checksum
 from symbolizers.errors import Changed, Malformed
-from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, CodeObject, Frame, FrameKind, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, MARKER, CodeObject, Frame, RawFrame
 from symbolizers.layout import Row
-from symbolizers.python.layouts_tasks import TASKS
-from symbolizers.python.objects import INT_FLAG, PythonObjects, checked, row_of, version_of, word_in
+from symbolizers.python.descriptor import PYTHON_CODE
+from symbolizers.python.objects import INT_FLAG, PythonObjects, checked, word_in
 
 MAX_TASKS: Final = 64
 MAX_COROUTINES: Final = 64
@@ -23,17 +23,11 @@ _WORD_MASK: Final = (1 << 64) - 1
 _POSITION_MASK: Final = (1 << 32) - 1
 
 
-def python_tasks(
-    interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer
-) -> PythonTasks | None:
-    """A reader for the process of `interpreter`; None for versions without a row."""
-    row = row_of(interpreter)
-    places = TASKS.find(version_of(interpreter), row.flavour)
-    return PythonTasks(row, places, memory, symbolizer) if places is not None else None
-
-
 class PythonTasks:
-    """Reads the tasks of one process. Lifetime: its address space."""
+    """Reads the tasks of one process. Lifetime: its address space.
+
+    `row` is one of `symbolizers.python.layouts`, `places` one of `layouts_tasks`.
+    """
 
     def __init__(self, row: Row, places: Row, memory: AddressSpace, symbolizer: Symbolizer) -> None:
         self._row = row
@@ -89,8 +83,8 @@ class PythonTasks:
         name = self._objects.word(task + self._row["task_name"])
         if self._objects.flags(name) & INT_FLAG:
             (number,) = self._objects.integers([name])
-            return Frame(FrameKind.MARKER, f"task Task-{number}")
-        return Frame(FrameKind.MARKER, f"task {self._objects.text(name)}")
+            return Frame(MARKER, f"task Task-{number}")
+        return Frame(MARKER, f"task {self._objects.text(name)}")
 
     def _coroutine(self, task: int) -> int:
         return checked(self._objects.word(task + self._places["task_coroutine"]))
@@ -122,7 +116,7 @@ class PythonTasks:
         identity = checksum([word_in(words, offset) for offset in range(0, len(words), 8)])
         known = self._codes.get((code, identity))
         if known is None:
-            address = CaptureKind.PYTHON_CODE << CAPTURE_KIND_SHIFT | code
+            address = PYTHON_CODE << CAPTURE_KIND_SHIFT | code
             known = self._symbolizer.read(RawFrame(address, 0, identity))
             if len(self._codes) < _MAX_KNOWN_CODES:
                 self._codes[code, identity] = known

@@ -1,7 +1,7 @@
 """Reads what Python calls its threads: the dict ``threading._active`` of a process.
 
 It has a `Thread` for the identifier of each thread that runs Python, which on Linux is the address that
-pthread_self() gives: the thread's fs base.
+pthread_self() gives: the thread pointer.
 """
 
 from __future__ import annotations
@@ -10,26 +10,21 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
-from symbolizers.base import AddressSpace, Interpreter
+from symbolizers.base import AddressSpace
 from symbolizers.errors import Malformed, SymbolizeError
 from symbolizers.layout import Row
 from symbolizers.python.dicts import PythonDicts
-from symbolizers.python.layouts_threads import THREADS
-from symbolizers.python.objects import row_of, version_of
 
 _MAX_THREADS: Final = 1 << 14
 _MAX_INTERPRETERS: Final = 64
 
 
-def python_threads(interpreter: Interpreter, memory: AddressSpace) -> PythonThreads | None:
-    """A reader for the process of `interpreter`; None for versions without a row."""
-    row = row_of(interpreter)
-    places = THREADS.find(version_of(interpreter), row.flavour)
-    return PythonThreads(row, places, memory, root=interpreter.root) if places is not None else None
-
-
 class PythonThreads:
-    """Reads the names of one process's threads. Lifetime: its address space."""
+    """Reads the names of one process's threads. Lifetime: its address space.
+
+    `row` is one of `symbolizers.python.layouts`, `places` one of `layouts_threads`, `root` as of the
+    `Interpreter`.
+    """
 
     def __init__(self, row: Row, places: Row, memory: AddressSpace, *, root: int) -> None:
         self._row = row
@@ -39,7 +34,7 @@ class PythonThreads:
         self._active = 0
 
     def names(self, wanted: Collection[int]) -> dict[int, str]:
-        """The names of those of the `wanted` threads (by fs base) that have one.
+        """The names of those of the `wanted` threads (by thread pointer) that have one.
 
         Raises `ReadFault` or `Malformed` where there are none to be had: `threading` not imported, say.
         """

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from symbolizers.base import AddressSpace
 from symbolizers.checksum import checksum
 from symbolizers.errors import Changed, Malformed
-from symbolizers.frame import ADDRESS_MASK, CaptureKind, CodeObject, FrameKind, RawFrame, capture_kind
+from symbolizers.frame import ADDRESS_MASK, CodeObject, RawFrame, capture_kind
 from symbolizers.layout import Row
+from symbolizers.ruby.descriptor import DESCRIPTOR, RUBY_CFUNC, RUBY_ISEQ
 from symbolizers.ruby.lines import LineTable, decode_positions, decode_succinct, succinct_size
 from symbolizers.ruby.objects import (
     IMEMO_ISEQ,
@@ -85,8 +86,8 @@ class RubySymbolizer:
         Raises `ReadFault` (try again later), `Changed` (it is not that object any more) or `Malformed`.
         """
         captured = self._captured(frame)
-        if capture_kind(frame.address) == CaptureKind.RUBY_CFUNC:
-            code = CodeObject(FrameKind.RUBY, self._cfunc_name(captured.method), "", 0)
+        if capture_kind(frame.address) == RUBY_CFUNC:
+            code = CodeObject(DESCRIPTOR.name, self._cfunc_name(captured.method), "", 0)
         else:
             code = self._iseq(frame, captured)
         self._captured(frame)
@@ -96,7 +97,7 @@ class RubySymbolizer:
         """The memory behind `frame`, if it is still what the walker saw. Raises `Changed`."""
         address = pointer(frame.address & ADDRESS_MASK)
         body, method = b"", bytes(OBJECT_BYTES)
-        if capture_kind(frame.address) == CaptureKind.RUBY_ISEQ:
+        if capture_kind(frame.address) == RUBY_ISEQ:
             body = self._read_body(address)
         if frame.owner:
             method = self._memory.read(pointer(frame.owner), OBJECT_BYTES)
@@ -127,7 +128,7 @@ class RubySymbolizer:
         label, first_line, stands_for_caller = self._label(self, frame, captured)
         file = self._objects.path(word_at(body, row["body_path"]))
         starts, lines = self._read_lines(body) if self._lines else ((), ())
-        return CodeObject(FrameKind.RUBY, label, file, first_line, starts, lines, stands_for_caller)
+        return CodeObject(DESCRIPTOR.name, label, file, first_line, starts, lines, stands_for_caller)
 
     def compiled_label(self, frame: RawFrame, captured: _Captured) -> Label:
         """The label as the compiler made it, with the class before the method's name in it."""

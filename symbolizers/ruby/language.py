@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from symbolizers.base import AddressSpace, Interpreter
+from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import UnsupportedVersion
 from symbolizers.layout import Row
+from symbolizers.ruby.descriptor import DESCRIPTOR
 from symbolizers.ruby.iseqs import RubySymbolizer
 from symbolizers.ruby.layouts import LAYOUTS
 from symbolizers.ruby.machine_code import GcFlag, find_gc, find_global_symbols, find_loop, find_vm
@@ -24,7 +25,7 @@ _VERSION: Final = re.compile(rb"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\0")
 class RubyLanguage:
     """Recognises Ruby (CRuby): libruby, a static executable, or a program that embeds it."""
 
-    name = "ruby"
+    name = DESCRIPTOR.name
 
     def recognise(self, elf: ElfFile) -> RubyFile | None:
         """The Ruby in `elf`, or None. Raises `UnsupportedVersion`, or `Malformed` for a broken file."""
@@ -91,3 +92,9 @@ class RubyFile:
         bias = interpreter.root - self.root
         symbols = self.global_symbols + bias if self.global_symbols else 0
         return RubySymbolizer(self.row, memory, RubyObjects(self.row, memory, symbols), lines=lines)
+
+    def thread_reader(self, interpreter: Interpreter, memory: AddressSpace) -> None:
+        """None: the kernel knows the names of threads, which Ruby tells it."""
+
+    def task_reader(self, interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer) -> None:
+        """None: Ruby has no tasks that say who waits for them."""

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from symbolizers.base import Interpreter, Symbolizer, TaskChain
 from symbolizers.errors import Changed, SymbolizeError
-from symbolizers.frame import FrameKind
+from symbolizers.frame import MARKER
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
+from symbolizers.python.language import PythonFile
 from symbolizers.python.layouts import LAYOUTS
 from symbolizers.python.layouts_tasks import ALIGNMENTS, TASKS
-from symbolizers.python.tasks import MAX_COROUTINES, MAX_TASKS, python_tasks
+from symbolizers.python.tasks import MAX_COROUTINES, MAX_TASKS
 from tests.interpreters.at_hand import Python, pythons
 from tests.support.live.harness import is_frame_of, record
 from tests.support.python_walk import find_python
@@ -119,39 +120,38 @@ def stopped(python: Python) -> Iterator[tuple[int, int]]:
 
 
 @pytest.fixture(scope="module")
-def recorded(python: Python) -> tuple[Recorded, Interpreter, Symbolizer, tuple[int, int]]:
+def recorded(python: Python) -> tuple[Recorded, tuple[PythonFile, Interpreter], Symbolizer, tuple[int, int]]:
     """What a reader reads of a task that awaits nothing and is awaited, and the task's address."""
     with stopped(python) as (pid, task), open_process(pid) as handle:
         file, interpreter = find_python(handle)
         memory = Recorded(NowaitReader(handle))
         symbolizer = file.symbolizer(interpreter, memory, lines=False)
-        reader = python_tasks(interpreter, memory, symbolizer)
+        reader = file.task_reader(interpreter, memory, symbolizer)
         assert reader is not None
         identity = reader.identity(task)
         chain = reader.chain(task, identity)
         assert chain.outermost.name == "of_the_named"
         assert [frame.name.replace(";", ":") for frame in chain.frames] == NAMED
-        assert [frame.kind for frame in chain.frames if frame.name.startswith("task ")] == [
-            FrameKind.MARKER
-        ] * 3
+        assert [frame.kind for frame in chain.frames if frame.name.startswith("task ")] == [MARKER] * 3
         with pytest.raises(SymbolizeError):
             reader.chain(task + 8, reader.identity(task + 8))
         with pytest.raises(Changed):
             reader.chain(task, identity + 1)
         memory.end()
-        return memory, interpreter, symbolizer, (task, identity)
+        return memory, (file, interpreter), symbolizer, (task, identity)
 
 
 @given(data=st.data())
 @settings(deadline=None, max_examples=500)
 def test_whatever_a_target_has_there_instead_the_end_comes_soon(
-    recorded: tuple[Recorded, Interpreter, Symbolizer, tuple[int, int]], data: st.DataObject
+    recorded: tuple[Recorded, tuple[PythonFile, Interpreter], Symbolizer, tuple[int, int]],
+    data: st.DataObject,
 ) -> None:
-    memory, interpreter, symbolizer, task = recorded
+    memory, (file, interpreter), symbolizer, task = recorded
     places = st.sampled_from(memory.words())
     lies = st.sampled_from([0, 1, 3, 257, 1 << 31, 1 << 63, (1 << 64) - 1, task[0]]) | places
     memory.change(data.draw(st.dictionaries(places, lies, max_size=12)))
-    reader = python_tasks(interpreter, memory, symbolizer)
+    reader = file.task_reader(interpreter, memory, symbolizer)
     assert reader is not None
     try:
         chain: TaskChain | None = reader.chain(*task)

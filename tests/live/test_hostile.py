@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from symbolizers.base import AddressSpace, Interpreter
+from symbolizers.base import AddressSpace
 from symbolizers.errors import SymbolizeError
 from symbolizers.frame import CodeObject
 from symbolizers.layout import Row
@@ -26,9 +26,9 @@ from symbolizers.python.code import (
     PythonSymbolizer,
     TypeAddresses,
 )
+from symbolizers.python.language import PythonFile
 from symbolizers.python.layouts import LAYOUTS
-from symbolizers.python.tasks import MAX_COROUTINES, MAX_TASKS, python_tasks
-from symbolizers.python.threads import python_threads
+from symbolizers.python.tasks import MAX_COROUTINES, MAX_TASKS
 from tests.bench.depth import bpf_statistics, program_runs
 from tests.support.heap import PythonHeap
 from tests.support.live.harness import Recording, record
@@ -174,13 +174,14 @@ def test_memory_that_leads_into_itself_ends(hostile: HostileProcess, memory: Now
 def attempt_runtime(ledger: Ledger, heap: PythonHeap, root: int, memory: AddressSpace) -> int:
     """Tries what else is read of a process: names of threads, and tasks. Says how much of it there was."""
     row = heap.row
-    version = ".".join(map(str, row.versions[0]))
-    interpreter = Interpreter("python", version, row.name, root, offsets=row.numbers())
-    threads = python_threads(interpreter, memory)
+    series, nowhere = row.versions[0][:2], (0, 0)
+    file = PythonFile("", series, row, root, nowhere, TypeAddresses(0, 0, 0))
+    interpreter = file.attach(0)
+    threads = file.thread_reader(interpreter, memory)
     if threads is not None:
         names = ledger.attempt(lambda: threads.names([0, 1, 2, 3]))
         assert isinstance(names, SymbolizeError) or (isinstance(names, dict) and len(names) <= 4)
-    tasks = python_tasks(interpreter, memory, symbolizer(heap, memory))
+    tasks = file.task_reader(interpreter, memory, symbolizer(heap, memory))
     if tasks is None:
         return threads is not None
 

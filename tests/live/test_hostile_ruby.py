@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symbolizers.checksum import checksum
-from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, CodeObject, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, RawFrame
 from symbolizers.layout import Row
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
+from symbolizers.ruby.descriptor import RUBY_CFUNC, RUBY_ISEQ
 from symbolizers.ruby.iseqs import BODY_WORDS, METHOD_WORDS, RubySymbolizer
 from symbolizers.ruby.layouts import LAYOUTS
 from symbolizers.ruby.objects import (
@@ -50,7 +51,7 @@ TYPES = (
     IMEMO_ISEQ,
     IMEMO_METHOD,
 )
-CHECKED = {CaptureKind.RUBY_ISEQ: BODY_WORDS, CaptureKind.RUBY_CFUNC: 0}
+CHECKED = {RUBY_ISEQ: BODY_WORDS, RUBY_CFUNC: 0}
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +75,10 @@ def build_ruby(folder: Path, row: Row) -> Path:
     return build(folder, f"ruby-{version}", f'-DRUBY_VERSION="{version}"', f"-DRUBY_VM={vm:#x}")
 
 
-def captured(memory: NowaitReader, row: Row, kind: CaptureKind, address: int, owner: int) -> RawFrame:
+def captured(memory: NowaitReader, row: Row, kind: int, address: int, owner: int) -> RawFrame:
     """What the walker would have captured there: its checksum is right, whatever it is of."""
     checked: list[int] = [0] * BODY_WORDS
-    if kind == CaptureKind.RUBY_ISEQ:
+    if kind == RUBY_ISEQ:
         checked = words(memory, words(memory, address + row["iseq_body"], 1)[0], BODY_WORDS)
     if owner:
         checked += words(memory, owner + 8, METHOD_WORDS)
@@ -85,7 +86,7 @@ def captured(memory: NowaitReader, row: Row, kind: CaptureKind, address: int, ow
 
 
 def attempt(
-    ledger: Ledger, memory: NowaitReader, row: Row, place: tuple[CaptureKind, int, int], symbols: int
+    ledger: Ledger, memory: NowaitReader, row: Row, place: tuple[int, int, int], symbols: int
 ) -> None:
     symbolizer = RubySymbolizer(row, memory, RubyObjects(row, memory, symbols), lines=True)
     found = ledger.attempt(lambda: symbolizer.read(captured(memory, row, *place)))
@@ -105,7 +106,7 @@ def test_a_heap_without_lies_is_read(hostile: HostileProcess, memory: NowaitRead
     block = heap.iseq(b"block in run", iseq)
     hostile.write(ARENA, bytes(heap.content))
     symbolizer = RubySymbolizer(row, memory, RubyObjects(row, memory, heap.symbols), lines=True)
-    code = symbolizer.read(captured(memory, row, CaptureKind.RUBY_ISEQ, iseq, method))
+    code = symbolizer.read(captured(memory, row, RUBY_ISEQ, iseq, method))
     prefix = "Größe#" if row.has("class_path") or row.has("class_ext") else ""
     assert (code.name, code.file, code.first_line) == (
         f"{prefix}run",
@@ -113,9 +114,9 @@ def test_a_heap_without_lies_is_read(hostile: HostileProcess, memory: NowaitRead
         15 >> row["body_first_line_tag_bits"],
     )
     assert (code.starts, code.lines) == ((0, 24), (15, 16))
-    inner = symbolizer.read(captured(memory, row, CaptureKind.RUBY_ISEQ, block, method))
+    inner = symbolizer.read(captured(memory, row, RUBY_ISEQ, block, method))
     assert inner.name == f"block in {prefix}run"
-    cfunc = symbolizer.read(captured(memory, row, CaptureKind.RUBY_CFUNC, method, method))
+    cfunc = symbolizer.read(captured(memory, row, RUBY_CFUNC, method, method))
     assert cfunc.name == f"{prefix}__classpath__"
 
 
@@ -129,7 +130,7 @@ def test_objects_that_lie_are_named_or_refused(hostile: HostileProcess, memory: 
         nested=st.booleans(),
     )
     @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    def check(row: Row, lies: list[tuple[float, int]], kind: CaptureKind, nested: bool) -> None:
+    def check(row: Row, lies: list[tuple[float, int]], kind: int, nested: bool) -> None:
         heap = RubyHeap(row, ARENA, HEAP_BYTES)
         first = heap.used
         method = heap.method(heap.klass(b"Forged"))
@@ -142,7 +143,7 @@ def test_objects_that_lie_are_named_or_refused(hostile: HostileProcess, memory: 
                 address, random.Random(choice).choice([*EXTREMES, *TYPES, anywhere, anywhere, iseq, outer])
             )
         hostile.write(ARENA, bytes(heap.content))
-        address = iseq if kind == CaptureKind.RUBY_ISEQ else method
+        address = iseq if kind == RUBY_ISEQ else method
         attempt(ledger, memory, row, (kind, address, method), heap.symbols)
 
     check()
@@ -165,7 +166,7 @@ def test_memory_that_leads_into_itself_ends(hostile: HostileProcess, memory: Now
 
     @given(row=st.sampled_from(ROWS), seed=st.integers(0, 1 << 32), kind=st.sampled_from(list(CHECKED)))
     @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    def check(row: Row, seed: int, kind: CaptureKind) -> None:
+    def check(row: Row, seed: int, kind: int) -> None:
         content = bytearray(soup(seed, TYPES))
         chance = random.Random(seed)
         iseq, method, symbols, body = (
@@ -175,7 +176,7 @@ def test_memory_that_leads_into_itself_ends(hostile: HostileProcess, memory: Now
         struct.pack_into("<Q", content, iseq - ARENA + row["iseq_body"], body)
         struct.pack_into("<Q", content, method - ARENA, IMEMO_METHOD)
         hostile.write(ARENA, bytes(content))
-        address = iseq if kind == CaptureKind.RUBY_ISEQ else method
+        address = iseq if kind == RUBY_ISEQ else method
         attempt(ledger, memory, row, (kind, address, method), symbols)
 
     check()

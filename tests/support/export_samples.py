@@ -5,12 +5,14 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from profiler.profile.model import Losses, Profile, Root, Sample, Thread
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
+from symbolizers.registry import LANGUAGES
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=40)
+KINDS = (*(language.name for language in LANGUAGES), NATIVE, KERNEL, MARKER)
 FRAMES = st.builds(
     Frame,
-    kind=st.sampled_from(FrameKind),
+    kind=st.sampled_from(KINDS),
     name=ANY_TEXT,
     file=ANY_TEXT,
     line=st.integers(min_value=0, max_value=1 << 31),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from symbolizers.checksum import checksum
 from symbolizers.errors import FaultReason, ReadFault, SymbolizeError
-from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.layout import Row
+from symbolizers.python.descriptor import PYTHON_CODE
 
 PAGE_BYTES = 4096
 
@@ -181,5 +182,5 @@ class PythonHeap:
         """What the walker captures of a frame that runs the code object at `address`."""
         count = self.row["code_checksum_words"]
         data = self.memory.read(address + self.row["code_checksum"], 8 * count)
-        tagged = CaptureKind.PYTHON_CODE << CAPTURE_KIND_SHIFT | address
+        tagged = PYTHON_CODE << CAPTURE_KIND_SHIFT | address
         return RawFrame(tagged, position, checksum(struct.unpack(f"<{count}Q", data)))

@@ -10,7 +10,7 @@ from profiler.run.program import Surroundings, Waiting
 from profiler.run.stacks import Element
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, SymbolizeError
-from symbolizers.frame import CodeObject, Frame, FrameKind, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, Frame, RawFrame
 from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Codes, Question, ReadCodes
@@ -30,18 +30,20 @@ NONE: Mapping[int, SymbolizeError] = {}
 
 
 def raw_frame(number: int, *, position: int = 0) -> RawFrame:
-    """The frame of the code object with this number."""
+    """The frame of the code object with this number; of a negative one, the annotation of that kind."""
+    if number < 0:
+        return RawFrame(-number << CAPTURE_KIND_SHIFT | 0x7000, 0, 0, 9)
     return RawFrame(PYTHON_CODE | number << 8, position, number)
 
 
 def code_of(frame: RawFrame) -> CodeObject:
     """What a reader would find behind `frame`: a function of two lines."""
     name = f"function_{frame.checksum}"
-    return CodeObject(FrameKind.PYTHON, name, "app.py", 10, (0, 8), (10, 11))
+    return CodeObject("python", name, "app.py", 10, (0, 8), (10, 11))
 
 
 def named(number: int, line: int = 10) -> Frame:
-    return Frame(FrameKind.PYTHON, f"function_{number}", "app.py", line)
+    return Frame("python", f"function_{number}", "app.py", line)
 
 
 class Table:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from symbolizers.base import AddressSpace, Interpreter
 from symbolizers.checksum import checksum
 from symbolizers.elf.file import ElfFile
-from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.layout import Row
 from symbolizers.process.files import open_mapping
 from symbolizers.process.identity import ProcessHandle
 from symbolizers.process.maps import read_mappings
+from symbolizers.python.descriptor import PYTHON_CODE
 from symbolizers.python.language import PythonFile, PythonLanguage
 
 _REFERENCE_TAGS = 7
@@ -43,7 +44,7 @@ def raw_frame(row: Row, memory: AddressSpace, code: int, position: int = 0) -> R
     """What the walker captures of a frame that is at `position` of the code object at `code`."""
     count = row["code_checksum_words"]
     data = memory.read(code + row["code_checksum"], 8 * count)
-    tagged = CaptureKind.PYTHON_CODE << CAPTURE_KIND_SHIFT | code
+    tagged = PYTHON_CODE << CAPTURE_KIND_SHIFT | code
     return RawFrame(tagged, position & 0xFFFF_FFFF, checksum(struct.unpack(f"<{count}Q", data)))
 
 

@@ -13,11 +13,12 @@ from symbolizers.base import AddressSpace, Interpreter
 from symbolizers.checksum import checksum
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import SymbolizeError
-from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.layout import Row
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader
+from symbolizers.ruby.descriptor import RUBY_ISEQ
 from symbolizers.ruby.iseqs import BODY_WORDS, METHOD_WORDS, RubySymbolizer
 from symbolizers.ruby.language import RubyFile, RubyLanguage
 
@@ -88,7 +89,7 @@ def iseq_frame(row: Row, memory: AddressSpace, iseq: int, *, owner: int = 0) -> 
     checked = words(memory, body, BODY_WORDS)
     if owner:
         checked += words(memory, owner + 8, METHOD_WORDS)
-    return RawFrame(CaptureKind.RUBY_ISEQ << CAPTURE_KIND_SHIFT | iseq, 0, checksum(checked), owner)
+    return RawFrame(RUBY_ISEQ << CAPTURE_KIND_SHIFT | iseq, 0, checksum(checked), owner)
 
 
 @dataclass

@@ -20,11 +20,8 @@ def raw_sample(
     user: tuple[int, ...] = (),
     kernel: tuple[int, ...] = (),
     parent: ProcessId = NO_PROCESS,
-    task: int = 0,
-    task_identity: int = 0,
     thread_pointer: int = 0,
     thread_comm: bytes = b"",
-    collects_garbage: bool = False,
 ) -> RawSample:
     """A sample of process `pid`, which started at `start_ns`; of its main thread without a `tid`."""
     return RawSample(
@@ -39,9 +36,6 @@ def raw_sample(
         user=user,
         kernel=kernel,
         parent=parent,
-        task=task,
-        task_identity=task_identity,
         thread_pointer=thread_pointer,
         thread_comm=thread_comm,
-        collects_garbage=collects_garbage,
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import CodeObject, Frame, FrameKind, RawFrame
+from symbolizers.frame import CodeObject, Frame, RawFrame
 from symbolizers.inspection import VDSO, CodeMapping, Inspection, Unsupported
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import (
@@ -40,7 +40,7 @@ from symbolizers.questions import (
 )
 
 PROCESS = ProcessId(7, 100)
-FRAME = Frame(FrameKind.PYTHON, "f\ud800;\n", "/tmp/\udcff.py", 3)
+FRAME = Frame("python", "f\ud800;\n", "/tmp/\udcff.py", 3)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", (1 << 64) - 1, (1, 2), (3, 4), (("a", 5),), "a note")
 INSPECTION = Inspection(
     PROCESS,
@@ -55,7 +55,7 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
     (Inspect(7, 100), Failed(Reason.EXITED, "gone \ud800")),
     (
         ReadCodes(PROCESS, (RawFrame((1 << 64) - 1, 1, 2, 3),)),
-        Codes((CodeObject(FrameKind.RUBY, "f", "a.rb", 1, (0, 2), (1, 2), True), Reason.CHANGED)),
+        Codes((CodeObject("ruby", "f", "a.rb", 1, (0, 2), (1, 2), True), Reason.CHANGED)),
     ),
     (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(8, "pool \ud800"),))),
     (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, (FRAME, FRAME)))),

@@ -14,7 +14,7 @@ import pytest
 from symbolizers import files as files_module
 from symbolizers import service as service_module
 from symbolizers.errors import Malformed, ProcessGone, SymbolizeError
-from symbolizers.frame import FrameKind, RawFrame
+from symbolizers.frame import NATIVE, RawFrame
 from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
@@ -136,14 +136,14 @@ def test_addresses_of_a_file_have_the_names_of_its_functions(service: Service, p
     assert address is not None
     offset = address - own.start + own.offset
     frame, unmapped = service.names(key_of(libc), libc.path, [offset, 1 << 40])
-    assert (frame.kind, frame.file) == (FrameKind.NATIVE, os.path.basename(libc.path))
+    assert (frame.kind, frame.file) == (NATIVE, os.path.basename(libc.path))
     assert frame.name.strip("_") == "getpid"
     assert unmapped.name.startswith("[libc.so")
 
 
 def test_the_vdso_has_names(service: Service) -> None:
     (frame,) = service.names(VDSO, "[vdso]", [0])
-    assert frame.kind is FrameKind.NATIVE
+    assert frame.kind == NATIVE
     assert "vdso" in frame.name
 
 

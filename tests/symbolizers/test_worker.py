@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from socket import socketpair
 
 from symbolizers.errors import Reason
-from symbolizers.frame import FrameKind
+from symbolizers.frame import NATIVE
 from symbolizers.inspection import VDSO
 from symbolizers.process.messages import MessageStream
 from symbolizers.questions import (
@@ -77,7 +77,7 @@ def test_questions_are_answered_in_order_and_errors_are_answers() -> None:
         assert isinstance(gone, Failed)
         assert gone.reason is Reason.EXITED
         assert isinstance(names, Names)
-        assert [frame.kind for frame in names.frames] == [FrameKind.NATIVE]
+        assert [frame.kind for frame in names.frames] == [NATIVE]
         assert asked(stream, Forget(found.inspection.process)) == Forgotten()
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 import struct
-from enum import IntEnum
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from profiler.capture import wire
 from profiler.capture.header import BPF_DIRECTORY, CStruct, read_header
-from symbolizers.frame import CaptureKind
-from symbolizers.layout import Layouts
-from symbolizers.python import layouts as cpython
-from symbolizers.ruby import layouts as ruby
+from profiler.capture.wire import WalkStatus
+from symbolizers.frame import CAPTURE_KIND_SHIFT, FIRST_ANNOTATION_KIND
+from symbolizers.registry import LANGUAGES
 from tests.support.compiled import facts_of
 
-NAMES = ("records.h", "python_layout.h", "ruby_layout.h")
+NAMES = ("records.h", *(f"{language.name}_layout.h" for language in LANGUAGES))
 
 
 def offsets_and_sizes(layout: CStruct) -> dict[str, int]:
@@ -55,28 +53,26 @@ def test_nothing_in_the_header_is_overlooked(name: str) -> None:
     for layout in header.structs.values():
         body = text.split(f"struct {layout.name} {{")[1].split("};")[0]
         body = re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)
-        assert tuple(re.findall(r"(\w+)(?:\[\w+\])?;", body)) == layout.fields
+        members = [re.split(r"[.[]", field)[0] for field in layout.fields]
+        assert re.findall(r"(\w+)(?:\[\w+\])?;", body) == list(dict.fromkeys(members))
 
 
-@pytest.mark.parametrize(
-    ("enum", "mirror", "prefix"),
-    [("capture_kind", CaptureKind, ""), ("walk_status", wire.WalkStatus, "WALK_")],
-)
-def test_python_enums_mirror_those_of_the_header(enum: str, mirror: type[IntEnum], prefix: str) -> None:
-    numbers = read_header("records.h").enums[enum]
-    assert numbers == {prefix + member.name: member.value for member in mirror}
+def test_the_statuses_mirror_those_of_the_header() -> None:
+    numbers = read_header("records.h").enums["walk_status"]
+    assert numbers == {f"WALK_{member.name}": member.value for member in WalkStatus}
 
 
-@pytest.mark.parametrize(
-    ("header", "name", "layouts"),
-    [
-        ("python_layout.h", "python_layout", cpython.LAYOUTS),
-        ("ruby_layout.h", "ruby_layout", ruby.LAYOUTS),
-    ],
-)
-def test_every_layout_row_fills_its_struct(header: str, name: str, layouts: Layouts) -> None:
-    layout = read_header(header).structs[name]
-    rows = list(layouts)
+def test_the_kinds_of_frames_mirror_those_of_the_header() -> None:
+    defines = read_header("records.h").defines
+    assert defines["KIND_SHIFT"] == CAPTURE_KIND_SHIFT
+    assert defines["FIRST_ANNOTATION"] == FIRST_ANNOTATION_KIND
+
+
+@pytest.mark.parametrize("language", [language.name for language in LANGUAGES])
+def test_every_layout_row_fills_its_struct(language: str) -> None:
+    """Each language keeps its rows in a module `layouts`, for this test at least."""
+    layout = read_header(f"{language}_layout.h").structs[f"{language}_layout"]
+    rows = list(import_module(f"symbolizers.{language}.layouts").LAYOUTS)
     assert rows
     for row in rows:
         values = {field: number for field, number in row.numbers() if field in layout.fields}
@@ -98,6 +94,7 @@ def read_text(tmp_path: Path, body: str) -> None:
         "#define ONE 1\t/* with a comment behind it */",
         "enum e {\n\tA = 1,\n\tB = 2\n};",
         "#define SIZE 4\nstruct s {\n\tchar name[SIZE];\n\t__u32 number;\n};",
+        "struct s {\n\t__u8 one;\n};\nstruct t {\n\tstruct s alone;\n\tstruct s several[3];\n};",
     ],
 )
 def test_understands_what_records_h_promises_to_keep_to(body: str, tmp_path: Path) -> None:
@@ -121,6 +118,8 @@ def test_understands_what_records_h_promises_to_keep_to(body: str, tmp_path: Pat
         "#define SHIFTED (1 << 3)",
         "#define HEXADECIMAL 0x10",
         "typedef __u32 number;",
+        "struct t {\n\tstruct s unknown;\n};",
+        "struct s {\n\t__u64 large;\n};\nstruct t {\n\t__u32 small;\n\tstruct s inner;\n};",
         "union u {\n\t__u32 a;\n};",
         "static int x;",
         "#define LATER 1\n#endif\nint unguarded;\n#if 1",
@@ -132,8 +131,11 @@ def test_refuses_what_it_does_not_understand(body: str, tmp_path: Path) -> None:
 
 
 def test_packs_by_name_and_misses_no_field() -> None:
-    config = read_header("records.h").structs["process_config"]
+    records = read_header("records.h")
+    config = records.structs["process_config"]
     values = {name: index for index, name in enumerate(config.fields, start=1)}
-    assert config.layout.unpack(config.pack(values)) == (1, 2, 3, 4, 5)
+    assert config.fields[:4] == ("start_ns", "walkers[0].root", "walkers[0].row", "walkers[0].program")
+    assert len(values) == 1 + 3 * records.defines["MAX_WALKERS"]
+    assert config.layout.unpack(config.pack(values)) == tuple(values.values())
     with pytest.raises(KeyError):
         config.pack(dict.fromkeys(config.fields[1:], 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,11 +40,8 @@ samples = st.builds(
     user=addresses,
     kernel=addresses,
     parent=processes,
-    task=u64,
-    task_identity=u64,
     thread_pointer=u64,
     thread_comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
-    collects_garbage=st.booleans(),
 )
 events = st.builds(
     lambda pid, time_ns, start_ns, exited: ProcessEvent(
@@ -62,9 +61,9 @@ def encoded(record: RawSample | ProcessEvent) -> bytes:
         return EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns)
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
     ids = (record.cpu, record.process.pid, record.tid, record.time_ns, record.start_ns)
-    ids = (*ids, record.parent.start_ns(), record.task, record.task_identity, record.thread_pointer)
+    ids = (*ids, record.parent.start_ns(), record.thread_pointer)
     rest = (record.comm, record.thread_comm, record.parent.pid, *counts, record.walk_status)
-    rest = (*rest, record.collects_garbage, b"")
+    rest = (*rest, b"")
     head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
@@ -118,3 +117,12 @@ def test_forged_bytes_give_a_value_or_a_wire_error(kind: int, rest: bytes) -> No
     if isinstance(decoded, RawSample):
         held = len(decoded.interpreter) * FRAME.size + 8 * (len(decoded.user) + len(decoded.kernel))
         assert HEAD.size + held <= len(record)
+
+
+def test_the_leaf_is_the_first_frame_of_code() -> None:
+    annotation, inner, outer = RawFrame(200 << 56 | 5, 0, 0), RawFrame(1 << 56 | 5, 0, 0), RawFrame(6, 0, 0)
+    sample = raw_sample(interpreter=(annotation, inner, outer))
+    assert sample.leaf() == inner
+    assert replace(sample, interpreter=(outer, annotation)).leaf() == outer
+    assert replace(sample, interpreter=(annotation,)).leaf() is None
+    assert replace(sample, interpreter=()).leaf() is None

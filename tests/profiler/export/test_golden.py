@@ -16,42 +16,42 @@ import pytest
 from profiler.export.registry import FORMATS, Format
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Sample, Thread
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
 
 DATA = Path(__file__).parent / "data"
 
 WEB = Root(b"gunicorn", 2211)
 HOSTILE = Root(b"\xff;\n<evil>", 66)
-MAIN = Frame(FrameKind.PYTHON, "<module>", "/srv/app.py", 1)
-VIEW = Frame(FrameKind.PYTHON, "OrderView.get", "/srv/views.py", 40)
+MAIN = Frame("python", "<module>", "/srv/app.py", 1)
+VIEW = Frame("python", "OrderView.get", "/srv/views.py", 40)
 READ = (
-    Frame(FrameKind.NATIVE, "read", "libc.so.6"),
-    Frame(FrameKind.KERNEL, "do_syscall_64"),
-    Frame(FrameKind.KERNEL, "vfs_read"),
+    Frame(NATIVE, "read", "libc.so.6"),
+    Frame(KERNEL, "do_syscall_64"),
+    Frame(KERNEL, "vfs_read"),
 )
 
 PROFILE = Profile(
     samples=(
         Sample(WEB, (MAIN, VIEW), 30),
         Sample(WEB, (MAIN, VIEW, *READ), 12),
-        Sample(WEB, (MAIN, Frame(FrameKind.PYTHON, "len")), 3),
+        Sample(WEB, (MAIN, Frame("python", "len")), 3),
         Sample(Root(b"gunicorn", 301), (MAIN,), 4),
         Sample(
             Root(b"puma: cluster 0", 881),
-            (Frame(FrameKind.RUBY, "<main>", "config.ru", 1), Frame(FrameKind.RUBY, "Array#each")),
+            (Frame("ruby", "<main>", "config.ru", 1), Frame("ruby", "Array#each")),
             20,
         ),
         Sample(Root(b"celery", 55), (MAIN,), 3, Thread(b"celery", 55)),
         Sample(Root(b"celery", 55), (MAIN,), 6, Thread(b"beat;", 57)),
-        Sample(Root(b"node", 3130), (Frame(FrameKind.NATIVE, "[node+0x1c3f0]"),), 9),
+        Sample(Root(b"node", 3130), (Frame(NATIVE, "[node+0x1c3f0]"),), 9),
         Sample(
             HOSTILE,
             (
-                Frame(FrameKind.MARKER, "[truncated]"),
-                Frame(FrameKind.PYTHON, "a;b\n<script>alert(1)</script>", "x;y\u2028.py", 3),
-                Frame(FrameKind.PYTHON, "日本語 12", "", 0),
-                Frame(FrameKind.NATIVE, "\udcff\u202egnp.exe", ""),
-                Frame(FrameKind.NATIVE, "", "lib;c.so"),
+                Frame(MARKER, "[truncated]"),
+                Frame("python", "a;b\n<script>alert(1)</script>", "x;y\u2028.py", 3),
+                Frame("python", "日本語 12", "", 0),
+                Frame(NATIVE, "\udcff\u202egnp.exe", ""),
+                Frame(NATIVE, "", "lib;c.so"),
             ),
             2,
         ),

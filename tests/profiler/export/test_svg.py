@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from importlib.resources import files
 from io import BytesIO
 from xml.etree import ElementTree
 
@@ -17,8 +16,9 @@ from profiler.export import svg
 from profiler.export.text import losses_text, warnings
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Sample, Verdict
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame, FrameKind
-from tests.support.export_samples import ANY_TEXT, SAMPLES, profile_of
+from symbolizers.frame import KERNEL, NATIVE, Frame
+from symbolizers.registry import LANGUAGES
+from tests.support.export_samples import ANY_TEXT, KINDS, SAMPLES, profile_of
 
 NS = "{http://www.w3.org/2000/svg}"
 
@@ -48,7 +48,7 @@ def head_lines(picture: ElementTree.Element) -> list[str]:
 
 
 def native(*names: str) -> tuple[Frame, ...]:
-    return tuple(Frame(FrameKind.NATIVE, name) for name in names)
+    return tuple(Frame(NATIVE, name) for name in names)
 
 
 def test_callers_below_callees_above_siblings_in_order() -> None:
@@ -128,7 +128,7 @@ def test_a_process_tells_its_own_losses() -> None:
 
 
 def test_the_legend_names_the_kinds_that_are_there() -> None:
-    frames = (Frame(FrameKind.PYTHON, "f", "m.py", 1), Frame(FrameKind.KERNEL, "k"))
+    frames = (Frame("python", "f", "m.py", 1), Frame(KERNEL, "k"))
     picture = draw(profile_of(Sample(Root(b"p", 1), frames, 1)))
     assert [item.text for item in picture.iterfind(f"{NS}g/{NS}g/{NS}g/{NS}text")] == [
         "process",
@@ -144,11 +144,23 @@ def test_the_legend_names_the_kinds_that_are_there() -> None:
 
 
 def test_every_kind_and_shade_has_a_colour_in_light_and_dark() -> None:
-    css = files("profiler.export").joinpath("flamegraph.css").read_text(encoding="utf-8")
-    for kind in ("process", *(kind.value for kind in FrameKind)):
+    samples = [Sample(Root(b"p", 1), (Frame(kind, f"a {kind}"),), 1) for kind in KINDS]
+    stream = BytesIO()
+    svg.write(profile_of(*samples), stream)
+    css = stream.getvalue().decode()
+    assert "languages, " not in css
+    for kind in ("process", *KINDS):
         colours = re.findall(rf"\.{kind}(\d) rect {{ fill: (#[0-9a-f]{{6}}); }}", css)
         assert [int(shade) for shade, _ in colours] == [*range(svg.SHADES)] * 2
         assert len({colour for _, colour in colours}) == 2 * svg.SHADES
+
+
+def test_a_language_that_is_not_in_the_picture_has_no_colours() -> None:
+    stream = BytesIO()
+    svg.write(profile_of(Sample(Root(b"p", 1), native("f"), 1)), stream)
+    css = stream.getvalue().decode()
+    assert ".native3 rect" in css
+    assert not [language.name for language in LANGUAGES if f".{language.name}0" in css]
 
 
 @pytest.mark.parametrize(("dropped", "says"), [(0, svg.NONE_RECORDED), (5, svg.NONE_SYMBOLIZED)])

@@ -23,7 +23,7 @@ from profiler.export.text import (
 )
 from profiler.profile.model import Feature, Losses, ProcessLosses, Profile, Root, Sample, Thread, Verdict
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
 from tests.support.export_samples import ANY_TEXT, SAMPLES, profile_of
 
 
@@ -38,18 +38,18 @@ def folded_lines(profile: Profile) -> list[str]:
 @pytest.mark.parametrize(
     ("frame", "text"),
     [
-        (Frame(FrameKind.PYTHON, "C.f", "a/b.py", 12), "C.f (a/b.py:12)"),
-        (Frame(FrameKind.PYTHON, "C.f", "a/b.py", 0), "C.f (a/b.py)"),
-        (Frame(FrameKind.RUBY, "Array#each", "", 7), "Array#each"),
-        (Frame(FrameKind.RUBY, "<main>", "run.rb", 1), "<main> (run.rb:1)"),
-        (Frame(FrameKind.NATIVE, "malloc", "libc.so.6", 99), "malloc (libc.so.6)"),
-        (Frame(FrameKind.NATIVE, "[libx.so+0x10]"), "[libx.so+0x10]"),
-        (Frame(FrameKind.KERNEL, "do_futex", "vmlinux"), "do_futex_[k]"),
-        (Frame(FrameKind.MARKER, "[truncated]"), "[truncated]"),
-        (Frame(FrameKind.PYTHON, "a;b\n", "x;y.py", 3), "a:b\\x0a (x:y.py:3)"),
-        (Frame(FrameKind.PYTHON, "", "", 0), "[unnamed]"),
-        (Frame(FrameKind.KERNEL, " \u3000"), "[unnamed]_[k]"),
-        (Frame(FrameKind.NATIVE, "f 12"), "f 12"),
+        (Frame("python", "C.f", "a/b.py", 12), "C.f (a/b.py:12)"),
+        (Frame("python", "C.f", "a/b.py", 0), "C.f (a/b.py)"),
+        (Frame("ruby", "Array#each", "", 7), "Array#each"),
+        (Frame("ruby", "<main>", "run.rb", 1), "<main> (run.rb:1)"),
+        (Frame(NATIVE, "malloc", "libc.so.6", 99), "malloc (libc.so.6)"),
+        (Frame(NATIVE, "[libx.so+0x10]"), "[libx.so+0x10]"),
+        (Frame(KERNEL, "do_futex", "vmlinux"), "do_futex_[k]"),
+        (Frame(MARKER, "[truncated]"), "[truncated]"),
+        (Frame("python", "a;b\n", "x;y.py", 3), "a:b\\x0a (x:y.py:3)"),
+        (Frame("python", "", "", 0), "[unnamed]"),
+        (Frame(KERNEL, " \u3000"), "[unnamed]_[k]"),
+        (Frame(NATIVE, "f 12"), "f 12"),
     ],
 )
 def test_a_frame_reads_as_the_contract_says(frame: Frame, text: str) -> None:
@@ -85,18 +85,18 @@ def test_what_cannot_be_printed_is_escaped_by_its_number() -> None:
 
 @pytest.mark.parametrize("name", ["n" * 100_000, "\n" * 100_000, "n" * (MAX_NAME_CHARACTERS + 1)])
 def test_a_long_name_keeps_its_start(name: str) -> None:
-    text = frame_text(Frame(FrameKind.NATIVE, name))
+    text = frame_text(Frame(NATIVE, name))
     assert len(text) == MAX_NAME_CHARACTERS
     assert text == printable(name)[: MAX_NAME_CHARACTERS - 1] + "…"
 
 
 def test_a_name_as_long_as_allowed_is_whole() -> None:
     name = "n" * MAX_NAME_CHARACTERS
-    assert frame_text(Frame(FrameKind.NATIVE, name)) == name
+    assert frame_text(Frame(NATIVE, name)) == name
 
 
 def test_a_long_file_keeps_its_end() -> None:
-    text = frame_text(Frame(FrameKind.PYTHON, "f", "d/" * 5000 + "module.py", 4))
+    text = frame_text(Frame("python", "f", "d/" * 5000 + "module.py", 4))
     assert text.startswith("f (…")
     assert text.endswith("d/d/module.py:4)")
     assert len(text) == len("f (:4)") + MAX_NAME_CHARACTERS
@@ -171,12 +171,12 @@ def test_a_warning_is_one_line_whatever_a_process_calls_itself(comm: str) -> Non
 
 
 def test_folded_merges_equal_text_and_sorts() -> None:
-    kernel = (Frame(FrameKind.KERNEL, "b"), Frame(FrameKind.KERNEL, "a;"))
+    kernel = (Frame(KERNEL, "b"), Frame(KERNEL, "a;"))
     lines = folded_lines(
         profile_of(
             Sample(Root(b"z", 1), (), 4),
             Sample(Root(b"c", 2), kernel, 2),
-            Sample(Root(b"c", 2), (kernel[0], Frame(FrameKind.KERNEL, "a:")), 3),
+            Sample(Root(b"c", 2), (kernel[0], Frame(KERNEL, "a:")), 3),
         )
     )
     assert lines == ["c (2);b_[k];a:_[k] 5", "z (1) 4"]

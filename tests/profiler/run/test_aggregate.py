@@ -12,13 +12,13 @@ from profiler.profile.model import ProcessLosses, Root, Sample, Thread
 from profiler.run.aggregate import Aggregator
 from profiler.run.stacks import Element, KernelAddress, NativeAddress
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import MARKER, NATIVE, Frame
 from symbolizers.process.identity import ProcessId
 from tests.support.samples import raw_sample
 
 TICK_NS = 10_000_000
-MAIN = Frame(FrameKind.PYTHON, "main", "app.py", 1)
-OPEN = Frame(FrameKind.NATIVE, "open", "libc.so.6")
+MAIN = Frame("python", "main", "app.py", 1)
+OPEN = Frame(NATIVE, "open", "libc.so.6")
 ONE, OTHER = NativeAddress((8, 1, 5), 16, "/lib/libc.so.6"), NativeAddress((8, 1, 5), 20, "/lib/libc.so.6")
 
 NAMES: dict[Element, Frame] = {ONE: OPEN, OTHER: OPEN}
@@ -92,8 +92,8 @@ def test_dropped_samples_are_stacks_where_that_is_asked_for() -> None:
         aggregator.drop(raw(), reason)
     found = {frame: sample.count for sample in aggregator.samples({}) for frame in sample.frames}
     names = ("would fault", "stalled", "exited", "changed", "unsupported")
-    dropped = {Frame(FrameKind.MARKER, f"[dropped: {name}]"): 1 for name in names}
-    assert found == {MAIN: 1, **dropped, Frame(FrameKind.MARKER, "[dropped: would fault]"): 2}
+    dropped = {Frame(MARKER, f"[dropped: {name}]"): 1 for name in names}
+    assert found == {MAIN: 1, **dropped, Frame(MARKER, "[dropped: would fault]"): 2}
     losses = aggregator.losses(lost=0)
     assert (losses.samples, losses.symbolized) == (7, 1)
     assert sum(sample.count for sample in aggregator.samples({})) == losses.samples

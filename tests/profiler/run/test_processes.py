@@ -18,8 +18,10 @@ from symbolizers.errors import (
     SymbolizeError,
     Unreadable,
 )
+from symbolizers.frame import MARKER, Frame
 from symbolizers.inspection import Inspection
 from symbolizers.questions import Codes, Forget, Forgotten, Inspect
+from symbolizers.registry import MARKERS, TASK_KINDS
 from tests.support.process_table import (
     ID,
     INTERPRETER,
@@ -101,6 +103,26 @@ def test_a_walk_that_failed_at_the_interrupt_is_a_loss(status: WalkStatus, reaso
     table = known(1)
     time = table.sample(1, status=status)
     assert table.dropped == {time: reason}
+
+
+def test_annotations_show_as_markers_in_their_place_or_not_at_all() -> None:
+    kind, text = next(iter(MARKERS.items()))
+    table, shown, hidden = known(), Frame(MARKER, text), -min(TASK_KINDS)
+    time = table.sample(1, -kind, 2, hidden)
+    assert table.read() == [1, 2]
+    assert table.emitted[time] == (named(2), shown, named(1))
+    assert table.emitted[table.sample(-kind, 1)] == (named(1), shown)
+    assert table.emitted[table.sample(-255, 1)] == (named(1),)
+    assert table.open == []
+
+
+def test_a_stack_of_annotations_alone_is_native() -> None:
+    table = known()
+    kind, text = next(iter(MARKERS.items()))
+    native = NativeAddress((8, 1, 5), 0x100, "/bin/python3")
+    caller = NativeAddress((8, 1, 5), 0x120, "/bin/python3")
+    time = table.sample(-kind, user=(NATIVE, NATIVE + 0x21))
+    assert table.emitted[time] == (Frame(MARKER, text), caller, native)
 
 
 def test_a_walk_that_was_cut_off_is_shown_with_a_mark() -> None:

@@ -22,7 +22,7 @@ from profiler.run.session import Progress, Recording, Session
 from symbolizers.asker import Asker
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
-from symbolizers.frame import FrameKind, RawFrame
+from symbolizers.frame import KERNEL, NATIVE, RawFrame
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from tests.support.process.targets import Target, running, state_of
@@ -159,9 +159,9 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     profile = recorded(source, targets=(target.pid,))
     (found,) = profile.samples
     native, in_kernel = found.frames
-    assert (native.kind, native.name.strip("_")) == (FrameKind.NATIVE, "getpid")
+    assert (native.kind, native.name.strip("_")) == (NATIVE, "getpid")
     assert native.file.startswith("libc.so")
-    assert (in_kernel.kind, in_kernel.name) == (FrameKind.KERNEL, "schedule")
+    assert (in_kernel.kind, in_kernel.name) == (KERNEL, "schedule")
     assert (found.root.comm, found.root.pid, found.count) == (b"app", target.pid, 1)
     assert (profile.losses.samples, profile.losses.symbolized, profile.losses.lost) == (1, 1, 5)
     assert [note.split(" were lost")[0] for note in profile.notes] == ["some words", "2 execs and exits"]

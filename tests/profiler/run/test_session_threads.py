@@ -13,9 +13,11 @@ from profiler.capture.source import Sampling
 from profiler.profile.model import Profile, Thread
 from profiler.run.session import Progress, Recording, Session
 from symbolizers.asker import Asker
+from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
+from symbolizers.python.descriptor import PYTHON_TASK
 from symbolizers.python.layouts_threads import THREADS
 from tests.profiler.run.test_session import PATIENCE_S, Replay, sample
 from tests.support.python_walk import find_python, raw_frame
@@ -27,8 +29,9 @@ def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
     with open_process(pid) as handle:
         file, _ = find_python(handle)
         frame = raw_frame(file.row, NowaitReader(handle), id(recorded_self.__code__))
+    task = RawFrame(PYTHON_TASK << CAPTURE_KIND_SHIFT | 8, 0, 0)
     taken = replace(
-        sample(pid, frames=(frame,)), task=8, thread_pointer=threading.get_ident(), thread_comm=b"py\xff"
+        sample(pid, frames=(frame, task)), thread_pointer=threading.get_ident(), thread_comm=b"py\xff"
     )
     source = Replay([[taken], []])
     recording = Recording(

@@ -15,7 +15,7 @@ from profiler.run.stacks import (
     merge,
     native_elements,
 )
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import NATIVE, Frame
 from symbolizers.inspection import CodeMapping
 
 PROGRAM = CodeMapping(0x1000, 0x3000, 0x400, (8, 1, 11), "/bin/program")
@@ -39,7 +39,7 @@ def native(*user: int, loops: tuple[tuple[int, int], ...] = (), interpreted: boo
 
 
 def python(name: str) -> Frame:
-    return Frame(FrameKind.PYTHON, name, "app.py", 1)
+    return Frame("python", name, "app.py", 1)
 
 
 def test_an_address_belongs_to_the_mapping_around_it_and_to_no_other() -> None:
@@ -53,7 +53,7 @@ def test_an_address_belongs_to_the_mapping_around_it_and_to_no_other() -> None:
 
 
 def test_code_without_a_file_has_a_frame_at_once() -> None:
-    assert CODE.find(0x8123) == Frame(FrameKind.NATIVE, "[anon]")
+    assert CODE.find(0x8123) == Frame(NATIVE, "[anon]")
 
 
 def test_a_return_address_is_looked_up_where_the_call_is() -> None:

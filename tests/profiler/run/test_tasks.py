@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
@@ -13,19 +13,22 @@ from profiler.run.stacks import Element, KernelAddress
 from profiler.run.tasks import TaskStacks, with_awaiters
 from symbolizers.base import TaskChain
 from symbolizers.errors import Malformed, Reason, Stalled
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import MARKER, Frame, RawFrame
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import ReadAwaiters
+from symbolizers.registry import TASK_KINDS
 from tests.support.asked import Questions, Said
 from tests.support.samples import raw_sample
 
-SAMPLE = raw_sample(task=0x7000, task_identity=9)
+CODE = RawFrame(1 << 56 | 0x100, 0, 5)
+TASK = RawFrame(min(TASK_KINDS) << 56 | 0x7000, 0, 0, 9)
+SAMPLE = raw_sample(interpreter=(CODE, TASK))
 PROCESS = ProcessId.from_start_ns(7, 10**9)
-RUN = Frame(FrameKind.PYTHON, "Handle._run", "events.py", 80)
-WORK = Frame(FrameKind.PYTHON, "work", "app.py", 3)
+RUN = Frame("python", "Handle._run", "events.py", 80)
+WORK = Frame("python", "work", "app.py", 3)
 BURN = KernelAddress(5)
 STACK: tuple[Element, ...] = (RUN, WORK, BURN)
-AWAITERS = (Frame(FrameKind.MARKER, "task main"), Frame(FrameKind.PYTHON, "main", "app.py", 9))
+AWAITERS = (Frame(MARKER, "task main"), Frame("python", "main", "app.py", 9))
 CHAIN = TaskChain(WORK._replace(line=5), AWAITERS)
 WHOLE = (RUN, *AWAITERS, WORK, BURN)
 
@@ -94,8 +97,9 @@ def test_a_task_that_is_not_there_any_more_leaves_the_stack_alone() -> None:
 
 def test_without_a_task_nothing_is_asked() -> None:
     taken = Stacks()
-    taken.stacks.sample(replace(SAMPLE, task=0))
-    taken.stacks.emit(replace(SAMPLE, task=0), STACK)
+    other = replace(SAMPLE, interpreter=(CODE, TASK._replace(address=(255 << 56) | 0x7000)))
+    taken.stacks.sample(other)
+    taken.stacks.emit(other, STACK)
     assert (taken.questions.open, taken.emitted, taken.stacks.alone) == ([], {0: STACK}, 0)
 
 
@@ -111,6 +115,7 @@ def test_a_process_that_stalled_is_left_alone() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["sample", "answer", "emit", "drop"]), st.integers(0, 1200))))
+@settings(deadline=None)
 def test_every_sample_comes_out_once(steps: list[tuple[str, int]]) -> None:
     taken = Stacks()
     inside: list[int] = []

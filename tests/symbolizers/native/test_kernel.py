@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import KERNEL, Frame
 from symbolizers.native.kernel import KALLSYMS, UNKNOWN, KernelSymbols
 
 LISTING = b"""\
@@ -32,7 +32,7 @@ ffffffffc0003000 t bpf_prog_6deef7357e7b4530_on_tick\t[bpf]
 
 
 def _kernel(name: str) -> Frame:
-    return Frame(FrameKind.KERNEL, name)
+    return Frame(KERNEL, name)
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from symbolizers.elf.file import ElfFile
-from symbolizers.frame import Frame, FrameKind
+from symbolizers.frame import NATIVE, Frame
 from symbolizers.native.symbols import NativeSymbols, vdso_symbols
 from symbolizers.native.unnamed import MAX_NAME_CHARS, mapping_frame, module_name
 from tests.support.elf_programs import build
 
 
 def _native(name: str, module: str = "") -> Frame:
-    return Frame(FrameKind.NATIVE, name, module)
+    return Frame(NATIVE, name, module)
 
 
 def _symbols(path: Path, module: str = "library.so") -> NativeSymbols:

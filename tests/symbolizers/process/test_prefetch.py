@@ -14,12 +14,13 @@ import pytest
 
 from symbolizers.checksum import checksum
 from symbolizers.errors import FaultReason
-from symbolizers.frame import CAPTURE_KIND_SHIFT, CaptureKind, CodeObject, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, RawFrame
 from symbolizers.process import prefetch
 from symbolizers.process.identity import open_process
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import MAX_PAGES, Swap, bring, swap_kind
+from symbolizers.python.descriptor import PYTHON_CODE
 from symbolizers.python.layouts import LAYOUTS
 from symbolizers.service import Service
 from tests.support.process.readers import fault_of
@@ -110,7 +111,7 @@ def test_a_code_object_in_swap_is_read_within_one_request(strategy: ReadStrategy
                         advise(process.pid, mapping.start, mapping.end - mapping.start, MADV_PAGEOUT)
                 reader.forget()
                 assert fault_of(lambda: reader.read(address, 8)).fault is FaultReason.WOULD_FAULT
-            tagged = address | CaptureKind.PYTHON_CODE << CAPTURE_KIND_SHIFT
+            tagged = address | PYTHON_CODE << CAPTURE_KIND_SHIFT
             frame = RawFrame(tagged, 0, checksum(words), 0)
             (code,) = service.read(inspection.process, [frame])
             assert isinstance(code, CodeObject)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symbolizers.errors import Changed, Malformed, ReadFault
-from symbolizers.frame import CodeObject, FrameKind, RawFrame
+from symbolizers.frame import CodeObject, RawFrame
 from symbolizers.layout import Row
 from symbolizers.python.code import (
     MAX_FILE_CHARACTERS,
@@ -59,7 +59,9 @@ def reader(heap: PythonHeap, *, lines: bool = False, exported: bool = True) -> P
     """A symbolizer as a session makes it, for a file whose load bias is `BIAS`."""
     types = (heap.code_type, heap.str_type, heap.bytes_type) if exported else (BIAS, BIAS, BIAS)
     in_file = TypeAddresses(*(address - BIAS for address in types))
-    file = PythonFile(version="3.11.2", row=heap.row, root=0x1000, loop=(0x10, 0x20), types=in_file)
+    file = PythonFile(
+        version="3.11.2", series=(3, 11), row=heap.row, root=0x1000, loop=(0x10, 0x20), types=in_file
+    )
     return file.symbolizer(file.attach(BIAS), heap.memory, lines=lines)
 
 
@@ -80,7 +82,7 @@ class TestNames:
             str_heap.add_str(text, legacy=legacy), str_heap.add_str(text, legacy=legacy), first_line=3
         )
         found = reader(str_heap).read(str_heap.frame(code))
-        assert found == CodeObject(FrameKind.PYTHON, text, text, 3)
+        assert found == CodeObject("python", text, text, 3)
 
     def test_long_texts_are_cut(self, heap: PythonHeap) -> None:
         code = heap.add_code(heap.add_name("/" * 5000), heap.add_name("x" * 5000))
@@ -118,7 +120,7 @@ class TestNames:
     def test_names_of_bytes_are_decoded_as_paths_are(self, name: bytes, text: str) -> None:
         heap = PythonHeap(LAYOUTS.named("cpython-2.7"))
         code = heap.add_code(heap.add_bytes(name), heap.add_bytes(name))
-        assert reader(heap).read(heap.frame(code)) == CodeObject(FrameKind.PYTHON, text, text, 1)
+        assert reader(heap).read(heap.frame(code)) == CodeObject("python", text, text, 1)
 
 
 class TestLines:

@@ -19,12 +19,13 @@ from symbolizers.layout import ABSENT, Row
 from symbolizers.process.identity import ProcessId, open_process, start_ticks_of
 from symbolizers.process.memory import NowaitReader
 from symbolizers.python.derive import Place, read_places
+from symbolizers.python.language import PythonFile
 from symbolizers.python.layouts import LAYOUTS
 from symbolizers.python.layouts_threads import ALIGNMENTS, THREADS
-from symbolizers.python.threads import python_threads
 from symbolizers.service import Service
 from tests.interpreters.at_hand import Python, pythons
 from tests.support.live.harness import SYSTEM_PYTHON
+from tests.support.python_walk import find_python
 from tests.support.recorded_memory import Recorded
 
 PROGRAM = """
@@ -76,7 +77,7 @@ PLACES = {
 
 @contextmanager
 def running(program: str) -> Iterator[tuple[int, dict[int, str]]]:
-    """The pid of a process with many threads, and what it calls them, by fs base."""
+    """The pid of a process with many threads, and what it calls them, by thread pointer."""
     with subprocess.Popen(
         [program, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -90,8 +91,8 @@ def running(program: str) -> Iterator[tuple[int, dict[int, str]]]:
 @pytest.mark.parametrize("python", AT_HAND, ids=lambda python: python.name)
 def test_threads_have_the_names_that_their_process_says(python: Python) -> None:
     with running(python.program) as (pid, truth), open_process(pid) as handle:
-        (interpreter,) = Service(lines=False).inspect(pid, None).interpreters
-        reader = python_threads(interpreter, NowaitReader(handle))
+        file, interpreter = find_python(handle)
+        reader = file.thread_reader(interpreter, NowaitReader(handle))
         places = THREADS.find(python.version)
         assert (reader is None) == (places is None or python.program.endswith("t"))
         if reader is not None:
@@ -150,27 +151,29 @@ def test_rows_are_what_dwarf_says(python: Python) -> None:
 
 
 @pytest.fixture(scope="module", params=AT_HAND, ids=lambda python: python.name)
-def recorded(request: pytest.FixtureRequest) -> tuple[Recorded, Interpreter, dict[int, str]]:
+def recorded(
+    request: pytest.FixtureRequest,
+) -> tuple[Recorded, tuple[PythonFile, Interpreter], dict[int, str]]:
     """What a reader reads of a process, with the names of some of its threads."""
     python: Python = request.param
     with running(python.program) as (pid, truth), open_process(pid) as handle:
-        (interpreter,) = Service(lines=False).inspect(pid, None).interpreters
+        file, interpreter = find_python(handle)
         memory = Recorded(NowaitReader(handle))
         wanted = dict(list(truth.items())[-12:-1])
-        reader = python_threads(interpreter, memory)
+        reader = file.thread_reader(interpreter, memory)
         if reader is not None:
             assert reader.names(wanted.keys()) == {key: name[:256] for key, name in wanted.items()}
         memory.end()
-        return memory, interpreter, wanted
+        return memory, (file, interpreter), wanted
 
 
 @given(data=st.data())
 @settings(deadline=None, max_examples=60)
 def test_whatever_a_target_has_there_instead_the_end_comes_soon(
-    recorded: tuple[Recorded, Interpreter, dict[int, str]], data: st.DataObject
+    recorded: tuple[Recorded, tuple[PythonFile, Interpreter], dict[int, str]], data: st.DataObject
 ) -> None:
-    memory, interpreter, truth = recorded
-    reader = python_threads(interpreter, memory)
+    memory, (file, interpreter), truth = recorded
+    reader = file.thread_reader(interpreter, memory)
     if reader is None:
         return
     places = st.sampled_from(memory.words())

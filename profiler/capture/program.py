@@ -1,0 +1,44 @@
+"""The sampler's text as the compiler gets it: sample.c with the walker of every language behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from profiler.capture.btf import Btf
+from profiler.capture.header import BPF_DIRECTORY
+from symbolizers.descriptor import LanguageDescriptor
+
+_THREAD_POINTER = ("thread_struct", "fsbase")
+"""Where the kernel keeps the thread pointer of a task, on x86-64: see arch_x86_64.h."""
+
+
+def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
+    """One C text. What the compiler says of it names the file that a line came from.
+
+    Not by ``#include``: BCC makes programs of functions in the main text alone, and rewrites accesses to maps
+    only there.
+    """
+    names = ("sample.c", *(f"walk_{language.name}.h" for language in languages))
+    parts = (f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in names)
+    return b"\n".join(parts)
+
+
+def program_name(language: str) -> bytes:
+    """The function in the text that is this language's walker."""
+    return f"on_{language}".encode()
+
+
+def task_offsets(btf: Btf) -> dict[str, int]:
+    """Where this kernel keeps what the sampler reads of a task, by the names that the text has for it."""
+    return {
+        "TASK_GROUP_LEADER": btf.offset("task_struct", "group_leader"),
+        "TASK_REAL_PARENT": btf.offset("task_struct", "real_parent"),
+        "TASK_START_BOOTTIME": btf.offset("task_struct", "start_boottime"),
+        "TASK_COMM": btf.offset("task_struct", "comm"),
+        "TASK_PID": btf.offset("task_struct", "pid"),
+        "TASK_TGID": btf.offset("task_struct", "tgid"),
+        "TASK_SIGNAL": btf.offset("task_struct", "signal"),
+        "SIGNAL_LIVE": btf.offset("signal_struct", "live"),
+        "TASK_THREAD": btf.offset("task_struct", "thread"),
+        "THREAD_POINTER": btf.offset(*_THREAD_POINTER),
+    }

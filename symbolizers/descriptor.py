@@ -1,0 +1,50 @@
+"""What the rest of pidflame knows of a language: plain values that cost next to nothing to import.
+
+A language is a folder beside this file. Its module ``descriptor`` holds one `LanguageDescriptor` called
+``DESCRIPTOR``; `symbolizers.registry` finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from symbolizers.base import Language
+
+Shades = tuple[str, str, str, str]
+"""Four near colours of one hue, each ``#rrggbb``, so that neighbours in a flame graph differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of a language's frames: on a light page under dark text, on a dark one under light text."""
+
+    light: Shades
+    dark: Shades
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageDescriptor:
+    """One language. `name` (a lower-case word) is the kind of its frames, and the X of two headers.
+
+    These are in profiler/bpf: ``walk_X.h`` defines the program ``on_X``, ``X_layout.h`` the ``enum X_kind``
+    and the ``struct X_layout``. `title` is the name for people. `load` gives a fresh `Language`; it imports
+    what that needs when it is called, which the main process never does.
+    """
+
+    name: str
+    title: str
+    load: Callable[[], Language]
+    palette: Palette
+    code_kinds: tuple[int, ...]
+    """The kinds of `RawFrame`s that are code: numbers below `FIRST_ANNOTATION_KIND` of no other language."""
+    markers: Mapping[int, str] = field(default_factory=dict)
+    """The kinds of annotations that show as a marker in their place, each with its text: ``[gc]``."""
+    task_kind: int | None = None
+    """The kind of annotation that is the running task: `address` and `owner` are its address and identity."""
+    import_roots: tuple[str, ...] = ()
+    """Regular expressions of the folders that code is imported from, which a file's short name leaves out."""
+    pseudo_files: tuple[str, ...] = ()
+    """Prefixes of pseudo file names: ``<frozen os>``."""

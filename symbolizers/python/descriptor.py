@@ -1,0 +1,39 @@
+"""What the rest of pidflame knows of CPython."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from symbolizers.descriptor import LanguageDescriptor, Palette
+
+if TYPE_CHECKING:
+    from symbolizers.base import Language
+
+PYTHON_CODE: Final = 1
+PYTHON_TASK: Final = 128
+"""As ``enum python_kind`` in profiler/bpf/python_layout.h."""
+
+
+def _load() -> Language:
+    from symbolizers.python.language import PythonLanguage
+
+    return PythonLanguage()
+
+
+DESCRIPTOR: Final = LanguageDescriptor(
+    name="python",
+    title="Python",
+    load=_load,
+    palette=Palette(
+        light=("#e7ba54", "#f7b95d", "#eec55e", "#fbc563"),
+        dark=("#875f05", "#925f18", "#8e6915", "#97691f"),
+    ),
+    code_kinds=(PYTHON_CODE,),
+    task_kind=PYTHON_TASK,
+    import_roots=(
+        r"(?:site|dist)-packages",
+        r"lib(?:64)?/python\d+\.\d+t?",  # a standard library, t: of a free-threaded build
+        r"[^/]+\.(?:zip|egg|pyz)",  # imported from an archive
+    ),
+    pseudo_files=("<",),
+)

@@ -1,0 +1,40 @@
+"""What the rest of pidflame knows of Ruby."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from symbolizers.descriptor import LanguageDescriptor, Palette
+
+if TYPE_CHECKING:
+    from symbolizers.base import Language
+
+RUBY_ISEQ: Final = 2
+RUBY_CFUNC: Final = 3
+RUBY_GARBAGE: Final = 129
+"""As ``enum ruby_kind`` in profiler/bpf/ruby_layout.h."""
+
+
+def _load() -> Language:
+    from symbolizers.ruby.language import RubyLanguage
+
+    return RubyLanguage()
+
+
+DESCRIPTOR: Final = LanguageDescriptor(
+    name="ruby",
+    title="Ruby",
+    load=_load,
+    palette=Palette(
+        light=("#ee81aa", "#ed87bf", "#fa8aaf", "#fa8fc0"),
+        dark=("#9e295f", "#9e3073", "#aa3262", "#aa3873"),
+    ),
+    code_kinds=(RUBY_ISEQ, RUBY_CFUNC),
+    markers={RUBY_GARBAGE: "[gc]"},
+    import_roots=(
+        r"gems/[^/]+/lib",
+        r"ruby/\d+\.\d+\.\d+",
+        r"(?:vendor|site)_ruby(?:/\d+\.\d+\.\d+)?",
+    ),
+    pseudo_files=("<", "("),  # <internal:gc>, (eval at …)
+)
