@@ -1,15 +1,16 @@
-# make setup | demo | test | bench | clean. As root or not: sudo is used only where root is needed.
+# make setup | demo | check | test | bench | clean. As root or not: sudo is used only where root is needed.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test lint bench clean
+.PHONY: help setup packages demo check test lint bench clean
 
 # The BCC bindings are built for the distribution's own interpreter, so the environment is made by it.
 SYSTEM_PYTHON := /usr/bin/python3
 PYTHON := .venv/bin/python
 STAMP := .venv/.set-up
+CHECK_VENV := .cache/check-venv
 PY_SPY := .cache/bench-venv/bin/py-spy
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -26,6 +27,7 @@ PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
 help:
 	@echo 'make setup   install what is missing, make .venv with .venv/bin/pidflame in it'
 	@echo 'make demo    record this machine for ten seconds while the examples run: demo.svg'
+	@echo 'make check   ruff, mypy --strict and the tests that need neither root nor BCC'
 	@echo 'make test    ruff, mypy --strict and all tests (the live ones as root)'
 	@echo 'make bench   pidflame beside perf and py-spy: a Markdown table'
 	@echo 'make test-interpreters   every CPython that can be had here, live and to the line'
@@ -62,6 +64,18 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# Needs neither root nor BCC, so it has an environment of its own that sees no package of the distribution.
+$(CHECK_VENV)/.set-up: pyproject.toml Makefile
+	$(SYSTEM_PYTHON) -m venv $(CHECK_VENV)
+	$(CHECK_VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+check: $(CHECK_VENV)/.set-up
+	$(CHECK_VENV)/bin/ruff check .
+	$(CHECK_VENV)/bin/ruff format --check .
+	$(CHECK_VENV)/bin/mypy
+	$(CHECK_VENV)/bin/python -m pytest -q -m 'not live and not root'
 
 test: lint
 	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS)

@@ -78,7 +78,8 @@ def pythons() -> list[Python]:
     """Every CPython at hand: the machine's, pyenv's, and what `lay_out` and `from_source` have made."""
     found = [Python("system", str(Path("/usr/bin/python3").resolve()))]
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for program in sorted(versions.glob("*/bin/python*")):
+    readable = os.access(versions, os.R_OK | os.X_OK)  # not so for others, below the home of root
+    for program in sorted(versions.glob("*/bin/python*")) if readable else ():
         if _EXECUTABLE.fullmatch(program.name):
             found.append(Python(f"pyenv-{program.parent.parent.name}", str(program)))
     for name, executable, root in _laid_out("python"):

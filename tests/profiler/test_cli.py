@@ -145,6 +145,7 @@ def test_help_and_version_go_to_stdout() -> None:
         assert done.stdout
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("bounding", "missing"), [("-all", "CAP_SYS_PTRACE"), ("-bpf,-perfmon", "missing CAP_PERFMON CAP_BPF:")]
 )
@@ -159,6 +160,7 @@ def test_without_the_capabilities_it_says_how_to_get_them(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.live
 def test_without_the_bcc_bindings_it_says_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['bcc'] = None; from profiler.cli import main; main()"
     wrapper = (sys.executable, "-c", program)
@@ -169,6 +171,7 @@ def test_without_the_bcc_bindings_it_says_what_to_install(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.live
 def test_the_whole_system_is_recorded_without_kernel_headers(tmp_path: Path) -> None:
     """Headers are hidden from it, wherever a machine has them."""
     script = 'for d in /lib/modules /usr/src; do [ ! -d $d ] || mount -t tmpfs none $d; done; exec "$@"'
@@ -191,6 +194,7 @@ def test_the_whole_system_is_recorded_without_kernel_headers(tmp_path: Path) -> 
     assert document["profiler_cpu_s"] > 0
 
 
+@pytest.mark.live
 def test_a_command_keeps_its_exit_code_and_its_user(tmp_path: Path) -> None:
     stats = tmp_path / "stats.json"
     done = run(
@@ -208,6 +212,7 @@ def test_a_command_keeps_its_exit_code_and_its_user(tmp_path: Path) -> None:
     assert any(stack[0].startswith("sh (") for stack in stacks)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("command", "code"), [(("/bin/sh", "-c", "kill -9 $$"), 137), (("no-command-of-this-name",), 127)]
 )
@@ -270,6 +275,7 @@ def on_terminal(*arguments: str) -> Iterator[OnTerminal]:
         recording.close()
 
 
+@pytest.mark.live
 def test_ctrl_c_ends_a_recording_that_then_writes_its_files(tmp_path: Path) -> None:
     folded, stats = tmp_path / "out.folded", tmp_path / "stats.json"
     folded.write_text("of the run before")
@@ -287,6 +293,7 @@ def test_ctrl_c_ends_a_recording_that_then_writes_its_files(tmp_path: Path) -> N
     assert "Ctrl-C ends" in said
 
 
+@pytest.mark.live
 def test_sigterm_ends_a_recording_and_the_command_that_it_started(tmp_path: Path) -> None:
     folded = tmp_path / "out.folded"
     with on_terminal("record", "-o", str(folded), "--", *ENDLESS) as recording:

@@ -79,6 +79,7 @@ def future_python(tmp_path: Path) -> Iterator[int]:
         process.stdin.close()
 
 
+@pytest.mark.live
 def test_all_is_well_on_a_machine_that_records() -> None:
     with running("heap", 1) as target:
         code, document = ask_json()
@@ -92,6 +93,7 @@ def test_all_is_well_on_a_machine_that_records() -> None:
     assert "python" in checks["sampler"]
 
 
+@pytest.mark.live
 def test_the_keys_stay_what_they_are() -> None:
     _, document = ask_json()
     assert list(document) == ["works", "checks", "interpreters", "not_looked_at"]
@@ -103,6 +105,7 @@ def test_the_keys_stay_what_they_are() -> None:
     assert all(list(check) == ["ok", "required", "found", "problem"] for check in document["checks"].values())
 
 
+@pytest.mark.live
 def test_without_capabilities_it_says_which_and_how_to_get_them() -> None:
     code, document = ask_json("setpriv", "--bounding-set=-bpf,-perfmon")
     assert (code, document["works"]) == (3, False)
@@ -114,6 +117,7 @@ def test_without_capabilities_it_says_which_and_how_to_get_them() -> None:
     assert "sampler" not in document["checks"]
 
 
+@pytest.mark.live
 def test_in_a_pid_namespace_of_its_own_nothing_can_be_recorded() -> None:
     wrapper = ("unshare", "--pid", "--fork", "--mount-proc")
     code, document = ask_json(*wrapper)
@@ -122,6 +126,7 @@ def test_in_a_pid_namespace_of_its_own_nothing_can_be_recorded() -> None:
     assert "--pid=host" in document["checks"]["container"]["problem"]
 
 
+@pytest.mark.live
 def test_other_namespaces_of_a_container_do_no_harm() -> None:
     code, document = ask_json("unshare", "--uts", "--ipc")
     assert code == 0
@@ -133,6 +138,7 @@ def test_other_namespaces_of_a_container_do_no_harm() -> None:
     }
 
 
+@pytest.mark.live
 def test_an_interpreter_of_no_known_version_is_shown_with_those_that_are(future_python: int) -> None:
     code, document = ask_json()
     assert code == 0
@@ -161,6 +167,7 @@ def test_without_the_bcc_bindings_it_says_what_to_install() -> None:
     assert done.stdout.endswith("a recording does not work here: see above\n")
 
 
+@pytest.mark.live
 def test_a_sampler_that_the_kernel_refuses_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(_source: BccSource) -> None:
         raise PrerequisiteError("the kernel said no: ask it nicely")

@@ -56,6 +56,7 @@ def test_the_exit_code_is_that_of_a_shell(script: str, code: int) -> None:
     assert run("/bin/sh", "-c", script) == code
 
 
+@pytest.mark.root
 def test_a_command_that_is_not_there_ends_like_in_a_shell(capfd: pytest.CaptureFixture[str]) -> None:
     assert run("/nowhere/command") == 127
     assert run("no-command-of-this-name") == 127
@@ -130,6 +131,7 @@ def test_the_command_inherits_no_descriptor_of_ours(capfd: pytest.CaptureFixture
     assert len({*map(int, capfd.readouterr().out.split())} - meant) == 1
 
 
+@pytest.mark.root
 def test_under_sudo_the_command_runs_as_the_one_who_called_it(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +147,7 @@ def test_under_sudo_the_command_runs_as_the_one_who_called_it(
     assert int(capabilities.split()[1], 16) == 0
 
 
+@pytest.mark.root
 def test_under_sudo_a_user_that_is_not_there_runs_nothing_as_root(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

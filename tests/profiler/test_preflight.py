@@ -13,11 +13,13 @@ from profiler import preflight
 from profiler.errors import PrerequisiteError
 
 
+@pytest.mark.root
 def test_root_misses_nothing() -> None:
     assert preflight.missing_capabilities() == []
     preflight.check([])
 
 
+@pytest.mark.root
 @pytest.mark.parametrize(
     ("release", "enough"),
     [

@@ -30,6 +30,7 @@ def record(output: Path, strategy: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("strategy", ["auto", "kernel", "resident"])
 def test_a_recording_reads_as_it_is_told_or_says_that_it_cant(strategy: str, tmp_path: Path) -> None:
     output = tmp_path / "out.folded"

@@ -30,6 +30,8 @@ from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.python.descriptor import PYTHON_CODE
 from symbolizers.service import Service
 
+pytestmark = pytest.mark.live
+
 PATIENCE_S = 30.0
 """Far more than anything here takes, on a machine that is busy with other things too."""
 HZ = 100

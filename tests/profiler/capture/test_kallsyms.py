@@ -30,6 +30,7 @@ def credentials(task: str) -> dict[str, str]:
     return {name: fields[name] for name in ("Uid", "CapEff", "CapPrm")}
 
 
+@pytest.mark.root
 def test_one_thread_is_nobody_with_its_capabilities_and_root_again_after() -> None:
     before = credentials("self")
 
@@ -55,6 +56,7 @@ def bytes_read_to_load() -> int:
     return int(io[0].removeprefix("rchar: "))
 
 
+@pytest.mark.root
 def test_the_kernels_symbols_are_not_read_to_load_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/proc/kallsyms", "rb") as file:
         symbols_bytes = len(file.read())

@@ -147,6 +147,7 @@ def recorded(
         return running_session.run(until_done)
 
 
+@pytest.mark.root
 def test_a_sample_comes_out_with_names(target: Target) -> None:
     address = libc_function_in(target.pid, "getpid")
     (kernel,) = [

@@ -129,6 +129,7 @@ def _some_addresses(slow: Slow, count: int) -> list[int]:
     return [*near, *(choose.getrandbits(64) for _ in range(100)), *slow.addresses[-300:]]
 
 
+@pytest.mark.root
 def test_the_running_kernels_list_agrees_with_a_slow_reading(snapshot: Path) -> None:
     slow = Slow(snapshot.read_bytes())
     addresses = _some_addresses(slow, 20_000)
@@ -146,6 +147,7 @@ def test_the_order_of_the_list_does_not_matter(snapshot: Path, tmp_path: Path) -
     assert KernelSymbols(str(shuffled)).resolve(addresses) == in_order
 
 
+@pytest.mark.root
 def test_the_live_list_is_read_at_little_cost(snapshot: Path) -> None:
     slow = Slow(snapshot.read_bytes())
     lines = snapshot.read_bytes().splitlines()

@@ -177,6 +177,7 @@ def test_the_descriptor_to_wait_for_is_told_after_a_stall(make: Make) -> None:
     assert answer(worker, "echo", 2) == 2
 
 
+@pytest.mark.root
 def test_a_worker_in_the_kernel_for_a_page_that_never_comes_is_left_behind(
     make: Make, replies: Replies
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_worker_that_works_has_more_time(make: Make) -> None:
     assert pid_of(worker) == before
 
 
+@pytest.mark.root
 def test_a_worker_that_gets_no_cpu_is_not_taken_for_stalled(make: Make) -> None:
     cpu = min(os.sched_getaffinity(0))
     worker = make()
@@ -217,6 +219,7 @@ def test_a_worker_that_gets_no_cpu_is_not_taken_for_stalled(make: Make) -> None:
     assert pid_of(worker) == before
 
 
+@pytest.mark.root
 def test_even_a_worker_that_works_has_to_end(make: Make, replies: Replies) -> None:
     late_s = 0.0
     worker = make(clock=lambda: time.monotonic() + late_s)

@@ -15,6 +15,8 @@ from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.syscalls import cached_stat
 from tests.support.process.targets import NOBODY, Target, in_time, running, running_fuse
 
+pytestmark = pytest.mark.root
+
 
 def mapping_at(handle: ProcessHandle, start: int) -> Mapping:
     (found,) = (mapping for mapping in read_mappings(handle) if mapping.start <= start < mapping.end)

@@ -52,6 +52,7 @@ def test_other_start_time_is_another_process() -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.root
 def test_handle_outlives_its_process_and_its_pid() -> None:
     with running("userfault") as target:
         handle = open_process(target.pid)

@@ -87,6 +87,7 @@ def test_more_than_one_chunk_of_text() -> None:
         assert len(read_mappings(handle)) >= before + 3998
 
 
+@pytest.mark.root
 def test_gone() -> None:
     with running("userfault") as target:
         handle = open_process(target.pid)

@@ -40,6 +40,8 @@ ZRAM_LINE = "/dev/{}                              partition\t65532\t\t0\t\t-2\n"
 
 PYTHON_TARGET = """
 import os
+
+pytestmark = pytest.mark.root
 def some_function(): pass
 kept = some_function.__code__
 print(id(kept), flush=True)

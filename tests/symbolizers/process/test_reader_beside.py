@@ -20,6 +20,8 @@ from symbolizers.process.memory import ReadStrategy
 from tests.support.process.readers import open_reader
 from tests.support.process.targets import PAGE, Target, in_time, running, running_fuse
 
+pytestmark = pytest.mark.root
+
 PAGES = 2
 ROUNDS = 5
 PAUSE_S = 0.001

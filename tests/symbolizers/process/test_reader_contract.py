@@ -32,6 +32,8 @@ from tests.support.process.targets import (
     swapped_bytes,
 )
 
+pytestmark = pytest.mark.root
+
 WOULD_FAULT, BAD_ADDRESS = FaultReason.WOULD_FAULT, FaultReason.BAD_ADDRESS
 
 

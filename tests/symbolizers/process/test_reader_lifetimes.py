@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from symbolizers.errors import FaultReason
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from tests.support.process.readers import fault_of, faults, open_reader
@@ -18,6 +20,8 @@ from tests.support.process.targets import (
     running_vforked,
     state_of,
 )
+
+pytestmark = pytest.mark.root
 
 EXITED = FaultReason.EXITED
 

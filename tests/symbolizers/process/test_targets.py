@@ -20,6 +20,7 @@ def stuck(kind: str, directory: Path) -> tuple[AbstractContextManager[Target], s
     return running_fuse(directory, "async_reads"), "plain", 0
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("kind", ["userfault", "fuse"])
 def test_plain_read_waits_until_the_target_ends(kind: str, tmp_path: Path) -> None:
     context, region, offset = stuck(kind, tmp_path)
