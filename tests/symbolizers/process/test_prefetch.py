@@ -33,6 +33,8 @@ from tests.support.process.targets import (
     swapped_bytes,
 )
 
+pytestmark = pytest.mark.root
+
 SYS_PROCESS_MADVISE = 440
 MADV_WILLNEED, MADV_PAGEOUT = 3, 21
 HEADER = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
@@ -40,8 +42,6 @@ ZRAM_LINE = "/dev/{}                              partition\t65532\t\t0\t\t-2\n"
 
 PYTHON_TARGET = """
 import os
-
-pytestmark = pytest.mark.root
 def some_function(): pass
 kept = some_function.__code__
 print(id(kept), flush=True)
