@@ -54,7 +54,9 @@ def _named_paths(variables: Mapping[str, str]) -> Iterator[Path]:
 def bound_directories(variables: Mapping[str, str]) -> list[str]:
     """The directories that pip's `variables` name: folders of packages, which may be large."""
     pips = {name: value for name, value in variables.items() if name.startswith("PIP_")}
-    return sorted({str(path) for path in _named_paths(pips) if path.is_dir()})
+    named = [path for path in _named_paths(pips) if path.is_dir()]
+    # The pages of an index link to files beside it.
+    return sorted({str(path.parent if path.name == "simple" else path) for path in named})
 
 
 def hand_on(root: Path, release: str, variables: Mapping[str, str]) -> None:
