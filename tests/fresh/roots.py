@@ -55,7 +55,10 @@ def _clone(root: Path) -> None:
     clone = root / CLONE
     if not clone.exists():
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", REPOSITORY, clone], check=True)
-    for command in (["fetch", "--quiet", REPOSITORY, "HEAD"], ["checkout", "--quiet", "--detach", "FETCH_HEAD"]):
+    for command in (
+        ["fetch", "--quiet", REPOSITORY, "HEAD"],
+        ["checkout", "--quiet", "--detach", "FETCH_HEAD"],
+    ):
         subprocess.run(["git", "-C", clone, *command], check=True)
 
 

@@ -45,7 +45,8 @@ class Outcome:
 
     def __str__(self) -> str:
         commands = ", ".join(
-            f"{name} {'ok' if good else 'FAILED'}" for name, good in (("demo", self.demo), ("test", self.test))
+            f"{name} {'ok' if good else 'FAILED'}"
+            for name, good in (("demo", self.demo), ("test", self.test))
         )
         counts = ", ".join(f"{self.counts[kind]:,} {kind}" for kind in ("passed", "failed", "skipped"))
         return f"{self.release}: {commands}, {counts}"
@@ -86,9 +87,15 @@ def try_out(release: str) -> Outcome:
 
 def main() -> int:
     """Tries out each release, or runs the one command that is given; 0 if all went well."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("releases", nargs="*", metavar="RELEASE", help=f"of {', '.join(RELEASES)}; all without")
-    parser.add_argument("--keep", action="store_true", help="the root stays, and is used again by the next --keep")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "releases", nargs="*", metavar="RELEASE", help=f"of {', '.join(RELEASES)}; all without"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="the root stays, and is used again by the next --keep"
+    )
     own, command = sys.argv[1:], []
     if "--" in own:
         own, command = own[: own.index("--")], own[own.index("--") + 1 :]
