@@ -1,8 +1,11 @@
-"""Runs the README's two commands on fresh machines: ``run``, or one's own: ``run RELEASE [--keep] -- COMMAND``.
+"""Runs the README's two commands on fresh machines, or a command of one's own on one of them.
 
-A fresh machine is a minimal root file system of a Debian release, entered as a container's is. ``make demo`` and
-``make test`` run there in a clone of the current commit. The last lines count what passed by release. The exit code
-is 0 if all did and nothing was skipped.
+    python -m tests.fresh.run [RELEASE…]
+    python -m tests.fresh.run RELEASE [--keep] -- COMMAND…
+
+A fresh machine is a minimal root file system of a Debian release, entered as a container's is. ``make demo``
+and ``make test`` run there in a clone of the current commit. The last lines count what passed by release. The
+exit code is 0 if everything passed and nothing was skipped.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from profiler.capture.bcc_source import BccSource
 from profiler.capture.kallsyms import without_kallsyms
 from profiler.capture.source import Sampling
 
-
 SYMBOL_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_void_p)
 
 
@@ -60,7 +59,7 @@ def bytes_read_to_load() -> int:
 
 
 def looks_only_as_root() -> bool:
-    """Whether the machine's libbcc leaves the kernel's symbols alone where its user is not root (0.26 does)."""
+    """Whether the machine's libbcc reads the kernel's symbols as root alone: 0.26 does so, 0.31 does not."""
     each_symbol = ctypes.CDLL("libbcc.so.0").bcc_procutils_each_ksym
 
     def inside() -> int:

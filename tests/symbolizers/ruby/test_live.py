@@ -13,9 +13,9 @@ import pytest
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Changed, ReadFault, SymbolizeError, UnsupportedVersion
 from symbolizers.frame import CodeObject, RawFrame
+from symbolizers.process.maps import read_mappings
 from symbolizers.ruby.language import RubyLanguage
 from symbolizers.ruby.machine_code import find_loop
-from symbolizers.process.maps import read_mappings
 from tests.support.ruby_target import ISEQS, Recording, RubyTarget, find_ruby, iseq_frame, ruby_target, words
 
 FILES = 60
@@ -146,7 +146,7 @@ def test_the_library_is_recognised(target: RubyTarget, library: Path) -> None:
 
 
 def test_the_loop_is_what_called_the_c_function_that_waits(target: RubyTarget) -> None:
-    """The target waits in IO#read, a C function that Ruby's instructions called: that left a return address."""
+    """The target waits in IO#read. Ruby's instructions called it, which left a return address on the stack."""
     start, end = target.interpreter.loop
     pid = target.handle.id.pid
     (stack,) = (mapping for mapping in read_mappings(target.handle) if mapping.path == "[stack]")
