@@ -1,8 +1,8 @@
 """The root file systems of fresh machines, under ``.cache/fresh``.
 
-``RELEASE`` is pristine: what debootstrap calls minimal, with make and git, and nothing else. ``RELEASE.run`` is
-a copy of it, in which one run happens. An overlay would be made faster, but its files are not those of a disk:
-tests look at pages that are not in the page cache and at the identity of mapped files.
+``RELEASE`` is pristine: what debootstrap calls minimal, with make and git, and nothing else. ``RELEASE.run``
+is a copy of it, in which one run happens. An overlay would be there sooner, but its files are not those of a
+disk: tests look at pages that are not in the page cache and at the identity of mapped files.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def test_the_library_is_recognised(target: RubyTarget, library: Path) -> None:
 
 
 def test_the_loop_is_what_called_the_c_function_that_waits(target: RubyTarget) -> None:
-    """The target waits in IO#read. Ruby's instructions called it, which left a return address on the stack."""
+    """The target waits in IO#read, which Ruby's instructions called: the return address is on the stack."""
     start, end = target.interpreter.loop
     pid = target.handle.id.pid
     (stack,) = (mapping for mapping in read_mappings(target.handle) if mapping.path == "[stack]")
