@@ -17,10 +17,10 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/run/pidflame-hypothesis)
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
-# To run: the BCC bindings and venv. To test and to demonstrate: a C and a C++ compiler,
+# To run: the BCC bindings and venv. To test and to demonstrate: C and C++ compilers, another linker,
 # Ruby with its headers, and CPython's shared library with its headers.
 RUN_PACKAGES := python3-bpfcc python3-venv
-TEST_PACKAGES := gcc g++ libc6-dev ruby ruby-dev libpython3-dev
+TEST_PACKAGES := gcc g++ libc6-dev lld ruby ruby-dev libpython3-dev
 PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
 
 help:

@@ -51,7 +51,7 @@ LAYERS = (
 
 
 def archives() -> list[tuple[str, str]]:
-    """Release and address of the archives in the machine's apt configuration, first those of whole releases."""
+    """Release and address of each archive in the machine's apt configuration, whole releases first."""
     command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = [(release, uri) for release, _, uri in (line.partition(" ") for line in listed.splitlines())]
