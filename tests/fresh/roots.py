@@ -25,6 +25,13 @@ CLONE = HOME / "pidflame"
 """Where the repository is in a root."""
 
 
+def downloads(release: str) -> Path:
+    """The folder of packages that apt downloaded for `release`; runs share it, so that each is had once."""
+    folder = FRESH / f"{release}.packages"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _pristine(release: str) -> Path:
     """The root that runs start from, made once."""
     root = FRESH / release
@@ -32,34 +39,30 @@ def _pristine(release: str) -> Path:
         return root
     making = root.with_suffix(".making")
     shutil.rmtree(making, ignore_errors=True)
-    making.parent.mkdir(parents=True, exist_ok=True)
-    include = f"--include={','.join(INSTALLED_BEFORE)}"
-    subprocess.run(["debootstrap", "--variant=minbase", include, release, making, mirror()], check=True)
+    options = [f"--include={','.join(INSTALLED_BEFORE)}", f"--cache-dir={downloads(release)}"]
+    subprocess.run(["debootstrap", "--variant=minbase", *options, release, making, mirror()], check=True)
     return making.rename(root)
 
 
-def _keep_downloads(root: Path, release: str) -> None:
-    """Lets apt in `root` find what an earlier run downloaded, and leave there what this one does."""
-    kept, here = FRESH / f"{release}.debs", root / "var" / "cache" / "apt" / "archives"
-    kept.mkdir(exist_ok=True)
-    shutil.copytree(kept, here, dirs_exist_ok=True, copy_function=shutil.copy2)
-
-
-def _keep(root: Path, release: str) -> None:
-    for package in (root / "var" / "cache" / "apt" / "archives").glob("*.deb"):
-        shutil.copy2(package, FRESH / f"{release}.debs")
+def _git(*arguments: str | Path) -> None:
+    # The repository may belong to the user who called sudo.
+    subprocess.run(["git", "-c", f"safe.directory={REPOSITORY}", *arguments], check=True)
 
 
 def _clone(root: Path) -> None:
     """Brings the clone in `root` to the commit that is checked out here."""
-    clone = root / CLONE
-    if not clone.exists():
-        subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", REPOSITORY, clone], check=True)
-    for command in (
-        ["fetch", "--quiet", REPOSITORY, "HEAD"],
-        ["checkout", "--quiet", "--detach", "FETCH_HEAD"],
-    ):
-        subprocess.run(["git", "-C", clone, *command], check=True)
+    clone, bundle = root / CLONE, root / HOME / "pidflame.bundle"
+    _git("-C", REPOSITORY, "bundle", "create", "--quiet", bundle, "HEAD")
+    _git("-c", "init.defaultBranch=main", "init", "--quiet", clone)
+    _git("-C", clone, "fetch", "--quiet", bundle, "HEAD")
+    _git("-C", clone, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+
+
+def is_committed() -> bool:
+    """Whether the files here are those of the current commit."""
+    safe = ("-c", f"safe.directory={REPOSITORY}")
+    command = ["git", *safe, "-C", REPOSITORY, "status", "--porcelain"]
+    return not subprocess.run(command, check=True, capture_output=True).stdout
 
 
 @contextmanager

@@ -14,12 +14,13 @@ import argparse
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.fresh import machine
-from tests.fresh.roots import HOME, RELEASES, REPOSITORY, fresh_root
+from tests.fresh.roots import HOME, RELEASES, downloads, fresh_root, is_committed
 
 _ENTER = Path(__file__).with_name("enter.sh")
 _RESULT = HOME / "junit.xml"
@@ -27,7 +28,6 @@ _VARIABLES = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": f"/{HOME}",
     "TERM": "dumb",
-    "PYTEST_ADDOPTS": f"--junit-xml=/{_RESULT}",
 }
 
 
@@ -55,14 +55,15 @@ class Outcome:
         return f"{self.release}: {commands}, {counts}"
 
 
-def enter(root: Path, *command: str) -> int:
-    """Runs `command` in the clone in `root`; its exit code."""
+def enter(release: str, root: Path, *command: str) -> int:
+    """Runs `command` in the clone in `root`, which is of `release`; its exit code."""
     handed_on = machine.environment()
     variables = [f"{name}={value}" for name, value in {**_VARIABLES, **handed_on}.items()]
     inside = ("env", "--ignore-environment", *variables, *command)
     namespace = ("unshare", "--mount", "--propagation", "private", "env", f"HOME={_VARIABLES['HOME']}")
     bound = machine.bound_directories(handed_on)
-    return subprocess.run([*namespace, _ENTER, root, *bound, "--", *inside]).returncode
+    entry = (_ENTER, root, downloads(release), *bound)
+    return subprocess.run([*namespace, *entry, "--", *inside]).returncode
 
 
 def read_result(file: Path) -> tuple[Counter[str], list[str]]:
@@ -82,43 +83,50 @@ def read_result(file: Path) -> tuple[Counter[str], list[str]]:
 def try_out(release: str) -> Outcome:
     """Both commands on a machine of `release` that nobody used before."""
     with fresh_root(release) as root:
-        demo = enter(root, "make", "demo") == 0
-        test = enter(root, "make", "test") == 0
+        demo = enter(release, root, "make", "demo") == 0
+        test = enter(release, root, "env", f"PYTEST_ADDOPTS=--junit-xml=/{_RESULT}", "make", "test") == 0
         counts, remarks = read_result(root / _RESULT)
     return Outcome(release, demo, test, counts, remarks)
 
 
+def run_command(releases: Sequence[str], command: Sequence[str], *, keep: bool) -> int:
+    """One command on a machine of each release; the highest of its exit codes."""
+    codes = []
+    for release in releases:
+        with fresh_root(release, keep=keep) as root:
+            codes.append(enter(release, root, *command))
+    return max(codes)
+
+
+def run_all(releases: Sequence[str]) -> int:
+    """The README's commands on each release, and what came of it; 0 if all is good."""
+    outcomes = [try_out(release) for release in releases]
+    for outcome in outcomes:
+        for remark in outcome.remarks:
+            print(f"{outcome.release}: {remark}")
+    print(*outcomes, sep="\n")
+    return int(not all(outcome.good for outcome in outcomes))
+
+
 def main() -> int:
-    """Tries out each release, or runs the one command that is given; 0 if all went well."""
+    """Does what the arguments say; the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("releases", nargs="*", metavar="RELEASE", help=f"of {', '.join(RELEASES)}; else all")
     parser.add_argument(
-        "releases", nargs="*", metavar="RELEASE", help=f"of {', '.join(RELEASES)}; all without"
+        "--keep", action="store_true", help="the root stays, for the next COMMAND with --keep"
     )
-    parser.add_argument(
-        "--keep", action="store_true", help="the root stays, and is used again by the next --keep"
-    )
-    own, command = sys.argv[1:], []
-    if "--" in own:
-        own, command = own[: own.index("--")], own[own.index("--") + 1 :]
-    arguments = parser.parse_args(own)
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    command = given[end + 1 :]
+    arguments = parser.parse_args(given[:end])
     releases = arguments.releases or RELEASES
     if unknown := set(releases) - set(RELEASES):
-        parser.error(f"not a release that is known here: {', '.join(unknown)}")
-    if subprocess.run(["git", "-C", REPOSITORY, "diff", "--quiet", "HEAD"]).returncode:
-        print("what is not committed is not tried out", file=sys.stderr)
-    if command:
-        codes = []
-        for release in releases:
-            with fresh_root(release, keep=arguments.keep) as root:
-                codes.append(enter(root, *command))
-        return max(codes)
-    outcomes = [try_out(release) for release in releases]
-    for outcome in outcomes:
-        print(*(f"{outcome.release}: {remark}" for remark in outcome.remarks), sep="\n", end="\n")
-    print(*outcomes, sep="\n")
-    return not all(outcome.good for outcome in outcomes)
+        parser.error(f"no release that is known here: {', '.join(sorted(unknown))}")
+    if not is_committed():
+        print("what is not committed is not on the fresh machines", file=sys.stderr)
+    return run_command(releases, command, keep=arguments.keep) if command else run_all(releases)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_compiled_methods_keep_their_names(tmp_path: Path) -> None:
 
 
 def shown(method: str) -> str:
-    """A core method's frame: a C function has no place, what is in Ruby (Integer#times from 3.3 on) has one."""
+    """A core method's frame: with its place if it is written in Ruby, as Integer#times is from 3.3 on."""
     owner, _, name = method.partition("#")
     program = f"puts {owner}.instance_method(:{name}).source_location&.join(':')"
     told = subprocess.run([RUBY, "-e", program], check=True, capture_output=True, text=True).stdout.strip()
