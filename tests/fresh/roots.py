@@ -40,13 +40,14 @@ def _pristine(release: str) -> Path:
     making = root.with_suffix(".making")
     shutil.rmtree(making, ignore_errors=True)
     options = [f"--include={','.join(INSTALLED_BEFORE)}", f"--cache-dir={downloads(release)}"]
-    subprocess.run(["debootstrap", "--variant=minbase", *options, release, making, mirror()], check=True)
+    command = ["debootstrap", "--variant=minbase", *options, release, str(making), mirror()]
+    subprocess.run(command, check=True)
     return making.rename(root)
 
 
 def _git(*arguments: str | Path) -> None:
     # The repository may belong to the user who called sudo.
-    subprocess.run(["git", "-c", f"safe.directory={REPOSITORY}", *arguments], check=True)
+    subprocess.run(["git", "-c", f"safe.directory={REPOSITORY}", *map(str, arguments)], check=True)
 
 
 def _clone(root: Path) -> None:
@@ -61,7 +62,7 @@ def _clone(root: Path) -> None:
 def is_committed() -> bool:
     """Whether the files here are those of the current commit."""
     safe = ("-c", f"safe.directory={REPOSITORY}")
-    command = ["git", *safe, "-C", REPOSITORY, "status", "--porcelain"]
+    command = ["git", *safe, "-C", str(REPOSITORY), "status", "--porcelain"]
     return not subprocess.run(command, check=True, capture_output=True).stdout
 
 

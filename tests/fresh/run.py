@@ -62,7 +62,7 @@ def enter(release: str, root: Path, *command: str) -> int:
     inside = ("env", "--ignore-environment", *variables, *command)
     namespace = ("unshare", "--mount", "--propagation", "private", "env", f"HOME={_VARIABLES['HOME']}")
     bound = machine.bound_directories(handed_on)
-    entry = (_ENTER, root, downloads(release), *bound)
+    entry = map(str, (_ENTER, root, downloads(release), *bound))
     return subprocess.run([*namespace, *entry, "--", *inside]).returncode
 
 
