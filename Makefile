@@ -18,10 +18,10 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/run/pidflame-hypothesis)
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
-# To run: the BCC bindings and venv. To test and to demonstrate: a C compiler,
+# To run: the BCC bindings and venv. To test and to demonstrate: C and C++ compilers, another linker,
 # Ruby with its headers, and CPython's shared library with its headers.
 RUN_PACKAGES := python3-bpfcc python3-venv
-TEST_PACKAGES := gcc libc6-dev ruby ruby-dev libpython3-dev
+TEST_PACKAGES := gcc g++ libc6-dev lld ruby ruby-dev libpython3-dev
 PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo 'make bench   pidflame beside perf and py-spy: a Markdown table'
 	@echo 'make test-interpreters   every CPython that can be had here, live and to the line'
 	@echo 'make test-kernel         the nowait reader on a kernel that has the flags, under QEMU'
+	@echo 'make test-fresh          demo and test on fresh minimal roots of Debian 12 and 13'
 	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
 
 setup: packages $(STAMP)
@@ -97,3 +98,4 @@ clean:
 
 include tests/interpreters/interpreters.mk
 include tests/kernel/kernel.mk
+include tests/fresh/fresh.mk

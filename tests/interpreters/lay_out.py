@@ -24,6 +24,7 @@ _LEFT_OUT = (
     *("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/zoneinfo", "usr/share/info"),
     *("usr/share/perl*", "usr/lib/*/gconv", "usr/lib/*/perl*"),
 )
+_PART_OF_A_RELEASE = re.compile(r"-(security|updates|backports)$")
 _VERSIONS = {
     "python": ("-c", "import sys; sys.stdout.write(sys.version.split()[0])"),
     "ruby": ("-e", "print RUBY_VERSION"),
@@ -49,13 +50,18 @@ LAYERS = (
 )
 
 
-def mirror() -> str:
-    """The address of the archive in the machine's apt configuration."""
+def archives() -> list[tuple[str, str]]:
+    """Release and address of each archive in the machine's apt configuration, whole releases first."""
     command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    for line in listed.splitlines():
-        release, _, uri = line.partition(" ")
-        if not re.search(r"-(security|updates|backports)$", release):
+    found = [(release, uri) for release, _, uri in (line.partition(" ") for line in listed.splitlines())]
+    return sorted(found, key=lambda archive: _PART_OF_A_RELEASE.search(archive[0]) is not None)
+
+
+def mirror() -> str:
+    """The address of the archive in the machine's apt configuration."""
+    for release, uri in archives():
+        if not _PART_OF_A_RELEASE.search(release):
             return uri
     raise SystemExit("apt on this machine has no archive configured")
 

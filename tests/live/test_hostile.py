@@ -233,10 +233,11 @@ def test_the_walker_ends_whatever_it_walks(tmp_path: Path, hex_version: int) -> 
             # Not to be safe: so long the sampler looks at each.
             time.sleep(EACH_S)
         runs, spent_ns = program_runs([recording.process.pid])
+        cpu_s = target.cpu_s()
         recorded = recording.finish()
     recorded.accounted()
     assert recorded.exit_code == 0
-    assert recorded.stats["samples"] > 0.3 * RECORD_HZ * HEAPS * EACH_S, recorded.said
+    assert recorded.stats["samples"] > max(0.7 * RECORD_HZ * cpu_s, HEAPS), recorded.said
     assert sum(recorded.stats["dropped"].values()) > 0, "no walk came to a code object that lies"
     assert recorded.within("[truncated]") > 0, "no walk was endless"
     assert runs > 0

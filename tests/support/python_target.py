@@ -51,6 +51,8 @@ def truth():
     stacks = {thread: stack(frame) for thread, frame in frames.items()}
     kept.extend(code_objects())
     codes = [described(code) for code in kept]
+    # These fill the gaps. In a gap, one of those below could lie alone in pages, and they would go with it.
+    kept.extend(compile("pass", f"gap {number}", "exec") for number in range(400))
     short_lived = [compile("pass", f"file {number}", "exec") for number in range(400)]
     freed = [id(code) for code in short_lived[::2]]
     # Every other one stays, so that the allocator keeps the pages.

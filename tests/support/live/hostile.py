@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class HostileProcess:
         for page, data in heap.pages.items():
             if ARENA <= page * PAGE_BYTES < ARENA + ARENA_BYTES:
                 self.write(page * PAGE_BYTES, bytes(data))
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the whole process: clock_getcpuclockid(3) of another process."""
+        return time.clock_gettime((~self.pid << 3) | 2)
 
     def burn(self) -> None:
         """Lets it use the CPU until the end."""

@@ -10,17 +10,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from symbolizers.layout import Row
 from symbolizers.python import layouts as cpython
 from symbolizers.ruby import layouts as ruby
 from tests.support.live.harness import RUBY, SYSTEM_PYTHON, WORKLOADS, Target
 
 PYTHON_PARTS = ("code", "name", "lines", "thread", "frame")
 RUBY_PARTS = (*PYTHON_PARTS, "vm", "iseq")
-LAYOUTS = {"python": cpython.LAYOUTS.find((3, 11)), "ruby": ruby.LAYOUTS.find((3, 1))}
+LAYOUTS = {"python": cpython.LAYOUTS, "ruby": ruby.LAYOUTS}
 PROGRAMS = {"python": (SYSTEM_PYTHON,), "ruby": (RUBY, "--disable-gems")}
 SUFFIXES = {"python": "py", "ruby": "rb"}
+VERSIONS = {
+    "python": ("-c", "import sys; print(*sys.version_info[:3])"),
+    "ruby": ("-e", "puts RUBY_VERSION.tr('.', ' ')"),
+}
+"""What makes an interpreter say its version."""
 LOOK_EVERY_S = 0.05
 
 
@@ -99,6 +106,27 @@ class Stuck:
         return time.monotonic() - began_s
 
 
+@cache
+def layout_of(language: str) -> Row:
+    """The layout row of the system's interpreter."""
+    command = [*PROGRAMS[language], *VERSIONS[language]]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    layout = LAYOUTS[language].find(tuple(map(int, told.split())))
+    assert layout is not None, told
+    return layout
+
+
+def interpreter_files(language: str) -> list[Path]:
+    """The system's interpreter and, of Ruby, the library that it is in."""
+    program = Path(PROGRAMS[language][0]).resolve()
+    if language == "python":
+        return [program]
+    library = 'puts File.join(RbConfig::CONFIG["archlibdir"], RbConfig::CONFIG["LIBRUBY_SONAME"])'
+    command = [RUBY, "-rrbconfig", "-e", library]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [program, Path(told.strip())]
+
+
 def command_of(
     language: str,
     *options: str,
@@ -106,10 +134,9 @@ def command_of(
     program: Sequence[str] = (),
 ) -> list[str]:
     """The command of a stuck target, run by `program` or the system's interpreter."""
-    layout = LAYOUTS[language]
-    assert layout is not None
+    layout = layout_of(language)
     script = WORKLOADS / f"stuck.{SUFFIXES[language]}"
-    row = json.dumps(dict(layout.numbers()))
+    row = json.dumps({name: layout[name] for name in layout.fields if layout.has(name)})
     given = ("--library", str(place.library), "--offsets", row)
     return [*(program or PROGRAMS[language]), str(script), *given, *options]
 
@@ -162,11 +189,10 @@ def under_mmap_lock(place: Place, language: str) -> Iterator[Stuck]:
 def of_stuck_executable(place: Place, language: str) -> Iterator[Stuck]:
     """Its interpreter lies on a FUSE mount that answers nothing any more."""
     with fuse_server(place.folder / f"{language}-executable") as server:
-        names = ["python3.11"] if language == "python" else ["ruby3.1"]
-        (server.backing / names[0]).symlink_to(Path("/usr/bin") / names[0])
-        library = "libruby-3.1.so.3.1"
-        (server.backing / library).symlink_to(Path("/usr/lib/x86_64-linux-gnu") / library)
-        program = ["env", f"LD_LIBRARY_PATH={server.mount}", str(server.mount / names[0])]
+        files = interpreter_files(language)
+        for file in files:
+            (server.backing / file.name).symlink_to(file)
+        program = ["env", f"LD_LIBRARY_PATH={server.mount}", str(server.mount / files[0].name)]
         command = command_of(language, "--by", "nothing", place=place, program=program)
 
         def come(target: Target) -> None:

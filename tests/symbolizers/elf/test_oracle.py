@@ -190,7 +190,10 @@ def _check_functions(path: Path, count: int) -> int:
 
 
 def test_functions_by_address() -> None:
-    assert sum(_check_functions(path, ADDRESSES_PER_FILE) for path in FILES) > 1500
+    named = [_check_functions(path, ADDRESSES_PER_FILE) for path in FILES]
+    with_functions = len(named) - named.count(0)
+    assert with_functions > 30
+    assert sum(named) > 0.7 * ADDRESSES_PER_FILE * with_functions
 
 
 def test_functions_by_address_in_a_static_program(static_program: Path) -> None:

@@ -7,16 +7,17 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from symbolizers.checksum import checksum
-from symbolizers.errors import FaultReason
+from symbolizers.errors import FaultReason, ReadFault
 from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, RawFrame
 from symbolizers.process import prefetch
-from symbolizers.process.identity import open_process
+from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import MAX_PAGES, Swap, bring, swap_kind
@@ -56,6 +57,24 @@ def advise(pid: int, address: int, size_bytes: int, advice: int) -> int:
     result: int = syscall(SYS_PROCESS_MADVISE, pidfd, ctypes.byref(iovec), ctypes.c_size_t(1), advice, 0)
     os.close(pidfd)
     return result
+
+
+def page_out(handle: ProcessHandle, reader: NowaitReader, address: int) -> ReadFault:
+    """Swaps out all memory of the process, and returns the fault of a read at `address`.
+
+    The kernel passes over pages that it has in hand at the moment, so it is asked until that page is gone.
+    """
+    end_s = time.monotonic() + 5.0
+    while time.monotonic() < end_s:
+        for mapping in read_mappings(handle):
+            if mapping.writable and not mapping.inode:
+                advise(handle.id.pid, mapping.start, mapping.end - mapping.start, MADV_PAGEOUT)
+        reader.forget()
+        try:
+            reader.read(address, 8)
+        except ReadFault as fault:
+            return fault
+    raise AssertionError(f"{address:#x} is still in memory")
 
 
 def bring_in_time(pid: int, strategy: ReadStrategy, addresses: list[int]) -> int:
@@ -108,11 +127,7 @@ def test_a_code_object_in_swap_is_read_within_one_request(strategy: ReadStrategy
                 reader = NowaitReader(handle, strategy)
                 count = row["code_checksum_words"]
                 words = struct.unpack(f"<{count}Q", reader.read(address + row["code_checksum"], 8 * count))
-                for mapping in read_mappings(handle):
-                    if mapping.writable and not mapping.inode:
-                        advise(process.pid, mapping.start, mapping.end - mapping.start, MADV_PAGEOUT)
-                reader.forget()
-                assert fault_of(lambda: reader.read(address, 8)).fault is FaultReason.WOULD_FAULT
+                assert page_out(handle, reader, address).fault is FaultReason.WOULD_FAULT
             tagged = address | PYTHON_CODE << CAPTURE_KIND_SHIFT
             frame = RawFrame(tagged, 0, checksum(words), 0)
             (code,) = service.read(inspection.process, [frame])

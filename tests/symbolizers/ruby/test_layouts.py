@@ -1,8 +1,14 @@
-"""Ruby's layout row against Ruby's own header, and against what the walker is compiled with."""
+"""Ruby's layout row against what Ruby says of itself, and against what the walker is compiled with.
+
+The machine's Ruby is asked: up to 3.2 the header of its method JIT, later RJIT, which knows a part.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,16 +22,36 @@ from symbolizers.ruby.layouts import ALIGNMENTS, LAYOUTS
 ROW = LAYOUTS.named("ruby-3.1")
 
 
+RJIT = Path(__file__).with_name("rjit.rb")
+FIRST_WITHOUT_A_HEADER = (3, 3)
+
+
 @pytest.fixture(scope="module")
-def header() -> Path:
-    (found,) = Path("/usr/include").glob("*/ruby-3.1.0/rb_mjit_min_header-3.1.*.h")
-    return found
+def version() -> tuple[int, ...]:
+    command = ["ruby", "-e", "print RUBY_VERSION"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return tuple(map(int, told.split(".")))
 
 
-def test_the_header_says_the_same(header: Path) -> None:
-    derived = derive_ruby.from_headers([str(header)], derive_ruby.expressions_of(ROW))
-    assert len(derived) > 40
-    assert {name: ROW[name] for name in derived} == derived
+def told(version: tuple[int, ...], expressions: Mapping[str, str]) -> dict[str, int]:
+    """The values of C expressions as the machine's Ruby has them: of all, or of those that its RJIT knows."""
+    if version < FIRST_WITHOUT_A_HEADER:
+        major_minor = f"{version[0]}.{version[1]}"
+        (header,) = Path("/usr/include").glob(f"*/ruby-{major_minor}.0/rb_mjit_min_header-{major_minor}.*.h")
+        return derive_ruby.from_headers([str(header)], expressions)
+    command = ["ruby", "--rjit", "--disable-gems", str(RJIT)]
+    asked = json.dumps(dict(expressions))
+    answer = subprocess.run(command, input=asked, check=True, capture_output=True, text=True).stdout
+    known: dict[str, int] = json.loads(answer)
+    return known
+
+
+def test_ruby_says_the_same(version: tuple[int, ...]) -> None:
+    row = LAYOUTS.find(version)
+    assert row is not None
+    derived = told(version, derive_ruby.expressions_of(row))
+    assert len(derived) > (40 if version < FIRST_WITHOUT_A_HEADER else 30)
+    assert {name: row[name] for name in derived} == derived
 
 
 def test_every_field_has_a_source() -> None:
@@ -51,10 +77,12 @@ def test_the_walker_gets_every_offset_that_it_asks_for() -> None:
     )
 
 
-def test_the_walker_has_rubys_constants(header: Path) -> None:
+def test_the_walker_has_rubys_constants(version: tuple[int, ...]) -> None:
     source = (BPF_DIRECTORY / "walk_ruby.h").read_text()
     defined = dict(re.findall(r"^#define (\w+) (0x[0-9a-f]+|\d+)$", source, re.MULTILINE))
-    derived = derive_ruby.from_headers([str(header)], derive_ruby.WALKER_CONSTANTS)
+    derived = told(version, derive_ruby.WALKER_CONSTANTS)
+    assert {"FRAME_MAGIC_CFUNC", "ENV_LOCAL", "TYPE_MASK"} <= set(derived)
+    assert version >= FIRST_WITHOUT_A_HEADER or set(derived) == set(derive_ruby.WALKER_CONSTANTS)
     assert {name: int(defined[name], 0) for name in derived} == derived
 
 

@@ -69,7 +69,9 @@ def address_of(part: str, function: FunctionType, burner: Burner, offsets: dict[
         return id(function.__code__.co_linetable)
     if part == "thread":
         return burner.state + offsets["thread_frame"]
-    return word(word(burner.state + offsets["thread_frame"]) + offsets["cframe_frame"])
+    frame = word(burner.state + offsets["thread_frame"])
+    # 3.11 and 3.12 have a structure of the C stack between the two.
+    return word(frame + offsets["cframe_frame"]) if "cframe_frame" in offsets else frame
 
 
 def main() -> None:

@@ -5,11 +5,13 @@
 
 require "fiddle"
 require "json"
+require "objspace"
 require "optparse"
 
 PAGE = 4096
 BIG = 1 << 18
 DATA = 32 # where an object of C keeps its structure: struct RTypedData
+VM = 32 # struct rb_thread_struct (3.0 and later): after a list node, the object and the ractor
 POINTER = Fiddle::TYPE_VOIDP
 NUMBER = Fiddle::TYPE_INT
 
@@ -39,7 +41,8 @@ end
 # walk reads: it may begin in the last bytes of a page, of which a walk then needs none.
 def address_of(part, thread, name, row)
   state = word(Fiddle.dlwrap(thread) + DATA)
-  iseq = word(Fiddle.dlwrap(RubyVM::InstructionSequence.of(method(name))) + DATA)
+  wrapper = RubyVM::InstructionSequence.of(method(name))
+  iseq = JSON.parse(ObjectSpace.dump(wrapper)).fetch("references").first.to_i(16)
   body = word(iseq + row["iseq_body"])
   case part
   when "code" then body
@@ -47,7 +50,7 @@ def address_of(part, thread, name, row)
   when "name" then word(word(body + row["body_label"]) + row["string_pointer"])
   when "thread" then state + row["thread_ec"]
   when "frame" then word(word(state + row["thread_ec"]) + row["ec_frame"])
-  when "vm" then word(Fiddle::Handle.new["ruby_current_vm_ptr"])
+  when "vm" then word(state + VM)
   when "iseq" then iseq
   else raise ArgumentError, part
   end
