@@ -176,7 +176,7 @@ def _read_options(name: str) -> list[str]:
     if ReadStrategy(name) not in available_strategies():
         raise PrerequisiteError(
             f"--read-strategy {name}: this kernel lacks PROCESS_VM_PIDFD and PROCESS_VM_NOWAIT;"
-            " leave the option away: reads wait for nobody without them either"
+            " omit the option: reads never wait for a target without them either"
         )
     return [f"--read-strategy={name}"]
 

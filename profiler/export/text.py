@@ -123,7 +123,7 @@ def warnings(losses: Losses) -> list[str]:
         besides = " besides" if rows else ""
         sentences.append(
             f"{_share_text(losses.rest)} of all samples have no stack{besides} ({_names(reasons)}):"
-            " what ran then shows too small"
+            " what ran then looks smaller than it was"
         )
     return sentences
 
@@ -132,9 +132,9 @@ def _process_warning(row: ProcessLosses) -> str:
     reasons = _names({reason.value: count for reason, count in row.dropped.items()})
     unlike = " and ".join(feature.value for feature in row.verdict.unlike)
     consequence = (
-        f"they are unlike the kept ones (by {unlike}), so some of its functions show far too small"
+        f"they are unlike the kept ones (by {unlike}): some of its functions look much smaller than they are"
         if unlike
-        else "its functions show too small"
+        else "its functions look smaller than they are"
     )
     share = _share_text(row.verdict)
     return f"{share} of {root_text(row.root)}'s samples were dropped ({reasons}): {consequence}"

@@ -41,7 +41,7 @@ class FunctionTable:
     __slots__ = ("_bindings", "_boundaries", "_names", "_sizes", "_starts", "_strings", "unwind")
 
     def __init__(self, unwind: FunctionStarts = NO_STARTS, boundaries: Iterable[int] = ()) -> None:
-        """`boundaries`: where executable sections and segments end, which no function of no size crosses."""
+        """`boundaries`: ends of executable sections and segments; no symbol without a size passes one."""
         self.unwind = unwind
         self._boundaries = sorted(boundaries)
         self._strings: list[bytes] = []

@@ -125,12 +125,13 @@ def test_a_warning_says_how_much_of_what_was_lost_and_why() -> None:
     root = Root(b"python3", 4711)
     assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=TOO_MANY))) == [
         "12.3 % (10.1 to 14.8) of python3 (4711)'s samples were dropped (would_fault, exited):"
-        " its functions show too small"
+        " its functions look smaller than they are"
     ]
     unlike = Verdict(0.0081, 0.0069, 0.0094, False, (Feature.THREAD, Feature.FUNCTION))
     assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=unlike))) == [
         "0.8 % (0.7 to 0.9) of python3 (4711)'s samples were dropped (would_fault, exited):"
-        " they are unlike the kept ones (by thread and function), so some of its functions show far too small"
+        " they are unlike the kept ones (by thread and function): some of its functions look much smaller"
+        " than they are"
     ]
 
 
@@ -145,10 +146,11 @@ def test_what_is_missing_besides_is_told_with_its_reasons() -> None:
         ProcessLosses(Root(b"b", 2), 10, 6, {Reason.CHANGED: 4}),
         ProcessLosses(Root(b"c", 3), 10, 6, {Reason.CHANGED: 3, Reason.EXITED: 1}),
     ]
-    end = "of all samples have no stack besides (lost, changed, exited): what ran then shows too small"
+    end = "of all samples have no stack besides (lost, changed, exited): what ran then looks smaller"
+    end += " than it was"
     assert warnings(ledger(*rows, lost=8, rest=TOO_MANY))[1:] == [f"12.3 % (10.1 to 14.8) {end}"]
     assert warnings(ledger(lost=8, rest=TOO_MANY)) == [
-        "12.3 % (10.1 to 14.8) of all samples have no stack (lost): what ran then shows too small"
+        "12.3 % (10.1 to 14.8) of all samples have no stack (lost): what ran then looks smaller than it was"
     ]
 
 
