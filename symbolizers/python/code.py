@@ -13,7 +13,7 @@ from symbolizers.checksum import checksum
 from symbolizers.errors import Changed, Malformed, ReadFault, SymbolizeError
 from symbolizers.frame import ADDRESS_MASK, CodeObject, RawFrame
 from symbolizers.layout import Row
-from symbolizers.python.descriptor import DESCRIPTOR
+from symbolizers.python.kinds import NAME
 from symbolizers.python.lines import (
     LineTable,
     decode_lnotab,
@@ -108,7 +108,7 @@ class PythonSymbolizer:
         if self._code_head(address)[self._checked] != head[self._checked]:
             raise Changed(f"code object at {address:#x} changed while it was read")
         starts, lines = self._line_table(table, first_line)
-        return CodeObject(DESCRIPTOR.name, name, file, max(first_line, 0), starts, lines)
+        return CodeObject(NAME, name, file, max(first_line, 0), starts, lines)
 
     def _code_head(self, address: int) -> bytes:
         """The code object up to the end of its checked region; `Changed` where there is none (now).

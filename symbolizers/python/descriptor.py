@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from symbolizers.descriptor import LanguageDescriptor, Palette
+from symbolizers.python.kinds import NAME, PYTHON_CODE, PYTHON_TASK
 
 if TYPE_CHECKING:
     from symbolizers.base import Language
-
-PYTHON_CODE: Final = 1
-PYTHON_TASK: Final = 128
-"""As ``enum python_kind`` in profiler/bpf/python_layout.h."""
 
 
 def _load() -> Language:
@@ -21,7 +18,7 @@ def _load() -> Language:
 
 
 DESCRIPTOR: Final = LanguageDescriptor(
-    name="python",
+    name=NAME,
     title="Python",
     load=_load,
     palette=Palette(

@@ -11,7 +11,7 @@ from symbolizers.errors import Malformed, UnsupportedVersion
 from symbolizers.layout import Row, Version
 from symbolizers.python import debug_offsets
 from symbolizers.python.code import PythonSymbolizer, TypeAddresses
-from symbolizers.python.descriptor import DESCRIPTOR
+from symbolizers.python.kinds import NAME
 from symbolizers.python.layouts import FREE_THREADED, LAYOUTS, SUPPORTED
 from symbolizers.python.layouts_tasks import TASKS
 from symbolizers.python.layouts_threads import THREADS
@@ -29,7 +29,7 @@ _LOOPS: Final = ("_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx")
 class PythonLanguage:
     """Recognises CPython: a static executable, libpython, or a program that embeds it."""
 
-    name = DESCRIPTOR.name
+    name = NAME
 
     def recognise(self, elf: ElfFile) -> PythonFile | None:
         """The CPython in `elf`, or None. Raises `UnsupportedVersion`, or `Malformed` for a broken file."""

@@ -9,7 +9,7 @@ from symbolizers.checksum import MULTIPLIER, checksum
 from symbolizers.errors import Changed, Malformed
 from symbolizers.frame import CAPTURE_KIND_SHIFT, MARKER, CodeObject, Frame, RawFrame
 from symbolizers.layout import Row
-from symbolizers.python.descriptor import PYTHON_CODE
+from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.python.objects import INT_FLAG, PythonObjects, checked, word_in
 
 MAX_TASKS: Final = 64

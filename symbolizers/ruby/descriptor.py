@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from symbolizers.descriptor import LanguageDescriptor, Palette
+from symbolizers.ruby.kinds import NAME, RUBY_CFUNC, RUBY_GARBAGE, RUBY_ISEQ
 
 if TYPE_CHECKING:
     from symbolizers.base import Language
-
-RUBY_ISEQ: Final = 2
-RUBY_CFUNC: Final = 3
-RUBY_GARBAGE: Final = 129
-"""As ``enum ruby_kind`` in profiler/bpf/ruby_layout.h."""
 
 
 def _load() -> Language:
@@ -22,7 +18,7 @@ def _load() -> Language:
 
 
 DESCRIPTOR: Final = LanguageDescriptor(
-    name="ruby",
+    name=NAME,
     title="Ruby",
     load=_load,
     palette=Palette(

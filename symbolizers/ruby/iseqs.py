@@ -12,7 +12,7 @@ from symbolizers.checksum import checksum
 from symbolizers.errors import Changed, Malformed
 from symbolizers.frame import ADDRESS_MASK, CodeObject, RawFrame, capture_kind
 from symbolizers.layout import Row
-from symbolizers.ruby.descriptor import DESCRIPTOR, RUBY_CFUNC, RUBY_ISEQ
+from symbolizers.ruby.kinds import NAME, RUBY_CFUNC, RUBY_ISEQ
 from symbolizers.ruby.lines import LineTable, decode_positions, decode_succinct, succinct_size
 from symbolizers.ruby.objects import (
     IMEMO_ISEQ,
@@ -87,7 +87,7 @@ class RubySymbolizer:
         """
         captured = self._captured(frame)
         if capture_kind(frame.address) == RUBY_CFUNC:
-            code = CodeObject(DESCRIPTOR.name, self._cfunc_name(captured.method), "", 0)
+            code = CodeObject(NAME, self._cfunc_name(captured.method), "", 0)
         else:
             code = self._iseq(frame, captured)
         self._captured(frame)
@@ -128,7 +128,7 @@ class RubySymbolizer:
         label, first_line, stands_for_caller = self._label(self, frame, captured)
         file = self._objects.path(word_at(body, row["body_path"]))
         starts, lines = self._read_lines(body) if self._lines else ((), ())
-        return CodeObject(DESCRIPTOR.name, label, file, first_line, starts, lines, stands_for_caller)
+        return CodeObject(NAME, label, file, first_line, starts, lines, stands_for_caller)
 
     def compiled_label(self, frame: RawFrame, captured: _Captured) -> Label:
         """The label as the compiler made it, with the class before the method's name in it."""

@@ -10,8 +10,8 @@ from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import UnsupportedVersion
 from symbolizers.layout import Row
-from symbolizers.ruby.descriptor import DESCRIPTOR
 from symbolizers.ruby.iseqs import RubySymbolizer
+from symbolizers.ruby.kinds import NAME
 from symbolizers.ruby.layouts import LAYOUTS
 from symbolizers.ruby.machine_code import GcFlag, find_gc, find_global_symbols, find_loop, find_vm
 from symbolizers.ruby.objects import (
@@ -25,7 +25,7 @@ _VERSION: Final = re.compile(rb"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\0")
 class RubyLanguage:
     """Recognises Ruby (CRuby): libruby, a static executable, or a program that embeds it."""
 
-    name = DESCRIPTOR.name
+    name = NAME
 
     def recognise(self, elf: ElfFile) -> RubyFile | None:
         """The Ruby in `elf`, or None. Raises `UnsupportedVersion`, or `Malformed` for a broken file."""

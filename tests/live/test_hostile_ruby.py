@@ -17,8 +17,8 @@ from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, RawFrame
 from symbolizers.layout import Row
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from symbolizers.ruby.descriptor import RUBY_CFUNC, RUBY_ISEQ
 from symbolizers.ruby.iseqs import BODY_WORDS, METHOD_WORDS, RubySymbolizer
+from symbolizers.ruby.kinds import RUBY_CFUNC, RUBY_ISEQ
 from symbolizers.ruby.layouts import LAYOUTS
 from symbolizers.ruby.objects import (
     IMEMO_ISEQ,

@@ -10,7 +10,7 @@ from symbolizers.checksum import checksum
 from symbolizers.errors import FaultReason, ReadFault, SymbolizeError
 from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.layout import Row
-from symbolizers.python.descriptor import PYTHON_CODE
+from symbolizers.python.kinds import PYTHON_CODE
 
 PAGE_BYTES = 4096
 

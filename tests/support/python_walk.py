@@ -14,7 +14,7 @@ from symbolizers.layout import Row
 from symbolizers.process.files import open_mapping
 from symbolizers.process.identity import ProcessHandle
 from symbolizers.process.maps import read_mappings
-from symbolizers.python.descriptor import PYTHON_CODE
+from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.python.language import PythonFile, PythonLanguage
 
 _REFERENCE_TAGS = 7

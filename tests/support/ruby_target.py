@@ -18,8 +18,8 @@ from symbolizers.layout import Row
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader
-from symbolizers.ruby.descriptor import RUBY_ISEQ
 from symbolizers.ruby.iseqs import BODY_WORDS, METHOD_WORDS, RubySymbolizer
+from symbolizers.ruby.kinds import RUBY_ISEQ
 from symbolizers.ruby.language import RubyFile, RubyLanguage
 
 TESTS = Path(__file__).parent.parent

@@ -94,4 +94,5 @@ def test_to_know_the_languages_no_reader_is_imported() -> None:
     folders = {f"symbolizers.{module}" for module in ("elf", "native", "process")}
     wings = {f"symbolizers.{language.name}" for language in LANGUAGES}
     light = {f"symbolizers.{module}" for module in ("base", "descriptor", "errors", "frame", "registry")}
-    assert ours <= folders | wings | {f"{wing}.descriptor" for wing in wings} | light
+    told = {f"{wing}.{module}" for wing in wings for module in ("descriptor", "kinds")}
+    assert ours <= folders | wings | told | light

@@ -27,7 +27,7 @@ from profiler.errors import PrerequisiteError
 from symbolizers.frame import CodeObject, capture_kind
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId, start_ticks_of
-from symbolizers.python.descriptor import PYTHON_CODE
+from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.service import Service
 
 pytestmark = pytest.mark.live

@@ -17,7 +17,7 @@ from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
-from symbolizers.python.descriptor import PYTHON_TASK
+from symbolizers.python.kinds import PYTHON_TASK
 from symbolizers.python.layouts_threads import THREADS
 from tests.profiler.run.test_session import PATIENCE_S, Replay, sample
 from tests.support.python_walk import find_python, raw_frame

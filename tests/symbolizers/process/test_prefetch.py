@@ -21,7 +21,7 @@ from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import MAX_PAGES, Swap, bring, swap_kind
-from symbolizers.python.descriptor import PYTHON_CODE
+from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.python.layouts import LAYOUTS
 from symbolizers.service import Service
 from tests.support.process.readers import fault_of
