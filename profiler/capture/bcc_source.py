@@ -146,7 +146,12 @@ class BccSource:
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         values = dict.fromkeys(_CONFIG.fields, 0) | {"start_ns": start_ns}
-        for slot, walker in enumerate(self._walkers(interpreters)):
+        walkers = self._walkers(interpreters)
+        if len(walkers) > _MAX_WALKERS:
+            self._notes.append(
+                f"process {pid} runs more than {_MAX_WALKERS} interpreters: some have no names"
+            )
+        for slot, walker in enumerate(walkers[:_MAX_WALKERS]):
             for field, value in walker.items():
                 values[f"walkers[{slot}].{field}"] = value
         table = self._bpf[b"processes"]
@@ -185,7 +190,7 @@ class BccSource:
             if row:
                 program = _PROGRAMS[interpreter.language]
                 walkers.append({"root": interpreter.root, "row": row, "program": program})
-        return walkers[:_MAX_WALKERS]
+        return walkers
 
     def _has_walker(self, language: str) -> bool:
         """Loads it at the first sight of the language: that takes time, and many machines run just one."""

@@ -35,6 +35,8 @@ pytestmark = pytest.mark.live
 PATIENCE_S = 30.0
 """Far more than anything here takes, on a machine that is busy with other things too."""
 HZ = 100
+MAX_WALKERS = 4
+"""As in profiler/bpf/records.h."""
 SYS_SETRESUID, NOBODY = 117, 65534
 LAYOUT_ROWS = 256
 """As in profiler/bpf/maps.h, of which the first means none."""
@@ -236,6 +238,27 @@ def test_interpreter_frames_come_where_they_are_asked_for(
     recorder.source.configure(target.pid, inspection.process.start_ns(), ())
 
 
+def test_walkers_have_their_turn_one_after_the_other(
+    recorder: Recorder, service: Service, target: Target
+) -> None:
+    """The same interpreter in every slot, and once more: its frames come as often as there are slots."""
+    inspection = configure(recorder, service, target)
+    several = inspection.interpreters * (MAX_WALKERS + 1)
+    recorder.source.configure(target.pid, inspection.process.start_ns(), several)
+    assert f"process {target.pid} runs more than {MAX_WALKERS} interpreters" in recorder.source.notes()[-1]
+    tid = target.ask("spinning_thread")
+
+    def walked() -> list[RawSample]:
+        return [each for each in recorder.samples(target.pid) if each.tid == tid and each.interpreter]
+
+    recorder.until(lambda: sum(len(each.interpreter) > 2 * MAX_WALKERS for each in walked()) >= 10)
+    whole = [each for each in walked() if len(each.interpreter) > 2 * MAX_WALKERS]
+    for sample in whole:
+        count, rest = divmod(len(sample.interpreter), MAX_WALKERS)
+        assert (rest, sample.walk_status) == (0, 0)
+        assert sample.interpreter == sample.interpreter[:count] * MAX_WALKERS
+
+
 def test_a_configuration_of_another_process_with_the_pid_is_not_used(
     recorder: Recorder, service: Service, target: Target
 ) -> None:
@@ -396,5 +419,5 @@ def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target:
         offsets = tuple({**dict(interpreter.offsets), "thread_next": 8 * number}.items())
         other = replace(interpreter, offsets=offsets)
         recorder.source.configure(target.pid, inspection.process.start_ns(), [other])
-    (note,) = recorder.source.notes()
+    note = recorder.source.notes()[-1]
     assert note.startswith(f"more than {LAYOUT_ROWS - 1} builds of interpreters run")
