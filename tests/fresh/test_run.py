@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def test_pips_options_are_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     (tmp_path / "pip.conf").write_text(
         f"[global]\ntimeout = 7\nextra-index-url = {both}\n[install]\nretries = 3\n"
     )
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_TIMEOUT", "9")
     options = machine.pip_environment()
