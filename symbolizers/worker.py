@@ -11,25 +11,11 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
 
 from symbolizers.process.memory import ReadStrategy
-from symbolizers.process.messages import BrokenStream, MessageStream
+from symbolizers.process.messages import MessageStream, serve
 from symbolizers.questions import decode_question, encode
 from symbolizers.service import Service
-
-READY = b"ready"
-"""What the worker says first."""
-
-
-def serve(stream: MessageStream, answer: Callable[[bytes], bytes]) -> None:
-    """Answers each message of `stream` with what `answer` makes of it, in order, until the stream ends."""
-    try:
-        stream.send(READY)
-        while (message := stream.wait_for_one()) is not None:
-            stream.send(answer(message))
-    except BrokenStream:
-        return
 
 
 def main() -> None:

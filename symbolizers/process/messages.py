@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 MAX_MESSAGE_BYTES = 64 << 20
 _LENGTH = struct.Struct("<I")
@@ -78,3 +78,17 @@ class MessageStream:
             message = bytes(self._received[_LENGTH.size : end])
             del self._received[:end]
             yield message
+
+
+READY = b"ready"
+"""What the worker says first."""
+
+
+def serve(stream: MessageStream, answer: Callable[[bytes], bytes]) -> None:
+    """Answers each message of `stream` with what `answer` makes of it, in order, until the stream ends."""
+    try:
+        stream.send(READY)
+        while (message := stream.wait_for_one()) is not None:
+            stream.send(answer(message))
+    except BrokenStream:
+        return

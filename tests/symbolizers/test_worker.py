@@ -12,7 +12,7 @@ from socket import socketpair
 from symbolizers.errors import Reason
 from symbolizers.frame import NATIVE
 from symbolizers.inspection import VDSO
-from symbolizers.process.messages import MessageStream
+from symbolizers.process.messages import READY, MessageStream
 from symbolizers.questions import (
     Answer,
     AnswerT,
@@ -27,7 +27,6 @@ from symbolizers.questions import (
     decode_answer,
     encode,
 )
-from symbolizers.worker import READY
 from tests.support.process.targets import running
 
 PATIENCE_S = 30.0

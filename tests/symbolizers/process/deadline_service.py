@@ -9,9 +9,8 @@ import socket
 import sys
 import time
 
-from symbolizers.process.messages import MessageStream
+from symbolizers.process.messages import MessageStream, serve
 from symbolizers.process.syscalls import process_vm_readv
-from symbolizers.worker import serve
 
 
 class Trying:

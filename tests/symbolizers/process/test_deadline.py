@@ -21,7 +21,7 @@ from symbolizers.process.deadline import DeadlineWorker, WorkerFailed
 from tests.support.process.targets import PAGE, ROOT, running, state_of
 
 MODULE = "tests.symbolizers.process.deadline_service"
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 SOON_S = 5.0
 """A hundred deadlines: what must not take long, on a machine that is busy with other things too."""
 Make = Callable[..., DeadlineWorker]
