@@ -17,7 +17,7 @@ target may have.
 from __future__ import annotations
 
 import json
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -85,19 +85,26 @@ Lane = tuple[int, ...]
 """What a question is about, as far as fairness goes: a pid, or a file. Lanes take turns."""
 
 
-class Question(msgspec.Struct, Generic[AnswerT_co], frozen=True):
-    """Base of the questions. `AnswerT_co` is the answer where there is one."""
+class Question(Protocol[AnswerT_co]):
+    """What every question says of itself. `AnswerT_co` is the answer where there is one."""
 
     def lane(self) -> Lane:
         """What it is about."""
-        raise NotImplementedError
 
     def answered_by(self) -> type[AnswerT_co]:
         """The type of its answer."""
-        raise NotImplementedError
 
 
-class Inspect(Question[Inspected], frozen=True, tag=True):
+class _OfProcess(msgspec.Struct, frozen=True):
+    """A question about a process that was inspected."""
+
+    process: ProcessId
+
+    def lane(self) -> Lane:
+        return (self.process.pid,)
+
+
+class Inspect(msgspec.Struct, frozen=True, tag=True):
     """What is mapped into the process `pid`, and which interpreters run in it.
 
     `start_ticks`: of the process that is meant; None for whichever has the pid now.
@@ -113,14 +120,10 @@ class Inspect(Question[Inspected], frozen=True, tag=True):
         return Inspected
 
 
-class ReadCodes(Question[Codes], frozen=True, tag=True):
+class ReadCodes(_OfProcess, frozen=True, tag=True):
     """The code objects that `frames` were captured from."""
 
-    process: ProcessId
     frames: tuple[RawFrame, ...]
-
-    def lane(self) -> Lane:
-        return (self.process.pid,)
 
     def answered_by(self) -> type[Codes]:
         return Codes
@@ -133,34 +136,26 @@ class WantedThread(NamedTuple):
     thread_pointer: int
 
 
-class ReadThreads(Question[ThreadNames], frozen=True, tag=True):
+class ReadThreads(_OfProcess, frozen=True, tag=True):
     """What the language calls these threads."""
 
-    process: ProcessId
     wanted: tuple[WantedThread, ...]
-
-    def lane(self) -> Lane:
-        return (self.process.pid,)
 
     def answered_by(self) -> type[ThreadNames]:
         return ThreadNames
 
 
-class ReadAwaiters(Question[Awaiters], frozen=True, tag=True):
+class ReadAwaiters(_OfProcess, frozen=True, tag=True):
     """What waits for the task at address `task`, if it is the one that had this `identity`."""
 
-    process: ProcessId
     task: int
     identity: int
-
-    def lane(self) -> Lane:
-        return (self.process.pid,)
 
     def answered_by(self) -> type[Awaiters]:
         return Awaiters
 
 
-class NameOffsets(Question[Names], frozen=True, tag=True):
+class NameOffsets(msgspec.Struct, frozen=True, tag=True):
     """Which symbols lie at `offsets` (bytes) of `file`, mapped as `path`."""
 
     file: FileKey
@@ -174,13 +169,8 @@ class NameOffsets(Question[Names], frozen=True, tag=True):
         return Names
 
 
-class Forget(Question[Forgotten], frozen=True, tag=True):
+class Forget(_OfProcess, frozen=True, tag=True):
     """The process has exited: what is held of it can be given back."""
-
-    process: ProcessId
-
-    def lane(self) -> Lane:
-        return (self.process.pid,)
 
     def answered_by(self) -> type[Forgotten]:
         return Forgotten
