@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import struct
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -173,9 +172,7 @@ def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:
     with closing(Asker(DeadlineWorker("symbolizers.worker"))) as asker:
         for pid in pids:
             ask_about(asker, pid)
-        end_s = time.monotonic() + _LOOK_AT_ALL_S
-        while asker.pending() and (left_s := end_s - time.monotonic()) > 0:
-            asker.wait(left_s)
+        asker.wait_for_all(_LOOK_AT_ALL_S)
     if waiting:
         failures["no time left"] += len(waiting)
     return inspections, failures

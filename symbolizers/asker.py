@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import select
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -37,7 +38,7 @@ class Readable(Protocol):
 class Asker:
     """Typed questions for a `DeadlineWorker`. Lifetime: that of the worker, which it closes.
 
-    Answers are handed out by `wait` alone, so that a caller is never called back in the middle of its work.
+    Answers are handed out while somebody waits: a caller is never called back in the middle of its work.
     """
 
     def __init__(self, worker: DeadlineWorker) -> None:
@@ -67,6 +68,12 @@ class Asker:
             longest_s = min(longest_s, timeout_s)
         poll.poll(math.ceil(min(max(0.0, longest_s), _LONGEST_S) * 1000))
         self._worker.collect()
+
+    def wait_for_all(self, longest_s: float) -> None:
+        """Waits until no answer is owed any more, for `longest_s` at most, and hands them out."""
+        end_s = time.monotonic() + longest_s
+        while self.pending() and (left_s := end_s - time.monotonic()) > 0:
+            self.wait(left_s)
 
     def usage(self) -> Usage:
         """What the worker has cost so far."""

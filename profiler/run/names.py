@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -41,9 +40,7 @@ class AddressNames:
         self._name_kernel(kernel)
         for file, addresses in files.items():
             self._ask(file, tuple(addresses))
-        end_s = time.monotonic() + _NAMES_S
-        while self._asker.pending() and (left_s := end_s - time.monotonic()) > 0:
-            self._asker.wait(left_s)
+        self._asker.wait_for_all(_NAMES_S)
         for addresses in files.values():
             for each in addresses - self._frames.keys():
                 self._frames[each] = mapping_frame(each.path, each.offset)

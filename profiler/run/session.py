@@ -210,11 +210,9 @@ class Session:
 
     def _finish_reads(self) -> None:
         """Asks once more for what could not be read; then what still lacks a name is dropped."""
-        end_s = time.monotonic() + _LAST_ANSWERS_S
         self._table.retry()
         self._threads.retry()
-        while self._asker.pending() and time.monotonic() < end_s:
-            self._wait(end_s - time.monotonic())
+        self._asker.wait_for_all(_LAST_ANSWERS_S)
         self._table.finish()
         self._tasks.finish()
         if self._tasks.alone:
