@@ -69,7 +69,7 @@ class Happening(Enum):
     END = "it was replaced, or can't be looked into, or all answers have come"
 
 
-_SEEN = (State.NEW, State.LOOKING, State.KNOWN, State.LOOKING_AGAIN)
+_ALIVE = (State.NEW, State.LOOKING, State.KNOWN, State.LOOKING_AGAIN)
 
 TRANSITIONS: Mapping[tuple[State, Happening], State] = MappingProxyType(
     {
@@ -80,14 +80,14 @@ TRANSITIONS: Mapping[tuple[State, Happening], State] = MappingProxyType(
         (State.LOOKING, Happening.FOUND): State.KNOWN,
         (State.LOOKING_AGAIN, Happening.FOUND): State.KNOWN,
         (State.EXITED, Happening.FOUND): State.EXITED,
-        **{(state, Happening.EXIT): State.EXITED for state in _SEEN},
-        **{(state, Happening.END): State.OVER for state in (*_SEEN, State.EXITED)},
+        **{(state, Happening.EXIT): State.EXITED for state in _ALIVE},
+        **{(state, Happening.END): State.OVER for state in (*_ALIVE, State.EXITED)},
     }
 )
 """Every step that a program can take. What is not here can't happen, or changes nothing."""
 
-_OPEN = frozenset({State.NEW, State.KNOWN})
-"""States in which the worker may be asked to look."""
+_UNKNOWN = CodeMap()
+"""What is mapped into a program that was not found yet."""
 
 
 @dataclass(slots=True)
@@ -137,8 +137,7 @@ class Program:
         self.why = Reason.EXITED
         self._around = surroundings
         self._over = over
-        self._code = CodeMap()
-        self._was_found = False
+        self._code = _UNKNOWN
         self._interpreters: tuple[Interpreter, ...] = ()
         self._codes: dict[CodeKey, CodeObject] = {}
         self._definitions: dict[CodeKey, Frame] = {}
@@ -153,7 +152,7 @@ class Program:
     @property
     def is_known(self) -> bool:
         """Whether its mappings and interpreters were ever found."""
-        return self._was_found
+        return self._code is not _UNKNOWN
 
     @property
     def has_interpreters(self) -> bool:
@@ -176,7 +175,7 @@ class Program:
 
     def look(self, now_ns: int) -> None:
         """Asks the worker to look at the program, unless it does already or there is nothing to look at."""
-        if self.state in _OPEN:
+        if (self.state, Happening.LOOK) in TRANSITIONS:
             self._step(Happening.LOOK)
             self._look_again_ns = now_ns + self._retry_ns
             self._retry_ns = min(self._retry_ns * 2, _LAST_RETRY_NS)
@@ -187,7 +186,6 @@ class Program:
     def found(self, inspection: Inspection) -> None:
         """Takes in what the worker found."""
         self._step(Happening.FOUND)
-        self._was_found = True
         self._code = CodeMap(inspection.mappings)
         self._run_interpreters(inspection.interpreters)
         for note in inspection.notes:
@@ -199,10 +197,9 @@ class Program:
 
         Many forks are over before they can be looked at.
         """
-        if self.state is not State.NEW or not parent._was_found or parent.began_ns > self.start_ns:
+        if self.state is not State.NEW or not parent.is_known or parent.began_ns > self.start_ns:
             return
         self._step(Happening.FOUND)
-        self._was_found = True
         self._code = parent._code
         if len(parent._codes) <= _MAX_INHERITED:
             self._codes.update(parent._codes)
@@ -233,7 +230,7 @@ class Program:
 
     def retry(self) -> None:
         """Asks once more for everything that could not be read."""
-        if self.state not in (State.EXITED, State.OVER):
+        if self.state in _ALIVE:
             self._ask([key for key in self._waiting if key not in self._asked])
 
     def _step(self, happening: Happening) -> None:
@@ -256,8 +253,8 @@ class Program:
 
     def _place(self, sample: RawSample) -> None:
         """Emits `sample` if everything is known, else lets it wait where the answer will find it."""
-        may_ask = self.state not in (State.EXITED, State.OVER)
-        if may_ask and not self._was_found:
+        may_ask = self.state in _ALIVE
+        if may_ask and not self.is_known:
             self._wait_to_be_placed(sample)
             return
         knows_leaf = not sample.user or self._code.find(sample.user[0]) is not None
