@@ -26,7 +26,7 @@ _CODES = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q", "__s32": "i"}
 
 @dataclass(frozen=True, slots=True)
 class CStruct:
-    """One C struct: its field names in order and the `struct` format (little endian, no padding).
+    """One C struct: its field names in order, the `struct` format (little endian, no padding), its alignment.
 
     A member that is a struct itself stands as its own fields, with names as in C: ``walkers[0].root``.
     """
@@ -34,6 +34,7 @@ class CStruct:
     name: str
     fields: tuple[str, ...]
     layout: struct.Struct
+    alignment: int
 
     def pack(self, values: Mapping[str, int]) -> bytes:
         """The bytes of the struct. Raises KeyError for a field without a value (padding is zero)."""
@@ -97,7 +98,7 @@ def _struct(name: str, body: str, defines: Mapping[str, int], known: Mapping[str
         fields += names
     if struct.calcsize(format_) % widest:
         raise ValueError(f"struct {name}: padding at its end is not written out")
-    return CStruct(name, tuple(fields), struct.Struct(format_))
+    return CStruct(name, tuple(fields), struct.Struct(format_), widest)
 
 
 def _member(
@@ -114,10 +115,4 @@ def _member(
         raise ValueError(f"{field}: {kind} is not defined before")
     places = [field] if count is None else [f"{field}[{index}]" for index in range(count)]
     names = [f"{place}.{name}" for place in places for name in inner.fields]
-    codes = inner.layout.format.removeprefix("<")
-    alignment = max(_alignment(code) for code in re.findall(r"[A-Za-z]", codes))
-    return codes * len(places), names, alignment
-
-
-def _alignment(code: str) -> int:
-    return 1 if code == "s" else struct.calcsize("<" + code)
+    return inner.layout.format.removeprefix("<") * len(places), names, inner.alignment
