@@ -81,12 +81,11 @@ class TaskStacks:
 
     def emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         """Takes in a finished stack, root first."""
-        open_ = self._open.get(_task_of(sample)) if self._open else None
-        if open_ is None:
+        if not self._open or (open_ := self._open.get(task := _task_of(sample))) is None:
             self._emit(sample, elements)
             return
         open_.sample, open_.elements = sample, elements
-        self._settle(_task_of(sample), open_)
+        self._settle(task, open_)
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Takes in a sample that has no stack."""
