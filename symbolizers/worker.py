@@ -1,4 +1,4 @@
-"""The worker process: answers one question about targets after the other, until its pipe closes.
+"""The worker process: answers one question about targets after the other, until its stream ends.
 
 Started by `symbolizers.process.deadline.DeadlineWorker` as ``python -m symbolizers.worker FD [--lines]
 [--read-strategy=NAME]``.

@@ -15,7 +15,7 @@ enum ruby_kind {
 
 /*
  * What is checksummed: this many words from the start of an iseq's body, and this many of a method
- * entry after its flags. Mirrored by symbolizers/ruby/language.py.
+ * entry after its flags. Mirrored by symbolizers/ruby/iseqs.py.
  */
 #define RUBY_BODY_WORDS 12
 #define RUBY_METHOD_WORDS 4

@@ -289,7 +289,7 @@ def _attribute(die: DIE, name: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the fields of a row as they stand in cpython.py, or with --table in debug_offsets.py."""
+    """Print the fields of a row as they stand in layouts.py, or with --table in debug_offsets.py."""
     parser = argparse.ArgumentParser(description="Derive a CPython layout row.")
     kind = parser.add_mutually_exclusive_group(required=True)
     kind.add_argument("--headers", type=Path, help="directory of Python.h, with internal/ in it")

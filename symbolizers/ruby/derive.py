@@ -136,7 +136,7 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "thread_native_is_pointer": "vm_core.h: the thread holds its rb_nativethread_id_t itself",
         "native_id": "vm_core.h: rb_nativethread_id_t is the pthread id",
         "fiber_prev": "cont.c: struct rb_fiber_struct; found in live processes, by what points back",
-        "vm_objspace": "rb_during_gc's machine code (symbolizers.ruby_machine_code.GcFlag)",
+        "vm_objspace": "rb_during_gc's machine code (symbolizers.ruby.machine_code.GcFlag)",
         "objspace_flags": "as vm_objspace",
         "objspace_gc_bit": "as vm_objspace",
         "line_entry_position": "iseq.h of 2.5: struct iseq_insn_info_entry",
@@ -199,7 +199,7 @@ def _initial_values(assembly: str, names: set[str]) -> dict[str, int]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the fields of a row as they stand in ruby.py, and the constants of walk_ruby.h."""
+    """Print the fields of a row as they stand in layouts.py, and the constants of walk_ruby.h."""
     parser = argparse.ArgumentParser(description="Derive a Ruby layout row.")
     parser.add_argument("row", type=LAYOUTS.named, help="its name: ruby-3.3, or of the version most like it")
     parser.add_argument("headers", nargs="+")

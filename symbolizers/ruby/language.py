@@ -14,9 +14,7 @@ from symbolizers.ruby.iseqs import RubySymbolizer
 from symbolizers.ruby.kinds import NAME
 from symbolizers.ruby.layouts import LAYOUTS
 from symbolizers.ruby.machine_code import GcFlag, find_gc, find_global_symbols, find_loop, find_vm
-from symbolizers.ruby.objects import (
-    RubyObjects,
-)
+from symbolizers.ruby.objects import RubyObjects
 
 _MAX_VERSION_BYTES: Final = 16
 _VERSION: Final = re.compile(rb"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\0")

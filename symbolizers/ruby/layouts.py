@@ -104,7 +104,7 @@ of its pthread id from there. ``running`` is where a ractor keeps the execution 
 before ractors, the VM the thread. ``ec_fiber`` is where an execution context points at the fiber that it
 lies in, and ``fiber_prev`` where a fiber has the one that resumed it. What garbage collection says of itself
 (``vm_objspace``, ``objspace_flags``, ``objspace_gc_bit``) is absent in rows, and found in each build: see
-`symbolizers.ruby_machine_code.GcFlag`. A class keeps its name and, a singleton, what it is of, at
+`symbolizers.ruby.machine_code.GcFlag`. A class keeps its name and, a singleton, what it is of, at
 ``class_path`` and ``class_attached`` behind its slot, or (where these are absent) as hidden variables in the
 table of its ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string
 without ``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
