@@ -11,6 +11,7 @@ from symbolizers.errors import FaultReason, ReadFault, SymbolizeError
 from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.layout import Row
 from symbolizers.python.kinds import PYTHON_CODE
+from tests.support.reads import read_each
 
 PAGE_BYTES = 4096
 
@@ -43,13 +44,7 @@ class FakeMemory:
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | SymbolizeError]:
         self.calls += 1
         self.before_read_many()
-        results: list[bytes | SymbolizeError] = []
-        for address, size in ranges:
-            try:
-                results.append(self._read(address, size))
-            except ReadFault as fault:
-                results.append(fault)
-        return results
+        return read_each(self._read, ranges)
 
     def _read(self, address: int, size: int) -> bytes:
         assert size > 0, "a read of nothing"

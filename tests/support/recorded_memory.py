@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from symbolizers.base import AddressSpace
 from symbolizers.errors import FaultReason, ReadFault, SymbolizeError
+from tests.support.reads import read_each
 
 
 class Recorded:
@@ -50,10 +51,4 @@ class Recorded:
         return bytes(changed)
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | SymbolizeError]:
-        results: list[bytes | SymbolizeError] = []
-        for address, size in ranges:
-            try:
-                results.append(self.read(address, size))
-            except SymbolizeError as error:
-                results.append(error)
-        return results
+        return read_each(self.read, ranges)

@@ -21,6 +21,7 @@ from symbolizers.process.memory import NowaitReader
 from symbolizers.ruby.iseqs import BODY_WORDS, METHOD_WORDS, RubySymbolizer
 from symbolizers.ruby.kinds import RUBY_ISEQ
 from symbolizers.ruby.language import RubyFile, RubyLanguage
+from tests.support.reads import read_each
 
 TESTS = Path(__file__).parent.parent
 NAMES = str(TESTS / "support" / "live" / "workloads" / "names.rb")
@@ -106,10 +107,4 @@ class Recording:
         return content if self.lies is None else self.lies(address, size, content)
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | SymbolizeError]:
-        results: list[bytes | SymbolizeError] = []
-        for address, size in ranges:
-            try:
-                results.append(self.read(address, size))
-            except SymbolizeError as error:
-                results.append(error)
-        return results
+        return read_each(self.read, ranges)
