@@ -72,12 +72,9 @@ class Target:
 def running(kind: str, file: object = "-", *, wrapper: tuple[str, ...] = ()) -> Iterator[Target]:
     """A target of `target_programs`; under `wrapper` (a command that forks) its pid is the child's."""
     command = (*wrapper, sys.executable, str(HERE / "target_programs.py"), kind, str(file))
-    with _popen(command) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        target = Target(process.pid, to=process.stdin, answers=process.stdout)
+    with _started(command) as target:
         if wrapper:
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            children = Path(f"/proc/{target.pid}/task/{target.pid}/children").read_text()
             target.pid = int(children)
         yield target
 
@@ -86,10 +83,7 @@ def running(kind: str, file: object = "-", *, wrapper: tuple[str, ...] = ()) -> 
 def running_fuse(directory: Path, variant: str) -> Iterator[Target]:
     """The target of `fuse_program`, beside its server, which ends every hanging request when it ends."""
     module = f"{__package__}.fuse_program"
-    with _popen((sys.executable, "-m", module, str(directory), variant)) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        target = Target(process.pid, to=process.stdin, answers=process.stdout)
+    with _started((sys.executable, "-m", module, str(directory), variant)) as target:
         target.pid = target["pid"]
         yield target
 
@@ -100,19 +94,18 @@ def running_vforked(directory: Path, kind: str, file: object) -> Iterator[Target
     program = directory / "vforked"
     subprocess.run(["gcc", "-o", str(program), str(HERE / "vforked.c")], check=True)
     target_command = (sys.executable, str(HERE / "target_programs.py"), kind, str(file))
-    with _popen((str(program), *target_command)) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        target = Target(process.pid, to=process.stdin, answers=process.stdout)
+    with _started((str(program), *target_command)) as target:
         target.pid = target["pid"]
         yield target
 
 
 @contextmanager
-def _popen(command: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: tuple[str, ...]) -> Iterator[Target]:
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        yield process
+        yield Target(process.pid, to=process.stdin, answers=process.stdout)
     finally:
         process.kill()
         process.communicate()
