@@ -2,113 +2,34 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
-import select
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
-from types import SimpleNamespace
 
 import pytest
 
 from profiler.capture import bcc_source
-from profiler.capture.bcc_source import BccSource, import_bcc
+from profiler.capture.bcc_source import BccSource
 from profiler.capture.header import BPF_DIRECTORY
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import RawSample
 from profiler.capture.source import Sampling
-from profiler.errors import PrerequisiteError
 from symbolizers.frame import CodeObject, capture_kind
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.service import Service
+from tests.support.bcc_recorder import PATIENCE_S, Recorder, Target, running_target
 
 pytestmark = pytest.mark.live
 
-PATIENCE_S = 30.0
-"""Far more than anything here takes, on a machine that is busy with other things too."""
 HZ = 100
 MAX_WALKERS = 4
 """As in profiler/bpf/records.h."""
-SYS_SETRESUID, NOBODY = 117, 65534
 LAYOUT_ROWS = 256
 """As in profiler/bpf/maps.h, of which the first means none."""
-
-
-class Target:
-    """A running `bcc_target`."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self.pid = self.hear()
-
-    def ask(self, command: str) -> int:
-        assert self._process.stdin is not None
-        self._process.stdin.write(command.encode() + b"\n")
-        self._process.stdin.flush()
-        return self.hear()
-
-    def hear(self) -> int:
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE_S)
-        assert ready, "the target is silent"
-        answer = json.loads(self._process.stdout.readline())
-        assert isinstance(answer, int)
-        return answer
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait(PATIENCE_S)
-
-    def id(self) -> ProcessId:
-        return ProcessId(self.pid, start_ticks_of(self.pid))
-
-
-@contextmanager
-def running_target() -> Iterator[Target]:
-    command = (sys.executable, str(Path(__file__).with_name("bcc_target.py")))
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
-        try:
-            yield Target(process)
-        finally:
-            process.kill()
-
-
-class Recorder:
-    """A started source and every record that it gave."""
-
-    def __init__(self, source: BccSource) -> None:
-        self.source = source
-        self.records: list[RawSample | ProcessEvent] = []
-
-    def samples(self, pid: int, *, since_ns: int = 0) -> list[RawSample]:
-        return [
-            record
-            for record in self.records
-            if isinstance(record, RawSample) and record.process.pid == pid and record.time_ns >= since_ns
-        ]
-
-    def events(self, pid: int) -> list[ProcessEvent]:
-        return [
-            record
-            for record in self.records
-            if isinstance(record, ProcessEvent) and record.process.pid == pid
-        ]
-
-    def until(self, done: Callable[[], bool]) -> None:
-        """Waits as the session does, until what is recorded is enough."""
-        end_s = time.monotonic() + PATIENCE_S
-        while not done():
-            assert time.monotonic() < end_s, f"only {len(self.records)} records came"
-            select.select([self.source], [], [], 0.25)
-            self.records += self.source.drain()
 
 
 @pytest.fixture(scope="module")
@@ -329,87 +250,6 @@ def test_samples_and_events_that_find_no_room_are_counted(monkeypatch: pytest.Mo
 def test_the_compiler_is_pointed_at_the_tree_of_the_package(recorder: Recorder) -> None:
     assert recorder.source.cpus() > 0
     assert os.environ["BCC_KERNEL_SOURCE"] == str(BPF_DIRECTORY)
-
-
-class RefusedBpf:
-    """BCC on a kernel that takes the programs or not, but never gives the event."""
-
-    PERF_EVENT, RAW_TRACEPOINT = 7, 17
-    accepted = True
-
-    def __init__(self, *, text: bytes, cflags: list[str]) -> None:
-        assert b"int on_sample(" in text
-        assert f"-I{BPF_DIRECTORY}" in cflags
-        if not self.accepted:
-            raise Exception("Failed to compile BPF module")
-
-    def attach_raw_tracepoint(self, *, tp: str, fn_name: str) -> None:
-        assert tp.startswith("sched_process_")
-
-    def attach_perf_event(self, *, ev_type: int, ev_config: int, fn_name: str, sample_freq: int) -> None:
-        raise Exception("Failed to attach BPF to perf event")
-
-
-def test_a_kernel_that_refuses_the_program_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RefusedBpf, "accepted", False)
-    monkeypatch.setattr(bcc_source, "import_bcc", lambda: SimpleNamespace(BPF=RefusedBpf))
-    source = BccSource(Sampling(HZ))
-    with pytest.raises(PrerequisiteError, match="CAP_BPF"):
-        source.load()
-    source.close()
-
-
-def test_an_event_that_the_kernel_does_not_give_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = BccSource(Sampling(HZ, event="cycles"))
-    monkeypatch.setattr(source, "_bpf", RefusedBpf(text=b"int on_sample()", cflags=[f"-I{BPF_DIRECTORY}"]))
-    with pytest.raises(PrerequisiteError, match="cycles needs hardware counters, cpu-clock does not"):
-        source.start()
-
-
-def test_another_module_of_that_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As the unrelated package of PyPI would be found first."""
-    (tmp_path / "bcc.py").write_text("")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "bcc")
-    with pytest.raises(PrerequisiteError, match="python3-bpfcc"):
-        import_bcc()
-
-
-def test_no_module_of_that_name_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "bcc", None)
-    with pytest.raises(PrerequisiteError, match="python3-bpfcc"):
-        import_bcc()
-
-
-def test_a_walker_that_the_kernel_refuses_costs_the_names_alone() -> None:
-    """It is loaded by a thread that may not: the kernel itself says no."""
-    source = BccSource(Sampling(HZ, targets=(os.getpid(),)))
-    inspection = Service(lines=False).inspect(os.getpid(), None)
-
-    def configure_as_nobody() -> None:
-        changed = ctypes.CDLL(None).syscall(SYS_SETRESUID, *map(ctypes.c_long, (-1, NOBODY, -1)))
-        assert changed == 0
-        source.configure(os.getpid(), inspection.process.start_ns(), inspection.interpreters)
-
-    with closing(source):
-        source.load()
-        source.start()
-        thread = Thread(target=configure_as_nobody)
-        thread.start()
-        thread.join()
-        recorder = Recorder(source)
-        recorder.until(lambda: burn() and len(recorder.samples(os.getpid())) >= 5)
-        assert not any(sample.interpreter for sample in recorder.samples(os.getpid()))
-        assert any(sample.user for sample in recorder.samples(os.getpid()))
-        (note,) = source.notes()
-        assert note.startswith("this kernel refuses the walker for python")
-
-
-def burn() -> bool:
-    end_s = time.monotonic() + 0.1
-    while time.monotonic() < end_s:
-        pass
-    return True
 
 
 def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target: Target) -> None:
