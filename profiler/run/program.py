@@ -24,8 +24,11 @@ from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
 from symbolizers.registry import MARKERS
 
-CodeKey = tuple[int, int, int]
-"""What tells a code object of one process: address (with its capture kind), checksum, owner."""
+CodeKey = tuple[int, int]
+"""What tells a code object of one process: address (with its capture kind) and checksum.
+
+The checksum is of the owner, too: two owners with one checksum give the same name.
+"""
 
 _MAX_NATIVE_FRAMES = read_header("records.h").defines["MAX_NATIVE_FRAMES"]
 _FAILED_WALKS: Mapping[int, Reason] = {
@@ -142,6 +145,8 @@ class Program:
         self._codes: dict[CodeKey, CodeObject] = {}
         self._definitions: dict[CodeKey, Frame] = {}
         self._failed: dict[CodeKey, Reason] = {}
+        self._unread: dict[CodeKey, RawFrame] = {}
+        """As last captured: where an object has copies, their owners differ, and the last one still lives."""
         self._asked: set[CodeKey] = set()
         self._open_questions = 0
         self._waiting: dict[CodeKey, list[RawSample]] = {}
@@ -261,13 +266,14 @@ class Program:
         if may_ask and not knows_leaf and sample.time_ns >= self._look_again_ns:
             self._wait_to_be_placed(sample)
             return
-        keys = dict.fromkeys(map(_key, sample.interpreter))
-        missing = [key for key in keys if key not in self._codes and key[0] < FIRST_ANNOTATION]
+        frames = {_key(frame): frame for frame in sample.interpreter if frame.address < FIRST_ANNOTATION}
+        missing = [key for key in frames if key not in self._codes]
         if not missing:
             self._hand_on(sample)
         elif may_ask:
             self._waiting.setdefault(missing[0], []).append(sample)
             self._around.waiting.count += 1
+            self._unread.update((key, frames[key]._replace(position=0)) for key in missing)
             self._ask([key for key in missing if key not in self._asked])
         else:
             self._around.drop(sample, self._failed.get(missing[0], self.why))
@@ -310,7 +316,7 @@ class Program:
             return
         self._asked.update(keys)
         self._open_questions += 1
-        frames = tuple(RawFrame(address, 0, checksum, owner) for address, checksum, owner in keys)
+        frames = tuple(self._unread[key] for key in keys)
 
         def read(answer: Codes | Failed) -> None:
             self._read(keys, answer)
@@ -339,6 +345,8 @@ class Program:
         self._end_if_answered()
 
     def _learn(self, key: CodeKey, result: CodeObject | Reason) -> None:
+        if result is not Reason.WOULD_FAULT:
+            self._unread.pop(key, None)
         if isinstance(result, CodeObject):
             self._codes[key] = result
             self._definitions[key] = Frame(result.kind, result.name, result.file, result.first_line)
@@ -372,4 +380,4 @@ class Program:
 
 
 def _key(frame: RawFrame) -> CodeKey:
-    return frame.address, frame.checksum, frame.owner
+    return frame.address, frame.checksum
