@@ -17,6 +17,7 @@
 #define WINDOW_WORDS 64
 #define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 #define CHECKSUM_WORDS 16
+#define REGISTERS 21	/* words of struct pt_regs */
 #define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
 #define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
 
@@ -42,6 +43,7 @@ struct scratch {
 	};
 	__u64 window[WINDOW_WORDS];	/* a piece of the target's memory */
 	__u64 checked[CHECKSUM_WORDS];	/* what a checksum is taken of */
+	__u64 registers[REGISTERS];	/* of the thread's user code, see read_user_registers() */
 	struct walker walkers[MAX_WALKERS];	/* of the process */
 	struct walk walk;
 	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */

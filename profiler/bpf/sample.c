@@ -29,14 +29,13 @@ static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8
 }
 
 /*
- * Whether the interrupted code ran in user space and without a frame pointer: the register points nowhere
- * into its stack. The stack is then the instruction pointer alone. The kernel would find no more, by a page
- * fault that takes longer than any other step.
+ * Whether user code runs without a frame pointer: the register points nowhere into its stack. The stack is then
+ * the instruction pointer alone. The kernel would find no more, by a page fault that takes longer than any other
+ * step.
  */
-static __always_inline bool has_no_frame_pointer(const volatile __u64 *registers)
+static __always_inline bool has_no_frame_pointer(const __u64 registers[REGISTERS])
 {
-	return in_user_mode(registers) &&
-	       registers[REGISTER_FRAME_POINTER] - registers[REGISTER_STACK_POINTER] >= MOST_STACK_BYTES;
+	return registers[REGISTER_FRAME_POINTER] - registers[REGISTER_STACK_POINTER] >= MOST_STACK_BYTES;
 }
 
 static __always_inline __u64 start_ns_of(const void *leader)
@@ -97,20 +96,17 @@ static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 /* Puts the native stacks behind the `used` bytes of interpreter frames. What is used then. */
 static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 used)
 {
-	const volatile __u64 *registers = (const volatile __u64 *)ctx;
-	__u64 size;
+	__u64 size = sizeof(__u64);
 
 	s->head.kernel_frames = 0;
-	if (has_no_frame_pointer(registers)) {
-		*(__u64 *)(s->body + used) = registers[REGISTER_INSTRUCTION];
-		s->head.user_frames = 1;
-		return used + sizeof(__u64);
-	}
-	size = capture_stack(ctx, s->body + used, BPF_F_USER_STACK);
+	if (has_no_frame_pointer(s->registers))
+		*(__u64 *)(s->body + used) = s->registers[REGISTER_INSTRUCTION];
+	else
+		size = capture_stack(ctx, s->body + used, BPF_F_USER_STACK);
 	s->head.user_frames = size / 8;
 	used += size;
 	SHOW_BOUNDS(used);
-	if (used > RECORD_BYTES - NATIVE_BYTES)
+	if (in_user_mode((const volatile __u64 *)ctx) || used > RECORD_BYTES - NATIVE_BYTES)
 		return used;
 	size = capture_stack(ctx, s->body + used, 0);
 	s->head.kernel_frames = size / 8;
@@ -239,6 +235,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	task = (const void *)bpf_get_current_task();
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
 	fill_head(s, ids, task, leader);
+	read_user_registers(s->registers, (const volatile __u64 *)ctx, task);
 	prepare_walks(s, processes.lookup(&pid));
 	begin_walk(ctx, s, 0);
 	return finish(ctx, s, 0);

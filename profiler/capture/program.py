@@ -39,6 +39,7 @@ def task_offsets(btf: Btf) -> dict[str, int]:
         "TASK_TGID": btf.offset("task_struct", "tgid"),
         "TASK_SIGNAL": btf.offset("task_struct", "signal"),
         "SIGNAL_LIVE": btf.offset("signal_struct", "live"),
+        "TASK_STACK": btf.offset("task_struct", "stack"),
         "TASK_THREAD": btf.offset("task_struct", "thread"),
         "THREAD_POINTER": btf.offset(*_THREAD_POINTER),
     }

@@ -125,6 +125,7 @@ def test_module_names(path: str, name: str) -> None:
         ("", "[anon]"),
         ("[heap]", "[heap]"),
         ("[anon:v8]", "[anon:v8]"),
+        ("/dev/zero (deleted)", "[anon]"),
         ("/memfd:doublemapper (deleted)", "[memfd:doublemapper]"),
     ],
 )
