@@ -29,7 +29,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pidflame")
 def cli() -> None:
-    """A system-wide sampling profiler: flame graphs with Python and Ruby names, and no process waits."""
+    """A system-wide sampling profiler: flame graphs with real names in them, and no process waits."""
 
 
 def main() -> None:

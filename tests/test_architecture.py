@@ -105,6 +105,7 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
     "symbolizers.checksum": set(),
+    "symbolizers.c_headers": set(),
     "symbolizers.layout": set(),
     "symbolizers.elf": {"symbolizers.errors"},
     "symbolizers.process": {"symbolizers.errors"},
@@ -135,15 +136,15 @@ STAGES: dict[str, set[str]] = {
 
 
 WING = {
-    *("symbolizers.base", "symbolizers.checksum", "symbolizers.descriptor", "symbolizers.elf"),
-    *("symbolizers.errors", "symbolizers.frame", "symbolizers.layout"),
+    *("symbolizers.base", "symbolizers.c_headers", "symbolizers.checksum", "symbolizers.descriptor"),
+    *("symbolizers.elf", "symbolizers.errors", "symbolizers.frame", "symbolizers.layout"),
 }
 """What a language's wing may import: each is a stage of its own, which no other stage imports."""
 WINGS = {f"symbolizers.{language.name}" for language in LANGUAGES}
 
 NAMES_OF_LANGUAGES = {
     "profiler/capture/bcc_source.py": {"python3", "/usr/bin/python3", "python3-bpfcc"},
-    "profiler/commands/record.py": {"Python", "Ruby"},
+    "profiler/commands/record.py": {"Python"},
 }
 """Files outside the wings that may name a language in code, and how: BCC's package, and help for people."""
 

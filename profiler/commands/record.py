@@ -112,7 +112,7 @@ class Options:
 @click.option(
     "--async-tasks", is_flag=True, help="Python 3.14 and later: show what awaits an asyncio task under it."
 )
-@click.option("--full-paths", is_flag=True, help="Show the files of Python and Ruby with their whole paths.")
+@click.option("--full-paths", is_flag=True, help="Show source files with their whole paths.")
 @click.option(
     "--read-strategy",
     type=click.Choice(["auto", *(strategy.value for strategy in ReadStrategy)]),
