@@ -7,6 +7,7 @@ from typing import Final
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.machine_code import find_cold_part
 from symbolizers.errors import Malformed, UnsupportedVersion
 from symbolizers.layout import Row, Version
 from symbolizers.python import debug_offsets
@@ -15,7 +16,7 @@ from symbolizers.python.kinds import NAME
 from symbolizers.python.layouts import FREE_THREADED, LAYOUTS, SUPPORTED
 from symbolizers.python.layouts_tasks import TASKS
 from symbolizers.python.layouts_threads import THREADS
-from symbolizers.python.machine_code import find_cold_part, find_interpreters_head
+from symbolizers.python.machine_code import find_interpreters_head
 from symbolizers.python.tasks import PythonTasks
 from symbolizers.python.threads import PythonThreads
 from symbolizers.python.versions import PythonVersion, find_version
