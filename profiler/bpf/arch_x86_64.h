@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What the sampler knows of x86-64 and of no other machine: where the interrupted registers and the thread
- * pointer are. The offsets TASK_THREAD and THREAD_POINTER come by -D, see profiler/capture/program.py.
+ * The part of the sampler that is specific to x86-64: where the interrupted registers and the thread pointer
+ * are. The offsets TASK_THREAD and THREAD_POINTER come by -D, see profiler/capture/program.py.
  */
 #ifndef PIDFLAME_ARCH_X86_64_H
 #define PIDFLAME_ARCH_X86_64_H
