@@ -10,7 +10,7 @@
 /* What interpreter_frame.address points at. */
 enum python_kind {
 	PYTHON_CODE = 1,	/* a code object; owner: 0 */
-	PYTHON_TASK = 128,	/* the task that asyncio runs here; owner: tells it from a later one in its place */
+	PYTHON_TASK = 128,	/* the task that asyncio runs; owner: tells it from a later one there */
 };
 
 #define PYTHON_ABSENT 4294967295

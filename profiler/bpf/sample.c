@@ -5,9 +5,9 @@
  * Reads: the interrupted task's identity (task_struct, by BTF offsets), and its kernel and user stack. Writes:
  * one record of variable length into the ring buffer `records`, or, when that is full, one count into `lost`.
  *
- * In between, a program for each language captures its interpreter's frames. This file knows no language: each
- * walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there). Such a
- * program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
+ * In between, a program for each language captures its interpreter's frames. This file knows no language:
+ * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there). Such
+ * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
  * follow, and ends with next_walk(). At worst a sample takes some 2,500 reads of user memory, typically two a
  * frame; no read can sleep.
  */

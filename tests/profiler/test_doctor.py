@@ -148,7 +148,7 @@ def test_an_interpreter_of_no_known_version_is_shown_with_those_that_are(future_
     assert found["process_count"] == 1
     text = ask().stdout
     assert rf"limited python 2.8.0: a\x1b[31m;\xff ({future_python})" in text
-    assert f"supported is python {SUPPORTED}" in text
+    assert f"(supported: python {SUPPORTED})" in text
     assert "\x1b" not in text
 
 
