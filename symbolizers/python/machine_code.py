@@ -3,8 +3,8 @@
 Up to 3.6 the list of interpreters hangs from a static variable, ``interp_head``. The exported
 ``PyInterpreterState_Head`` does nothing but return it.
 
-The loop that runs bytecode is in two parts where the compiler knew from a profile what runs often: the
-symbol's own and one called ``….cold``, elsewhere. Newer compilers put nearly all of the loop into the latter.
+If the compiler knew from a profile what runs often, the loop that runs bytecode is in two parts: the symbol's
+own, and one called ``….cold`` elsewhere. Newer compilers put nearly all of the loop into the latter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def find_interpreters_head(elf: ElfFile) -> int:
         if match := _RETURN_VARIABLE.match(code):
             (displacement,) = struct.unpack("<i", match[1])
             return function.address + match.end() - 1 + int(displacement)
-    raise Malformed("the list of interpreters can't be found: PyInterpreterState_Head is not what it was")
+    raise Malformed("the list of interpreters can't be found: PyInterpreterState_Head has unknown code")
 
 
 _JUMP: Final = re.compile(rb"(?:\xe9|\x0f[\x80-\x8f])(?=(.{4}))", re.DOTALL)
@@ -45,7 +45,7 @@ _MAX_LOOP_BYTES: Final = 1 << 20
 def find_cold_part(elf: ElfFile, start: int, end: int) -> tuple[int, int]:
     """Where the other part of the function from `start` to `end` is; ``(0, 0)`` without one.
 
-    It is what the function jumps into, not to the start of, as calls of other functions do. Raises
+    It is where the function's jumps go, and not to the start, as calls of other functions do. Raises
     `Malformed`.
     """
     jumps: Counter[tuple[int, int]] = Counter()

@@ -113,7 +113,7 @@ RENAMED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
     }
 )
-"""What other rows call otherwise, or have instead."""
+"""The expressions that are different, or additional, in other rows."""
 
 WALKER_CONSTANTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -153,7 +153,7 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "ids_block_stride": "symbol.c: ID_ENTRY_SIZE",
     }
 )
-"""Where the fields stand that the header does not tell."""
+"""The sources of those fields that headers do not tell."""
 
 
 def expressions_of(row: Row) -> dict[str, str]:
@@ -165,7 +165,7 @@ def expressions_of(row: Row) -> dict[str, str]:
 def from_headers(
     headers: Sequence[str], expressions: Mapping[str, str], *, folders: Sequence[str] = ()
 ) -> dict[str, int]:
-    """The value of each of `expressions` by name, as a C compiler sees it that looks in `folders`.
+    """The value of each of `expressions` by name, as a C compiler that looks in `folders` sees it.
 
     Raises `subprocess.CalledProcessError` where a structure or member is called otherwise there.
     """
@@ -184,7 +184,7 @@ def from_headers(
 def _initial_values(assembly: str, names: set[str]) -> dict[str, int]:
     """The initial values of the variables ``derived_NAME`` in a compiler's `assembly`.
 
-    The header defines functions that are nowhere linked, so that a program of it could not run.
+    The assembly is read because no program can be run: the header's functions are linked nowhere.
     """
     values: dict[str, int] = {}
     label = ""
