@@ -12,14 +12,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from symbolizers.base import Symbolizer
 from symbolizers.frame import RawFrame
 from symbolizers.process.memory import NowaitReader
+from tests.support.python_live import TARGET, running
 from tests.support.python_walk import raw_frame
 from tests.support.ruby_target import ISEQS, iseq_frame, ruby_target
-from tests.symbolizers.python.test_live import running
 from tests.symbolizers.ruby.test_live import standard_library
 
 LIMIT_US = 150.0
@@ -44,14 +43,14 @@ def time_rounds(
 
 def measure_python(rounds: int, *, lines: bool) -> list[float]:
     """Of the interpreter that runs this."""
-    with running(Path(sys.executable)) as live:
+    with running([sys.executable, str(TARGET)]) as live:
         addresses = [code[0] for code in live.truth["codes"][:MOST_OBJECTS]]
         frames = [raw_frame(live.file.row, live.memory, address) for address in addresses]
         return time_rounds(
             rounds,
             frames,
             live.memory,
-            lambda: live.file.symbolizer(live.interpreter, live.memory, lines=lines),
+            lambda: live.symbolizer(lines=lines),
         )
 
 

@@ -1,4 +1,4 @@
-"""What test_python_live.py looks at: says what its code objects and stacks are, then stays as it is.
+"""The target of python_live.py: says what its code objects and stacks are, then stays as it is.
 
 One line of JSON: ``codes``, a list of [address, qualified name, file, first line, co_lines], and ``stacks``,
 by thread a list of [qualified name, line], leaf first; ``freed``, addresses where code objects were.
