@@ -23,7 +23,7 @@ from symbolizers.layout import MAX_OFFSET_BYTES, Row
 
 
 class GcFlag(NamedTuple):
-    """A VM points at `objspace` to a structure; `bit` of its byte `flags` is set while it collects."""
+    """At `objspace` a VM points at a structure, whose byte `flags` has `bit` set during a collection."""
 
     objspace: int
     flags: int
