@@ -1,4 +1,4 @@
-"""Every CPython at hand, read without its help, against what it says of itself."""
+"""Every CPython at hand, read without its help, against what it says about itself."""
 
 from __future__ import annotations
 

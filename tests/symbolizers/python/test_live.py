@@ -1,4 +1,4 @@
-"""Real interpreters, read without their help, against what they say of themselves."""
+"""Real interpreters, read without their help, against what they say about themselves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_freed_code_object_is_not_named(live: Live) -> None:
     symbolizer = live.symbolizer(lines=False)
     assert len(live.truth["freed"]) == 200
     for address in live.truth["freed"]:
-        frame = raw_frame(live.file.row, live.memory, address)  # whose checksum is of what lies there now
+        frame = raw_frame(live.file.row, live.memory, address)  # its checksum is of what lies there now
         with pytest.raises(Changed):
             symbolizer.read(frame)
 
