@@ -10,7 +10,7 @@ import click
 from profiler.errors import PidflameError
 
 COMMANDS = ("record", "doctor")
-"""Each is the object `command` of the module of its name in `profiler.commands`."""
+"""Modules of `profiler.commands`; the object `command` in each is the command."""
 
 
 class LazyGroup(click.Group):

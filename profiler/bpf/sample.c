@@ -5,11 +5,11 @@
  * Reads: the interrupted task's identity (task_struct, by BTF offsets), and its kernel and user stack. Writes:
  * one record of variable length into the ring buffer `records`, or, when that is full, one count into `lost`.
  *
- * The frames of interpreters are captured in between, by a program for each language, which this file does not
- * know: each walk_X.h is compiled behind it as a part of the same text (BCC rewrites map accesses only there).
- * Such a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
- * follow, and ends with next_walk(). In all a sample takes some 2,500 reads of user memory at worst, of which
- * none can sleep; typically two a frame.
+ * In between, a program for each language captures its interpreter's frames. This file knows no language:
+ * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there). Such
+ * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
+ * follow, and ends with next_walk(). At worst a sample takes some 2,500 reads of user memory, typically two a
+ * frame; no read can sleep.
  */
 #include "maps.h"
 #include "arch_x86_64.h"
@@ -19,7 +19,7 @@
 
 #define MOST_STACK_BYTES (64ULL << 20)
 
-/* A stack into `body`, in bytes; 0 where there is no such stack (a kernel thread's in user space, say). */
+/* Captures a stack into `body`. Returns its size in bytes; 0 for a user stack of a kernel thread, say. */
 static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8 *body, __u64 flags)
 {
 	long size = bpf_get_stack(ctx, body, NATIVE_BYTES, flags);
@@ -69,10 +69,10 @@ static __always_inline const struct interpreter_frame *leaf_of(const struct scra
 }
 
 /*
- * Whether user space should look at this sample now: when it is the first of a process, or of a function
- * or region of code in it, because its memory can be gone in a moment. All others wait for the next regular
- * look. Were each one to wake the profiler, it would be scheduled in step with its own samples, and so would
- * what runs next: of one busy process among four on two CPUs, 10 % too many samples were then seen.
+ * Whether to wake user space now: the first sample of a process, or of a function or region of code in it,
+ * does, because its memory can be gone in a moment. All others wait for the next regular look. If every
+ * sample woke the profiler, it would be scheduled in step with its own samples, and so would whatever runs
+ * next: one busy process among four on two CPUs then showed 10 % too many samples.
  */
 static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 {
@@ -93,7 +93,7 @@ static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Puts the native stacks behind the `used` bytes of interpreter frames. What is used then. */
+/* Puts the native stacks behind the `used` bytes of interpreter frames. Returns how many are used then. */
 static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 used)
 {
 	__u64 size = sizeof(__u64);
@@ -130,7 +130,7 @@ static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratc
 	return 0;
 }
 
-/* Who runs: the record's head, but for how the walk ends. */
+/* Fills the record's head, except for how the walk ends. */
 static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *task, const void *leader)
 {
 	const void *parent = NULL;
@@ -153,8 +153,8 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 }
 
 /*
- * Enters the walker in this slot, by a tail call, with a state of zeros. Returns where there is none, or where
- * the kernel's limit of 33 tail calls is reached: frames are missing then.
+ * Tail-calls the walker in this slot, with a state of zeros. Returns only if the slot is empty, or after 33
+ * tail calls, the kernel's limit: then frames are missing.
  */
 static __always_inline void begin_walk(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 slot)
 {
@@ -185,7 +185,7 @@ static __always_inline int next_walk(struct bpf_perf_event_data *ctx, struct scr
 	s->head.walk_status = status;
 	status = READ_BACK(s->head.walk_status);
 	if (status == WALK_TRUNCATED && s->walk.count < MAX_INTERPRETER_FRAMES)
-		stages.call(ctx, s->walk.program);	/* goes on below after 33 runs, the kernel's limit */
+		stages.call(ctx, s->walk.program);	/* returns only after 33 runs, the kernel's limit */
 	else if (status == WALK_COMPLETE)
 		begin_walk(ctx, s, s->walk.slot + 1);
 	return finish(ctx, s, s->walk.count);
@@ -207,7 +207,7 @@ static __always_inline const void *layout_at_hand(const struct scratch *s)
 	return layouts.lookup(&row);
 }
 
-/* Says what there is to walk. */
+/* Notes which walkers are to run. */
 static __always_inline void prepare_walks(struct scratch *s, const struct process_config *config)
 {
 	s->walk.count = 0;

@@ -1,7 +1,7 @@
-"""One program of a process, between two execs: what is known of it, and its samples that wait to know more.
+"""One program of a process, between two execs: what is known about it, and its samples that wait for more.
 
-A sample is handed on when all its interpreter frames have names, or dropped with a reason. What can't be
-read now is asked for again when the same code object is next seen running, and at the end.
+A sample is handed on when all its interpreter frames have names, or dropped with a reason. A code object that
+can't be read now is asked for again when it is next seen running, and at the end.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
 from symbolizers.registry import MARKERS
 
 CodeKey = tuple[int, int]
-"""What tells a code object of one process: address (with its capture kind) and checksum.
+"""What identifies a code object in one process: address (with its capture kind) and checksum.
 
-The checksum is of the owner, too: two owners with one checksum give the same name.
+The checksum covers the owner, too: two owners with one checksum give the same name.
 """
 
 _MAX_NATIVE_FRAMES = read_header("records.h").defines["MAX_NATIVE_FRAMES"]
@@ -36,12 +36,12 @@ _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.TORN: Reason.CHANGED,
 }
 _MARKERS = {kind: Frame(MARKER, text) for kind, text in MARKERS.items()}
-"""What an annotation among the frames of an interpreter shows as, by its kind."""
+"""The frame that an annotation shows as, by its kind."""
 _MAX_WAITING = 100_000
 """Samples that may wait in all; beyond that they are dropped at once, so memory stays bounded."""
 _MAX_CODES = 200_000
 _MAX_INHERITED = 10_000
-"""Code objects that a fork takes over from its parent; one with more is asked itself."""
+"""A fork takes over its parent's code objects, unless they are more than this: then it is asked itself."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 
@@ -50,17 +50,17 @@ class State(Enum):
     """How much is known of a program, and whether the worker may still be asked about it."""
 
     NEW = "new"
-    """It was not looked at. Its first sample asks the worker to."""
+    """The worker was not asked about it yet; its first sample will do so."""
     LOOKING = "looking"
     """The worker looks at it for the first time; samples wait for that."""
     KNOWN = "known"
     """Its mappings and interpreters are known."""
     LOOKING_AGAIN = "looking again"
-    """As KNOWN, and the worker looks once more: code was mapped since."""
+    """As KNOWN, but the worker looks once more: a sample shows that something has changed."""
     EXITED = "exited"
-    """Its process has exited: it is not asked about any more, answers under way still count."""
+    """Its process has exited: nothing more is asked about it, but answers under way still count."""
     OVER = "over"
-    """Nothing more will be learnt of it; `Program.why` says for what reason."""
+    """Nothing more will be learnt about it; `Program.why` says why."""
 
 
 class Happening(Enum):
@@ -87,10 +87,10 @@ TRANSITIONS: Mapping[tuple[State, Happening], State] = MappingProxyType(
         **{(state, Happening.END): State.OVER for state in (*_ALIVE, State.EXITED)},
     }
 )
-"""Every step that a program can take. What is not here can't happen, or changes nothing."""
+"""Every step that a program can take. Any other can't happen, or changes nothing."""
 
 _UNKNOWN = CodeMap()
-"""What is mapped into a program that was not found yet."""
+"""The mappings of a program that was not found yet."""
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Surroundings:
     """What programs need of a recording. Lifetime: the recording.
 
     `ask` puts a question to the worker; `emit` takes finished stacks, root first, and `drop` lost samples;
-    `note` takes what people should know of a process; `configure` tells the kernel which walkers it needs.
+    `note` takes what people should know about a process; `configure` tells the kernel which walkers it needs.
     """
 
     ask: Ask
@@ -170,7 +170,7 @@ class Program:
             self._around.drop(sample, Reason.STALLED)
         elif sample.walk_status in _FAILED_WALKS:
             self._around.drop(sample, _FAILED_WALKS[sample.walk_status])
-            # Or the walker was told of a program that is no more: exec came before anyone listened.
+            # The walker may still know an earlier program, if its exec came before anyone listened.
             if sample.time_ns >= self._look_again_ns:
                 self.look(sample.time_ns)
         elif self._around.waiting.count >= _MAX_WAITING:
@@ -198,7 +198,7 @@ class Program:
         self._place_again(self._unplaced)
 
     def inherit(self, parent: Program) -> None:
-        """Takes over what is known of `parent`, whose program a fork goes on with.
+        """Takes over what is known about `parent`: a fork goes on with its parent's program.
 
         Many forks are over before they can be looked at.
         """
@@ -366,7 +366,7 @@ class Program:
             self._place(sample)
 
     def _drop_nameless(self, reason: Reason) -> None:
-        """Drops what waits for a name; each for its own reason where that is known."""
+        """Drops the samples that wait for a name, each for its own reason where that is known."""
         for key, samples in self._waiting.items():
             self._drop_all(samples, self._failed.get(key, reason))
         self._waiting.clear()

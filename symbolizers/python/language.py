@@ -71,7 +71,7 @@ def _moved(code: tuple[int, int], bias: int) -> tuple[int, int]:
 
 
 def _find_row(elf: ElfFile, version: PythonVersion) -> tuple[Row, str]:
-    """The row that describes the build, and what people should know of that (or '').
+    """The row that describes the build, and what people should know about that (or '').
 
     Raises `UnsupportedVersion`, or `Malformed` for a build that describes itself wrongly.
     """
@@ -141,7 +141,7 @@ class PythonFile:
         return PythonSymbolizer(self.row, memory, self.types.at(interpreter.root - self.root), lines=lines)
 
     def thread_reader(self, interpreter: Interpreter, memory: AddressSpace) -> PythonThreads | None:
-        """A reader of what one process calls its threads; None for versions without a row for it."""
+        """A reader of one process's own names of its threads; None for versions without a row for it."""
         places = THREADS.find(self.series, self.row.flavour)
         if places is None:
             return None

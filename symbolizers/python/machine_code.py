@@ -29,4 +29,4 @@ def find_interpreters_head(elf: ElfFile) -> int:
         if match := _RETURN_VARIABLE.match(code):
             (displacement,) = struct.unpack("<i", match[1])
             return function.address + match.end() - 1 + int(displacement)
-    raise Malformed("the list of interpreters can't be found: PyInterpreterState_Head is not what it was")
+    raise Malformed("the list of interpreters can't be found: PyInterpreterState_Head has unknown code")

@@ -111,7 +111,7 @@ RENAMED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
     }
 )
-"""What other rows call otherwise, or have instead."""
+"""The expressions that are different, or additional, in other rows."""
 
 WALKER_CONSTANTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -151,7 +151,7 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "ids_block_stride": "symbol.c: ID_ENTRY_SIZE",
     }
 )
-"""Where the fields stand that the header does not tell."""
+"""The sources of those fields that headers do not tell."""
 
 
 def expressions_of(row: Row) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """Finds in Ruby's machine code what a stripped library does not name. Pure; x86-64.
 
-`ruby_current_vm_ptr`, hidden from 3.3 on, is what the exported `ruby_vm_at_exit` addresses first, relative to
-the instruction pointer. `ruby_global_symbols`, the table of all names, is so addressed by the exported
-`rb_sym_all_symbols`. The interpreter's loop is the function that `rb_vm_exec` calls and that the linker put
-right before it, from the same source file. Where that is hidden, too, it is known by how each of its
-instructions ends: it jumps to where the next one says, which is in memory. Whether garbage is being collected
-is what the exported `rb_during_gc` answers, with a bit of what the VM points at: where, differs even between
-patch releases.
+`ruby_current_vm_ptr` is hidden from 3.3 on. The exported `ruby_vm_at_exit` addresses it first, relative to
+the instruction pointer. The exported `rb_sym_all_symbols` addresses `ruby_global_symbols`, the table of all
+names, in the same way. The interpreter's loop is the function that `rb_vm_exec` calls and that the linker put
+right before it, from the same source file. If `rb_vm_exec` is hidden, too, the loop is known by its jumps:
+each of its instructions ends with one to an address that is in memory. The exported `rb_during_gc` tells
+whether garbage is being collected, from a bit of a structure that the VM points at; its place differs even
+between patch releases.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from symbolizers.layout import MAX_OFFSET_BYTES, Row
 
 
 class GcFlag(NamedTuple):
-    """A VM points from `objspace` to where, `flags` bytes on, `bit` is set while it collects garbage."""
+    """At `objspace` a VM points at a structure, whose byte `flags` has `bit` set during a collection."""
 
     objspace: int
     flags: int
@@ -39,11 +39,11 @@ _MAX_FIRST_IDS: Final = 1 << 12
 _JUMP: Final = re.compile(rb"\xff[\x20-\x27]")
 """A ``jmp`` to an address that lies where a register points."""
 _MIN_JUMPS: Final = 12
-"""In the loop there are 15 to 29 (2.7 to 3.4), in other functions near it 4 at most."""
+"""The loop has 15 to 29 (2.7 to 3.4), other functions near it have 4 at most."""
 _DURING_GC: Final = re.compile(rb"\x48\x8b\x80(....)\x0f\xb6\x40(.)\xc0\xe8(.)", re.DOTALL)
 """``mov rax, [rax + A]``, ``movzx eax, byte [rax + B]``, ``shr al, C``: all of it but the VM's address."""
 _NEAR_BYTES: Final = 1 << 18
-"""What is compiled from the same source file as `ruby_vm_at_exit`, and hardly more."""
+"""This far around `ruby_vm_at_exit` lies the code of its source file, and hardly more."""
 
 
 def find_global_symbols(elf: ElfFile, row: Row) -> int:
@@ -88,7 +88,7 @@ def find_gc(elf: ElfFile) -> GcFlag | None:
 def find_loop(elf: ElfFile) -> tuple[int, int]:
     """``(start, end)`` of the code that runs Ruby's instructions; ``(0, 0)`` unknown. Raises `Malformed`.
 
-    It reaches to the end of `rb_vm_exec`, and starts there too where the compiler made one of the two.
+    It reaches to the end of `rb_vm_exec`, and starts with it if the compiler made one function of the two.
     """
     address, code = function_code(elf, "rb_vm_exec")
     if not code:
@@ -105,7 +105,7 @@ def find_loop(elf: ElfFile) -> tuple[int, int]:
 
 
 def _find_jumping(elf: ElfFile) -> tuple[int, int]:
-    """Of the functions near `ruby_vm_at_exit` the one that jumps most, if it does so often."""
+    """The function near `ruby_vm_at_exit` that jumps most, if it does so often."""
     near = elf.symbol("ruby_vm_at_exit")
     if near is None:
         return 0, 0

@@ -1,6 +1,6 @@
-"""Ruby's layout row against what Ruby says of itself, and against what the walker is compiled with.
+"""Ruby's layout row against what Ruby says about itself, and against what the walker is compiled with.
 
-The machine's Ruby is asked: up to 3.2 the header of its method JIT, later RJIT, which knows a part.
+The machine's Ruby tells: up to 3.2 by the header of its method JIT, later by RJIT, which knows a part.
 """
 
 from __future__ import annotations
