@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiler.capture.wire import WalkStatus
-from symbolizers.frame import ADDRESS_MASK, FIRST_ANNOTATION, RawFrame, capture_kind
+from symbolizers.frame import ADDRESS_MASK, CAPTURE_KIND_SHIFT, FIRST_ANNOTATION, RawFrame, capture_kind
 from symbolizers.layout import Row
 from symbolizers.python.layouts import LAYOUTS as PYTHON_LAYOUTS
 from symbolizers.ruby.kinds import RUBY_CFUNC, RUBY_GARBAGE, RUBY_ISEQ
@@ -15,8 +15,8 @@ from tests.support.ruby_target import iseq_frame
 from tests.support.walkers import forged_python, forged_ruby
 from tests.support.walkers.harness import Harness, Image
 
-python_rows = pytest.mark.parametrize("row", PYTHON_LAYOUTS, ids=lambda row: row.name)
-ruby_rows = pytest.mark.parametrize("row", RUBY_LAYOUTS, ids=lambda row: row.name)
+python_rows = pytest.mark.parametrize("row", list(PYTHON_LAYOUTS), ids=lambda row: row.name)
+ruby_rows = pytest.mark.parametrize("row", list(RUBY_LAYOUTS), ids=lambda row: row.name)
 
 
 @python_rows
@@ -74,6 +74,15 @@ def test_every_ruby_frame_is_captured(harness: Harness, row: Row, counts: tuple[
     assert len({frame.owner for frame in sample.interpreter}) == len(shown)
 
 
+@ruby_rows
+def test_blocks_in_blocks_belong_to_their_method(harness: Harness, row: Row) -> None:
+    """Runs end on the way out of a block: the next one begins with the same frame."""
+    sample = harness.walk(forged_ruby.blocks_in_blocks(row, 300)).sample
+    assert sample.walk_status == WalkStatus.COMPLETE
+    assert sample.interpreter == harness.walk(forged_ruby.fibers(row, 300)).sample.interpreter
+    assert len(sample.interpreter) == 300
+
+
 @pytest.mark.parametrize("counts", [(1024,), (1025,), (600, 600)])
 def test_a_ruby_stack_has_at_most_1024_frames(harness: Harness, counts: tuple[int, ...]) -> None:
     sample = harness.walk(forged_ruby.fibers(RUBY_LAYOUTS.named("ruby-3.1"), *counts)).sample
@@ -101,16 +110,12 @@ def test_frames_of_two_interpreters_follow_each_other(harness: Harness) -> None:
     assert sample.walk_status == WalkStatus.COMPLETE
 
 
-def garbage(sample_frames: tuple[RawFrame, ...]) -> list[int]:
-    return [capture_kind(frame.address) for frame in sample_frames if frame.address >= FIRST_ANNOTATION]
-
-
 @ruby_rows
 def test_ruby_that_collects_garbage_says_so_before_the_leaf(harness: Harness, row: Row) -> None:
-    if not row.has("vm_objspace"):
-        pytest.skip("the version does not say it")
-    running, waiting = (forged_ruby.collecting(row, runs=runs) for runs in (True, False))
-    frames = harness.walk(running).sample.interpreter
-    assert frames[0] == RawFrame(RUBY_GARBAGE << 56, 0, 0, 0)
-    assert harness.walk(waiting).sample.interpreter == frames[1:]
-    assert garbage(frames) == [RUBY_GARBAGE]
+    image = forged_ruby.fibers(row, 5, collects=True)
+    running, collecting = forged_ruby.words_of_collection(image, row)
+    frames = harness.walk(image).sample.interpreter
+    assert frames[0] == RawFrame(RUBY_GARBAGE << CAPTURE_KIND_SHIFT, 0, 0, 0)
+    assert all(frame.address < FIRST_ANNOTATION for frame in frames[1:])
+    for word in (running, collecting):
+        assert harness.walk(image, {word: 0}).sample.interpreter == frames[1:]

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from symbolizers.layout import Row
-from tests.support.walkers.harness import Image, Walker
+from tests.support.walkers.harness import Image, Walker, word_at
 from tests.support.walkers.images import pages_of
 
 SOUP = 0x2000_0000_0000
@@ -54,8 +54,3 @@ def lies(image: Image, words: Sequence[int], seed: int) -> dict[int, int]:
     pool = [*EXTREMES, other, other, word_at(image, other), chance.getrandbits(64), image.thread_pointer]
     return {address: chance.choice([*pool, address]) for address in chosen}
 
-
-def word_at(image: Image, address: int) -> int:
-    """The word at an aligned address. Raises KeyError outside the image's pages."""
-    (word,) = struct.unpack_from("<Q", image.pages[address & ~4095], address & 4095)
-    return int(word)

@@ -47,7 +47,7 @@ struct request {
 	__u32 rows;
 	__u32 words;
 	__u32 traced;		/* nonzero: the reads are wanted in the answer */
-	__u32 padding;
+	__u32 fails_at;		/* the number of a read that faults in any case, from 1; 0: none */
 };
 
 struct read {
@@ -75,6 +75,7 @@ static struct page *pages;
 static __u32 page_count;
 static struct read reads[MOST_READS];
 static struct answer answer;
+static __u32 fails_at;
 static __u8 record[sizeof(struct scratch)];
 
 #define REQUIRE(condition)                                                                         \
@@ -147,15 +148,15 @@ static long probe_read_user(void *destination, __u32 size, const void *address)
 	const struct scratch *s = (const struct scratch *)scratches_entries;
 	struct read *read = &reads[answer.reads];
 
-	REQUIRE(answer.reads < MOST_READS);
+	REQUIRE(answer.reads++ < MOST_READS);
 	REQUIRE_WITHIN(destination, size, s->window);
 	REQUIRE_WITHIN(destination, size, s->checked);
 	REQUIRE_WITHIN(destination, size, s->state);
 	memset(destination, 0, size);
 	*read = (struct read){(__u64)address, size, !copy_pages(destination, (__u64)address, size)};
+	read->fault |= answer.reads == fails_at;
 	if (read->fault)
 		memset(destination, 0, size);
-	answer.reads++;
 	answer.read_bytes += size;
 	return read->fault ? -14 : 0;
 }
@@ -228,6 +229,7 @@ static void sample(const struct request *request)
 	task.thread_pointer = request->thread_pointer;
 	memcpy(&context, request->registers, sizeof(request->registers));
 	memset(&answer, 0, sizeof(answer));
+	fails_at = request->fails_at;
 	next_program = on_sample;
 	setjmp(next_run);
 	next_program(&context);

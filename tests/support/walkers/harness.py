@@ -40,7 +40,7 @@ _RECORDS = read_header("records.h")
 _WALKER = _RECORDS.structs["walker"]
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _LAYOUT_BYTES = 256
-_REQUEST = struct.Struct(f"<Q{REGISTERS}Q5I4x")
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q6I")
 _ANSWER = struct.Struct("<4IQ")
 _READ = struct.Struct("<Q2I")
 
@@ -105,9 +105,15 @@ class Walk:
         return sorted(found)
 
 
-def build(directory: Path, options: Sequence[str] = SANITIZERS) -> Path:
-    """The program ``harness`` in `directory`, made by gcc with these `options`."""
-    (directory / "program_text.h").write_bytes(program_text(LANGUAGES))
+def word_at(image: Image, address: int) -> int:
+    """The word at an aligned address. Raises KeyError outside the image's pages."""
+    (word,) = struct.unpack_from("<Q", image.pages[address & -PAGE_BYTES], address & (PAGE_BYTES - 1))
+    return int(word)
+
+
+def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes | None = None) -> Path:
+    """The program ``harness`` in `directory`, made by gcc with these `options`; of another `text`, if there is."""
+    (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
     programs = ",".join(program_name(language.name).decode() for language in LANGUAGES)
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
     includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")
@@ -149,10 +155,17 @@ class Harness:
         self._image: Image | None = None
         self._rows: dict[bytes, int] = {}
 
-    def walk(self, image: Image, changes: Mapping[int, int] | None = None, *, traced: bool = False) -> Walk:
+    def walk(
+        self,
+        image: Image,
+        changes: Mapping[int, int] | None = None,
+        *,
+        fails_at: int = 0,
+        traced: bool = False,
+    ) -> Walk:
         """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
 
-        Raises `HarnessError`; KeyError for a change outside the image's pages.
+        The read of the number `fails_at`, counted from 1, faults whatever is there; 0 for none. Raises `HarnessError`; KeyError for a change outside the image's pages.
         """
         pages = {} if image is self._image else image.pages
         rows = self._new_rows(image)
@@ -160,7 +173,7 @@ class Harness:
         words = dict(changes or {})
         for address in words:
             image.pages[address & ~(PAGE_BYTES - 1)]
-        counts = (image is not self._image, len(pages), len(rows), len(words), traced)
+        counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at)
         parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
         parts += (self._rows[row].to_bytes(8, "little") + row for row in rows)
