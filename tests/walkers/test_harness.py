@@ -10,7 +10,7 @@ from profiler.capture.program import program_text
 from profiler.capture.wire import WalkStatus
 from symbolizers.python.layouts import LAYOUTS
 from symbolizers.registry import LANGUAGES
-from tests.support.walkers import forged_python, forged_ruby
+from tests.support.walkers import forged_python
 from tests.support.walkers.harness import (
     PAGE_BYTES,
     REGISTERS,
@@ -96,12 +96,17 @@ BROKEN = {
 """By what is wrong: a piece of the text, and what is put there."""
 
 
+def walk_much(program: Path) -> None:
+    with running(program) as harness:
+        harness.walk(forged_python.stack(LAYOUTS.named("cpython-3.11"), 600).image)
+        harness.walk(forged_python.endless_threads(ROW))
+
+
 @pytest.mark.parametrize("what", list(BROKEN))
 def test_a_broken_walker_is_caught(tmp_path: Path, what: str) -> None:
     text = program_text(LANGUAGES)
     piece, instead = BROKEN[what]
     assert piece in text
-    text = text.replace(piece, instead)
-    with pytest.raises(HarnessError), running(build(tmp_path, text=text)) as harness:
-        harness.walk(forged_python.stack(LAYOUTS.named("cpython-3.11"), 600).image)
-        harness.walk(forged_python.endless_threads(ROW))
+    program = build(tmp_path, text=text.replace(piece, instead))
+    with pytest.raises(HarnessError):
+        walk_much(program)

@@ -50,7 +50,7 @@ def test_a_thread_that_the_interpreter_does_not_know_has_no_frames(harness: Harn
 
 @pytest.mark.parametrize("language", CASES)
 def test_a_read_that_faults_ends_the_walk_there(harness: Harness, language: str) -> None:
-    """Each read in turn. What was captured before it stays; only an annotation may be missed without a fault."""
+    """Each read in turn. What was captured before it stays; only annotations are missed without a fault."""
     target = take(harness, language, "kinds")
     whole = target.walk.sample.interpreter
     code = tuple(frame for frame in whole if frame.address < FIRST_ANNOTATION)

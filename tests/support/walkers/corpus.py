@@ -53,4 +53,3 @@ def lies(image: Image, words: Sequence[int], seed: int) -> dict[int, int]:
     other = chance.choice(words)
     pool = [*EXTREMES, other, other, word_at(image, other), chance.getrandbits(64), image.thread_pointer]
     return {address: chance.choice([*pool, address]) for address in chosen}
-

@@ -20,10 +20,29 @@ _STRUCTURE_BYTES = 8192
 
 @dataclass(frozen=True)
 class ForgedPython:
-    """An image, and what a walk over it gives, leaf first, with the task behind it where the version has one."""
+    """An image, and what a walk over it gives: frames, leaf first, and the task where the version has one."""
 
     image: Image
     expected: list[RawFrame]
+
+
+def is_shim(row: Row, index: int) -> bool:
+    """Whether the frame of this number, from the root, stands for a call out of C: the root does."""
+    return row.has("frame_owner") and index % 7 == 0
+
+
+def is_cleanup(row: Row, index: int) -> bool:
+    """Whether it cleans up after an ``__init__``."""
+    return row.has("frame_owner") and index % 11 == 5
+
+
+def depth_of(row: Row, shown: int) -> int:
+    """How deep a `stack` is of which as many frames are captured."""
+    depth = 0
+    while shown:
+        shown -= not (is_shim(row, depth) or is_cleanup(row, depth))
+        depth += 1
+    return depth
 
 
 class _Process:
@@ -91,10 +110,9 @@ class _Process:
         for index in range(depth):
             address = self.heap.allocate(size)
             code = codes[index // 2 % 3]
-            has_shims = self.row.has("frame_owner")
-            if has_shims and index % 11 == 5:
+            if is_cleanup(self.row, index):
                 code = cleanup
-            self.frame(address, previous, code, 4 * (index % 50), shim=has_shims and index % 7 == 3)
+            self.frame(address, previous, code, 4 * (index % 50), shim=is_shim(self.row, index))
             previous = address
         return previous
 
@@ -115,7 +133,7 @@ class _Process:
 
 
 def stack(row: Row, depth: int, *, others: int = 3) -> ForgedPython:
-    """The thread with so many frames, behind as many `others`, and behind one of its own that runs nothing."""
+    """The thread with so many frames, behind `others`, and behind a state of its own that runs nothing."""
     process = _Process(row)
     leaf = process.stack(depth)
     for number in range(others):

@@ -1,7 +1,7 @@
 """Runs the sampler's own C, walkers and all, over fake memory, in a program that the sanitizers watch.
 
-The text that BCC gets is compiled by gcc instead, against `kernel.h`, which stands in for BCC and the kernel. A
-language that the registry finds is in it.
+gcc compiles the text that BCC would get, against `kernel.h`, which stands in for BCC and the kernel. Every
+language that the registry finds is in that text.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from symbolizers.registry import LANGUAGES
 PAGE_BYTES = 4096
 REGISTERS = 21
 """The words of ``struct pt_regs``."""
-USER_REGISTERS = tuple({17: 0x33, 19: 0x7FFF_0000_0000, 4: 0x7FFF_0000_0100}.get(n, 0) for n in range(REGISTERS))
-"""Of user code with a frame pointer: code segment, stack and frame pointer."""
+_SET = {4: 0x7FFF_0000_0100, 17: 0x33, 19: 0x7FFF_0000_0000}
+USER_REGISTERS = tuple(_SET.get(number, 0) for number in range(REGISTERS))
+"""Of user code with a frame pointer: that, the code segment and the stack pointer; zeros else."""
 SANITIZERS = (
     *("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"),
     # The machines that the walkers run on read words from any address.
@@ -101,7 +102,8 @@ class Walk:
 
     def words(self) -> list[int]:
         """The addresses of the words that were read, in order of address."""
-        found = {read.address + at & ~7 for read in self.trace if not read.fault for at in range(0, read.size, 8)}
+        read = [each for each in self.trace if not each.fault]
+        found = {each.address + at & ~7 for each in read for at in range(0, each.size, 8)}
         return sorted(found)
 
 
@@ -112,7 +114,7 @@ def word_at(image: Image, address: int) -> int:
 
 
 def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes | None = None) -> Path:
-    """The program ``harness`` in `directory`, made by gcc with these `options`; of another `text`, if there is."""
+    """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
     (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
     programs = ",".join(program_name(language.name).decode() for language in LANGUAGES)
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
@@ -130,10 +132,10 @@ def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes |
 def running(program: Path) -> Iterator[Harness]:
     """The built program until the end of the block. Raises `HarnessError` if it does not end well."""
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipe = subprocess.PIPE
     with (
         TemporaryFile() as said,
-        subprocess.Popen([program], stderr=said, env=environment, **pipes) as process,
+        subprocess.Popen([program], stdin=pipe, stdout=pipe, stderr=said, env=environment) as process,
     ):
         try:
             harness = Harness(process, said)
@@ -165,14 +167,15 @@ class Harness:
     ) -> Walk:
         """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
 
-        The read of the number `fails_at`, counted from 1, faults whatever is there; 0 for none. Raises `HarnessError`; KeyError for a change outside the image's pages.
+        The read of the number `fails_at`, counted from 1, faults whatever is there; 0 for none. Raises
+        `HarnessError`, after which there is no program any more; KeyError for a change outside the pages.
         """
+        words = dict(changes or {})
+        for address in words:
+            image.pages[address & -PAGE_BYTES]
         pages = {} if image is self._image else image.pages
         rows = self._new_rows(image)
         parts = list(self._walkers(image))
-        words = dict(changes or {})
-        for address in words:
-            image.pages[address & ~(PAGE_BYTES - 1)]
         counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at)
         parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())

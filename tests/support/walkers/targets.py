@@ -1,9 +1,9 @@
 """Real interpreters of this machine, which say what their stacks are: programs/X.* for the language X.
 
 Such a program is run with the name of a scenario: ``kinds`` (frames of every kind that the language has),
-``thread`` (of a thread that is not the first) or ``deep N`` (a function that calls itself N times). It writes one
-line of JSON, with the ``tid`` of the thread that waits and its ``stack``, a list of names and lines, leaf first;
-then it waits until its stdin ends. The line of a function without lines is not looked at.
+``thread`` (of a thread that is not the first) or ``deep N`` (a function that calls itself N times). It writes
+one line of JSON, with the ``tid`` of a thread and its ``stack``, a list of names and lines, leaf first. That
+thread then waits in a read(2) of its stdin. The line of a function without lines is not looked at.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from symbolizers.process.memory import NowaitReader
 from tests.support.walkers.harness import Harness, Image, Walk
 from tests.support.walkers.images import find_interpreter, snapshot
 
-PROGRAMS = {path.stem: path for path in sorted((Path(__file__).parent / "programs").iterdir()) if path.is_file()}
+_FILES = (Path(__file__).parent / "programs").iterdir()
+PROGRAMS = {path.stem: path for path in sorted(_FILES) if path.is_file()}
 """By language."""
 Stack = list[tuple[str, int]]
 """Name and line of each function, leaf first."""
@@ -37,7 +38,7 @@ _CLASS = re.compile(r"\b(?:[A-Z]\w*::)*[A-Z]\w*[#.]")
 
 @dataclass(frozen=True)
 class Target:
-    """A process that waits: the image of its thread, its first walk, and its stack by itself and by the walk."""
+    """A process that waits: the image of its thread, the walk over it, and its stack as told and as found."""
 
     image: Image
     walk: Walk
@@ -47,7 +48,7 @@ class Target:
 
 @contextmanager
 def _waiting(language: str, scenario: Sequence[str]) -> Iterator[tuple[int, int, Stack]]:
-    """The pid of the program, the tid of its thread and what it says of its stack, until the end of the block."""
+    """Pid and tid of the program, and the stack that it tells, until the end of the block."""
     command = (str(PROGRAMS[language]), *scenario)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
@@ -90,7 +91,7 @@ def named(sample: RawSample, symbolizer: Symbolizer) -> Stack:
 
 
 def agrees(told: Stack, found: Stack) -> bool:
-    """Whether the stacks are the same; a name may be told without the classes that are found in front of it."""
+    """Whether the stacks are the same; a name may be told without the classes that are in front of it."""
     return len(told) == len(found) and all(
         told_name in (name, _CLASS.sub("", name)) and line in (0, told_line)
         for (told_name, told_line), (name, line) in zip(told, found, strict=True)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Says what its stacks are, and waits. See `tests.support.walkers.targets`.
 
-Run with the name of a scenario: ``kinds`` (frames of every kind), ``deep N`` (a recursion).
+Run with the name of a scenario: ``kinds`` (frames of every kind), ``thread`` (of another thread than the
+first), ``deep N`` (a recursion).
 """
 
 import json
@@ -11,7 +12,7 @@ import threading
 
 
 def say(frame):
-    """Writes the stack from `frame` on, leaf first, and waits; in one line, so that it stays the same."""
+    """Writes the stack from `frame` on, leaf first."""
     told = []
     while frame is not None:
         code = frame.f_code
@@ -21,6 +22,7 @@ def say(frame):
 
 
 def wait():
+    """In one line, so that the stack stays as it was said."""
     return say(sys._getframe()), os.read(0, 1)
 
 
