@@ -118,7 +118,10 @@ static __always_inline __u32 python_position(const struct scratch *s, const stru
 	return IN_FRAME(__u64, layout->frame_instr) - code - layout->code_first_instr;
 }
 
-/* Captures the frame at `in_window`, if it runs code that somebody wrote. */
+/*
+ * Captures the frame at `in_window`, if it runs code that somebody wrote. WALK_TRUNCATED says that
+ * there is no room.
+ */
 static __always_inline int capture_python_frame(struct scratch *s, struct python_walk *walk,
 						const struct python_layout *layout, __u64 in_window)
 {
@@ -130,7 +133,7 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 		return WALK_TORN;
 	slot = s->walk.count;
 	if (slot >= MAX_INTERPRETER_FRAMES)
-		return WALK_TORN;
+		return WALK_TRUNCATED;
 	address = ((__u64)PYTHON_CODE << KIND_SHIFT) | (code & ADDRESS_MASK);
 	if (address != walk->checked) {	/* else it calls itself */
 		if (read_user(s->checked, words * 8, (const void *)(code + layout->code_checksum)))
@@ -164,8 +167,6 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 		return status;
 	__builtin_memset(s->checked, 0, sizeof(s->checked));
 	for (int i = 0; i < PYTHON_STEPS_PER_RUN; i++) {
-		if (s->walk.count >= MAX_INTERPRETER_FRAMES)
-			return WALK_TRUNCATED;
 		status = read_python_window(s, walk, layout, &in_window);
 		if (status != WALK_COMPLETE)
 			return status;

@@ -324,10 +324,6 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 	now->object_address = 0;
 	now->object.flags = 0;
 	for (int step = 0; step < RUBY_STEPS_PER_RUN; step++) {
-		slot = READ_BACK(s->walk.count);
-		SHOW_BOUNDS(slot);
-		if (slot >= MAX_INTERPRETER_FRAMES)
-			return WALK_TRUNCATED;
 		if (!walk->hops) {
 			if (walk->frame >= walk->end)
 				return WALK_COMPLETE;
@@ -350,6 +346,10 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 			continue;
 		}
 		walk->hops = 0;
+		slot = READ_BACK(s->walk.count);
+		SHOW_BOUNDS(slot);
+		if (slot >= MAX_INTERPRETER_FRAMES)
+			return WALK_TRUNCATED;
 		if (READ_BACK(now->iseq)) {
 			if (capture_iseq(s, now, layout, slot))
 				return WALK_FAULT;

@@ -1,0 +1,314 @@
+/*
+ * Runs the sampler over fake memory. Reads requests from stdin, each of them one sample, and writes what came of
+ * it to stdout; ends with stdin. What breaks the harness's own rules, or the walkers' promises, ends it with a
+ * message: tests/support/walkers/harness.py tells the test.
+ *
+ * A request is a struct request and behind it what it announces. Pages and rows stay for the requests after it;
+ * changed words are put back after the sample.
+ */
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "kernel.h"
+
+#define on_exit on_task_exit	/* libc has a function of this name */
+#include "program_text.h"	/* profiler.capture.program.program_text() */
+
+#define REGISTERS (sizeof(struct pt_regs) / 8)
+#define MOST_READS 65536	/* more than any walk's bound: it would not end */
+#define MOST_TAIL_CALLS 33	/* MAX_TAIL_CALL_CNT in the kernel */
+#define MOST_SECONDS 30		/* of one request, on a machine that is busy */
+#define START_NS 1000000000
+#define PID 4242
+
+struct page {
+	__u64 address;
+	__u8 bytes[PAGE_SIZE];
+};
+
+struct row {
+	__u64 index;
+	struct layout_bytes layout;
+};
+
+struct word {
+	__u64 address;
+	__u64 value;
+};
+
+struct request {
+	struct walker walkers[MAX_WALKERS];
+	__u64 thread_pointer;
+	__u64 registers[REGISTERS];
+	__u32 forgets;		/* nonzero: the pages of before are gone */
+	__u32 pages;		/* how many follow, of each … */
+	__u32 rows;
+	__u32 words;
+	__u32 traced;		/* nonzero: the reads are wanted in the answer */
+	__u32 fails_at;		/* the number of a read that faults in any case, from 1; 0: none */
+};
+
+struct read {
+	__u64 address;
+	__u32 size;
+	__u32 fault;
+};
+
+/* Then the record, and the reads if they are wanted. */
+struct answer {
+	__u32 record_bytes;
+	__u32 reads;
+	__u32 tail_calls;
+	__u32 records;
+	__u64 read_bytes;
+};
+
+static int (*const programs[])(struct bpf_perf_event_data *) = {WALKER_PROGRAMS};
+static int (*next_program)(struct bpf_perf_event_data *);
+static jmp_buf next_run;
+
+static struct task task = {&task, &task, START_NS, 0, PID, PID, "forged", NULL};
+static struct bpf_perf_event_data context;
+static struct page *pages;
+static __u32 page_count;
+static struct read reads[MOST_READS];
+static struct answer answer;
+static __u32 fails_at;
+static __u8 record[sizeof(struct scratch)];
+
+#define REQUIRE(condition)                                                                         \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "harness: not so: %s\n", #condition);                      \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static int by_address(const void *one, const void *other)
+{
+	__u64 a = ((const struct page *)one)->address, b = ((const struct page *)other)->address;
+
+	return (a > b) - (a < b);
+}
+
+/* The page that starts at `address`, NULL where it is not resident. */
+static struct page *page_at(__u64 address)
+{
+	__u32 low = 0, high = page_count;
+
+	while (low < high) {
+		__u32 middle = low + (high - low) / 2;
+
+		if (pages[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < page_count && pages[low].address == address ? &pages[low] : NULL;
+}
+
+/* The resident byte at `address`, NULL for a fault. */
+static __u8 *byte_at(__u64 address)
+{
+	struct page *page = page_at(address & ~(PAGE_SIZE - 1ULL));
+
+	return page ? &page->bytes[address % PAGE_SIZE] : NULL;
+}
+
+/* Copies what is resident. Whether all was. */
+static bool copy_pages(__u8 *destination, __u64 address, __u64 size)
+{
+	if (address + size < address)
+		return false;
+	while (size) {
+		__u64 left = PAGE_SIZE - address % PAGE_SIZE, part = left < size ? left : size;
+		const __u8 *source = byte_at(address);
+
+		if (!source)
+			return false;
+		memcpy(destination, source, part);
+		destination += part;
+		address += part;
+		size -= part;
+	}
+	return true;
+}
+
+/* A read that begins in one of the scratch's arrays must end there: the sanitizer sees only the whole. */
+#define REQUIRE_WITHIN(start, size, array)                                                         \
+	REQUIRE((const __u8 *)(start) < (const __u8 *)(array) ||                                   \
+		(const __u8 *)(start) >= (const __u8 *)(array) + sizeof(array) ||                  \
+		(const __u8 *)(start) + (size) <= (const __u8 *)(array) + sizeof(array))
+
+/* As in the kernel, nothing of a read that meets a fault arrives: the destination is zeros. */
+static long probe_read_user(void *destination, __u32 size, const void *address)
+{
+	const struct scratch *s = (const struct scratch *)scratches_entries;
+	struct read *read = &reads[answer.reads];
+
+	REQUIRE(answer.reads++ < MOST_READS);
+	REQUIRE_WITHIN(destination, size, s->window);
+	REQUIRE_WITHIN(destination, size, s->checked);
+	REQUIRE_WITHIN(destination, size, s->state);
+	memset(destination, 0, size);
+	*read = (struct read){(__u64)address, size, !copy_pages(destination, (__u64)address, size)};
+	read->fault |= answer.reads == fails_at;
+	if (read->fault)
+		memset(destination, 0, size);
+	answer.read_bytes += size;
+	return read->fault ? -14 : 0;
+}
+
+/* All that is read of the kernel is the task. */
+static long probe_read_kernel(void *destination, __u32 size, const void *address)
+{
+	REQUIRE(address >= (const void *)&task && address + size <= (const void *)(&task + 1));
+	memcpy(destination, address, size);
+	return 0;
+}
+
+/* The longest that there can be, so that nothing else in a record is longer than it may be. */
+static long bpf_get_stack(void *unused, void *buffer, __u32 size, __u64 flags)
+{
+	(void)unused;
+	memset(buffer, flags & BPF_F_USER_STACK ? 0x11 : 0x22, size);
+	return size;
+}
+
+static __u64 bpf_get_current_pid_tgid(void)
+{
+	return (__u64)PID << 32 | PID;
+}
+
+static __u64 bpf_get_current_task(void)
+{
+	return (__u64)&task;
+}
+
+static __u64 bpf_ktime_get_ns(void)
+{
+	return 2ULL * START_NS;
+}
+
+static __u32 bpf_get_smp_processor_id(void)
+{
+	return 0;
+}
+
+/* Does not return, as in the kernel, but where the limit is reached. */
+static void tail_call(struct bpf_perf_event_data *unused, __u32 program)
+{
+	(void)unused;
+	REQUIRE(program < sizeof(programs) / sizeof(programs[0]));
+	if (answer.tail_calls == MOST_TAIL_CALLS)
+		return;
+	answer.tail_calls++;
+	next_program = programs[program];
+	longjmp(next_run, 1);
+}
+
+static long ringbuf_output(const void *sent, __u64 size, __u64 flags)
+{
+	(void)flags;
+	REQUIRE(size <= sizeof(record));
+	memcpy(record, sent, size);
+	answer.record_bytes = size;
+	answer.records++;
+	return 0;
+}
+
+static void sample(const struct request *request)
+{
+	__u32 pid = PID;
+	struct process_config config = {.start_ns = START_NS};
+
+	memcpy(config.walkers, request->walkers, sizeof(config.walkers));
+	processes.update(&pid, &config);
+	task.thread_pointer = request->thread_pointer;
+	memcpy(&context, request->registers, sizeof(request->registers));
+	memset(&answer, 0, sizeof(answer));
+	fails_at = request->fails_at;
+	next_program = on_sample;
+	setjmp(next_run);
+	next_program(&context);
+}
+
+/* False at the end of the input, if it may end here. */
+static bool receive(void *buffer, size_t size, bool may_end)
+{
+	size_t got = fread(buffer, 1, size, stdin);
+
+	REQUIRE(got == size || (may_end && !got && feof(stdin)));
+	return got == size;
+}
+
+static void receive_pages(__u32 count)
+{
+	struct page *grown = realloc(pages, (page_count + count) * sizeof(*pages));
+
+	REQUIRE(grown || !(page_count + count));
+	pages = grown;
+	if (count)
+		receive(pages + page_count, count * sizeof(*pages), false);
+	page_count += count;
+	if (count)
+		qsort(pages, page_count, sizeof(*pages), by_address);
+	for (__u32 i = 1; i < page_count; i++)
+		REQUIRE(pages[i - 1].address < pages[i].address);
+}
+
+static void receive_rows(__u32 count)
+{
+	struct row row;
+
+	while (count--) {
+		receive(&row, sizeof(row), false);
+		REQUIRE(row.index < LAYOUT_ROWS);
+		layouts_entries[row.index] = row.layout;
+	}
+}
+
+/* Changes the words in memory, last to first where they go `back`, so that each has its own value again. */
+static void exchange(struct word *words, __u32 count, bool back)
+{
+	for (__u32 i = 0; i < count; i++) {
+		struct word *word = &words[back ? count - 1 - i : i];
+		__u8 *place = byte_at(word->address);
+		__u64 before;
+
+		REQUIRE(place && word->address % 8 == 0);
+		memcpy(&before, place, 8);
+		memcpy(place, &word->value, 8);
+		word->value = before;
+	}
+}
+
+int main(void)
+{
+	struct request request;
+	struct word *words;
+
+	while (receive(&request, sizeof(request), true)) {
+		alarm(MOST_SECONDS);
+		if (request.forgets)
+			page_count = 0;
+		receive_pages(request.pages);
+		receive_rows(request.rows);
+		words = calloc(request.words + 1, sizeof(*words));
+		receive(words, request.words * sizeof(*words), false);
+		exchange(words, request.words, false);
+		sample(&request);
+		exchange(words, request.words, true);
+		free(words);
+		alarm(0);
+		fwrite(&answer, sizeof(answer), 1, stdout);
+		fwrite(record, 1, answer.record_bytes, stdout);
+		if (request.traced)
+			fwrite(reads, sizeof(reads[0]), answer.reads, stdout);
+		fflush(stdout);
+	}
+	free(pages);
+	return 0;
+}

@@ -1,0 +1,233 @@
+"""Runs the sampler's own C, walkers and all, over fake memory, in a program that the sanitizers watch.
+
+gcc compiles the text that BCC would get, against `kernel.h`, which stands in for BCC and the kernel. Every
+language that the registry finds is in that text.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from profiler.capture.header import BPF_DIRECTORY, read_header
+from profiler.capture.program import program_name, program_text
+from profiler.capture.records import RawSample
+from profiler.capture.wire import decode
+from symbolizers.registry import LANGUAGES
+
+PAGE_BYTES = 4096
+REGISTERS = 21
+"""The words of ``struct pt_regs``."""
+_SET = {4: 0x7FFF_0000_0100, 17: 0x33, 19: 0x7FFF_0000_0000}
+USER_REGISTERS = tuple(_SET.get(number, 0) for number in range(REGISTERS))
+"""Of user code with a frame pointer: that, the code segment and the stack pointer; zeros else."""
+SANITIZERS = (
+    *("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"),
+    # The machines that the walkers run on read words from any address.
+    *("-fno-sanitize-recover=all", "-fno-sanitize=alignment"),
+)
+COVERAGE = ("-O0", "--coverage")
+
+_HERE = Path(__file__).parent
+_PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
+_RECORDS = read_header("records.h")
+_WALKER = _RECORDS.structs["walker"]
+_MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
+_LAYOUT_BYTES = 256
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q6I")
+_ANSWER = struct.Struct("<4IQ")
+_READ = struct.Struct("<Q2I")
+
+
+class HarnessError(AssertionError):
+    """The program ended by itself: a sanitizer, or one of its own rules, was not content. Says which."""
+
+
+@dataclass(frozen=True)
+class Walker:
+    """One interpreter in an image: its language, the address where the walk starts, and its packed layout."""
+
+    language: str
+    root: int
+    layout: bytes
+
+    @classmethod
+    def of(cls, language: str, root: int, offsets: Mapping[str, int]) -> Walker:
+        """With the layout of these numbers by name. Raises KeyError for a field of the layout without one."""
+        layout = read_header(f"{language}_layout.h").structs[f"{language}_layout"]
+        return cls(language, root, layout.pack(offsets))
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a thread is interrupted with: resident pages by address, its registers, and what is to be walked.
+
+    `registers` are the words of ``struct pt_regs``; `walkers` are leaf first.
+    """
+
+    pages: Mapping[int, bytes | bytearray]
+    walkers: tuple[Walker, ...]
+    thread_pointer: int
+    registers: tuple[int, ...] = USER_REGISTERS
+
+
+@dataclass(frozen=True)
+class Read:
+    """One read of user memory, in bytes, and whether it met a page that is not resident."""
+
+    address: int
+    size: int
+    fault: bool
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One sample and what it took: reads of user memory, their bytes, and tail calls.
+
+    `trace` has every read in order, if it was asked for.
+    """
+
+    sample: RawSample
+    reads: int
+    read_bytes: int
+    tail_calls: int
+    trace: tuple[Read, ...] = field(default=(), repr=False)
+
+    def words(self) -> list[int]:
+        """The addresses of the words that were read, in order of address."""
+        read = [each for each in self.trace if not each.fault]
+        found = {each.address + at & ~7 for each in read for at in range(0, each.size, 8)}
+        return sorted(found)
+
+
+def word_at(image: Image, address: int) -> int:
+    """The word at an aligned address. Raises KeyError outside the image's pages."""
+    (word,) = struct.unpack_from("<Q", image.pages[address & -PAGE_BYTES], address & (PAGE_BYTES - 1))
+    return int(word)
+
+
+def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes | None = None) -> Path:
+    """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
+    (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
+    programs = ",".join(program_name(language.name).decode() for language in LANGUAGES)
+    defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
+    includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")
+    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
+    program = directory / "harness"
+    source = str(_HERE / "harness.c")
+    command = ("gcc", "-std=gnu11", *options, *warnings, *includes, *defines, source, "-o", str(program))
+    built = subprocess.run(command, capture_output=True, text=True, cwd=directory)
+    assert built.returncode == 0, built.stderr
+    return program
+
+
+@contextmanager
+def running(program: Path) -> Iterator[Harness]:
+    """The built program until the end of the block. Raises `HarnessError` if it does not end well."""
+    environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    pipe = subprocess.PIPE
+    with (
+        TemporaryFile() as said,
+        subprocess.Popen([program], stdin=pipe, stdout=pipe, stderr=said, env=environment) as process,
+    ):
+        try:
+            harness = Harness(process, said)
+            yield harness
+            harness.end()
+        finally:
+            process.kill()
+
+
+class Harness:
+    """The running program. It keeps the image that it was given last."""
+
+    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._requests, self._answers = process.stdin, process.stdout
+        self._said = said
+        self._image: Image | None = None
+        self._rows: dict[bytes, int] = {}
+
+    def walk(
+        self,
+        image: Image,
+        changes: Mapping[int, int] | None = None,
+        *,
+        fails_at: int = 0,
+        traced: bool = False,
+    ) -> Walk:
+        """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
+
+        The read of the number `fails_at`, counted from 1, faults whatever is there; 0 for none. Raises
+        `HarnessError`, after which there is no program any more; KeyError for a change outside the pages.
+        """
+        words = dict(changes or {})
+        for address in words:
+            image.pages[address & -PAGE_BYTES]
+        pages = {} if image is self._image else image.pages
+        rows = self._new_rows(image)
+        parts = list(self._walkers(image))
+        counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at)
+        parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts))
+        parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
+        parts += (self._rows[row].to_bytes(8, "little") + row for row in rows)
+        parts += (struct.pack("<2Q", address, word) for address, word in words.items())
+        self._image = image
+        try:
+            self._requests.write(b"".join(parts))
+            self._requests.flush()
+        except BrokenPipeError:
+            raise self._error() from None
+        return self._answer(traced)
+
+    def end(self) -> None:
+        """Lets the program end by itself, which writes its coverage. Raises `HarnessError`."""
+        self._requests.close()
+        if self._process.wait():
+            raise self._error()
+
+    def _new_rows(self, image: Image) -> list[bytes]:
+        """The layouts that the program does not know yet, each with a place in `_rows` from now on."""
+        wanted = {walker.layout.ljust(_LAYOUT_BYTES, b"\0") for walker in image.walkers}
+        new = [row for row in wanted if row not in self._rows]
+        if len(self._rows) + len(new) > 255:
+            self._rows.clear()
+            new = list(wanted)
+        for row in new:
+            self._rows[row] = len(self._rows) + 1
+        return new
+
+    def _walkers(self, image: Image) -> Iterator[bytes]:
+        for walker in image.walkers:
+            row = self._rows[walker.layout.ljust(_LAYOUT_BYTES, b"\0")]
+            yield _WALKER.pack({"root": walker.root, "row": row, "program": _PROGRAMS[walker.language]})
+        yield bytes((_MAX_WALKERS - len(image.walkers)) * _WALKER.layout.size)
+
+    def _answer(self, traced: bool) -> Walk:
+        record_bytes, reads, tail_calls, records, read_bytes = _ANSWER.unpack(self._take(_ANSWER.size))
+        assert records == 1, f"{records} records of one sample"
+        sample = decode(self._take(record_bytes))
+        assert isinstance(sample, RawSample)
+        trace = _READ.iter_unpack(self._take(reads * _READ.size)) if traced else ()
+        found = tuple(Read(address, size, bool(fault)) for address, size, fault in trace)
+        return Walk(sample, reads, read_bytes, tail_calls, found)
+
+    def _take(self, size: int) -> bytes:
+        content = self._answers.read(size)
+        if len(content) < size:
+            raise self._error()
+        return content
+
+    def _error(self) -> HarnessError:
+        status = self._process.wait()
+        self._said.seek(0)
+        return HarnessError(f"status {status}: {self._said.read().decode(errors='replace')}")

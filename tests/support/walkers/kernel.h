@@ -1,0 +1,106 @@
+/*
+ * Stands in for BCC and the kernel, so that a C compiler makes a user-space program of the sampler's text. Maps
+ * have one entry, or as many as an array has; helpers are functions of harness.c.
+ */
+#ifndef PIDFLAME_TESTS_KERNEL_H
+#define PIDFLAME_TESTS_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+#define PAGE_SIZE 4096
+#define RING_PAGES 1
+#define TICK_NS 10000000
+#define FILTER_TARGETS 0
+
+/* The one task, which is its own group leader and its own parent. */
+struct task {
+	const struct task *leader, *parent;
+	__u64 start_ns, thread_pointer;
+	__u32 pid, tgid;
+	char comm[16];
+	const void *signal;
+};
+
+#define TASK_GROUP_LEADER offsetof(struct task, leader)
+#define TASK_REAL_PARENT offsetof(struct task, parent)
+#define TASK_START_BOOTTIME offsetof(struct task, start_ns)
+#define TASK_COMM offsetof(struct task, comm)
+#define TASK_PID offsetof(struct task, pid)
+#define TASK_TGID offsetof(struct task, tgid)
+#define TASK_SIGNAL offsetof(struct task, signal)
+#define SIGNAL_LIVE 0
+#define TASK_THREAD offsetof(struct task, thread_pointer)
+#define THREAD_POINTER 0
+
+#define BPF_FUNC_probe_read_user probe_read_user
+#define BPF_FUNC_probe_read_kernel probe_read_kernel
+
+static long probe_read_user(void *destination, __u32 size, const void *address);
+static long probe_read_kernel(void *destination, __u32 size, const void *address);
+static long bpf_get_stack(void *context, void *buffer, __u32 size, __u64 flags);
+static __u64 bpf_get_current_pid_tgid(void);
+static __u64 bpf_get_current_task(void);
+static __u64 bpf_ktime_get_ns(void);
+static __u32 bpf_get_smp_processor_id(void);
+static void tail_call(struct bpf_perf_event_data *context, __u32 program);
+static long ringbuf_output(const void *record, __u64 size, __u64 flags);
+
+/* BPF_ARRAY, and the share of one CPU of BPF_PERCPU_ARRAY. An index out of bounds finds nothing. */
+#define BPF_ARRAY(name, leaf, count)                                                               \
+	static leaf name##_entries[count];                                                         \
+	static leaf *name##_lookup(const __u32 *index)                                             \
+	{                                                                                          \
+		return *index < (count) ? &name##_entries[*index] : NULL;                          \
+	}                                                                                          \
+	static const struct {                                                                      \
+		leaf *(*lookup)(const __u32 *);                                                    \
+	} name = {name##_lookup}
+#define BPF_PERCPU_ARRAY(name, leaf, count) BPF_ARRAY(name, leaf, count)
+
+/* A map of one entry: another key takes its place. */
+#define BPF_TABLE(kind, key_type, leaf, name, size)                                                \
+	static struct {                                                                            \
+		key_type key;                                                                      \
+		leaf value;                                                                        \
+		bool present;                                                                      \
+	} name##_entry;                                                                            \
+	static leaf *name##_lookup(const key_type *key)                                            \
+	{                                                                                          \
+		bool found = name##_entry.present && !memcmp(key, &name##_entry.key, sizeof(*key)); \
+		return found ? &name##_entry.value : NULL;                                         \
+	}                                                                                          \
+	static void name##_update(const key_type *key, const leaf *value)                          \
+	{                                                                                          \
+		name##_entry.key = *key;                                                           \
+		name##_entry.value = *value;                                                       \
+		name##_entry.present = true;                                                       \
+	}                                                                                          \
+	static void name##_delete(const key_type *key)                                             \
+	{                                                                                          \
+		if (name##_lookup(key))                                                            \
+			name##_entry.present = false;                                              \
+	}                                                                                          \
+	static const struct {                                                                      \
+		leaf *(*lookup)(const key_type *);                                                 \
+		void (*update)(const key_type *, const leaf *);                                    \
+		void (*delete)(const key_type *);                                                  \
+	} name = {name##_lookup, name##_update, name##_delete}
+
+#define BPF_PROG_ARRAY(name, count)                                                                \
+	static const struct {                                                                      \
+		void (*call)(struct bpf_perf_event_data *, __u32);                                 \
+	} name = {tail_call}
+
+#define BPF_RINGBUF_OUTPUT(name, pages)                                                            \
+	static const struct {                                                                      \
+		long (*ringbuf_output)(const void *, __u64, __u64);                                \
+	} name = {ringbuf_output}
+
+#endif

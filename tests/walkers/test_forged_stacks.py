@@ -1,0 +1,125 @@
+"""The walkers over stacks laid out from every layout row, versions that no machine here has among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiler.capture.wire import WalkStatus
+from symbolizers.frame import ADDRESS_MASK, CAPTURE_KIND_SHIFT, FIRST_ANNOTATION, RawFrame, capture_kind
+from symbolizers.layout import Row
+from symbolizers.python.layouts import LAYOUTS as PYTHON_LAYOUTS
+from symbolizers.ruby.kinds import RUBY_CFUNC, RUBY_GARBAGE, RUBY_ISEQ
+from symbolizers.ruby.layouts import LAYOUTS as RUBY_LAYOUTS
+from tests.support.heap import PAGE_BYTES, FakeMemory
+from tests.support.ruby_target import iseq_frame
+from tests.support.walkers import forged_python, forged_ruby
+from tests.support.walkers.harness import Harness, Image
+
+python_rows = pytest.mark.parametrize("row", list(PYTHON_LAYOUTS), ids=lambda row: row.name)
+ruby_rows = pytest.mark.parametrize("row", list(RUBY_LAYOUTS), ids=lambda row: row.name)
+
+
+@python_rows
+@pytest.mark.parametrize("depth", [0, 1, 2, 63, 64, 65, 300])
+def test_every_python_frame_is_captured(harness: Harness, row: Row, depth: int) -> None:
+    """By address, position and checksum: `tests.support.python_walk` walks the same memory in Python."""
+    forged = forged_python.stack(row, depth)
+    sample = harness.walk(forged.image).sample
+    assert sample.walk_status == WalkStatus.COMPLETE
+    if depth:
+        assert list(sample.interpreter) == forged.expected
+    assert len(sample.interpreter) >= depth // 2
+
+
+@python_rows
+def test_a_python_thread_behind_2000_others_is_found(harness: Harness, row: Row) -> None:
+    forged = forged_python.stack(row, 3, others=2000)
+    walk = harness.walk(forged.image)
+    assert list(walk.sample.interpreter) == forged.expected
+    assert walk.tail_calls > 20
+
+
+@pytest.mark.parametrize("name", ["cpython-3.11", "cpython-3.12"])
+@pytest.mark.parametrize("shown", [1023, 1024, 1025])
+def test_a_python_stack_may_have_1024_frames(harness: Harness, name: str, shown: int) -> None:
+    """Frames that nobody wrote take no room, at the root neither."""
+    row = PYTHON_LAYOUTS.named(name)
+    forged = forged_python.stack(row, forged_python.depth_of(row, shown))
+    sample = harness.walk(forged.image).sample
+    assert len(forged.expected) == shown
+    assert list(sample.interpreter) == forged.expected[:1024]
+    assert sample.walk_status == (WalkStatus.COMPLETE if shown <= 1024 else WalkStatus.TRUNCATED)
+
+
+def memory_of(image: Image) -> FakeMemory:
+    memory = FakeMemory()
+    memory.pages = {address // PAGE_BYTES: bytearray(content) for address, content in image.pages.items()}
+    return memory
+
+
+@ruby_rows
+@pytest.mark.parametrize("counts", [(1,), (7,), (8, 9), (48, 1), (49, 20, 3)])
+def test_every_ruby_frame_is_captured(harness: Harness, row: Row, counts: tuple[int, ...]) -> None:
+    """A method, a C function and a block of the method by turns, all of them of one method entry."""
+    image = forged_ruby.fibers(row, *counts)
+    sample = harness.walk(image).sample
+    shown = counts if row.has("fiber_prev") else counts[:1]
+    assert sample.walk_status == WalkStatus.COMPLETE
+    assert len(sample.interpreter) == sum(shown)
+    indexes = [index for count in shown for index in range(count)]
+    memory = memory_of(image)
+    for index, frame in zip(indexes, sample.interpreter, strict=True):
+        assert capture_kind(frame.address) == (RUBY_CFUNC if index % 3 == 1 else RUBY_ISEQ)
+        if index % 3 == 1:
+            assert frame.owner == frame.address & ADDRESS_MASK
+        else:
+            told = iseq_frame(row, memory, frame.address & ADDRESS_MASK, owner=frame.owner)
+            assert frame == told._replace(position=frame.position)
+    assert len({frame.owner for frame in sample.interpreter}) == len(shown)
+
+
+@ruby_rows
+def test_blocks_in_blocks_belong_to_their_method(harness: Harness, row: Row) -> None:
+    """Runs end on the way out of a block: the next one begins with the same frame."""
+    sample = harness.walk(forged_ruby.blocks_in_blocks(row, 300)).sample
+    assert sample.walk_status == WalkStatus.COMPLETE
+    assert sample.interpreter == harness.walk(forged_ruby.fibers(row, 300)).sample.interpreter
+    assert len(sample.interpreter) == 300
+
+
+@pytest.mark.parametrize("counts", [(1024,), (1025,), (600, 600)])
+def test_a_ruby_stack_has_at_most_1024_frames(harness: Harness, counts: tuple[int, ...]) -> None:
+    sample = harness.walk(forged_ruby.fibers(RUBY_LAYOUTS.named("ruby-3.1"), *counts)).sample
+    assert len(sample.interpreter) == 1024
+    assert sample.walk_status == (WalkStatus.TRUNCATED if sum(counts) > 1024 else WalkStatus.COMPLETE)
+
+
+def test_a_ring_of_fibers_ends(harness: Harness) -> None:
+    image = forged_ruby.fibers(RUBY_LAYOUTS.named("ruby-3.1"), 10, 10, ring=True)
+    walk = harness.walk(image)
+    assert walk.sample.walk_status == WalkStatus.TRUNCATED
+    assert walk.tail_calls == 33
+    assert len(walk.sample.interpreter) == 330
+
+
+def test_frames_of_two_interpreters_follow_each_other(harness: Harness) -> None:
+    """Of one process, the leaf's first: `profiler.capture.bcc_source` puts the walkers in order."""
+    python = forged_python.stack(PYTHON_LAYOUTS.named("cpython-3.14"), 70)
+    ruby = forged_ruby.fibers(RUBY_LAYOUTS.named("ruby-3.4"), 50)
+    pages = {**python.image.pages, **ruby.pages}
+    alone = harness.walk(ruby).sample.interpreter
+    image = Image(pages, (*python.image.walkers, *ruby.walkers), forged_python.THREAD)
+    sample = harness.walk(image).sample
+    assert list(sample.interpreter) == [*python.expected, *alone]
+    assert sample.walk_status == WalkStatus.COMPLETE
+
+
+@ruby_rows
+def test_ruby_that_collects_garbage_says_so_before_the_leaf(harness: Harness, row: Row) -> None:
+    image = forged_ruby.fibers(row, 5, collects=True)
+    running, collecting = forged_ruby.words_of_collection(image, row)
+    frames = harness.walk(image).sample.interpreter
+    assert frames[0] == RawFrame(RUBY_GARBAGE << CAPTURE_KIND_SHIFT, 0, 0, 0)
+    assert all(frame.address < FIRST_ANNOTATION for frame in frames[1:])
+    for word in (running, collecting):
+        assert harness.walk(image, {word: 0}).sample.interpreter == frames[1:]

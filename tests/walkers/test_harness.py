@@ -1,0 +1,112 @@
+"""The harness itself: its memory faults as the kernel's does, and it sees what a broken walker does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from profiler.capture.program import program_text
+from profiler.capture.wire import WalkStatus
+from symbolizers.python.layouts import LAYOUTS
+from symbolizers.registry import LANGUAGES
+from tests.support.walkers import forged_python
+from tests.support.walkers.harness import (
+    PAGE_BYTES,
+    REGISTERS,
+    Harness,
+    HarnessError,
+    Image,
+    Read,
+    Walker,
+    build,
+    running,
+)
+
+ROW = LAYOUTS.named("cpython-3.12")
+NUMBERS = dict(ROW.numbers())
+BASE = 0x1000_0000
+
+
+def first_read(harness: Harness, address: int, pages: dict[int, bytes]) -> Read:
+    """What comes of a word at `address`: the first that the walker for Python reads."""
+    root = (address - ROW["runtime_interpreters_head"]) % (1 << 64)
+    return harness.walk(Image(pages, (Walker.of("python", root, NUMBERS),), 1), traced=True).trace[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        (BASE, False),
+        (BASE + PAGE_BYTES - 8, False),
+        (BASE + PAGE_BYTES - 7, True),
+        (BASE - 1, True),
+        (BASE + 2 * PAGE_BYTES - 4, True),
+        (BASE + 3 * PAGE_BYTES - 4, False),
+        (0, True),
+        (0xFFFF_8880_0000_0000, True),
+        ((1 << 64) - 1, True),
+    ],
+)
+def test_only_resident_pages_are_read(harness: Harness, address: int, fault: bool) -> None:
+    pages = {BASE + index * PAGE_BYTES: bytes(PAGE_BYTES) for index in (0, 2, 3)}
+    assert first_read(harness, address, pages) == Read(address, 8, fault)
+
+
+def test_a_sample_without_walkers_has_only_native_stacks(harness: Harness) -> None:
+    walk = harness.walk(Image({}, (), 1))
+    assert (walk.reads, walk.tail_calls, walk.sample.interpreter) == (0, 0, ())
+    assert len(walk.sample.user) == len(walk.sample.kernel) == 127
+
+
+def test_the_longest_record_fits(harness: Harness) -> None:
+    walk = harness.walk(forged_python.stack(LAYOUTS.named("cpython-3.11"), 2000).image)
+    assert (len(walk.sample.interpreter), walk.sample.walk_status) == (1024, WalkStatus.TRUNCATED)
+    assert len(walk.sample.user) == len(walk.sample.kernel) == 127
+
+
+def test_registers_arrive(harness: Harness) -> None:
+    """Of user code without a frame pointer only the instruction pointer is known."""
+    registers = [0] * REGISTERS
+    registers[16], registers[17], registers[19] = 0x1234, 0x33, 0x7FFF_0000_0000
+    sample = harness.walk(Image({}, (), 1, tuple(registers))).sample
+    assert (sample.user, sample.kernel) == ((0x1234,), ())
+
+
+@pytest.mark.parametrize("language", [language.name for language in LANGUAGES])
+def test_every_language_has_its_program(harness: Harness, language: str) -> None:
+    """It runs, and finds nothing where nothing is mapped."""
+    walk = harness.walk(Image({}, (Walker(language, BASE, bytes(256)),), 1))
+    assert walk.tail_calls > 0
+    assert walk.sample.interpreter == ()
+
+
+BROKEN = {
+    "a frame behind the last": (
+        b"frame = frame_at(s, slot);\n\tframe->address = address;",
+        b"frame = &s->frames[slot == 40 ? 4000 : slot];\n\tframe->address = address;",
+    ),
+    "a window that is too large": (
+        b"read_user(s->window, bytes, (const void *)walk->window)",
+        b"read_user(s->window, bytes + 8, (const void *)walk->window)",
+    ),
+    "a walk without an end": (b"i < PYTHON_THREADS_PER_RUN; i++", b"i < PYTHON_THREADS_PER_RUN;"),
+    "a shift by too much": (b"PYTHON_CODE << KIND_SHIFT", b"PYTHON_CODE << (KIND_SHIFT + s->walk.count)"),
+}
+"""By what is wrong: a piece of the text, and what is put there."""
+
+
+def walk_much(program: Path) -> None:
+    with running(program) as harness:
+        harness.walk(forged_python.stack(LAYOUTS.named("cpython-3.11"), 600).image)
+        harness.walk(forged_python.endless_threads(ROW))
+
+
+@pytest.mark.parametrize("what", list(BROKEN))
+def test_a_broken_walker_is_caught(tmp_path: Path, what: str) -> None:
+    text = program_text(LANGUAGES)
+    piece, instead = BROKEN[what]
+    assert piece in text
+    program = build(tmp_path, text=text.replace(piece, instead))
+    with pytest.raises(HarnessError):
+        walk_much(program)
