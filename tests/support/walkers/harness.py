@@ -25,9 +25,8 @@ from symbolizers.registry import LANGUAGES
 PAGE_BYTES = 4096
 REGISTERS = 21
 """The words of ``struct pt_regs``."""
-_SET = {4: 0x7FFF_0000_0100, 17: 0x33, 19: 0x7FFF_0000_0000, 20: 0x2B}
-USER_REGISTERS = tuple(_SET.get(number, 0) for number in range(REGISTERS))
-"""Of user code with a frame pointer: that, the stack pointer, and the code and stack segments; else zeros."""
+R15, RIP, RSP = 0, 16, 19
+"""Which words of ``struct pt_regs`` these registers are."""
 SANITIZERS = (
     *("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"),
     # The machines that the walkers run on read words from any address.
@@ -44,6 +43,15 @@ _LAYOUT_BYTES = 256
 _REQUEST = struct.Struct(f"<Q{REGISTERS}Q8I")
 _ANSWER = struct.Struct("<4IQ")
 _READ = struct.Struct("<Q2I")
+
+
+def registers_on(stack: int, *, rip: int = 0, r15: int = 0) -> tuple[int, ...]:
+    """Of user code with a frame pointer whose stack ends at `stack`; what is not said is 0."""
+    words = {R15: r15, 4: stack + 0x100, RIP: rip, 17: 0x33, RSP: stack, 20: 0x2B}
+    return tuple(words.get(number, 0) for number in range(REGISTERS))
+
+
+USER_REGISTERS = registers_on(0x7FFF_0000_0000)
 
 
 class HarnessError(AssertionError):
