@@ -27,19 +27,19 @@ PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
 help:
 	@echo 'make setup   install what is missing, make .venv with .venv/bin/pidflame in it'
 	@echo 'make demo    record this machine for ten seconds while the examples run: demo.svg'
-	@echo 'make check   ruff, mypy --strict and the tests that need neither root nor BCC'
-	@echo 'make test    ruff, mypy --strict and all tests (the live ones as root)'
-	@echo 'make bench   pidflame beside perf and py-spy: a Markdown table'
-	@echo 'make test-interpreters   every CPython that can be had here, live and to the line'
-	@echo 'make test-kernel         the nowait reader on a kernel that has the flags, under QEMU'
-	@echo 'make test-fresh          demo and test on fresh minimal roots of Debian 12 and 13'
+	@echo 'make check   run ruff, mypy --strict and the tests that need neither root nor BCC'
+	@echo 'make test    run ruff, mypy --strict and all tests (the live ones as root)'
+	@echo 'make bench   measure pidflame beside perf and py-spy: a Markdown table'
+	@echo 'make test-interpreters   test every CPython and Ruby that can be had, live and to the line'
+	@echo 'make test-kernel         test the nowait reader on a kernel that has the flags, under QEMU'
+	@echo 'make test-fresh          run demo and test on fresh minimal roots of Debian 12 and 13'
 	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
 
 setup: packages $(STAMP)
 
 packages:
 	@type dpkg-query apt-get >/dev/null 2>&1 || { \
-	    echo 'make setup knows Debian and Ubuntu; elsewhere install the likes of: $(PACKAGES)' >&2; exit 1; }
+	    echo 'make setup knows Debian and Ubuntu; elsewhere install packages such as $(PACKAGES)' >&2; exit 1; }
 	@missing=(); \
 	for package in $(PACKAGES); do \
 	    [[ $$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null || true) == installed* ]] \
@@ -52,7 +52,7 @@ packages:
 	        apt-get install -y --no-install-recommends "$${missing[@]}"; \
 	fi
 
-# Made again when what it is made from changes; the packages come first but never make it again.
+# It is made again when its inputs change. The packages come first, but are no reason to make it again.
 $(STAMP): pyproject.toml Makefile | packages
 	$(SYSTEM_PYTHON) -m venv --system-site-packages .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
@@ -66,7 +66,7 @@ lint: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# Needs neither root nor BCC, so it has an environment of its own that sees no package of the distribution.
+# `make check` needs neither root nor BCC: its own environment sees no package of the distribution.
 $(CHECK_VENV)/.set-up: pyproject.toml Makefile
 	$(SYSTEM_PYTHON) -m venv $(CHECK_VENV)
 	$(CHECK_VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
@@ -81,7 +81,7 @@ check: $(CHECK_VENV)/.set-up
 test: lint
 	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS)
 
-# A peer that can't be had is said by the bench itself, in its row.
+# If a peer can't be had, the bench itself says so in its row.
 $(PY_SPY): Makefile
 	$(SYSTEM_PYTHON) -m venv .cache/bench-venv
 	-$(@D)/pip install --quiet --disable-pip-version-check py-spy

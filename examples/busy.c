@@ -16,7 +16,7 @@
 static double grid[SIDE][SIDE];
 static double next[SIDE][SIDE];
 
-/* One function a frame: without these the compiler would make one of them all. */
+/* One function a frame: without these the compiler would merge all functions into one. */
 #define FRAME __attribute__((noinline, noclone))
 
 static FRAME double pressure_at(int row, int column)

@@ -18,11 +18,11 @@ EXAMPLES = Path(__file__).resolve().parent
 TREE = EXAMPLES.parent
 RECORD_SECONDS = 10
 AT_MOST_SECONDS = 60
-"""After this an example ends by itself, should this program be killed and not stop it."""
+"""After this an example ends by itself, in case this program is killed and can't stop it."""
 
 
 def build_c_example() -> Path:
-    """Compile busy.c with what a stack walk by frame pointers needs; where the program is."""
+    """Compile busy.c with what a stack walk by frame pointers needs; return the program's path."""
     program = TREE / "build" / "busy"
     program.parent.mkdir(exist_ok=True)
     flags = ["-O1", "-g", "-fno-omit-frame-pointer"]
@@ -35,7 +35,7 @@ def running(command: list[str]) -> Iterator[None]:
     """Run an example from its ``ready`` on until the block is left.
 
     It has a session of its own, so that Ctrl-C at the terminal reaches the recorder and this program only.
-    Raises `RuntimeError` where it ends instead of getting ready.
+    Raises `RuntimeError` if it ends instead of getting ready.
     """
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -49,11 +49,11 @@ def running(command: list[str]) -> Iterator[None]:
 
 
 def record(output: Path) -> int:
-    """Record the whole system; the recorder's exit code. Ctrl-C ends the recording, not this program."""
+    """Record the whole system; return the exit code. Ctrl-C ends the recording, not this program."""
     command = [str(TREE / ".venv" / "bin" / "pidflame"), "record", "-d", str(RECORD_SECONDS)]
     command += ["-o", str(output), "--force"]
     if os.geteuid() != 0:
-        # The tree is the user's: no bytecode of root's in it.
+        # The tree is the user's: root must leave no bytecode in it.
         command[:0] = ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1"]
     with subprocess.Popen(command) as recorder:
         try:

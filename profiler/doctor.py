@@ -1,4 +1,4 @@
-"""What this machine offers to a recording, and what it would make of the programs that run now.
+"""What this machine offers to a recording, and which running interpreters a recording would name.
 
 The checks that a recording begins with come first (`profiler.preflight`). Those here only add information,
 except for the last: it loads the sampler as for a recording, the only sure sign that the kernel takes it.
@@ -181,7 +181,7 @@ def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:
 
 
 def _interpreters(inspections: Sequence[Inspection]) -> tuple[RunningInterpreter, ...]:
-    """By language and version; a process that has ended since is still counted, without a name."""
+    """Interpreters by language and version; a process that has ended since still counts, without a name."""
     found: dict[tuple[str, str, str], list[tuple[int, str]]] = defaultdict(list)
     for inspection in inspections:
         pid = inspection.process.pid

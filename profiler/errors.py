@@ -10,7 +10,7 @@ class PidflameError(Exception):
 
 
 class UsageError(PidflameError):
-    """What was asked for makes no sense or would overwrite something."""
+    """The request makes no sense or would overwrite something."""
 
     exit_code = 2
 

@@ -60,7 +60,7 @@ class RuntimeFile(Protocol):
 
     @property
     def version(self) -> str:
-        """Of the interpreter, as people write it: ``3.11.2``."""
+        """The interpreter's version, as people write it: ``3.11.2``."""
 
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""

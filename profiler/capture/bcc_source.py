@@ -26,9 +26,9 @@ from symbolizers.base import Interpreter
 from symbolizers.registry import LANGUAGES
 
 _RING_S = 0.5
-"""The ring buffer has room for the records of this time; the session looks every 0.15 s at the latest."""
+"""The ring buffer has room for this many seconds; the session looks every 0.15 s at the latest."""
 _RECORD_BYTES = 4096
-"""A long record: 100 interpreter frames and the other stacks."""
+"""The length that records are assumed to have: 100 interpreter frames and the other stacks."""
 _RING_PAGES = (512, 16384)
 """The smallest and the largest ring buffer: 2 and 64 MB."""
 _EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}
@@ -193,7 +193,7 @@ class BccSource:
         return walkers
 
     def _has_walker(self, language: str) -> bool:
-        """Loads the walker at the first sight of its language: that takes time, and few machines run all."""
+        """Loads the walker when its language is first seen: it takes time, and many machines run just one."""
         if language not in self._loaded:
             try:
                 program = self._bpf.load_func(program_name(language), self._bpf.PERF_EVENT)

@@ -29,7 +29,7 @@ def program_name(language: str) -> bytes:
 
 
 def task_offsets(btf: Btf) -> dict[str, int]:
-    """Where this kernel keeps what the sampler reads of a task, by the names that the text has for it."""
+    """This kernel's offsets of what the sampler reads from a task, by their names in the text."""
     return {
         "TASK_GROUP_LEADER": btf.offset("task_struct", "group_leader"),
         "TASK_REAL_PARENT": btf.offset("task_struct", "real_parent"),

@@ -120,9 +120,9 @@ def warnings(losses: Losses) -> list[str]:
         for row in losses.per_process:
             if not row.verdict.significant:
                 reasons.update({reason.value: count for reason, count in row.dropped.items()})
-        besides = "another " if rows else ""
+        another = "another " if rows else ""
         sentences.append(
-            f"{besides}{_share_text(losses.rest)} of all samples have no stack ({_names(reasons)}):"
+            f"{another}{_share_text(losses.rest)} of all samples have no stack ({_names(reasons)}):"
             " what ran then looks smaller than it was"
         )
     return sentences

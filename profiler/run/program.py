@@ -47,7 +47,7 @@ _LAST_RETRY_NS = 5_000_000_000
 
 
 class State(Enum):
-    """How much is known of a program, and whether the worker may still be asked about it."""
+    """How much is known about a program, and whether the worker may still be asked about it."""
 
     NEW = "new"
     """The worker was not asked about it yet; its first sample will do so."""
@@ -64,7 +64,7 @@ class State(Enum):
 
 
 class Happening(Enum):
-    """What moves a program from one state to another."""
+    """An event that moves a program from one state to another."""
 
     LOOK = "the worker is asked to look at it"
     FOUND = "mappings and interpreters were found"

@@ -36,7 +36,7 @@ class TaskOf(NamedTuple):
 
 @dataclass(slots=True)
 class _Open:
-    """What is known of a sample's task: perhaps the answer, perhaps the stack, in either order."""
+    """What is known about a sample's task: perhaps the answer, perhaps the stack, in either order."""
 
     answered: bool = False
     chain: TaskChain | None = None

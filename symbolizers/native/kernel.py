@@ -75,7 +75,7 @@ class KernelSymbols:
     def _frames(self, wanted: list[int], nearest: list[_Symbol | None]) -> Iterator[Frame]:
         best: _Symbol | None = None
         for address, symbol in zip(wanted, nearest, strict=True):
-            # The symbol nearest to a lower address may be this one's too: a block tells only the first.
+            # The symbol nearest to a lower address may be this one's, too: see _match_block.
             best = max((s for s in (best, symbol) if s is not None), default=None)
             if best is None or self.hidden or address - int(best.address, 16) > _MAX_FUNCTION_BYTES:
                 yield UNKNOWN

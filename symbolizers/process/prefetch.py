@@ -124,7 +124,7 @@ def _entries(pid: int, pages: list[int]) -> list[int]:
 
 
 def _is_swapped(entry: int) -> bool:
-    """Type and offset show only with CAP_SYS_ADMIN; no page is at offset 0, where the swap's header is."""
+    """Type and offset show only with CAP_SYS_ADMIN; no swapped page is at 0, where the header of swap is."""
     if entry & _PRESENT or not entry & _SWAPPED:
         return False
     return entry & _TYPE_MASK < _FIRST_SPECIAL_TYPE and bool(entry >> 5 & _OFFSET_MASK)

@@ -21,7 +21,7 @@ MAX_ATTRIBUTES: Final = 256
 DICT_FLAG: Final = 1 << 29
 _MANAGED_DICT_FLAG: Final = 1 << 4
 _INLINE_VALUES_FLAG: Final = 1 << 2
-"""Of ``tp_flags`` (Include/object.h), as in `symbolizers.python.objects`."""
+"""Bits of ``tp_flags`` (Include/object.h), as in `symbolizers.python.objects`."""
 
 _DICT_BEFORE_BYTES: Final = 24
 _VALUES_BEFORE_BYTES: Final = 32
@@ -143,7 +143,7 @@ ATTRIBUTES: Final[Mapping[str, Callable[[PythonDicts, int, int], Entries]]] = Ma
         "inline_values": PythonDicts._inline_values,
     }
 )
-"""What a row's capability ``attributes`` names."""
+"""The function that a row's capability ``attributes`` names."""
 
 _BARE: Final = struct.Struct("<QQ")
 _HASHED: Final = struct.Struct("<8xQQ")

@@ -17,7 +17,7 @@ MAX_TEXT_CHARACTERS: Final = 256
 
 INT_FLAG: Final = 1 << 24
 STR_FLAG: Final = 1 << 28
-"""Of ``tp_flags`` (Include/object.h): what a type derives from."""
+"""Bits of ``tp_flags`` (Include/object.h): what a type derives from."""
 
 _MAX_KNOWN_TYPES: Final = 64
 _WORD: Final = struct.Struct("<Q")

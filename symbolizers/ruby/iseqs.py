@@ -143,7 +143,7 @@ class RubySymbolizer:
     def label_by_method(self, frame: RawFrame, captured: _Captured) -> Label:
         """The label as 3.4 puts it together. A rescue, an ensure or an eval has that of the code around it.
 
-        A block's label is the number of blocks around, then the method, or the file or class body.
+        A block's label counts the blocks from it outwards, then names the method, file or class body.
         """
         row, body = self._row, captured.body
         parts = (row["body_type_rescue"], row["body_type_ensure"])

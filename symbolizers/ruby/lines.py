@@ -27,7 +27,7 @@ LineTable = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def decode_positions(row: Row, table: bytes, code_words: int, entries: bytes) -> LineTable:
-    """As `decode_succinct`, of Ruby 2.5: each entry has its position, and there is no table.
+    """Like `decode_succinct`, for Ruby 2.5: each entry has its position, and there is no table.
 
     Raises `Malformed` where positions do not grow, or lie outside of the code.
     """

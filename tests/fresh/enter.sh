@@ -2,9 +2,9 @@
 # enter.sh ROOT DOWNLOADS [BOUND…] -- COMMAND…: becomes COMMAND in the clone in ROOT.
 #
 # Run it in a mount namespace of its own. The root is moved (pivot_root), so that paths in maps name files of ROOT
-# alone. /proc is mounted anew, for the PID namespace that we are in: eBPF programs see its pids. The kernel is the
-# machine's, and so are /sys and /dev. apt keeps packages in DOWNLOADS. Each BOUND directory can be read in ROOT,
-# under its own path.
+# alone. /proc is mounted anew, for our PID namespace, because eBPF programs see its pids. The kernel is the
+# machine's, and so are /sys and /dev. apt keeps packages in DOWNLOADS. Each BOUND directory can be read in
+# ROOT, under its own path.
 set -eu
 
 root=$1

@@ -1,4 +1,4 @@
-"""What a fresh root gets from this machine so that it reaches the same package archives.
+"""Gives a fresh root what it needs from this machine to reach the same package archives.
 
 Nothing here knows a host's name: the archives are those of the machine's apt configuration, and pip's options
 are those that pip itself reports. A root gets them as files under /etc/apt and as environment variables.
@@ -66,7 +66,7 @@ def hand_on(root: Path, release: str, variables: Mapping[str, str]) -> None:
     command = ["apt-config", "dump"]
     options = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines(True)
     (apt / "apt.conf.d" / "00machine").write_text("".join(filter(_APT_OPTION.match, options)))
-    # What installs ca-certificates makes the bundle anew; the machine's own authorities stay in it.
+    # The package ca-certificates makes the bundle anew; so the machine's own authorities stay in it.
     if _OWN_CERTIFICATES.is_dir():
         shutil.copytree(_OWN_CERTIFICATES, root / _OWN_CERTIFICATES.relative_to("/"), dirs_exist_ok=True)
     files = [path for path in _named_paths(variables) if path.is_file()]

@@ -44,7 +44,7 @@ def _locked(root: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def downloads(release: str) -> Path:
-    """The folder of packages that apt downloaded for `release`; runs share it, so that each is had once."""
+    """The folder of packages that apt downloaded for `release`; runs share it, to download each once."""
     folder = FRESH / f"{release}.packages"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

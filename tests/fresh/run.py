@@ -56,7 +56,7 @@ class Outcome:
 
 
 def enter(release: str, root: Path, *command: str) -> int:
-    """Runs `command` in the clone in `root`, which is of `release`; its exit code."""
+    """Runs `command` in the clone in `root`, which is of `release`; returns its exit code."""
     handed_on = machine.environment()
     variables = [f"{name}={value}" for name, value in {**_VARIABLES, **handed_on}.items()]
     inside = ("env", "--ignore-environment", *variables, *command)
@@ -81,7 +81,7 @@ def read_result(file: Path) -> tuple[Counter[str], list[str]]:
 
 
 def try_out(release: str) -> Outcome:
-    """Both commands on a machine of `release` that nobody used before."""
+    """Runs both commands on a machine of `release` that nobody used before."""
     with fresh_root(release) as root:
         demo = enter(release, root, "make", "demo") == 0
         test = enter(release, root, "env", f"PYTEST_ADDOPTS=--junit-xml=/{_RESULT}", "make", "test") == 0
@@ -90,7 +90,7 @@ def try_out(release: str) -> Outcome:
 
 
 def run_command(releases: Sequence[str], command: Sequence[str], *, keep: bool) -> int:
-    """One command on a machine of each release; the highest of its exit codes."""
+    """Runs one command on a machine of each release; returns the highest of its exit codes."""
     codes = []
     for release in releases:
         with fresh_root(release, keep=keep) as root:
@@ -99,7 +99,7 @@ def run_command(releases: Sequence[str], command: Sequence[str], *, keep: bool) 
 
 
 def run_all(releases: Sequence[str]) -> int:
-    """The README's commands on each release, and what came of it; 0 if all is good."""
+    """Runs the README's commands on each release, and prints the outcomes; returns 0 if all are good."""
     outcomes = [try_out(release) for release in releases]
     for outcome in outcomes:
         for remark in outcome.remarks:
@@ -109,23 +109,21 @@ def run_all(releases: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Does what the arguments say; the exit code."""
+    """Does what the arguments say; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("releases", nargs="*", metavar="RELEASE", help=f"of {', '.join(RELEASES)}; else all")
-    parser.add_argument(
-        "--keep", action="store_true", help="the root stays, for the next COMMAND with --keep"
-    )
+    parser.add_argument("--keep", action="store_true", help="keep the root for the next COMMAND with --keep")
     given = sys.argv[1:]
     end = given.index("--") if "--" in given else len(given)
     command = given[end + 1 :]
     arguments = parser.parse_args(given[:end])
     releases = arguments.releases or RELEASES
     if unknown := set(releases) - set(RELEASES):
-        parser.error(f"no release that is known here: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown release: {', '.join(sorted(unknown))}")
     if not is_committed():
-        print("what is not committed is not on the fresh machines", file=sys.stderr)
+        print("uncommitted changes are not on the fresh machines", file=sys.stderr)
     try:
         return run_command(releases, command, keep=arguments.keep) if command else run_all(releases)
     except RootInUse as error:

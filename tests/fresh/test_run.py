@@ -1,4 +1,4 @@
-"""What is made of a run's result, and what a fresh machine is told of this one."""
+"""How a run's result is counted, that runs share no root, and what a fresh machine is told."""
 
 from __future__ import annotations
 

@@ -35,13 +35,13 @@ class Interpreter:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Of the program's name: ``(3, 11)``."""
+        """The version in the program's name: ``(3, 11)``."""
         major, minor = re.findall(r"\d+", Path(self.program).name)
         return int(major), int(minor)
 
     @property
     def row(self) -> str:
-        """What tables call it: ``3.13.5 (trixie)``."""
+        """Its name in tables: ``3.13.5 (trixie)``."""
         place, _, version = self.name.rpartition("-") if self.name[-1].isdigit() else (self.name, "", "")
         return f"{version or '.'.join(map(str, self.version))} ({place})"
 
@@ -51,7 +51,7 @@ class Interpreter:
         return ()
 
     def command(self, program: str, *arguments: str, contained: bool = False) -> list[str]:
-        """Runs a file of ``programs``; in its root, or `contained`, in any case as in a container."""
+        """The command that runs a file of ``programs``; in a root, or if `contained`, as a container does."""
         if self.root == Path("/") and not contained:
             return [self.program, *self.options, str(PROGRAMS / program), *arguments]
         enter = [sys.executable, str(PROGRAMS.parent / "enter_root.py"), str(self.root)]
@@ -78,7 +78,7 @@ def pythons() -> list[Python]:
     """Every CPython at hand: the machine's, pyenv's, and what `lay_out` and `from_source` have made."""
     found = [Python("system", str(Path("/usr/bin/python3").resolve()))]
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    readable = os.access(versions, os.R_OK | os.X_OK)  # not so for others, below the home of root
+    readable = os.access(versions, os.R_OK | os.X_OK)  # root's home is closed to others
     for program in sorted(versions.glob("*/bin/python*")) if readable else ():
         if _EXECUTABLE.fullmatch(program.name):
             found.append(Python(f"pyenv-{program.parent.parent.name}", str(program)))

@@ -1,4 +1,4 @@
-"""CPython inside of other programs, as people run it: uWSGI's workers, and what PyInstaller makes."""
+"""CPython inside other programs, as people run it: in uWSGI's workers, and in what PyInstaller makes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_workers_of_uwsgi_show_the_application(tmp_path: Path) -> None:
         assert [answer.result() for answer in answers] == [b"done"] * REQUESTS
     recorded.accounted()
     served = recorded.within("serve_slowly")
-    # the first of them begin before the recording does
+    # the first requests begin before the recording does
     assert 0.5 * REQUESTS * EACH_S * HZ < served < 1.05 * REQUESTS * EACH_S * HZ
     below = recorded.where(
         lambda stack: (

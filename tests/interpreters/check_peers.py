@@ -1,7 +1,7 @@
 """Every CPython of the machine, paused, as pidflame reads it and as py-spy and pystack do: frame by frame.
 
-The peers are installed by the Makefile into an environment of their own. The interpreters that need a root
-of their own are left to the other checks, for the peers look for files under the path that the maps name.
+The Makefile installs the peers into an environment of their own. The interpreters that need a root of their
+own are left to the other checks, because the peers look for files under the paths in maps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PYSTACK_THREAD = "Traceback for thread "
 
 
 class Seen(NamedTuple):
-    """A frame as all three say it."""
+    """A frame, in a form that all three can say."""
 
     name: str
     file: str
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
 
 
 Stacks = list[tuple[Seen, ...]]
-"""A stack a thread, leaf first; sorted, for the three name threads differently."""
+"""A stack a thread, leaf first; sorted, because the three name threads differently."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Paused:
 
 
 def own_stacks(pid: int) -> Stacks:
-    """As pidflame's own reader has them."""
+    """The stacks as pidflame's own reader has them."""
     with open_process(pid) as handle:
         memory = NowaitReader(handle)
         file, interpreter = find_python(handle)
@@ -107,7 +107,7 @@ def by_pystack(pid: int) -> Stacks:
 
 
 CLEANUP = Seen("__init__", "__init__", 0)
-"""A frame that 3.13 puts under an ``__init__``, of code that nobody wrote: pidflame leaves it out."""
+"""3.13 puts this frame under an ``__init__``. Nobody wrote its code, so pidflame leaves it out."""
 
 
 def without_cleanup(stacks: Stacks) -> Stacks:
@@ -117,8 +117,8 @@ def without_cleanup(stacks: Stacks) -> Stacks:
 def as_pystack_has_them(stacks: Stacks) -> Stacks:
     """pidflame's stacks less what pystack 1.7 lacks.
 
-    Its names are not qualified. Seen of those with characters beyond ASCII: one byte wide, each is a NUL;
-    wider ones are left out with their frames.
+    Its names are not qualified. In names beyond ASCII each character of one byte shows as a NUL; frames whose
+    names have wider characters are left out.
     """
     found = []
     for stack in stacks:
@@ -134,7 +134,7 @@ def as_pystack_has_them(stacks: Stacks) -> Stacks:
 
 
 def test_py_spy_sees_the_same(paused: Paused) -> None:
-    if paused.python.program == str(FROM_SOURCE["free-threaded"]):  # which py-spy 0.4.3 can't read
+    if paused.python.program == str(FROM_SOURCE["free-threaded"]):  # py-spy 0.4.3 can't read it
         with pytest.raises(AssertionError, match="Failed to find a python interpreter"):
             by_py_spy(paused.pid)
         return

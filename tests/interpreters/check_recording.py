@@ -49,7 +49,7 @@ def test_split_is_within_three_sigma_in_a_container(python: Python, tmp_path: Pa
     recorded.accounted()
     assert_split(recorded, recorded.truth["cpu_s"])
     assert_exact(recorded, 40)
-    # Those of the program that entered the root count as changed: it was replaced while they waited.
+    # Samples of the program that entered the root count as changed: it was replaced while they waited.
     dropped = sum(recorded.stats["dropped"].values())
     assert dropped <= 0.05 * recorded.stats["samples"], recorded.stats["dropped"]
 
@@ -58,7 +58,7 @@ def test_split_is_within_three_sigma_in_a_container(python: Python, tmp_path: Pa
 @pytest.mark.cell("generator")
 @pytest.mark.cell("exception")
 def test_a_stack_is_what_python_says_from_inside(python: Python, tmp_path: Path) -> None:
-    """Every frame, with its file and the line that runs, of an expression that burns where it asked."""
+    """Every frame, with its file and line: the expression that burns also asks Python for its callers."""
     output = tmp_path / "said"
     command = ["sh", "-c", f'exec "$@" > {output}', "sh", *python.command("modes.py", "paused", "2")]
     recorded = record(tmp_path, "-F", str(HZ), "--lines", "--full-paths", command=command)

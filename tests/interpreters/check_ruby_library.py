@@ -16,7 +16,7 @@ from tests.support.ruby_target import iseq_frame, ruby_target
 def differences(code: CodeObject, instructions: list[list[int]]) -> int:
     """How many of the instructions have another line with us.
 
-    Of some Ruby itself has no line (0): there our answer has to be the first line, as its backtraces say.
+    Ruby itself has no line (0) for some: there our answer has to be the first line, as its backtraces say.
     """
     different = 0
     for word, words, line in instructions:

@@ -15,17 +15,17 @@ from tests.interpreters.enter_root import PROGRAMS
 from tests.support.live.harness import record
 
 HZ = 250
-"""What StackProf comes to: its timer ticks with the kernel's."""
+"""The rate that StackProf reaches: its timer ticks with the kernel's."""
 HOTTEST = 10
 SIGMAS = 3.5
 
 
 BLOCK = re.compile(r"(?:block (?:\(\d+ levels\) )?|rescue |ensure )in ")
-"""What a label has before the method of which it is a part. StackProf leaves it out for some."""
+"""The words before a method in the label of a part of it. StackProf leaves them out for some."""
 
 
 def by_method(counts: Mapping[str, int]) -> Counter[str]:
-    """`counts` with those of a method's parts counted for the method."""
+    """`counts`, in which the parts of a method count for the method."""
     found: Counter[str] = Counter()
     for name, count in counts.items():
         found[BLOCK.sub("", name)] += count

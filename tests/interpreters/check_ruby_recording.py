@@ -18,7 +18,7 @@ HZ = 200
 FIRST_WITH_RACTORS = (3, 0)
 FIRST_WITH_CLASSES = (3, 4)
 PLACED = re.compile(r"(.*) \(([^()]*:\d+)\)|(<main>) \([^()]*\)")
-"""A frame with a source file; the first line of a main program is 0, which is not shown."""
+"""A frame with a source file; a main program's first line is 0, and is not shown."""
 CLASS = re.compile(r"[\w:]+[#.](?=[^#.]+$)")
 """The class before a method's name at a label's end, which Rubies before 3.4 leave out."""
 
@@ -30,7 +30,7 @@ def ruby(request: pytest.FixtureRequest) -> Ruby:
 
 
 def of_ruby(stack: Sequence[str]) -> list[tuple[str, str]]:
-    """Label and ``file:line`` of Ruby's frames, root first; of C functions nothing but the name."""
+    """Label and ``file:line`` of Ruby's frames, root first; for C functions just the name."""
     frames = [frame for frame in stack[1:] if not frame.startswith("[") and not frame.endswith("_[k]")]
     placed = [(frame, PLACED.fullmatch(frame)) for frame in frames]
     return [
@@ -48,7 +48,7 @@ def names(stack: Sequence[str]) -> list[str]:
 def recorded_in(tmp_path: Path, command: list[str], *options: str) -> Recorded:
     recorded = record(tmp_path, "-F", str(HZ), *options, command=command)
     recorded.accounted()
-    # Those of the program that entered the root count as changed: it was replaced while they waited.
+    # Samples of the program that entered the root count as changed: it was replaced while they waited.
     dropped = sum(recorded.stats["dropped"].values())
     assert dropped <= 0.05 * recorded.stats["samples"] + 5, recorded.stats["dropped"]
     return recorded
@@ -117,7 +117,7 @@ def test_a_stack_is_what_ruby_says_from_inside(ruby: Ruby, tmp_path: Path) -> No
 
 
 def expected(label: str, path: str, line: int) -> tuple[str, str]:
-    """What Ruby said of a frame; it gives C functions the place that they are called from."""
+    """What should show for a frame as Ruby told it; Ruby gives C functions the place of their call."""
     is_c = label in ("each", "eval", "Array#each", "Kernel#eval")
     return label, "" if is_c else f"{path}:{line}"
 
@@ -162,7 +162,7 @@ def test_a_fiber_that_runs_stands_on_those_that_resumed_it(ruby: Ruby, tmp_path:
 
 @pytest.mark.cell("garbage")
 def test_callers_stay_while_garbage_is_collected(ruby: Ruby, tmp_path: Path) -> None:
-    """As much of it is seen as Ruby says."""
+    """The recording sees as much garbage collection as Ruby tells."""
     output = tmp_path / "said"
     script = f'exec "$@" > {output}'
     command = ["sh", "-c", script, "sh", *ruby.command("modes.rb", "garbage", "3")]
@@ -172,17 +172,17 @@ def test_callers_stay_while_garbage_is_collected(ruby: Ruby, tmp_path: Path) -> 
     collecting = recorded.where(lambda stack: "[gc]" in stack and "Object#allocating" in names(stack))
     assert collecting > 0.1 * HZ
     said_ms = json.loads(output.read_text())
-    if said_ms is not None:  # Ruby says it from 3.1 on
+    if said_ms is not None:  # Ruby tells it from 3.1 on
         expected = said_ms / 1000 * HZ
         assert abs(collecting - expected) < 4 * sqrt(expected) + 0.1 * expected, (collecting, expected)
 
 
 @pytest.mark.cell("garbage")
 def test_a_thread_beside_collects_no_garbage(ruby: Ruby, tmp_path: Path) -> None:
-    """One that compresses, without the GVL."""
+    """The thread beside compresses, without the GVL."""
     recorded = recorded_in(tmp_path, ruby.command("modes.rb", "garbage-beside", "2"))
     in_c = recorded.where(lambda stack: any("libz.so" in frame for frame in stack))
-    assert in_c > 5  # from 3.3 on few: the thread waits for its turn at the GVL most of the time
+    assert in_c > 5  # few from 3.3 on: the thread waits for its turn at the GVL most of the time
     assert recorded.where(lambda stack: "[gc]" in stack) > 0.05 * HZ
     assert not recorded.where(lambda stack: "[gc]" in stack and any("libz.so" in frame for frame in stack))
 
@@ -205,7 +205,7 @@ def test_processes_that_live_a_moment(ruby: Ruby, tmp_path: Path) -> None:
 
 
 def test_the_programs_run(ruby: Ruby) -> None:
-    """Without a profiler: a program that fails says so here."""
+    """They run without a profiler here, so that a program that fails says so."""
     for mode in ("threads", "fiber", "garbage", "fork", "short", "paused"):
         command = ruby.command("modes.rb", mode, "0.01", ruby.program)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

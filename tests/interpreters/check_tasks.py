@@ -41,7 +41,7 @@ DESCRIBED = {
     "task_coroutine": 5,
     "thread_running_task": 11,
 }
-"""Which number of the section (8 bytes each) is which: ``Py_AsyncioModuleDebugOffsets``."""
+"""The index of each number (8 bytes) in the section: ``Py_AsyncioModuleDebugOffsets``."""
 
 AWAITERS = ["task Task-1", "main", "TaskGroup.__aexit__", "TaskGroup._aexit"]
 NAMED = [*AWAITERS, "task Task-2", "of_the_nameless", "awaiting", "task n\u00e4med:1"]
@@ -87,7 +87,7 @@ def test_only_where_asked(python: Python, tmp_path: Path) -> None:
 
 
 def test_a_task_that_is_over_is_not_taken_for_the_next(python: Python, tmp_path: Path) -> None:
-    """They follow each other at the same address, and most are over when somebody looks."""
+    """Tasks follow each other at the same address, and most are over when the reader looks."""
     recorded = record(
         tmp_path, "-F", str(HZ), "--async-tasks", command=python.command("tasks.py", "short", "4")
     )

@@ -1,8 +1,8 @@
 """Becomes a program in another root: ``enter_root.py ROOT PROGRAM ARGUMENT…``, as container engines do it.
 
-In a mount namespace of its own the process's root is moved to ROOT (pivot_root) and the old one let go, so
-that paths in its maps name files which the host does not have. (ROOT may be ``/``; then it has.) This
-directory's ``programs`` are under ``/mnt`` there. Needs root, nothing of ROOT but PROGRAM.
+In a mount namespace of its own the process moves its root to ROOT (pivot_root) and lets the old one go, so
+that paths in its maps name files which the host does not have (unless ROOT is ``/``). This directory's
+``programs`` are under ``/mnt`` there. The program needs root, and nothing in ROOT but PROGRAM.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
-"""Builds the CPythons that no distribution here has: ``from_source.py``. Ten minutes of two cores.
+"""Builds the CPythons that no distribution here has: ``from_source.py``. It takes ten minutes on two cores.
 
-Without a GIL, with the JIT, and against musl (which Alpine Linux has): from the source package of the
-release that `lay_out` has CPython 3.13 from, into ``.cache/interpreters``; what is there already stays.
-Needs a C compiler, make, clang-19 and llvm-19 (JIT) and musl-tools.
+They are one without a GIL, one with the JIT, and one against musl (which Alpine Linux has). All come from
+the source package of the release from which `lay_out` has CPython 3.13, and go into ``.cache/interpreters``;
+what is there already stays. This needs a C compiler, make, clang-19 and llvm-19 (JIT) and musl-tools.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _RELEASE, _SOURCE = "trixie", "python3.13"
 _ZLIB_RELEASE = "bookworm"
 _OPTIONS = ("--without-ensurepip", "--disable-test-modules", "--quiet")
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-"""No other Python is to help: the JIT's templates are made by a script that needs 3.11 at least."""
+"""It keeps other Pythons out: a script makes the JIT's templates, and needs 3.11 at least."""
 _MUSL_COMPILER = """#!/bin/sh
 for argument; do
     [ "$argument" != --print-multiarch ] || { echo x86_64-linux-musl; exit; }
 done
 exec musl-gcc "$@"
 """
-"""musl-gcc, which says what the compiler under it is for, so that configure finds a contradiction."""
+"""musl-gcc itself says what the compiler under it is for, and configure would find a contradiction."""
 
 
 def run(command: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> None:
-    """Runs it in `folder`, silently. Raises `subprocess.CalledProcessError`."""
+    """Runs `command` in `folder`, silently. Raises `subprocess.CalledProcessError`."""
     environment = {**os.environ, "PATH": _SYSTEM_PATH, **(variables or {})}
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
 
@@ -51,7 +51,7 @@ def unpack_source(folder: Path, release: str, package: str) -> Path:
 
 
 def with_newer_llvm(folder: Path, source: Path) -> dict[str, str]:
-    """3.13's JIT asks for LLVM 18; 19 makes the same of its templates."""
+    """3.13's JIT asks for LLVM 18; LLVM 19 compiles its templates just as well."""
     tools = source / "Tools" / "jit" / "_llvm.py"
     text = tools.read_text()
     assert "_LLVM_VERSION = 18" in text
@@ -76,7 +76,7 @@ def with_musl(folder: Path, source: Path) -> dict[str, str]:
 
 
 Prepare = Callable[[Path, Path], dict[str, str]]
-"""Changes what is in the second folder, the source, as may be needed; gives variables for configure."""
+"""Changes the source, in the second folder, as needed; returns variables for configure."""
 
 BUILDS: Mapping[str, tuple[str, Prepare]] = {
     "free-threaded": ("--disable-gil", lambda folder, source: {}),
@@ -97,7 +97,7 @@ def build(name: str, folder: Path) -> None:
 
 
 def main() -> int:
-    """Builds those that are not there; 1 where one failed."""
+    """Builds those that are not there; returns 1 if one failed."""
     failed = 0
     for name, program in FROM_SOURCE.items():
         if program.exists():

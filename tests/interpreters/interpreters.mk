@@ -1,5 +1,5 @@
-# Included by the Makefile: every CPython and Ruby that can be had on this machine, to the exact line.
-# With FROM_SOURCE=1 those that no distribution has are built (ten minutes), and then kept.
+# Included by the Makefile: tests every CPython and Ruby that this machine can get, to the exact line.
+# With FROM_SOURCE=1 it first builds those that no distribution has (ten minutes), and keeps them.
 
 .PHONY: interpreters test-interpreters
 
@@ -9,7 +9,7 @@ $(PEERS):
 	$(@D)/pip install --quiet --disable-pip-version-check py-spy==0.4.3 pystack==1.7.2 \
 	    pyinstaller==6.22.3
 
-# A real Ruby program is sampled from inside by a profiler of its own; uWSGI has a CPython inside.
+# A profiler inside of a real Ruby program samples it, too; uWSGI has a CPython inside.
 INTERPRETERS_PACKAGES := ruby-stackprof uwsgi-core uwsgi-plugin-python3
 FROM_SOURCE_PACKAGES := clang-19 llvm-19 musl-tools
 
@@ -21,7 +21,7 @@ ifdef FROM_SOURCE
 	$(AS_ROOT) $(PYTHON) -m tests.interpreters.from_source
 endif
 
-# Then the README's tables are written anew, and every cell has to say ok.
+# At the end it writes the README's tables anew, and every cell has to say ok.
 test-interpreters: interpreters $(PEERS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS) -v tests/interpreters/test_*.py tests/interpreters/check_*.py
 	$(PYTHON) -m tests.interpreters.tables

@@ -2,8 +2,8 @@
 
 The packages come from the mirror that the machine's own apt is configured with, of releases before and after
 its own, with signatures checked. They go under ``.cache/interpreters``: ``LAYER/root`` and ``matrix.tsv``
-(layer, version, program). What is there already stays. A layer that can't be had is said, and is an error
-only if it is a required one.
+(layer, version, program). What is there already stays. A layer that can't be had is reported, and is an
+error only if it is required.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def mirror() -> str:
 
 
 def new_apt(folder: Path, source: str) -> None:
-    """Makes an apt state in `folder`, with the lines of `source` in which options go at each ``{}``."""
+    """Makes an apt state in `folder` with the lines of `source`; options replace each ``{}``."""
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / "apt" / name).mkdir(parents=True)
     (folder / "apt" / "status").touch()
@@ -112,7 +112,7 @@ def _unpack(packages: Path, root: Path) -> None:
 
 
 def lay_out(layer: Layer, uri: str) -> str:
-    """Makes the layer unless it is there already; what went wrong, or ''."""
+    """Makes the layer unless it is there already; returns what went wrong, or ''."""
     folder = LAID_OUT / layer.release
     if (folder / "root").exists():
         return ""
@@ -144,7 +144,7 @@ def _programs(layer: Layer) -> list[tuple[str, str, str]]:
 
 
 def main() -> int:
-    """Lays out all layers and writes the matrix; 1 where a required one is missing."""
+    """Lays out all layers and writes the matrix; returns 1 if a required one is missing."""
     LAID_OUT.mkdir(parents=True, exist_ok=True)
     uri = mirror()
     with ThreadPoolExecutor(2) as pool:

@@ -51,7 +51,7 @@ def table(title: str, interpreters: Sequence[Python | Ruby], results: dict[str, 
 
 
 def main() -> int:
-    """Writes the tables; 1 where a cell is not ``ok``."""
+    """Writes the tables; returns 1 if a cell is not ``ok``."""
     results = json.loads(RESULTS.read_text())
     text = README.read_text()
     for title, interpreters in (("CPython", pythons()), ("Ruby", rubies())):

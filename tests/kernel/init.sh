@@ -1,9 +1,9 @@
 #!/bin/busybox sh
-# init.sh: process 1 of the guest at first. Makes a root of the host's files in which what runs may write
-# anywhere, and the host keeps nothing of it: each folder of the host's root, read only over 9p, with a tmpfs
-# over it. The root itself is a tmpfs, since the kernel caches no path through 9p or an overlay on it and one
-# contract is about cached paths. Then tests/kernel/inside.sh of $PIDFLAME_ROOT (set on the kernel's command
-# line) becomes process 1, in the place of any init.
+# init.sh: process 1 of the guest at first. It makes a root of the host's files in which programs may write
+# anywhere, while the host keeps nothing of it: each folder of the host's root, read only over 9p, with a
+# tmpfs over it. The root itself is a tmpfs, because the kernel caches no path through 9p or an overlay on it,
+# and one contract is about cached paths. Then tests/kernel/inside.sh of $PIDFLAME_ROOT (set on the kernel's
+# command line) becomes process 1, in the place of any init.
 export PATH=/bin
 mount() { /bin/busybox mount "$@" || echo "init: no $*"; }
 

@@ -1,7 +1,7 @@
 """What only a kernel with PROCESS_VM_PIDFD and PROCESS_VM_NOWAIT can show; inside.sh runs it there.
 
-First that it is such a kernel, and that its NOWAIT gives up where the interface says so and waits where ours
-must not: else the contract tests beside these would pass for nothing. Then a recording of the whole system.
+First the tests show that it is such a kernel, and that its NOWAIT gives up where the interface says so and
+waits where our reader must not: else the contract tests would prove nothing. Then they record the system.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_bad_pidfd_is_an_error_and_no_crash(flags: int) -> None:
 
 
 def test_nowait_gives_up_on_a_page_that_does_not_come() -> None:
-    """The three answers: nothing, the bytes before it in one range, the ranges before it."""
+    """It has three answers: nothing, the bytes before the page in one range, the ranges before it."""
     with running("userfault") as held:
         pidfd, stuck = os.pidfd_open(held.pid), held["region"] + PAGE
         assert in_time(lambda: raw_read(pidfd, [(stuck, 8)], BOTH)) == (-1, errno.EFAULT)
@@ -68,7 +68,7 @@ def test_nowait_gives_up_on_a_page_that_does_not_come() -> None:
     ],
 )
 def test_nowait_alone_waits(tmp_path: Path, variant: str, region: str, reads: int) -> None:
-    """The contract's stuck files bite here: a reader that trusted NOWAIT, without the gate, would hang."""
+    """The contract's stuck files do hang a reader that trusts NOWAIT and has no gate."""
     with running_fuse(tmp_path, variant) as held:
         addresses = [held[region] + number * READ_AHEAD_PAGES * PAGE for number in range(reads)]
         ungated = UngatedReads(held.pid, addresses, PROCESS_VM_NOWAIT)
@@ -106,5 +106,5 @@ def test_recording_reads_by_pidfd_and_nowait(tmp_path: Path, root: str) -> None:
     recorded.accounted()
     for function in ("heavy_share", "medium_share"):
         assert recorded.within(function, root=root) > 0, recorded.said
-    # All but the probes, which pass no buffer.
+    # This leaves out the probes, which pass no buffer.
     assert {int(flags, 16) for buffer, flags in calls if int(buffer, 16)} == {BOTH}, calls[:20]

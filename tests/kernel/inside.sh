@@ -1,7 +1,7 @@
 #!/bin/bash
-# inside.sh: process 1 of the guest, as root, with the host's files. One pytest, so that its last line counts
-# everything: the contract of all that touches another process, then what only this kernel can show. Its output
-# goes to the second serial line, its exit code, for run.sh, to the first; then the guest ends.
+# inside.sh: process 1 of the guest, as root, with the host's files. It runs one pytest, so that its last line
+# counts everything: the contract of all that touches another process, then what only this kernel can show.
+# The output goes to the second serial line, the exit code, for run.sh, to the first. Then the guest ends.
 cd "$(dirname "$(realpath "$0")")/../.."
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export PYTHONDONTWRITEBYTECODE=1

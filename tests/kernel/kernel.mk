@@ -1,5 +1,5 @@
 # make test-kernel: the reader's contract and one recording, on a kernel with PROCESS_VM_PIDFD and NOWAIT.
-# Included by the Makefile. build.sh says what is built and when, run.sh how it runs, inside.sh what.
+# Included by the Makefile. build.sh says what is built and when, run.sh how it runs, inside.sh what runs.
 
 .PHONY: test-kernel
 

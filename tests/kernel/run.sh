@@ -1,9 +1,9 @@
 #!/bin/bash
-# run.sh BZIMAGE: boots the test kernel and runs tests/kernel/inside.sh in it; its output and its exit code.
-# 125 when the guest did not come so far, with the end of the guest's console.
+# run.sh BZIMAGE: boots the test kernel and runs tests/kernel/inside.sh in it. Output and exit code are those
+# of inside.sh; if the guest does not come so far, they are the end of the guest's console and 125.
 #
-# QEMU emulates the guest (TCG), so that this works where KVM is not to be had, as in most CI. About 2 s from
-# here to inside.sh; programs in it run 5 to 20 times slower than outside.
+# QEMU emulates the guest (TCG), so that this works without KVM, as in most CI. It takes about 2 s from here
+# to inside.sh; programs in the guest run 5 to 20 times slower than outside.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 image=$1

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# Compiles the files named by its arguments, or all of the standard library, and says what Ruby knows of every
-# iseq in them, one line of JSON each: the iseq's address, its names, and [word, words, line] of each instruction.
-# Then stays until stdin ends.
+# Compiles the files named by its arguments, or all of the standard library, and says what Ruby knows about
+# every iseq in them, one line of JSON each: the iseq's address, its names, and [word, words, line] of each
+# instruction. Then it stays until stdin ends.
 
 require "json"
 require "objspace"

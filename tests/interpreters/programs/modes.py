@@ -1,4 +1,4 @@
-"""Programs for every CPython from 2.7 on: ``modes.py MODE SECONDS``. Functions say in what they burn."""
+"""Programs for every CPython from 2.7 on: ``modes.py MODE SECONDS``. Functions say where they burn."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ SAID = []
 
 
 def said():
-    """Say once where the caller is called from: name, file and line of each frame, leaf first."""
+    """Say once from where the caller is called: name, file and line of each frame, leaf first."""
     if not SAID:
         SAID.append(1)
         entries = [(entry[2], entry[0], entry[1]) for entry in traceback.extract_stack()[-2::-1]]

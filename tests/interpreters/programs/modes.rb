@@ -18,7 +18,7 @@ def compressing(until_s)
   Zlib.deflate(NOISE, 9) while now < until_s
 end
 
-# With pauses: 3.4 gives no other thread a turn before.
+# It pauses, because otherwise 3.4 gives no other thread a turn.
 def spinning(until_s)
   while now < until_s
     spin(now + 0.02)

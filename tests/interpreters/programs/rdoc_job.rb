@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 # A real program of many classes at its own job: rdoc reads much of the standard library. StackProf samples it from
-# inside; the file ARGV[0] gets how many samples it saw of each method on top, as JSON. No garbage is collected:
-# StackProf does not say for whom that happens.
+# inside, and the file ARGV[0] gets its count of samples for each method on top, as JSON. Garbage is not
+# collected, because StackProf does not say for whom that happens.
 
 GC.disable
 require "json"

@@ -1,8 +1,8 @@
 """Shares its process's CPU time 60/30/10 among three functions: ``split.py SECONDS [DEPTH]``.
 
 As tests/support/live/workloads/split.py, but for every CPython from 2.7 on. The work is called by a method
-that C code calls, below a class's ``__init__``, DEPTH frames deep. Says ``{"cpu_s": {function: seconds}}``
-and ends.
+that C code calls, below a class's ``__init__``, DEPTH frames deep. At the end the program says
+``{"cpu_s": {function: seconds}}``.
 """
 
 import json

@@ -1,6 +1,6 @@
 # Shares its process's CPU time 60/30/10 among three methods: split.rb SECONDS DEPTH. For every Ruby from 2.7 on.
 # A loop, a block that a C function calls, and a C function called from a block; below blocks and recursion.
-# Says {"cpu_s": {method: seconds}} and ends.
+# At the end the program says {"cpu_s": {method: seconds}}.
 
 require "json"
 

@@ -1,7 +1,7 @@
 """Tasks of asyncio that await each other: ``tasks.py SECONDS`` burns, ``tasks.py wait`` stops inside.
 
-Before it stops it says, as JSON, the address of the task that runs. ``tasks.py short SECONDS`` has many that
-are over soon, of one function, for two who await them. For every CPython from 3.14 on.
+Before it stops it says, as JSON, the address of the task that runs. ``tasks.py short SECONDS`` has many tasks
+of one function that are over soon, and two others await them. It runs on every CPython from 3.14 on.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import sys
 import time
 
 MOMENT = 0.5
-"""A task lives so much longer than it burns (s): the last samples of one are looked at when it is over."""
+"""A task lives this much longer than it burns (s): its last samples are looked at after its burning."""
 
 
 def burn(seconds):

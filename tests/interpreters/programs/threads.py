@@ -1,7 +1,7 @@
 """A thread that compresses without the GIL beside one that holds it, then a fork: ``threads.py SECONDS``.
 
-Runs on every CPython from 2.7 on. It first burns alone, so that it is known by the time when it matters. Says
-when it is done.
+It runs on every CPython from 2.7 on. It first burns alone, so that pidflame knows it by the time when it
+matters. It says when it is done.
 """
 
 import os

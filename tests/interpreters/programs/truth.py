@@ -5,7 +5,7 @@ import sys
 
 
 def name(code):
-    """As tracebacks have it from 3.11 on: the qualified name; before, the name."""
+    """The name in tracebacks: the qualified one from 3.11 on, before that the plain one."""
     return getattr(code, "co_qualname", code.co_name)
 
 

@@ -36,7 +36,7 @@ class BtfBuilder:
         self._types = b""
 
     def name(self, text: str) -> int:
-        """Where the string is; each is there once, as the kernel's build has it."""
+        """The string's offset; each string is there once, as the kernel's build has it."""
         string = b"\0" + text.encode() + b"\0"
         if string not in self._strings:
             self._strings += string[1:]

@@ -19,7 +19,7 @@ NAMES = ("records.h", *(f"{language.name}_layout.h" for language in LANGUAGES))
 
 
 def offsets_and_sizes(layout: CStruct) -> dict[str, int]:
-    """By the same expressions that the C program prints, from the `struct` format alone."""
+    """The values of the expressions that the C program prints, from the `struct` format alone."""
     found = {f"sizeof(struct {layout.name})": layout.layout.size}
     offset = 0
     codes = re.findall(r"\d*[A-Za-z]", layout.layout.format)

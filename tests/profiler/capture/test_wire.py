@@ -55,7 +55,7 @@ events = st.builds(
 
 
 def encoded(record: RawSample | ProcessEvent) -> bytes:
-    """As the kernel side lays it out."""
+    """The bytes of a record as the kernel side lays them out."""
     if isinstance(record, ProcessEvent):
         kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
         return EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns)

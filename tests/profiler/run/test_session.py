@@ -255,7 +255,7 @@ def test_stopping_ends_a_recording_without_a_duration(target: Target) -> None:
 
 @pytest.mark.parametrize("exited", [True, False])
 def test_a_recording_ends_with_the_last_of_its_targets(target: Target, exited: bool) -> None:
-    """And at no event before."""
+    """No other event ends it."""
     process = ProcessId(target.pid, start_ticks_of(target.pid))
     source = Replay([[ProcessEvent(process, time.monotonic_ns(), process.start_ns(), exited)]])
     source.targets_left = not exited

@@ -161,7 +161,7 @@ def headless(_path: str) -> tuple[Facts, Commands]:
 
 
 def named(name: str) -> tuple[Facts, Commands]:
-    """Has the command name `name` (in hexadecimal) once told to."""
+    """Takes the command name `name` (in hexadecimal) when told to."""
     return {}, {"rename": lambda: check(libc.prctl(15, bytes.fromhex(name)))}
 
 

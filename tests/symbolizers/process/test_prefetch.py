@@ -161,7 +161,7 @@ def test_so_many_pages_at_once_and_no_more(strategy: ReadStrategy) -> None:
     pages = 2 * MAX_PAGES
     with running("heap", pages) as target:
         assert advise(target.pid, target["resident"], pages * PAGE, MADV_PAGEOUT) == pages * PAGE
-        # Not all: the last pages touched may lie in another CPU's list, out of reach of the advice.
+        # Some pages may stay: the last ones touched can lie in another CPU's list, out of the advice's reach.
         before_bytes = swapped_bytes(target.pid)
         assert before_bytes > MAX_PAGES * PAGE
         addresses = [target["resident"] + page * PAGE for page in range(pages)]

@@ -74,7 +74,7 @@ def test_each_flag_is_probed_for_itself(
     try:
         assert memory.probe() == support
         assert memory.available_strategies() == strategies
-        # Once a run; never with anything but a pidfd of ours that was valid, or our pid.
+        # The probe asks once a run, and only with a valid pidfd of ours, or our pid.
         assert [flags for _, flags in kernel.calls] == [PROCESS_VM_PIDFD, PROCESS_VM_NOWAIT]
     finally:
         memory.probe.cache_clear()

@@ -139,7 +139,7 @@ def test_a_row_has_every_number(row: Row) -> None:
 
 @pytest.mark.parametrize("python", AT_HAND, ids=lambda python: python.name)
 def test_rows_are_what_dwarf_says(python: Python) -> None:
-    """Of the builds that have DWARF: those of pyenv, with a shared library."""
+    """This is about builds that have DWARF: those of pyenv, with a shared library."""
     row = THREADS.find(python.version)
     for library in Path(python.program).parent.parent.glob("lib/libpython*.so.1.0"):
         if row is not None:
