@@ -87,8 +87,8 @@ BROKEN = {
         b"frame = &s->frames[slot == 40 ? 4000 : slot];\n\tframe->address = address;",
     ),
     "a window that is too large": (
-        b"read_user(s->window, bytes, (const void *)walk->window)",
-        b"read_user(s->window, bytes + 8, (const void *)walk->window)",
+        b"read_user(s->window, WINDOW_BYTES, (const void *)walk->window)",
+        b"read_user(s->window, WINDOW_BYTES + 8, (const void *)walk->window)",
     ),
     "a walk without an end": (b"i < PYTHON_THREADS_PER_RUN; i++", b"i < PYTHON_THREADS_PER_RUN;"),
     "a shift by too much": (b"PYTHON_CODE << KIND_SHIFT", b"PYTHON_CODE << (KIND_SHIFT + s->walk.count)"),
