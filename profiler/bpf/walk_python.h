@@ -97,7 +97,7 @@ static __always_inline int read_python_window(struct scratch *s, struct python_w
 {
 	__u64 page = walk->frame & ~(PAGE_SIZE - 1ULL), end = walk->frame + layout->frame_window;
 
-	if (walk->frame < walk->window || end > walk->window + WINDOW_BYTES) {
+	if (!walk->window || walk->frame < walk->window || end > walk->window + WINDOW_BYTES) {
 		walk->window = end - WINDOW_BYTES > page ? end - WINDOW_BYTES : page;
 		if (read_user(s->window, WINDOW_BYTES, (const void *)walk->window))
 			return WALK_FAULT;

@@ -50,6 +50,13 @@ def test_a_python_frame_without_code_is_torn(harness: Harness, row: Row) -> None
 
 
 @python_rows
+def test_a_python_frame_at_the_lowest_addresses_is_a_fault(harness: Harness, row: Row) -> None:
+    """And is not taken from a window that was never read."""
+    sample = harness.walk(forged_python.low_frame(row)).sample
+    assert (sample.walk_status, sample.interpreter) == (WalkStatus.FAULT, ())
+
+
+@python_rows
 def test_a_python_thread_behind_2000_others_is_found(harness: Harness, row: Row) -> None:
     forged = forged_python.stack(row, 3, others=2000)
     walk = harness.walk(forged.image)
@@ -120,6 +127,24 @@ def test_ruby_frames_outside_of_their_stack_are_torn(harness: Harness, row: Row)
     for frame in (stack - row["frame_size"], stack + 11 * row["frame_size"]):
         sample = harness.walk(image, {ec + row["ec_frame"]: frame}).sample
         assert (sample.walk_status, sample.interpreter) == (WalkStatus.TORN, ())
+
+
+@ruby_rows
+def test_ruby_frames_at_the_lowest_addresses_are_a_fault(harness: Harness, row: Row) -> None:
+    """And are not taken from a window that was never read."""
+    image = forged_ruby.fibers(row, 10)
+    ec = forged_ruby.ec_of(image, row)
+    sample = harness.walk(image, {ec + row[name]: 8 for name in ("ec_stack", "ec_frame")}).sample
+    assert (sample.walk_status, sample.interpreter) == (WalkStatus.FAULT, ())
+
+
+@ruby_rows
+def test_a_part_of_a_ruby_frame_at_the_end_is_none(harness: Harness, row: Row) -> None:
+    image = forged_ruby.fibers(row, 10)
+    ec = forged_ruby.ec_of(image, row)
+    words = word_at(image, ec + row["ec_stack_words"])
+    sample = harness.walk(image, {ec + row["ec_stack_words"]: words - 1}).sample
+    assert (sample.walk_status, len(sample.interpreter)) == (WalkStatus.COMPLETE, 9)
 
 
 @ruby_rows

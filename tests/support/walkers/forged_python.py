@@ -154,6 +154,13 @@ def stack(row: Row, depth: int, *, others: int = 3, scattered: bool = False) -> 
     return ForgedPython(process.image(), expected, leaf)
 
 
+def low_frame(row: Row) -> Image:
+    """The thread with a frame at an address where nothing is ever mapped."""
+    process = _Process(row)
+    process.thread(THREAD, 8)
+    return process.image()
+
+
 def endless_threads(row: Row) -> Image:
     """Threads in a ring: all of them are the interrupted one, and none runs anything."""
     process = _Process(row)
