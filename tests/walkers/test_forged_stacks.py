@@ -13,7 +13,7 @@ from symbolizers.ruby.layouts import LAYOUTS as RUBY_LAYOUTS
 from tests.support.heap import PAGE_BYTES, FakeMemory
 from tests.support.ruby_target import iseq_frame
 from tests.support.walkers import forged_python, forged_ruby
-from tests.support.walkers.harness import Harness, Image, Walker, word_at
+from tests.support.walkers.harness import Harness, Image, Read, Walker, word_at
 from tests.support.walkers.images import pages_of
 
 python_rows = pytest.mark.parametrize("row", list(PYTHON_LAYOUTS), ids=lambda row: row.name)
@@ -52,8 +52,9 @@ def test_a_python_frame_without_code_is_torn(harness: Harness, row: Row) -> None
 @python_rows
 def test_a_python_frame_at_the_lowest_addresses_is_a_fault(harness: Harness, row: Row) -> None:
     """And is not taken from a window that was never read."""
-    sample = harness.walk(forged_python.low_frame(row)).sample
-    assert (sample.walk_status, sample.interpreter) == (WalkStatus.FAULT, ())
+    walk = harness.walk(forged_python.low_frame(row), traced=True)
+    assert (walk.sample.walk_status, walk.sample.interpreter) == (WalkStatus.FAULT, ())
+    assert walk.trace[-1] == Read((8 + row["frame_window"] - 512) % (1 << 64), 512, True)
 
 
 @python_rows
@@ -113,6 +114,27 @@ def test_blocks_in_blocks_belong_to_their_method(harness: Harness, row: Row) -> 
 
 
 @ruby_rows
+def test_a_method_that_a_c_function_calls_again_is_the_same(harness: Harness, row: Row) -> None:
+    """Method, C function, method: the last one's checksum is not of what was read for the second."""
+    image = forged_ruby.fibers(row, 6)
+    leaf = word_at(image, forged_ruby.ec_of(image, row) + row["ec_frame"])
+    third = leaf + 2 * row["frame_size"]
+    again = {third + row[name]: word_at(image, leaf + row[name]) for name in ("frame_iseq", "frame_ep")}
+    frames = harness.walk(image, again).sample.interpreter
+    assert frames[2] == frames[0] != frames[1]
+
+
+@ruby_rows
+def test_a_ruby_thread_without_a_native_one_is_passed_over(harness: Harness, row: Row) -> None:
+    if not row["thread_native_is_pointer"]:
+        pytest.skip("a thread has its native one's id itself")
+    image = forged_ruby.fibers(row, 6)
+    native = forged_ruby.thread_of(image, row) + row["thread_native"]
+    sample = harness.walk(image, {native: 0}).sample
+    assert (sample.walk_status, sample.interpreter) == (WalkStatus.COMPLETE, ())
+
+
+@ruby_rows
 def test_a_method_with_special_variables_is_found(harness: Harness, row: Row) -> None:
     sample = harness.walk(forged_ruby.special_variables(row, 30)).sample
     assert sample.interpreter == harness.walk(forged_ruby.fibers(row, 30)).sample.interpreter
@@ -134,8 +156,9 @@ def test_ruby_frames_at_the_lowest_addresses_are_a_fault(harness: Harness, row: 
     """And are not taken from a window that was never read."""
     image = forged_ruby.fibers(row, 10)
     ec = forged_ruby.ec_of(image, row)
-    sample = harness.walk(image, {ec + row[name]: 8 for name in ("ec_stack", "ec_frame")}).sample
-    assert (sample.walk_status, sample.interpreter) == (WalkStatus.FAULT, ())
+    walk = harness.walk(image, {ec + row[name]: 8 for name in ("ec_stack", "ec_frame")}, traced=True)
+    assert (walk.sample.walk_status, walk.sample.interpreter) == (WalkStatus.FAULT, ())
+    assert walk.trace[-1] == Read(8, 8 * row["frame_size"], True)
 
 
 @ruby_rows

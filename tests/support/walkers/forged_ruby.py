@@ -35,7 +35,7 @@ def fibers(row: Row, *frames: int, ring: bool = False, collects: bool = False) -
     image = _image(heap, heap.words(vm), numbers)
     if collects:
         running, _ = words_of_collection(image, row)
-        heap.put(running, _thread(image, row))
+        heap.put(running, thread_of(image, row))
     return _image(heap, image.walkers[0].root, numbers)
 
 
@@ -65,7 +65,7 @@ def _one_fiber(row: Row, frames: int) -> tuple[RubyHeap, Image]:
 
 def ec_of(image: Image, row: Row) -> int:
     """The address of the thread's execution context."""
-    return word_at(image, _thread(image, row) + row["thread_ec"])
+    return word_at(image, thread_of(image, row) + row["thread_ec"])
 
 
 def env_of(image: Image, row: Row, index: int) -> int:
@@ -83,7 +83,8 @@ def words_of_collection(image: Image, row: Row) -> tuple[int, int]:
     return owner + row["running"], word_at(image, vm + OBJSPACE_IN_VM) + FLAGS_IN_OBJSPACE
 
 
-def _thread(image: Image, row: Row) -> int:
+def thread_of(image: Image, row: Row) -> int:
+    """The address of the thread."""
     vm = word_at(image, image.walkers[0].root)
     head = vm + row["vm_threads"] if row.has("vm_threads") else 0
     if not head:
