@@ -19,9 +19,9 @@ AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DI
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
 # To run: the BCC bindings and venv. To test and to demonstrate: C and C++ compilers, another linker,
-# Ruby with its headers, and CPython's shared library with its headers.
+# Ruby with its headers, CPython's shared library with its headers, and PHP.
 RUN_PACKAGES := python3-bpfcc python3-venv
-TEST_PACKAGES := gcc g++ libc6-dev lld ruby ruby-dev libpython3-dev
+TEST_PACKAGES := gcc g++ libc6-dev lld ruby ruby-dev libpython3-dev php-cli
 PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
 
 help:

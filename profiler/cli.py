@@ -10,7 +10,7 @@ import click
 from profiler.errors import PidflameError
 
 COMMANDS = ("record", "doctor")
-"""Each is the object `command` of the module of its name in `profiler.commands`."""
+"""Modules of `profiler.commands`; the object `command` in each is the command."""
 
 
 class LazyGroup(click.Group):
@@ -29,7 +29,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pidflame")
 def cli() -> None:
-    """A system-wide sampling profiler: flame graphs with Python and Ruby names, and no process waits."""
+    """A system-wide sampling profiler: flame graphs with real names in them, and no process waits."""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """What this machine offers to a recording, and what it would make of the programs that run now.
 
-The checks that a recording begins with come first (`profiler.preflight`); those here only say more, but for
-the last: the sampler is loaded as for a recording, since only that tells for sure that the kernel takes it.
+The checks that a recording begins with come first (`profiler.preflight`). Those here only add information,
+except for the last: it loads the sampler as for a recording, the only sure sign that the kernel takes it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SYSCTL = Path("/proc/sys/kernel")
 class RunningInterpreter:
     """One version of an interpreter that runs now, in `processes` (pid and command name, by pid).
 
-    `supported_versions` is empty where it is supported itself.
+    `supported_versions` is empty if this version is supported.
     """
 
     language: str
@@ -104,7 +104,7 @@ def _setting(name: str) -> str:
 
 
 def _kernel_names() -> Check:
-    """At 1, CAP_SYSLOG shows the addresses, which a recording needs anyway; at 2, nothing does."""
+    """At 1, CAP_SYSLOG, which a recording needs anyway, shows the addresses; at 2, nothing does."""
     found = _setting("kptr_restrict")
     problem = ""
     if found == "2":
@@ -149,7 +149,9 @@ def _sampler(inspections: Sequence[Inspection]) -> Check:
             return Check("sampler", "refused", str(error))
         if source.notes():
             return Check("sampler", "refused in part", "; ".join(source.notes()), required=False)
-    return Check("sampler", f"loads, with walkers for {', '.join(sorted(walked)) or 'no language'}")
+    languages = ", ".join(sorted(walked))
+    walkers = f", with walkers for {languages}" if languages else " (no supported interpreter runs now)"
+    return Check("sampler", f"loads{walkers}")
 
 
 def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:

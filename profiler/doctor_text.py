@@ -1,4 +1,4 @@
-"""How the doctor's report is written: for people, and as JSON whose keys stay what they are."""
+"""Writes the doctor's report: as text for people, and as JSON with stable keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from profiler.preflight import Check
 
 _SHOWN_PROCESSES = 5
 _LISTED_PROCESSES = 100
-"""The most that are named of one interpreter: in the text, and in the JSON."""
+"""How many processes of one interpreter are named at most: in the text, and in the JSON."""
 _INDENT = " " * 8
 
 
@@ -83,4 +83,4 @@ def _interpreter_lines(running: RunningInterpreter) -> Iterator[str]:
         + (f" and {more} more" if more else "")
     )
     if not running.supported:
-        yield f"{_INDENT}native frames only: supported is {running.language} {running.supported_versions}"
+        yield f"{_INDENT}native frames only (supported: {running.language} {running.supported_versions})"

@@ -14,11 +14,11 @@ from profiler.priority import restore_priority
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 _OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
-"""What Python handles or ignores here; an ignored signal would stay ignored in the command."""
+"""Signals that Python handles or ignores here; an ignored one would stay ignored in the command."""
 
 
 class Launched:
-    """A command that waits for `release`. Lifetime: until its exit code was taken."""
+    """A command that waits for `release`. Lifetime: until its exit code is taken."""
 
     def __init__(self, command: Sequence[str]) -> None:
         """Forks; the child runs as the user who called sudo, if any. Raises `UsageError` for no command."""

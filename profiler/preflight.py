@@ -50,7 +50,7 @@ class Check:
     """One thing that matters about this machine: what was `found`, and what is the `problem` with it.
 
     `problem` is empty where all is well; else it says in a sentence what is wrong and, after that, what to
-    do. `name` is stable. Without a `required` one a recording does not work.
+    do. `name` is stable. A recording does not work unless every `required` check is ok.
     """
 
     name: str
@@ -116,15 +116,15 @@ def _container() -> Check:
     problem = ""
     if fatal:
         problem = (
-            f"this is a container with its own {' and '.join(fatal)} namespace, where the rest of the machine"
-            " can't be looked at: run pidflame outside of it, or in a container started with"
+            f"this is a container with its own {' and '.join(fatal)} namespace, which hides the rest of the"
+            " machine: run pidflame outside of it, or in a container started with"
             " 'docker run --privileged --pid=host --userns=host'"
         )
     return Check("container", found, problem)
 
 
 def _namespace(name: str) -> int:
-    """The inode number of a namespace that we are in: the first where the kernel has no others."""
+    """The inode number of our namespace of this kind; the machine's first if the kernel has no others."""
     try:
         return os.stat(f"/proc/self/ns/{name}").st_ino
     except FileNotFoundError:
@@ -177,7 +177,7 @@ def _pagemap() -> Check:
     if _PAGEMAP.exists():
         return Check("pagemap", "yes")
     return Check(
-        "pagemap", "no", "the kernel has no /proc/PID/pagemap: it needs one with CONFIG_PROC_PAGE_MONITOR=y"
+        "pagemap", "no", "this kernel has no /proc/PID/pagemap: use one with CONFIG_PROC_PAGE_MONITOR=y"
     )
 
 
@@ -186,7 +186,7 @@ def _bcc() -> Check:
         bcc = import_bcc()
     except PrerequisiteError as error:
         return Check("bcc", "no", str(error))
-    return Check("bcc", f"{getattr(bcc, '__version__', 'of no version')} in {bcc.__file__}")
+    return Check("bcc", f"{getattr(bcc, '__version__', 'unknown version')} in {bcc.__file__}")
 
 
 def _version(release: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Runs the profiler before others: on a busy machine it would start late and read memory that is gone."""
+"""Runs the profiler before others: otherwise it would start late on a busy machine and find memory gone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _usual = os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def raise_priority() -> None:
-    """Of this process and those it starts; nothing happens where that is not allowed."""
+    """Raises it for this process and those it starts; does nothing where that is not allowed."""
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, _FIRST)
 
 
 def restore_priority() -> None:
-    """What this process had at its start, for a command that is recorded."""
+    """Restores what this process had at its start, for a command that is recorded."""
     os.setpriority(os.PRIO_PROCESS, 0, _usual)

@@ -1,4 +1,4 @@
-"""Asks the worker and waits for it: the one way for everyone who has a question about a target."""
+"""Asks the worker and waits for it: the one way for everything that has a question about a target."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LONGEST_S = 3600.0
 class Ask(Protocol):
     """Puts a question; `then` is called later with its answer.
 
-    A question that is asked `soon` comes before all that are not: samples wait for it. Among these, the
-    oldest of each process comes in turn.
+    A question that is asked `soon` comes before all others, because samples wait for it. Among such ones, the
+    processes take turns, each with its oldest.
     """
 
     def __call__(

@@ -35,14 +35,14 @@ class AddressSpace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """What the eBPF walker needs to know of one process's interpreter, and what people are told of it.
+    """What the eBPF walker needs to know about one process's interpreter, and what people are told about it.
 
-    `layout` names the row of the language's ``layouts.py`` that both the walker and the reader use, or that a
-    build which describes itself began with.
+    `layout` names the row of the language's ``layouts.py`` that both the walker and the reader use; a build
+    that describes itself overrides numbers of it.
     `root` is the address where the walk starts, a variable of the interpreter's. `loop` is the address range
     ``(start, end)`` of the interpreter's evaluation loop, ``(0, 0)`` where unknown: a native frame there *is*
-    the interpreted frame. `cold_loop`: the other part of it, where the compiler made two. `offsets`: the
-    numbers of the row by name, which the walker takes its own from. `note`: what people should know.
+    the interpreted frame. `cold_loop`: the loop's other part, where the compiler made two. `offsets`: the
+    numbers of the row by name, of which the walker takes some. `note`: what people should know.
     """
 
     language: str
@@ -69,12 +69,12 @@ class RuntimeFile(Protocol):
         """A reader for one process; with `lines`, `CodeObject`s carry their line tables."""
 
     def thread_reader(self, interpreter: Interpreter, memory: AddressSpace) -> ThreadReader | None:
-        """What reads the names of the process's threads; None where only the kernel knows any."""
+        """A reader of the names of the process's threads; None where only the kernel knows any."""
 
     def task_reader(
         self, interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer
     ) -> TaskReader | None:
-        """What reads the process's tasks; None where it has none that say who waits for them."""
+        """A reader of the process's tasks; None where tasks do not say who waits for them."""
 
 
 class Symbolizer(Protocol):
@@ -93,7 +93,7 @@ class ThreadReader(Protocol):
     def names(self, wanted: Collection[int]) -> dict[int, str]:
         """The names of those of the `wanted` threads (by thread pointer) that have one.
 
-        Raises `ReadFault` or `Malformed` where there are none to be had.
+        Raises `ReadFault` or `Malformed` where no names can be had.
         """
 
 

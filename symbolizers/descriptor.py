@@ -1,4 +1,4 @@
-"""What the rest of pidflame knows of a language: plain values that cost next to nothing to import.
+"""What the rest of pidflame knows about a language: plain values that cost next to nothing to import.
 
 A language is a folder beside this file. Its module ``descriptor`` holds one `LanguageDescriptor` called
 ``DESCRIPTOR``; `symbolizers.registry` finds it there.
@@ -30,8 +30,8 @@ class LanguageDescriptor:
     """One language. `name` (a lower-case word) is the kind of its frames, and the X of two headers.
 
     These are in profiler/bpf: ``walk_X.h`` defines the program ``on_X``, ``X_layout.h`` the ``enum X_kind``
-    and the ``struct X_layout``. `title` is the name for people. `load` gives a fresh `Language`; it imports
-    what that needs when it is called, which the main process never does.
+    and the ``struct X_layout``. `title` is the name for people. `load` gives a fresh `Language`. It imports
+    what that needs only when it is called, and the main process never calls it.
     """
 
     name: str
@@ -39,7 +39,7 @@ class LanguageDescriptor:
     load: Callable[[], Language]
     palette: Palette
     code_kinds: tuple[int, ...]
-    """The kinds of `RawFrame`s that are code: numbers below `FIRST_ANNOTATION_KIND` of no other language."""
+    """The kinds of `RawFrame`s that are code: numbers below `FIRST_ANNOTATION_KIND`, used by no other."""
     markers: Mapping[int, str] = field(default_factory=dict)
     """The kinds of annotations that show as a marker in their place, each with its text: ``[gc]``."""
     task_kind: int | None = None

@@ -66,7 +66,7 @@ class Unreadable(SymbolizeError):
 
 
 class Changed(SymbolizeError):
-    """What lies at an address now is not what the sample saw there (freed and used again, or torn)."""
+    """An address does not hold what the sample saw there any more (freed and used again, or torn)."""
 
     reason = Reason.CHANGED
 

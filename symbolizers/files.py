@@ -38,7 +38,7 @@ class OpenFile:
     symbols: NativeSymbols | None = None
 
     def parts(self, bias: int) -> Iterator[FilePart]:
-        """Where a process that maps the file at load bias `bias` has which part of it."""
+        """The parts of the file, each with its place in a process that maps it at load bias `bias`."""
         for each in self.elf.segments:
             start = each.address + bias
             yield FilePart(start, start + each.file_size, self.fd, each.offset)
@@ -49,7 +49,7 @@ class OpenFile:
             self.symbols = NativeSymbols(self.elf, module_name(self.path))
         try:
             return self.symbols.name(self.elf.address_of_offset(offset))
-        except Malformed:  # mapped beyond what the file says of itself
+        except Malformed:  # mapped beyond what the file says about itself
             return mapping_frame(self.path, offset)
 
 
@@ -71,7 +71,7 @@ class OpenFiles:
                 self._evict()
             try:
                 self._files[key] = self._open(handle, mapping)
-            except Changed:  # says something of this process alone: the next may have the file still
+            except Changed:  # this process has another file there; the next may still have this one
                 return None
         return self._files[key]
 
@@ -91,10 +91,10 @@ class OpenFiles:
         evicted = self._files.pop(next(iter(self._files)))
         if evicted is not None:
             os.close(evicted.fd)
-            evicted.fd = -1  # a process may have it still
+            evicted.fd = -1  # a process may still hold it
 
     def _find_again(self, file: FileKey, path: str) -> OpenFile | None:
-        """A file that the worker before this one had open: by its name here, if that is the same inode."""
+        """A file that the worker before this one had open, by its name here, if the inode is the same."""
         *device, inode = file
         mapping = Mapping(0, 0, True, False, True, 0, (device[0], device[1]), inode, path)
         with open_process(os.getpid()) as own:

@@ -6,11 +6,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-# What a `Frame` is when it is not of an interpreted language.
+# The kinds of a `Frame` that is not of an interpreted language.
 NATIVE: Final = "native"
 KERNEL: Final = "kernel"
 MARKER: Final = "marker"
-"""No code: ``[truncated]`` and its like, said by the profiler itself."""
+"""Not code, but ``[truncated]`` and the like, which the profiler itself adds."""
 
 
 class Frame(NamedTuple):
@@ -35,8 +35,8 @@ class RawFrame(NamedTuple):
     32-bit number taken unsigned. `checksum`: of the object's immutable header, and of the owner's. `owner`:
     another object that the name depends on, such as the method entry that a frame runs for; 0 without one.
 
-    From `FIRST_ANNOTATION` on, `address` is no code: the frame is an annotation, which says something else of
-    the stack, in its place. Its kind says what `address` and `owner` are.
+    From `FIRST_ANNOTATION` on, `address` is no code: the frame is an annotation, which says something else
+    about the stack, in its place. Its kind says what `address` and `owner` are.
     """
 
     address: int
@@ -64,8 +64,8 @@ class CodeObject:
     """The immutable facts behind one code object, read once.
 
     `starts` and `lines` are parallel: instruction bytes from ``starts[i]`` on belong to ``lines[i]``
-    (0: no line). Empty unless lines were asked for. `stands_for_caller`: a part of its caller that has a
-    frame of its own, and is to be shown in the place of both.
+    (0: no line). Both are empty unless lines were asked for. `stands_for_caller`: the code is a part of its
+    caller that has a frame of its own, and one frame is shown in place of both.
     """
 
     kind: str
@@ -79,7 +79,7 @@ class CodeObject:
     def line_at(self, position: int) -> int:
         """The source line that runs at `position` (bytes, unsigned 32-bit as captured).
 
-        Where the table has no line for it, or before the first instruction: the first line.
+        It is the first line where the table has none, and before the first instruction.
         """
         if position >= 1 << 31:
             return self.first_line

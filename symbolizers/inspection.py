@@ -1,4 +1,4 @@
-"""What the worker tells of a process: plain values, light to import where nothing is looked at."""
+"""What the worker tells about a process: plain values, cheap to import where no process is touched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FileKey = tuple[int, int, int]
 """Device major, minor and inode: a file's identity as /proc/PID/maps gives it."""
 
 VDSO: FileKey = (0, 0, 0)
-"""Stands for the kernel's ``[vdso]``, the same code in every process though no file."""
+"""Stands for the kernel's ``[vdso]``, which is no file but the same code in every process."""
 
 
 class CodeMapping(NamedTuple):
@@ -39,7 +39,7 @@ class Unsupported:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What there is to know of a process before any of its samples can be named."""
+    """What must be known about a process before any of its samples can be named."""
 
     process: ProcessId
     mappings: tuple[CodeMapping, ...]

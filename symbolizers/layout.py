@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 MAX_OFFSET_BYTES: Final = 1 << 20
-"""No structure of an interpreter is as large: a larger offset is a mistake or a lie."""
+"""No structure of an interpreter is this large: a larger offset is a mistake or a lie."""
 
 Version = tuple[int, ...]
 
@@ -38,8 +38,8 @@ class Row:
 
     `versions`: the first and the last version it describes, both included, compared over as many
     numbers as they have: ``((3, 11), (3, 11))`` is every 3.11.x. `source`: where the numbers come from
-    and how to derive them again. `like`: the name of an earlier row that this one differs from. `flavour`:
-    of builds of these versions whose structures differ (for example ``free-threaded``), empty for the rest.
+    and how to derive them again. `like`: the name of an earlier row, to which this one is the difference.
+    `flavour`: names builds of these versions whose structures differ (``free-threaded``); empty for the rest.
     """
 
     name: str
@@ -132,7 +132,7 @@ def _expand(row: Row, earlier: Mapping[str, Row]) -> Row:
     capabilities: dict[str, str] = {}
     if row.like:
         if row.like not in earlier:
-            raise ValueError(f"{row.name} is like {row.like}, which no row before it is called")
+            raise ValueError(f"{row.name} is like {row.like}, but no row before it has that name")
         fields.update(earlier[row.like].fields)
         capabilities.update(earlier[row.like].capabilities)
     fields.update(row.fields)

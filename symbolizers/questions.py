@@ -29,7 +29,7 @@ from symbolizers.process.identity import ProcessId
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """There is no answer: how samples that needed one are counted, and what happened in words."""
+    """There is no answer: how to count samples that needed one, and what happened, in words."""
 
     reason: Reason
     detail: str
@@ -86,7 +86,7 @@ Lane = tuple[int, ...]
 
 
 class Question(Protocol[AnswerT_co]):
-    """What every question says of itself. `AnswerT_co` is the answer where there is one."""
+    """What every question says about itself. `AnswerT_co` is the answer where there is one."""
 
     def lane(self) -> Lane:
         """What it is about."""
@@ -170,7 +170,7 @@ class NameOffsets(msgspec.Struct, frozen=True, tag=True):
 
 
 class Forget(_OfProcess, frozen=True, tag=True):
-    """The process has exited: what is held of it can be given back."""
+    """The process has exited: what is held for it can be given back."""
 
     def answered_by(self) -> type[Forgotten]:
         return Forgotten

@@ -25,12 +25,12 @@ LANGUAGES: Final = find_descriptors()
 LANGUAGE_OF_KIND: Final[Mapping[int, str]] = {
     kind: language.name for language in LANGUAGES for kind in language.code_kinds
 }
-"""By the kind of a captured frame that is code."""
+"""The language of a captured frame that is code, by its kind."""
 
 MARKERS: Final[Mapping[int, str]] = {
     kind: text for language in LANGUAGES for kind, text in language.markers.items()
 }
-"""What an annotation of this kind shows as; those that are not here do not show."""
+"""The text that an annotation shows as, by its kind; kinds that are not here do not show."""
 
 TASK_KINDS: Final = frozenset(language.task_kind for language in LANGUAGES if language.task_kind is not None)
 """The kinds of annotations that say which task runs."""

@@ -50,7 +50,7 @@ from symbolizers.registry import LANGUAGE_OF_KIND, languages
 
 _MAX_PROCESSES = 256
 _MAX_ROUNDS = 16
-"""How often swapped pages are brought for one request: a code object leads to its names and lines."""
+"""How often pages are brought for one request: each may lead to others, as a code object to its names."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class _Process:
     tasks: list[TaskReader] = field(default_factory=list)
 
     def close(self) -> None:
-        """Gives back what is held of it."""
+        """Gives back what is held for it."""
         self.memory.forget()
         self.handle.close()
 
@@ -83,7 +83,7 @@ class Service:
         self._processes: dict[ProcessId, _Process] = {}
 
     def answer(self, question: AnyQuestion) -> Answer:
-        """The answer to `question`, `Failed` where a target or the system lets there be none."""
+        """The answer to `question`; `Failed` where a target or the system prevents one."""
         try:
             return self._answer(question)
         except SymbolizeError as error:
@@ -194,7 +194,7 @@ class Service:
         for reader in self._known(process).threads:
             by_pointer.update(reader.names(wanted.values()))
         found = {tid: by_pointer[pointer] for tid, pointer in wanted.items() if pointer in by_pointer}
-        # When a thread ends, another soon has its pointer: a name is that of a thread that still runs.
+        # When a thread ends, another soon has its pointer: a name counts only if its thread still runs.
         return {tid: name for tid, name in found.items() if runs_thread(process.pid, tid)}
 
     def task_chain(self, process: ProcessId, task: int, identity: int) -> TaskChain:
@@ -204,11 +204,11 @@ class Service:
         raise Malformed("no interpreter with tasks that say who waits for them")
 
     def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
-        """Frames for file `offsets` in `file`, mapped as `path`. Raises `Malformed` when it can't be had."""
+        """Frames for `offsets` in `file`, mapped as `path`. Raises `Malformed` if the file can't be had."""
         return self._files.names(file, path, offsets)
 
     def forget(self, process: ProcessId) -> None:
-        """Gives back what is held of `process`, which exited or replaced its program."""
+        """Gives back what is held for `process`, which exited or replaced its program."""
         known = self._processes.pop(process, None)
         if known is not None:
             known.close()

@@ -34,7 +34,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.priority": set(),
     "profiler.start": {"profiler.cli", "profiler.priority"},
     "profiler.launch": {"profiler.errors", "profiler.priority"},
-    # What a recording will ask of the machine is asked for in the same way: BCC, BTF.
+    # Asks the machine for BCC and BTF in the same way as a recording will.
     "profiler.preflight": {"profiler.capture", "profiler.errors"},
     # Inspects as a session does and loads the sampler, but takes no sample apart.
     "profiler.doctor": {
@@ -43,15 +43,15 @@ STAGES: dict[str, set[str]] = {
     },
     "profiler.doctor_text": {"profiler.doctor", "profiler.export", "profiler.preflight"},
     # Makes the sampler of every language's walker, so it goes through their descriptors. A record names its
-    # process, which is all that capture knows of processes.
+    # process, and capture knows nothing else about processes.
     "profiler.capture": {
         *("profiler.errors", "symbolizers.base", "symbolizers.descriptor", "symbolizers.frame"),
         *("symbolizers.process", "symbolizers.registry"),
     },
-    # Where code is mapped, as the worker says it; a mapping without symbols has a frame at once.
+    # Knows where code is mapped, as the worker says; names addresses at once in a mapping without symbols.
     "profiler.run.stacks": {"symbolizers.frame", "symbolizers.inspection", "symbolizers.native"},
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
-    # from the descriptors what an annotation shows as.
+    # from the descriptors how an annotation shows.
     "profiler.run.program": {
         *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.base"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
@@ -87,8 +87,8 @@ STAGES: dict[str, set[str]] = {
         *("profiler.run.processes", "profiler.run.program", "profiler.run.stacks", "profiler.run.tasks"),
         *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.frame"),
     },
-    # The public API, usable without root: it knows frames, reasons and what descriptors say of files, and
-    # nothing of a recording.
+    # The public API, usable without root: it knows frames, reasons and what descriptors say about files, and
+    # nothing about a recording.
     "profiler.profile": {"symbolizers.errors", "symbolizers.frame", "symbolizers.registry"},
     # A language's descriptor has its colours.
     "profiler.export": {
@@ -105,6 +105,7 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
     "symbolizers.checksum": set(),
+    "symbolizers.c_headers": set(),
     "symbolizers.layout": set(),
     "symbolizers.elf": {"symbolizers.errors"},
     "symbolizers.process": {"symbolizers.errors"},
@@ -131,21 +132,21 @@ STAGES: dict[str, set[str]] = {
     },
     "symbolizers.worker": {"symbolizers.process", "symbolizers.questions", "symbolizers.service"},
 }
-"""What each stage may import of the others. A wall is moved here first, with the reason beside it."""
+"""The stages that each stage may import. A wall is moved here first, with the reason beside it."""
 
 
 WING = {
-    *("symbolizers.base", "symbolizers.checksum", "symbolizers.descriptor", "symbolizers.elf"),
-    *("symbolizers.errors", "symbolizers.frame", "symbolizers.layout"),
+    *("symbolizers.base", "symbolizers.c_headers", "symbolizers.checksum", "symbolizers.descriptor"),
+    *("symbolizers.elf", "symbolizers.errors", "symbolizers.frame", "symbolizers.layout"),
 }
 """What a language's wing may import: each is a stage of its own, which no other stage imports."""
 WINGS = {f"symbolizers.{language.name}" for language in LANGUAGES}
 
 NAMES_OF_LANGUAGES = {
     "profiler/capture/bcc_source.py": {"python3", "/usr/bin/python3", "python3-bpfcc"},
-    "profiler/commands/record.py": {"Python", "Ruby"},
+    "profiler/commands/record.py": {"Python"},
 }
-"""Files outside the wings that may name a language in code, and how: BCC's package, and help for people."""
+"""Files outside the wings that may name a language in code, and which words: BCC's package, and help."""
 
 
 def module_of(path: Path) -> str:
@@ -171,7 +172,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def stage_of(module: str) -> str | None:
-    """The stage that a module is part of; None for the own module of a package that is none."""
+    """The stage that a module is part of; None for a package's own module if the package is no stage."""
     parts = module.split(".")
     package = ".".join(parts[:2])
     if package in SINGLY:
@@ -200,7 +201,7 @@ def strings_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def tracked_files() -> list[Path]:
-    """What git knows of the tree (run as root in another user's tree, too)."""
+    """The files that git knows (also if root runs this in another user's tree)."""
     command = ("git", "-c", f"safe.directory={ROOT}", "ls-files", "-z")
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     return [ROOT / name for name in listing.decode().split("\0") if name]
@@ -239,7 +240,7 @@ def test_stages_import_what_the_table_allows_and_no_less() -> None:
 
 
 def words_of(path: Path) -> Iterator[str]:
-    """The identifiers of a source file, and its strings but for docstrings; of C all but the comments."""
+    """The identifiers of a source file, and its strings without docstrings; of C all but the comments."""
     if path.suffix != ".py":
         yield re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
         return

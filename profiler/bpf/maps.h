@@ -4,7 +4,7 @@
  *
  * Everything that changes while recording goes through maps; numbers known at load time come by -D:
  * FILTER_TARGETS, RING_PAGES, TICK_NS, LANGUAGES and the BTF offsets TASK_* (see profiler/capture/program.py).
- * No language is known here: of each there is a walk_X.h, which ends with its program.
+ * This file knows no language: each has a walk_X.h, which ends with its program.
  */
 #ifndef PIDFLAME_MAPS_H
 #define PIDFLAME_MAPS_H
@@ -17,6 +17,7 @@
 #define WINDOW_WORDS 64
 #define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 #define CHECKSUM_WORDS 16
+#define REGISTERS 21	/* words of struct pt_regs */
 #define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
 #define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
 
@@ -27,7 +28,7 @@ struct walk {
 	__u32 row;
 	__u32 program;
 	__u32 slot;		/* of process_config.walkers */
-	__u32 count;		/* interpreter frames captured so far, of the walks before this one too */
+	__u32 count;		/* interpreter frames captured so far, those of earlier walks included */
 };
 
 /*
@@ -42,12 +43,13 @@ struct scratch {
 	};
 	__u64 window[WINDOW_WORDS];	/* a piece of the target's memory */
 	__u64 checked[CHECKSUM_WORDS];	/* what a checksum is taken of */
+	__u64 registers[REGISTERS];	/* of the thread's user code, see read_user_registers() */
 	struct walker walkers[MAX_WALKERS];	/* of the process */
 	struct walk walk;
 	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */
 };
 
-/* As plain bytes: of a map's value type BCC makes code for every member, 4,000 of them here. */
+/* Plain bytes: BCC makes code for every member of a map's value type, and here there are 4,000. */
 struct scratch_bytes {
 	char bytes[sizeof(struct scratch)];
 } __attribute__((aligned(8)));
@@ -60,8 +62,8 @@ BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 #define CODE_REGION_SHIFT 16
 
 /*
- * A function of a program that runs, or where no interpreter runs a region of its code (of 64 kB). `pid` is
- * that of the process that began to run the program: forks are what they were forked from.
+ * A function of a running program, or, without an interpreter, a region of its code (64 kB). `pid` is the
+ * process that began to run the program: a fork counts as what it was forked from.
  */
 struct seen_key {
 	__u32 pid;
@@ -88,14 +90,14 @@ BPF_ARRAY(layouts, struct layout_bytes, LAYOUT_ROWS);
 /* Keeps the compiler from optimising away the check after it, which the verifier needs to see. */
 #define SHOW_BOUNDS(variable) asm volatile("" : "+r"(variable))
 
-/* The frame at `slot`, which was checked: Linux 6.1 forgets the bound of what was on the stack meanwhile. */
+/* The frame at `slot`, which was checked; masked, because Linux 6.1 forgets bounds of values on the stack. */
 static __always_inline struct interpreter_frame *frame_at(struct scratch *s, __u64 slot)
 {
 	SHOW_BOUNDS(slot);
 	return &s->frames[slot & (MAX_INTERPRETER_FRAMES - 1)];
 }
 
-/* The part of `scratch` that the walker whose turn it is has for itself, as the struct that it is to it. */
+/* The running walker's own part of `scratch`, as the struct that it keeps there. */
 #define WALK_STATE(s, type)                                                                        \
 	({                                                                                         \
 		_Static_assert(sizeof(type) <= sizeof((s)->state), "the state of a walk is too large"); \
@@ -103,12 +105,12 @@ static __always_inline struct interpreter_frame *frame_at(struct scratch *s, __u
 	})
 
 /*
- * Reads what was just written. The verifier knows nothing of a value in a map, so the ways that lead here
- * become one again: with a value in a register or on the stack it follows each of them to the end.
+ * Reads what was just written. The verifier knows nothing about a value in a map, so the paths that lead here
+ * become one again; with a value in a register or on the stack it follows each path to the end.
  */
 #define READ_BACK(variable) (*(volatile typeof(variable) *)&(variable))
 
-/* Says something that is no frame of code, leaf side of the next frame; where there is no room, nothing. */
+/* Adds an annotation on the leaf side of the next frame, if there is room. */
 static __always_inline void annotate(struct scratch *s, __u64 kind, __u64 address, __u64 owner)
 {
 	__u64 slot = READ_BACK(s->walk.count);
@@ -128,7 +130,7 @@ static __always_inline void annotate(struct scratch *s, __u64 kind, __u64 addres
 #define CHECKSUM_MULTIPLIER 0x9E3779B97F4A7C15ULL
 
 /*
- * Mixes CHECKSUM_WORDS words; the same number comes out with fewer words and zeros behind them.
+ * Mixes CHECKSUM_WORDS words; zeros behind the last one do not change the result.
  * A fixed count keeps the verifier from following every possible one. Mirrored by
  * symbolizers/checksum.py.
  */
@@ -146,9 +148,9 @@ static __always_inline __u32 checksum_words(const __u64 *words)
 }
 
 /*
- * The helpers under names of our own: at the sight of a call to "bpf_probe_read_user" BCC reads all of
+ * The helpers under names of our own: when BCC sees a call of "bpf_probe_read_user", it reads all of
  * /proc/kallsyms to learn whether the kernel has it, which costs half a second and 40 MB. It has:
- * both are of Linux 5.5, the ring buffer of 5.8.
+ * both came with Linux 5.5, the ring buffer with 5.8.
  */
 static long (*read_user)(void *destination, __u32 size, const void *address) =
 	(void *)BPF_FUNC_probe_read_user;

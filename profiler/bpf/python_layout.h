@@ -10,7 +10,7 @@
 /* What interpreter_frame.address points at. */
 enum python_kind {
 	PYTHON_CODE = 1,	/* a code object; owner: 0 */
-	PYTHON_TASK = 128,	/* the task that asyncio runs on the thread; owner: what tells it from the next there */
+	PYTHON_TASK = 128,	/* the task that asyncio runs; owner: tells it from a later one there */
 };
 
 #define PYTHON_ABSENT 4294967295
@@ -45,8 +45,8 @@ struct python_layout {
 
 /* What Python adds to struct walk, whose root is the address of _PyRuntime, or up to 3.6 of interp_head. */
 struct python_walk {
-	__u64 interpreter;	/* whose threads are looked through */
-	__u64 thread;		/* the next one of them */
+	__u64 interpreter;	/* the one whose threads are searched */
+	__u64 thread;		/* the next of these threads */
 	__u64 frame;		/* the next frame; 0 until the thread's first is found */
 	__u64 window;		/* the address of what is in scratch.window; 0 before it is read */
 	__u64 checked;		/* the code object of the last frame, as in interpreter_frame … */

@@ -17,8 +17,8 @@
 
 /*
  * The kind of an interpreter frame is the top byte of its address. Each language numbers its own kinds in its
- * X_layout.h, and no number is used twice. From this one on, a frame is an *annotation*: no code that runs, but
- * something else that a walker knows of its stack, in its place among the frames.
+ * X_layout.h, and no number is used twice. From FIRST_ANNOTATION on, a frame is an *annotation*: not code,
+ * but something else that a walker knows about the stack, in its place among the frames.
  */
 #define KIND_SHIFT 56
 #define FIRST_ANNOTATION 128
@@ -29,7 +29,7 @@ enum record_type {
 	RECORD_EXIT = 3,
 };
 
-/* What found the ring buffer full: an index of the map `lost`. */
+/* Which record found the ring buffer full: the index in the map `lost`. */
 enum lost_record {
 	LOST_SAMPLE = 0,
 	LOST_EVENT = 1,
@@ -55,7 +55,7 @@ struct sample_head {
 	__u64 time_ns;		/* CLOCK_MONOTONIC */
 	__u64 start_ns;		/* when the group leader started, CLOCK_BOOTTIME */
 	__u64 parent_start_ns;
-	__u64 thread_pointer;	/* of the thread, which pthread_self() gives; 0 without */
+	__u64 thread_pointer;	/* what pthread_self() returns in the thread; 0 without one */
 	char comm[16];		/* of the group leader */
 	char thread_comm[16];	/* of the thread itself */
 	__u32 parent_pid;	/* thread group of the parent */
@@ -66,7 +66,7 @@ struct sample_head {
 	char padding[5];
 };
 
-/* The language says what address and owner are. Of an annotation, position and checksum are 0. */
+/* Each language defines its addresses and owners. An annotation has position and checksum 0. */
 struct interpreter_frame {
 	__u64 address;		/* kind << 56 | address of the code object */
 	__u32 position;		/* bytes from the first instruction to the running one */
@@ -85,13 +85,13 @@ struct process_event {
 /* One interpreter of a process. */
 struct walker {
 	__u64 root;		/* the address where the walk starts */
-	__u32 row;		/* of the map `layouts`: where this build keeps what; 0: no walker */
-	__u32 program;		/* of the map `stages`: what walks its frames */
+	__u32 row;		/* of the map `layouts`: the layout of this build; 0: no walker */
+	__u32 program;		/* of the map `stages`: the walker */
 };
 
 /*
- * Which walkers run for a process, leaf first; behind the last, row is 0. Checked against start_ns, so that a
- * pid used again never inherits it; copied to the child by fork, removed by exec and exit.
+ * The walkers that run for a process, leaf first; row is 0 behind the last. start_ns is checked, so that a
+ * reused pid never inherits them. Fork copies this to the child; exec and exit remove it.
  */
 struct process_config {
 	__u64 start_ns;		/* in clock ticks' resolution, see same_start() */

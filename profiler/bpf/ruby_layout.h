@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * Where a Ruby version keeps what walk_ruby.h reads. Offsets in bytes; filled by name from the layout
- * rows in symbolizers/ruby/layouts.py, which say what each field means; the last three are of the build.
+ * rows in symbolizers/ruby/layouts.py, which say what each field means; the last three depend on the build.
  */
 #ifndef PIDFLAME_RUBY_LAYOUT_H
 #define PIDFLAME_RUBY_LAYOUT_H
@@ -14,7 +14,7 @@ enum ruby_kind {
 };
 
 /*
- * What is checksummed: this many words from the start of an iseq's body, and this many of a method
+ * The checksum covers this many words from the start of an iseq's body, and this many of a method
  * entry after its flags. Mirrored by symbolizers/ruby/iseqs.py.
  */
 #define RUBY_BODY_WORDS 12
@@ -78,15 +78,15 @@ struct ruby_step {
 /* What Ruby adds to struct walk, whose root is the address of the variable ruby_current_vm_ptr. */
 struct ruby_walk {
 	__u64 vm;		/* 0 before the first run */
-	__u64 ractor;		/* the element of the VM's list of them whose threads are looked through */
-	__u64 threads;		/* the head of the list of these, or of all of the VM's */
-	__u64 thread;		/* the next element of it */
+	__u64 ractor;		/* the element of the VM's list of ractors whose threads are searched */
+	__u64 threads;		/* the head of the list of these threads, or of all of the VM's */
+	__u64 thread;		/* the next element of this list */
 	__u64 ec;		/* the execution context whose control frames these are */
 	__u64 frame;		/* the next control frame */
-	__u64 end;		/* of them all; 0 until the thread is found */
-	__u64 window;		/* the first of the control frames in scratch.window; 0 before one was read */
+	__u64 end;		/* behind the last control frame; 0 until the thread is found */
+	__u64 window;		/* the first control frame in scratch.window; 0 before one was read */
 	__u32 hops;		/* from the last frame's environment outwards, so far; 0 when its owner is known */
-	__u32 collects_garbage;	/* whether the thread does so */
+	__u32 collects_garbage;	/* whether the thread does */
 	struct ruby_step now;
 };
 

@@ -5,11 +5,11 @@
  * Reads: the interrupted task's identity (task_struct, by BTF offsets), and its kernel and user stack. Writes:
  * one record of variable length into the ring buffer `records`, or, when that is full, one count into `lost`.
  *
- * The frames of interpreters are captured in between, by a program for each language, which this file does not
- * know: each walk_X.h is compiled behind it as a part of the same text (BCC rewrites map accesses only there).
- * Such a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
- * follow, and ends with next_walk(). Reads of user memory cannot sleep. There are two a frame as a rule, or one
- * where functions call themselves. At worst there are some 13,000 in a sample: 33 runs, the kernel's limit, of
+ * In between, a program for each language captures its interpreter's frames. This file knows no language:
+ * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there). Such
+ * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
+ * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
+ * where functions call themselves. At worst a sample takes some 13,000 of them: 33 runs, the kernel's limit, of
  * 400 at most, in memory that was made for it (tests/walkers holds the walkers to this).
  */
 #include "maps.h"
@@ -20,7 +20,7 @@
 
 #define MOST_STACK_BYTES (64ULL << 20)
 
-/* A stack into `body`, in bytes; 0 where there is no such stack (a kernel thread's in user space, say). */
+/* Captures a stack into `body`. Returns its size in bytes; 0 for a user stack of a kernel thread, say. */
 static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8 *body, __u64 flags)
 {
 	long size = bpf_get_stack(ctx, body, NATIVE_BYTES, flags);
@@ -30,14 +30,13 @@ static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8
 }
 
 /*
- * Whether the interrupted code ran in user space and without a frame pointer: the register points nowhere
- * into its stack. The stack is then the instruction pointer alone. The kernel would find no more, by a page
- * fault that takes longer than any other step.
+ * Whether user code runs without a frame pointer: the register points nowhere into its stack. The stack is then
+ * the instruction pointer alone. The kernel would find no more, by a page fault that takes longer than any other
+ * step.
  */
-static __always_inline bool has_no_frame_pointer(const volatile __u64 *registers)
+static __always_inline bool has_no_frame_pointer(const __u64 registers[REGISTERS])
 {
-	return in_user_mode(registers) &&
-	       registers[REGISTER_FRAME_POINTER] - registers[REGISTER_STACK_POINTER] >= MOST_STACK_BYTES;
+	return registers[REGISTER_FRAME_POINTER] - registers[REGISTER_STACK_POINTER] >= MOST_STACK_BYTES;
 }
 
 static __always_inline __u64 start_ns_of(const void *leader)
@@ -71,10 +70,10 @@ static __always_inline const struct interpreter_frame *leaf_of(const struct scra
 }
 
 /*
- * Whether user space should look at this sample now: when it is the first of a process, or of a function
- * or region of code in it, because its memory can be gone in a moment. All others wait for the next regular
- * look. Were each one to wake the profiler, it would be scheduled in step with its own samples, and so would
- * what runs next: of one busy process among four on two CPUs, 10 % too many samples were then seen.
+ * Whether to wake user space now: the first sample of a process, or of a function or region of code in it,
+ * does, because its memory can be gone in a moment. All others wait for the next regular look. If every
+ * sample woke the profiler, it would be scheduled in step with its own samples, and so would whatever runs
+ * next: one busy process among four on two CPUs then showed 10 % too many samples.
  */
 static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 {
@@ -95,23 +94,20 @@ static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Puts the native stacks behind the `used` bytes of interpreter frames. What is used then. */
+/* Puts the native stacks behind the `used` bytes of interpreter frames. Returns how many are used then. */
 static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 used)
 {
-	const volatile __u64 *registers = (const volatile __u64 *)ctx;
-	__u64 size;
+	__u64 size = sizeof(__u64);
 
 	s->head.kernel_frames = 0;
-	if (has_no_frame_pointer(registers)) {
-		*(__u64 *)(s->body + used) = registers[REGISTER_INSTRUCTION];
-		s->head.user_frames = 1;
-		return used + sizeof(__u64);
-	}
-	size = capture_stack(ctx, s->body + used, BPF_F_USER_STACK);
+	if (has_no_frame_pointer(s->registers))
+		*(__u64 *)(s->body + used) = s->registers[REGISTER_INSTRUCTION];
+	else
+		size = capture_stack(ctx, s->body + used, BPF_F_USER_STACK);
 	s->head.user_frames = size / 8;
 	used += size;
 	SHOW_BOUNDS(used);
-	if (used > RECORD_BYTES - NATIVE_BYTES)
+	if (in_user_mode((const volatile __u64 *)ctx) || used > RECORD_BYTES - NATIVE_BYTES)
 		return used;
 	size = capture_stack(ctx, s->body + used, 0);
 	s->head.kernel_frames = size / 8;
@@ -135,7 +131,7 @@ static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratc
 	return 0;
 }
 
-/* Who runs: the record's head, but for how the walk ends. */
+/* Fills the record's head, except for how the walk ends. */
 static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *task, const void *leader)
 {
 	const void *parent = NULL;
@@ -158,8 +154,8 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 }
 
 /*
- * Enters the walker in this slot, by a tail call, with a state of zeros. Returns where there is none, or where
- * the kernel's limit of 33 tail calls is reached: frames are missing then.
+ * Tail-calls the walker in this slot, with a state of zeros. Returns only if the slot is empty, or after 33
+ * tail calls, the kernel's limit: then frames are missing.
  */
 static __always_inline void begin_walk(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 slot)
 {
@@ -190,7 +186,7 @@ static __always_inline int next_walk(struct bpf_perf_event_data *ctx, struct scr
 	s->head.walk_status = status;
 	status = READ_BACK(s->head.walk_status);
 	if (status == WALK_TRUNCATED && s->walk.count < MAX_INTERPRETER_FRAMES)
-		stages.call(ctx, s->walk.program);	/* goes on below after 33 runs, the kernel's limit */
+		stages.call(ctx, s->walk.program);	/* returns only after 33 runs, the kernel's limit */
 	else if (status == WALK_COMPLETE)
 		begin_walk(ctx, s, s->walk.slot + 1);
 	return finish(ctx, s, s->walk.count);
@@ -212,7 +208,7 @@ static __always_inline const void *layout_at_hand(const struct scratch *s)
 	return layouts.lookup(&row);
 }
 
-/* Says what there is to walk. */
+/* Notes which walkers are to run. */
 static __always_inline void prepare_walks(struct scratch *s, const struct process_config *config)
 {
 	s->walk.count = 0;
@@ -240,6 +236,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	task = (const void *)bpf_get_current_task();
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
 	fill_head(s, ids, task, leader);
+	read_user_registers(s->registers, (const volatile __u64 *)ctx, task);
 	prepare_walks(s, processes.lookup(&pid));
 	begin_walk(ctx, s, 0);
 	return finish(ctx, s, 0);

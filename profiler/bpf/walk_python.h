@@ -2,10 +2,10 @@
 /*
  * Walks the interrupted thread's own CPython frames, leaf first.
  *
- * Reads: the list of interpreters, their lists of thread states until one has the thread pointer as its
- * thread_id (so no GIL holder is mistaken for it) and runs something (a thread has a state in every
- * interpreter that it was in, the newest first), then frame by frame one window of the frame and one of
- * its code object. Frames that run no Python code are left out. Writes scratch.frames:
+ * Reads the interpreters' lists of thread states until one has the thread pointer as its thread_id (so no
+ * GIL holder is mistaken for it) and runs something (a thread has a state in every interpreter that it was
+ * in, the newest first). Then it reads, for each frame, one window of the frame and one of its code object.
+ * It leaves out frames that run no Python code. It writes scratch.frames:
  *
  *   code    {PYTHON_CODE: code object, position, checksum of its immutable part, 0}
  *   task    {PYTHON_TASK: what asyncio runs on the thread, 0, 0, its identity}; after the last frame, if any
@@ -19,7 +19,7 @@
 #include "maps.h"
 #include "python_layout.h"
 
-/* What the verifier can follow in little time. 33 runs, the kernel's limit, pass all frames and many threads. */
+/* The verifier follows these in little time. 33 runs, the kernel's limit, pass all frames, many threads. */
 #define PYTHON_THREADS_PER_RUN 96
 #define PYTHON_STEPS_PER_RUN 64
 
@@ -31,7 +31,7 @@
 #define IN_CODE(type, offset) \
 	AT(type, s->checked, (offset) - layout->code_checksum, sizeof(s->checked) - sizeof(type))
 
-/* The frame that `thread` runs, 0 where it runs none. Nonzero when a page is not resident. */
+/* Finds the frame that `thread` runs; 0 if it runs none. Returns nonzero when a page is not resident. */
 static __always_inline int read_python_frame(const struct python_layout *layout, __u64 thread, __u64 *frame)
 {
 	if (READ_USER(*frame, thread + layout->thread_frame))
@@ -50,7 +50,7 @@ static __always_inline int find_python_frame(const struct scratch *s, struct pyt
 {
 	__u64 thread_id = 0;
 
-	if (!walk->interpreter)	/* where the first one is the next */
+	if (!walk->interpreter)	/* so that the next one is the first */
 		walk->interpreter = s->walk.root + layout->runtime_interpreters_head - layout->interpreter_next;
 	for (int i = 0; i < PYTHON_THREADS_PER_RUN; i++) {
 		if (!walk->thread) {
@@ -77,8 +77,8 @@ static __always_inline int find_python_frame(const struct scratch *s, struct pyt
 }
 
 /*
- * From 3.12 on, a call of a class puts a frame under __init__ whose code object nobody wrote: it calls
- * itself "__init__" in a file of that very name, with no line. Of code that was compiled, s->checked.
+ * Whether s->checked is the code object that nobody wrote: from 3.12 on, a call of a class puts a frame of it
+ * under __init__. Its name and its file are one string, "__init__", and it has no line.
  */
 static __always_inline bool is_init_cleanup(const struct scratch *s, const struct python_layout *layout)
 {
@@ -88,8 +88,8 @@ static __always_inline bool is_init_cleanup(const struct scratch *s, const struc
 }
 
 /*
- * Has the frame at walk->frame in s->window; *in_window says where. Where the frames of 3.11 and later lie in
- * one stack, their callers' come with it, as far as they are on the same page. At the start of a page the
+ * Loads the frame at walk->frame into s->window; *in_window says where it is there. From 3.11 on, frames lie
+ * in one stack: the callers' come with it, as far as they are on the same page. At the start of a page the
  * window goes on behind the frame: it is full in any case, and holds nothing of what was read before.
  */
 static __always_inline int read_python_window(struct scratch *s, struct python_walk *walk,
@@ -106,7 +106,7 @@ static __always_inline int read_python_window(struct scratch *s, struct python_w
 	return WALK_COMPLETE;
 }
 
-/* Of the frame at `in_window`: bytes from the first instruction of `code` to the one that runs. */
+/* Bytes from the first instruction of `code` to the one that runs in the frame at `in_window`. */
 static __always_inline __u32 python_position(const struct scratch *s, const struct python_layout *layout,
 					     __u64 in_window, __u64 code)
 {
@@ -180,8 +180,8 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 }
 
 /*
- * Says which task asyncio runs on the thread that was walked. Its name, mostly a number of its own, is looked
- * at because the next task is often put in the same place. Mirrored by symbolizers/python/tasks.py.
+ * Annotates the task that asyncio runs on the walked thread. Its name, mostly a number of its own, tells it
+ * from the next task, which is often put in the same place. Mirrored by symbolizers/python/tasks.py.
  */
 static __always_inline void annotate_task(struct scratch *s, const struct python_walk *walk,
 					  const struct python_layout *layout)

@@ -2,11 +2,11 @@
 /*
  * Walks the interrupted thread's own Ruby control frames, leaf first.
  *
- * Reads: the VM's ractors (before 3.0 just the VM) and their threads until one has the thread pointer
- * as its pthread id (so no GVL holder is mistaken for it), then that thread's execution context, which
- * follows fiber switches, and from it control frame by control frame: FRAMES_PER_READ of them in one read,
- * and for each its environment, its iseq and the iseq's body. A frame's method entry is what Ruby itself
- * would say it is: the first on the way from the frame's environment out to the method's own. Writes
+ * Reads the VM's ractors (before 3.0 just the VM) and their threads until one has the thread pointer as
+ * its pthread id (so no GVL holder is mistaken for it). Then it reads that thread's execution context, which
+ * follows fiber switches, and its control frames, FRAMES_PER_READ of them in one read, and for each its
+ * environment, its iseq and the iseq's body. A frame's method entry is the one that Ruby itself would name:
+ * the first on the way from the frame's environment out to the method's own. The walker writes
  * scratch.frames:
  *
  *   iseq    {RUBY_ISEQ, position, checksum of the body and the owner, owner: method entry or 0}
@@ -27,13 +27,13 @@
 
 #define MAX_ENV_HOPS 10
 
-/* What the verifier can follow in little time. 33 runs, the kernel's limit, pass all frames or 2,000 threads. */
+/* The verifier follows these in little time. 33 runs, the kernel's limit, pass all frames, 2,000 threads. */
 #define RUBY_THREADS_PER_RUN 64
 #define RUBY_STEPS_PER_RUN 48
 #define FRAMES_PER_READ 8
 #define LOWEST_ADDRESS 65536	/* no page lies below: vm.mmap_min_addr */
 
-/* The same in every version so far; `derive_ruby` prints them again. */
+/* The same in every version so far; symbolizers/ruby/derive.py prints them again. */
 #define FRAME_MAGIC_MASK 0x7fff0001
 #define FRAME_MAGIC_CFUNC 0x55550001
 #define FRAME_MAGIC_DUMMY 0x79990001
@@ -70,7 +70,7 @@ static __always_inline int begin_ruby_walk(const struct scratch *s, struct ruby_
 
 /*
  * Looks through some threads, ractor by ractor, for the one that was interrupted: *found, which stays 0 when
- * this thread is none of Ruby's. WALK_TRUNCATED says that threads are left, for another run.
+ * this thread is not Ruby's. WALK_TRUNCATED says that threads are left, for another run.
  */
 static __always_inline int find_ruby_thread(const struct scratch *s, struct ruby_walk *walk,
 					    const struct ruby_layout *layout, __u64 *found)
@@ -99,7 +99,7 @@ static __always_inline int find_ruby_thread(const struct scratch *s, struct ruby
 		native = thread + layout->thread_native;
 		if (layout->thread_native_is_pointer && READ_USER(native, native))
 			return WALK_FAULT;
-		id = 0;	/* of a thread that no native thread runs now */
+		id = 0;	/* stays so for a thread that no native thread runs now */
 		if (native && READ_USER(id, native + layout->native_id))
 			return WALK_FAULT;
 		if (id == s->walk.thread_pointer) {
@@ -118,22 +118,22 @@ static __always_inline int read_ruby_object(struct ruby_step *now)
 	__u64 address = now->env.method;
 
 	if (address == now->object_address)
-		return 0;	/* that of the last frame: a method calls itself, or a block of its own */
+		return 0;	/* as for the last frame: a method calls itself, or a block of its own */
 	now->object_address = address;
 	now->object.flags = 0;
 	return address ? READ_USER(now->object, address) : 0;
 }
 
 /*
- * Looks in the environment at hand for the method entry that its frame runs for: now->owner, 0 where there
- * is none (the top of a file, a class body), and the words of its checksum. WALK_TRUNCATED says that this
- * environment can't tell: the next one out is at hand. WALK_FAULT: a page is not resident.
+ * Looks in the environment at hand for the method entry that its frame runs for: now->owner, 0 if there is
+ * none (the top of a file, a class body), and the words of its checksum. WALK_TRUNCATED says that this
+ * environment can't tell, and that the next one out is at hand now. WALK_FAULT: a page is not resident.
  */
 static __always_inline int find_ruby_owner(struct ruby_step *now, const struct ruby_layout *layout,
 					   __u64 words[RUBY_METHOD_WORDS])
 {
 	now->owner = 0;
-	/* a block has a method entry of its own where define_method made a method of it */
+	/* a block has a method entry of its own if define_method made a method of it */
 	if (read_ruby_object(now))
 		return WALK_FAULT;
 	if (now->env.flags & ENV_LOCAL && is_imemo(now->object.flags, IMEMO_SVAR)) {
@@ -194,7 +194,7 @@ static __always_inline int capture_iseq(struct scratch *s, struct ruby_step *now
 
 /*
  * Whether the thread collects garbage: some thread of the VM does, and this is the one that may run Ruby (others
- * can be in C code meanwhile). What can't be read counts as no: a frame more or less is no loss of the stack.
+ * can be in C code meanwhile). A failed read counts as no: it loses this one frame, and the stack stays.
  */
 static __always_inline bool collects_garbage(struct ruby_walk *walk, const struct ruby_layout *layout,
 					     __u64 thread, __u64 ec)
@@ -253,9 +253,9 @@ static __always_inline int begin_ruby_frames(struct scratch *s, struct ruby_walk
 }
 
 /*
- * Goes to the control frames of the fiber that resumed the one at hand; none (end becomes 0) where none did.
- * Every fiber holds its execution context in the same place, and is pointed at by it: what a build that is laid
- * out otherwise has there is no fiber.
+ * Goes to the control frames of the fiber that resumed the one at hand; none (end becomes 0) if no fiber did.
+ * Every fiber holds its execution context in the same place, and the context points back at it. If the
+ * context found here does not, the build is laid out otherwise, and the walk ends.
  */
 static __always_inline int find_ruby_resumer(struct ruby_walk *walk, const struct ruby_layout *layout)
 {
@@ -278,7 +278,7 @@ static __always_inline int find_ruby_resumer(struct ruby_walk *walk, const struc
 	return back == resumer ? find_ruby_frames(walk, layout, ec) : WALK_COMPLETE;
 }
 
-/* Takes the control frame at walk->frame, from the window, which is filled when it does not hold it. */
+/* Takes the control frame at walk->frame out of the window, which it fills first if the frame isn't in it. */
 static __always_inline int next_ruby_frame(struct scratch *s, struct ruby_walk *walk,
 					   const struct ruby_layout *layout)
 {

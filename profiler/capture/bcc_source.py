@@ -26,11 +26,11 @@ from symbolizers.base import Interpreter
 from symbolizers.registry import LANGUAGES
 
 _RING_S = 0.5
-"""The ring buffer holds what comes in this time (the session looks every 0.15 s at the latest) …"""
+"""The ring buffer has room for the records of this time; the session looks every 0.15 s at the latest."""
 _RECORD_BYTES = 4096
-"""… when a record is this long: 100 interpreter frames and the other stacks."""
+"""A long record: 100 interpreter frames and the other stacks."""
 _RING_PAGES = (512, 16384)
-"""Its least and its most: 2 and 64 MB."""
+"""The smallest and the largest ring buffer: 2 and 64 MB."""
 _EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}
 """perf event type and config: PERF_TYPE_SOFTWARE/CPU_CLOCK, PERF_TYPE_HARDWARE/CPU_CYCLES."""
 _OUT_OF_STEP = 1.001
@@ -47,7 +47,7 @@ _LOST = _RECORDS.enums["lost_record"]
 _CONFIG = _RECORDS.structs["process_config"]
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
-"""Where the walker of each language is in the map `stages`; also the order of their frames, leaf first."""
+"""The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
 
 
 def import_bcc() -> ModuleType:
@@ -58,7 +58,7 @@ def import_bcc() -> ModuleType:
         raise PrerequisiteError(
             f"the BCC bindings are missing ({error}): install them with 'apt-get install python3-bpfcc' and"
             " run pidflame with the system's /usr/bin/python3 or a virtual environment that sees its packages"
-            " (python3 -m venv --system-site-packages); the package 'bcc' of PyPI is another one"
+            " (python3 -m venv --system-site-packages); PyPI's package 'bcc' is something else"
         ) from None
     if not hasattr(bcc, "BPF"):
         raise PrerequisiteError(
@@ -95,8 +95,8 @@ class BccSource:
             raise
         except Exception as error:  # bcc raises bare Exception
             raise PrerequisiteError(
-                f"the kernel or BCC refused the sampler ({error}): Linux 5.8 or later with CONFIG_BPF_SYSCALL"
-                " is needed, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
+                f"the kernel or BCC refused the sampler ({error}): pidflame needs Linux 5.8 or later with"
+                " CONFIG_BPF_SYSCALL, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
             ) from None
         self._bpf[b"records"].open_ring_buffer(self._on_record)
         self._bpf.free_bcc_memory()
@@ -116,8 +116,8 @@ class BccSource:
             )
         except Exception as error:  # bcc raises bare Exception
             raise PrerequisiteError(
-                f"the kernel gave no {self._sampling.event} event ({error}): the capability CAP_PERFMON is"
-                " needed (run it with sudo); --event cycles needs hardware counters, cpu-clock does not"
+                f"the kernel gave no {self._sampling.event} event ({error}): pidflame needs the capability"
+                " CAP_PERFMON (run it with sudo); --event cycles needs hardware counters, cpu-clock does not"
             ) from None
         self._online = len(self._bpf.open_perf_events[(type_, config)])
 
@@ -149,7 +149,7 @@ class BccSource:
         walkers = self._walkers(interpreters)
         if len(walkers) > _MAX_WALKERS:
             self._notes.append(
-                f"process {pid} runs more than {_MAX_WALKERS} interpreters: some have no names"
+                f"process {pid} runs more than {_MAX_WALKERS} interpreters: functions of some have no names"
             )
         for slot, walker in enumerate(walkers[:_MAX_WALKERS]):
             for field, value in walker.items():
@@ -159,7 +159,7 @@ class BccSource:
         if interpreters:
             table[key] = table.Leaf.from_buffer_copy(_CONFIG.pack(values))
         else:
-            # The kernel side removes it too, at any moment: at exec and exit.
+            # The kernel side may have removed it, at exec or exit.
             with suppress(KeyError):
                 del table[key]
 
@@ -193,7 +193,7 @@ class BccSource:
         return walkers
 
     def _has_walker(self, language: str) -> bool:
-        """Loads it at the first sight of the language: that takes time, and many machines run just one."""
+        """Loads the walker at the first sight of its language: that takes time, and few machines run all."""
         if language not in self._loaded:
             try:
                 program = self._bpf.load_func(program_name(language), self._bpf.PERF_EVENT)
@@ -209,7 +209,7 @@ class BccSource:
         return self._loaded[language]
 
     def _pace(self) -> dict[str, int]:
-        """The clock's period in ns, or what the hardware counter should come to."""
+        """The clock's period in ns, or the frequency that the hardware counter should reach."""
         if self._sampling.event == "cpu-clock":
             return {"sample_period": round(1_000_000_000 * _OUT_OF_STEP / self._sampling.frequency_hz)}
         return {"sample_freq": self._sampling.frequency_hz}
@@ -235,7 +235,7 @@ class BccSource:
         return pages
 
     def _row(self, interpreter: Interpreter) -> int:
-        """Where the interpreter's layout is in the map of layouts, where it is put when it is first seen.
+        """The row of the interpreter's layout in the map of layouts, where it is put when it is first seen.
 
         Row 0 stays empty: it means that no walker runs, also for a layout that finds the map full.
         """
@@ -249,7 +249,7 @@ class BccSource:
         elif packed not in self._rows:
             self._rows[packed] = 0
             self._notes.append(
-                f"more than {len(table) - 1} builds of interpreters run: functions of the others, as"
+                f"more than {len(table) - 1} builds of interpreters run: functions of the others, such as"
                 f" {interpreter.language} {interpreter.version}, have no names here"
             )
         return self._rows[packed]

@@ -1,7 +1,7 @@
-"""Offsets of kernel structures from BTF, the type information that the kernel carries of itself.
+"""Offsets of kernel structures from BTF, the type information that the kernel carries about itself.
 
-Format: Documentation/bpf/btf.rst of the kernel. Instead of walking all of the some hundred thousand
-types, the structures wanted are found by their name's offset in the string table.
+Format: Documentation/bpf/btf.rst of the kernel. The wanted structures are found by their name's offset in
+the string table, which is faster than walking some hundred thousand types.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
 _KIND_STRUCT = 4
 _MEMBER_OFFSET_MASK = 0xFFFFFF
-"""With kind_flag set the upper byte of a member's offset is a bit field size."""
+"""If kind_flag is set, the upper byte of a member's offset is the size of a bit field."""
 
 
 def read_btf(path: Path = VMLINUX, size: int = -1) -> bytes:
@@ -49,7 +49,7 @@ class Btf:
         self._strings = blob[header_size + string_offset :][:string_size]
 
     def offset(self, structure: str, member: str) -> int:
-        """Bytes from the start of `structure` to `member`. Raises `PrerequisiteError` when not there."""
+        """Bytes from the start of `structure` to `member`. Raises `PrerequisiteError` if there is none."""
         for position in self._named(structure):
             offset = self._member(position, member)
             if offset is not None:

@@ -1,6 +1,6 @@
 """Reads the C headers in profiler/bpf, so that they stay the only definition of the wire format.
 
-Understands the small part of C that records.h promises to keep to and refuses everything else.
+The reader understands the small part of C that records.h promises to keep to, and refuses everything else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CODES = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q", "__s32": "i"}
 class CStruct:
     """One C struct: its field names in order, the `struct` format (little endian, no padding), its alignment.
 
-    A member that is a struct itself stands as its own fields, with names as in C: ``walkers[0].root``.
+    A member that is a struct itself is replaced by its fields, with names as in C: ``walkers[0].root``.
     """
 
     name: str

@@ -2,8 +2,8 @@
 
 libbcc 0.26 looks "bpf_probe_read_kernel" up in /proc/kallsyms before it compiles anything
 (BFrontendAction::DoMiscWorkAround): with 200,000 symbols that is a quarter of the time that it takes to
-load. It looks only where its effective user is root (bcc_procutils_each_ksym), as the addresses are hidden
-from others, and goes on without. libbcc 0.31 looks as any user: there this changes nothing.
+load. It looks only if its effective user is root (bcc_procutils_each_ksym), since the addresses are hidden
+from others; else it goes on without them. libbcc 0.31 looks whoever its user is: there this changes nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PR_SET_SECUREBITS = 28
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
 """A change of user leaves the capabilities alone (capabilities(7))."""
 _SYS_SETRESUID = 117
-"""Of x86-64. By number, because the C library's function changes the user of all threads."""
+"""The number on x86-64. It is needed because the C library's function changes the user of all threads."""
 _NOBODY = 65534
 _UNCHANGED = ctypes.c_long(-1)
 

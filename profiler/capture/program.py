@@ -13,10 +13,10 @@ _THREAD_POINTER = ("thread_struct", "fsbase")
 
 
 def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
-    """One C text. What the compiler says of it names the file that a line came from.
+    """One C text. The compiler's messages name the file that a line came from.
 
-    Not by ``#include``: BCC makes programs of functions in the main text alone, and rewrites accesses to maps
-    only there.
+    ``#include`` would not do: BCC makes programs only of functions in the main text, and rewrites accesses to
+    maps only there.
     """
     names = ("sample.c", *(f"walk_{language.name}.h" for language in languages))
     parts = (f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in names)
@@ -39,6 +39,7 @@ def task_offsets(btf: Btf) -> dict[str, int]:
         "TASK_TGID": btf.offset("task_struct", "tgid"),
         "TASK_SIGNAL": btf.offset("task_struct", "signal"),
         "SIGNAL_LIVE": btf.offset("signal_struct", "live"),
+        "TASK_STACK": btf.offset("task_struct", "stack"),
         "TASK_THREAD": btf.offset("task_struct", "thread"),
         "THREAD_POINTER": btf.offset(*_THREAD_POINTER),
     }

@@ -1,4 +1,4 @@
-"""What the kernel side tells: samples and the lives of processes, decoded but without names."""
+"""What the kernel side reports: samples, and events of processes; decoded, but without names."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class RawSample:
     time_ns: int
     """On CLOCK_MONOTONIC."""
     start_ns: int
-    """When the process started, on CLOCK_BOOTTIME: as `process` has it, but exactly."""
+    """When the process started, on CLOCK_BOOTTIME; exact, while `process` has clock ticks."""
     comm: bytes
     walk_status: int
     interpreter: tuple[RawFrame, ...]
     user: tuple[int, ...]
     kernel: tuple[int, ...]
     parent: ProcessId = NO_PROCESS
-    """Who started the process, if that still runs."""
+    """The process that started this one, if it still runs."""
     thread_pointer: int = 0
-    """What languages tell their threads apart by (pthread_self() gives it); 0 for a thread of the kernel."""
+    """By this, languages tell their threads apart (pthread_self() returns it); 0 for a kernel thread."""
     thread_comm: bytes = b""
 
     def leaf(self) -> RawFrame | None:

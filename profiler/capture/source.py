@@ -55,7 +55,7 @@ class SampleSource(Protocol):
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         """From now on, walk these `interpreters` when process `pid`, started at `start_ns`, is hit.
 
-        Where the kernel allows no such walk `notes` says so, and samples keep their native frames.
+        If the kernel allows no such walk, `notes` says so, and samples keep their native frames.
         """
 
     def add_target(self, pid: int) -> None:

@@ -29,7 +29,7 @@ class WalkStatus(IntEnum):
 
 
 class WireError(ValueError):
-    """A record that is not what records.h says: the kernel side and this one were not built together."""
+    """A record does not match records.h: the kernel side and this one were not built together."""
 
 
 def decode(record: bytes) -> RawSample | ProcessEvent:

@@ -12,7 +12,7 @@ from profiler.errors import PrerequisiteError
 
 
 @click.command(name="doctor")
-@click.option("--json", "as_json", is_flag=True, help="Write it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 def command(as_json: bool) -> None:
     """Say what this machine offers, what is missing, and which interpreters run.
 

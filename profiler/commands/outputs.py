@@ -1,4 +1,4 @@
-"""The files of a command: chosen and refused before anything is done, written and told of afterwards."""
+"""The files of a command: chosen or refused before anything is done, written and reported afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def output_files(outputs: Sequence[str], format_name: str | None) -> list[tuple[
 
 
 def refuse_overwriting(paths: Sequence[str], *, force: bool) -> None:
-    """Raises `UsageError` where a file is in the way, or its folder is not there."""
+    """Raises `UsageError` if a file is in the way, or its folder does not exist."""
     for path in paths:
         if path == "-":
             continue
@@ -38,7 +38,7 @@ def refuse_overwriting(paths: Sequence[str], *, force: bool) -> None:
 
 
 def deliver(profile: Profile, files: Sequence[tuple[str, Format]], stats: str | None) -> None:
-    """Writes all files, then says on stderr what a person should know of them."""
+    """Writes all files, then says on stderr what a person should know about them."""
     for path, format_ in files:
         _write(path, format_, profile)
     if stats:

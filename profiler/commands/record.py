@@ -82,7 +82,7 @@ class Options:
     metavar="PID",
     help="Record only this process; may be repeated.  [default: the whole system]",
 )
-@click.option("--children", is_flag=True, help="With -p: what these processes start, too.")
+@click.option("--children", is_flag=True, help="With -p: record what these processes start, too.")
 @click.option(
     "-o",
     "--output",
@@ -90,7 +90,7 @@ class Options:
     type=click.Path(dir_okay=False),
     multiple=True,
     metavar="FILE",
-    help="Where to write; may be repeated. The suffix says the format, '-' is stdout."
+    help="Where to write; may be repeated. The suffix selects the format; '-' is stdout."
     "  [default: a dated .svg in this folder]",
 )
 @click.option(
@@ -112,7 +112,7 @@ class Options:
 @click.option(
     "--async-tasks", is_flag=True, help="Python 3.14 and later: show what awaits an asyncio task under it."
 )
-@click.option("--full-paths", is_flag=True, help="Show the files of Python and Ruby with their whole paths.")
+@click.option("--full-paths", is_flag=True, help="Show source files with their whole paths.")
 @click.option(
     "--read-strategy",
     type=click.Choice(["auto", *(strategy.value for strategy in ReadStrategy)]),
@@ -129,14 +129,14 @@ class Options:
 def command(**options: Any) -> None:
     """Record stacks and write a flame graph.
 
-    Everything that runs on this machine is recorded, unless -p names processes or a COMMAND is given after
-    '--': then that command and all it starts.
+    Everything that runs on this machine is recorded, unless -p names processes or a COMMAND follows '--':
+    then that command and all it starts are recorded.
     """
     sys.exit(_run(Options(**options)))
 
 
 def _run(options: Options) -> int:
-    """Records and writes; the exit code."""
+    """Records and writes; returns the exit code."""
     asked_at_s = _program_start_s()
     files = output_files(options.outputs, options.format_name)
     written = [path for path, _ in files] + ([options.stats] if options.stats else [])
@@ -170,13 +170,13 @@ def _recording(options: Options, launched: Launched | None, asked_at_s: float) -
 
 
 def _read_options(name: str) -> list[str]:
-    """What tells the worker how to read. Raises `PrerequisiteError` where this kernel can't do it so."""
+    """The worker's options for how to read. Raises `PrerequisiteError` if this kernel lacks what it takes."""
     if name == "auto":
         return []
     if ReadStrategy(name) not in available_strategies():
         raise PrerequisiteError(
             f"--read-strategy {name}: this kernel lacks PROCESS_VM_PIDFD and PROCESS_VM_NOWAIT;"
-            " omit the option: reads never wait for a target without them either"
+            " omit the option: reads do not wait for a target without them either"
         )
     return [f"--read-strategy={name}"]
 
@@ -222,7 +222,7 @@ def _stopping_on_signals(session: Session, launched: Launched | None) -> Iterato
 
 
 def _progress_line(duration_s: float | None) -> Callable[[Progress], None] | None:
-    """A line that is written over and over, on a terminal; None elsewhere."""
+    """Writes one line over and over, on a terminal; None elsewhere."""
     if not sys.stderr.isatty():
         return None
     of = "" if duration_s is None else f" of {duration_s:g}"

@@ -29,7 +29,7 @@ FORMATS: tuple[Format, ...] = (
 
 
 class UnknownFormat(UsageError):
-    """No format has this name, or none this file's suffix; the message lists those that are known."""
+    """No format has this name, or this file's suffix; the message lists the known ones."""
 
     def __init__(self, asked: str) -> None:
         super().__init__(asked)
@@ -41,7 +41,7 @@ class UnknownFormat(UsageError):
 
 
 def format_for(path: str, name: str | None = None) -> Format:
-    """The format called `name`, or without a name the one that the suffix of `path` says.
+    """The format called `name`; without a name, the one that the suffix of `path` selects.
 
     Raises `UnknownFormat`.
     """

@@ -1,4 +1,4 @@
-"""What a recording says of itself: the summary sentence and the ``--stats`` file, from one ledger."""
+"""A recording's figures: the summary sentence and the ``--stats`` file, from one ledger."""
 
 from __future__ import annotations
 

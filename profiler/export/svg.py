@@ -21,7 +21,7 @@ from symbolizers.frame import KERNEL, MARKER, NATIVE
 from symbolizers.registry import LANGUAGES
 
 WIDTH_PX = 1200
-"""Of the picture where no script fits it to a window."""
+"""The picture's width where no script fits it to a window."""
 GRAPH_WIDTH_PX = WIDTH_PX - 2 * MARGIN_PX
 MIN_WIDTH_PX = 0.1
 ROW_PX = 18
@@ -40,7 +40,7 @@ _LEGEND: Mapping[str | None, str] = {
     KERNEL: "kernel",
     MARKER: "said by pidflame",
 }
-# The lines of the style sheet in whose place the colours of the languages in the picture are put.
+# Lines of the style sheet that the colours of the languages in the picture replace.
 _LIGHT_COLOURS = "/* languages, light */\n"
 _DARK_COLOURS = "  /* languages, dark */\n"
 
@@ -133,14 +133,14 @@ def _percent(count: int, total: int) -> str:
 
 
 def _counts(box: Box, total: int) -> str:
-    """``1,234 samples · 12.34 % · 56 self``, the part that is no callee's where there is one."""
+    """``1,234 samples · 12.34 % · 56 self``; the last part only if some samples are no callee's."""
     unit = "sample" if box.count == 1 else "samples"
     own = f" · {box.self_count:,} self" if box.self_count else ""
     return f"{box.count:,} {unit} · {100 * box.count / total:.2f} %{own}"
 
 
 def _label(text: str, width_px: float) -> str:
-    """As much of `text` as fits, empty where that is too little to tell anything."""
+    """As much of `text` as fits; empty if that is too little to tell anything."""
     cells = int((width_px - 2 * LABEL_INSET_PX) / CELL_PX)
     used = 0
     for index, character in enumerate(text):
@@ -151,7 +151,7 @@ def _label(text: str, width_px: float) -> str:
 
 
 def _process_notes(losses: Losses) -> dict[str, str]:
-    """What a process's box says of its losses, one line each, by the text of its root."""
+    """What a process's box says about its losses, one line each, by the text of its root."""
     notes: dict[str, str] = {}
     for process in losses.per_process:
         lines = [dropped_text(process.dropped)] if any(process.dropped.values()) else []

@@ -42,7 +42,7 @@ def _lines(profile: Profile, left_out: int) -> list[tuple[str, str]]:
     notes = [line for note in profile.notes for line in wrap(printable(note), LINE_CHARACTERS)]
     if left_out:
         frames = "1 frame" if left_out == 1 else f"{left_out:,} frames"
-        notes.append(f"{frames} too narrow to see left out of the picture; the totals include them.")
+        notes.append(f"The picture leaves out {frames} too narrow to see; the totals include them.")
     if len(notes) > NOTE_LINES:
         notes[NOTE_LINES - 1 :] = [f"and {len(notes) - NOTE_LINES + 1} more lines of notes"]
     return lines + [(note, "note") for note in notes]

@@ -1,6 +1,6 @@
-"""How a profile's values become text: the one place, for every format.
+"""Turns a profile's values into text: the one place, for every format.
 
-Names come from targets, which are hostile: whatever a process calls itself or its functions, what leaves
+Names come from targets, which are hostile: whatever a process calls itself or its functions, a text from
 this file has no control characters, no `;` inside a name, and a bounded length.
 """
 
@@ -26,7 +26,7 @@ _UNPRINTABLE = re.compile(
     "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # invisible, or changes direction
     "\u2028\u2029"  # end a line for some readers
     "\ud800-\udfff"  # lone surrogates: no encoding takes them
-    "\ufff9-\ufffb\ufffe\uffff"  # annotations; the last two are no XML
+    "\ufff9-\ufffb\ufffe\uffff"  # annotations; XML forbids the last two
     "\U000e0000-\U000e007f"  # tags: invisible text
     "]"
 )
@@ -48,7 +48,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _name(text: str) -> str:
-    """A name between two semicolons: its start where it is too long, and never empty."""
+    """A name between two semicolons: cut at its end if it is too long, and never empty."""
     name = printable(text[: MAX_NAME_CHARACTERS + 1]).replace(";", ":")
     if len(name) > MAX_NAME_CHARACTERS:
         name = name[: MAX_NAME_CHARACTERS - 1] + ELLIPSIS
@@ -56,7 +56,7 @@ def _name(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    """A file's path between two semicolons: its end where it is too long, which tells more."""
+    """A file's path between two semicolons: cut at its start if it is too long, as its end tells more."""
     path = printable(text[-MAX_NAME_CHARACTERS - 1 :]).replace(";", ":")
     if len(path) > MAX_NAME_CHARACTERS:
         path = ELLIPSIS + path[1 - MAX_NAME_CHARACTERS :]
@@ -64,7 +64,7 @@ def _file(text: str) -> str:
 
 
 def root_text(root: Root) -> str:
-    """``comm (pid)``; bytes of comm that are no UTF-8 show as \\xNN."""
+    """``comm (pid)``; bytes of comm that are not UTF-8 show as \\xNN."""
     return f"{_name(root.comm.decode('utf-8', 'backslashreplace'))} ({root.pid})"
 
 
@@ -114,15 +114,15 @@ def warnings(losses: Losses) -> list[str]:
     if len(rows) > WARNED_PROCESSES:
         more = len(rows) - WARNED_PROCESSES
         unit = "process" if more == 1 else "processes"
-        sentences.append(f"{more} more {unit} lost samples that matter: see those marked in --stats")
+        sentences.append(f"{more} more {unit} lost samples that matter; --stats marks them")
     if losses.rest.significant:
         reasons: Counter[str] = Counter(lost=losses.lost)
         for row in losses.per_process:
             if not row.verdict.significant:
                 reasons.update({reason.value: count for reason, count in row.dropped.items()})
-        besides = " besides" if rows else ""
+        besides = "another " if rows else ""
         sentences.append(
-            f"{_share_text(losses.rest)} of all samples have no stack{besides} ({_names(reasons)}):"
+            f"{besides}{_share_text(losses.rest)} of all samples have no stack ({_names(reasons)}):"
             " what ran then looks smaller than it was"
         )
     return sentences
@@ -146,7 +146,7 @@ def _share_text(verdict: Verdict) -> str:
 
 
 def _names(counts: Mapping[str, int]) -> str:
-    """What was counted, most first."""
+    """The names of what was counted, most first."""
     return ", ".join(
         name for count, name in sorted((-count, name) for name, count in counts.items()) if count
     )

@@ -16,8 +16,8 @@ TOTAL = "all"
 class Node:
     """A frame in one place: reached by the same texts from the root. Frames of equal text are one node.
 
-    `kind` is None for what is no frame: the total, processes and threads. `count` includes the callees',
-    `self_count` doesn't. `order` sorts it among its siblings.
+    `kind` is None for the total, processes and threads, which are no frames. `count` includes the callees',
+    `self_count` doesn't. `order` sorts a node among its siblings.
     """
 
     text: str
@@ -73,8 +73,8 @@ def lay_out(total: Node, min_share: float) -> tuple[list[Box], int]:
     """The boxes, callers before callees and left before right, and how many frames were left out.
 
     Siblings are in alphabetical order (processes then by pid, threads by tid), so that two runs look alike.
-    Left out is what holds less than `min_share` of the total; its place stays empty, so that no other box
-    moves.
+    A node that holds less than `min_share` of the total is left out; its place stays empty, so that no other
+    box moves.
     """
     boxes: list[Box] = []
     left_out = 0

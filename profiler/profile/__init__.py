@@ -1,8 +1,8 @@
 """The public API: a finished recording as plain values, for programs that work with one.
 
-It needs neither root nor BCC, and none of what takes samples. A `Profile` holds `Sample`s (stacks, root
-first, with their counts) and `Losses`, the ledger of what was not seen. Names are what targets call
-themselves: whoever writes them out escapes them, as `profiler.export` does.
+It needs neither root nor BCC nor anything that takes samples. A `Profile` holds `Sample`s (stacks, root
+first, with their counts) and `Losses`, the ledger of what was not seen. Names are text from the targets:
+whoever writes them out must escape them, as `profiler.export` does.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ from symbolizers.frame import Frame
 
 
 class Root(NamedTuple):
-    """What a stack stands on: the process, as it was called when the sample was taken."""
+    """The bottom of a stack: the process, by the name that it had when the sample was taken."""
 
     comm: bytes
     pid: int
 
 
 class Thread(NamedTuple):
-    """The thread of a process that ran, as the kernel called it when the sample was taken.
+    """The thread that ran, by the name that the kernel had for it when the sample was taken.
 
     `name` is what its language calls it, empty where that is not known.
     """
@@ -41,11 +41,11 @@ class Sample:
     frames: tuple[Frame, ...]
     count: int
     thread: Thread | None = None
-    """What the frames stand on, on top of `root`; None unless threads are told apart."""
+    """The thread, between `root` and the frames; None unless threads are told apart."""
 
 
 class Feature(str, Enum):
-    """In what lost samples can be unlike the kept ones: all of it is captured at the interrupt."""
+    """A feature in which lost samples can be unlike the kept ones; all are captured at the interrupt."""
 
     THREAD = "thread"
     FUNCTION = "function"
@@ -54,7 +54,7 @@ class Feature(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a loss matters. `share` of the samples was lost; the true one is in `low` to `high` (95 %)."""
+    """Whether a loss matters. `share` of the samples was lost; the true share is `low` to `high` (95 %)."""
 
     share: float = 0.0
     low: float = 0.0
@@ -77,7 +77,7 @@ class ProcessLosses:
     symbolized: int
     dropped: Mapping[Reason, int]
     note: str = ""
-    """What a person should know of this process, for example an unsupported interpreter version."""
+    """What a person should know about this process, for example an unsupported interpreter version."""
     verdict: Verdict = Verdict()
 
 
@@ -94,7 +94,7 @@ class Losses:
     lost: int
     per_process: tuple[ProcessLosses, ...] = ()
     rest: Verdict = Verdict()
-    """On what is missing beside the losses that are significant for one process; includes `lost`."""
+    """The verdict on all losses but those that are significant for one process; includes `lost`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Profile:
     profiler_cpu_s: float = 0.0
     profiler_max_rss_bytes: int = 0
     first_sample_s: float | None = None
-    """From the start of the program to its first sample; None without one."""
+    """From the start of pidflame to the first sample; None without one."""
     command: str = ""
     """What was recorded, in words for a title: ``whole system``, ``pid 12``, a command line."""
     notes: tuple[str, ...] = field(default=())

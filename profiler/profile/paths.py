@@ -20,7 +20,7 @@ _LANGUAGES = {language.name: language for language in LANGUAGES}
 
 @cache
 def _import_root(language: str) -> re.Pattern[str]:
-    """Matches the file of a language that lies in an import root; what comes after it is the group."""
+    """Matches the file of a language that lies in an import root; the group is what comes after the root."""
     roots = "|".join(_LANGUAGES[language].import_roots) or "(?!)"
     # Greedy: of several roots the last.
     return re.compile(rf"(?:.*/)?(?:{roots})/+([^/].*)", re.DOTALL)
@@ -42,7 +42,7 @@ def short_file(language: str, file: str) -> str:
 def with_short_files(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """`samples` with the files of interpreted frames shortened; as many samples, none merged.
 
-    Two files of one process that would be called the same keep their full names both, so that no two
+    Two files of one process that would get the same short name keep their full names, so that no two
     functions are counted as one. Between processes the same short name may stand for two files: the
     process is in the stack too, and the same program looks the same from every virtual environment.
     """

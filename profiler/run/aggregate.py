@@ -56,7 +56,7 @@ class Aggregator:
             self._count(sample, (_DROPPED[reason],))
 
     def note(self, process: ProcessId, text: str) -> None:
-        """Keeps something that a person should know of `process`."""
+        """Keeps something that a person should know about `process`."""
         notes = self._notes.setdefault(process, [])
         if text not in notes:
             notes.append(text)

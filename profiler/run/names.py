@@ -1,4 +1,4 @@
-"""Names for native and kernel addresses, once each at the end of a run: the worker and kallsyms know them."""
+"""Names native and kernel addresses, each once, at the end of a run: asks the worker and kallsyms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symbolizers.native.unnamed import mapping_frame
 from symbolizers.questions import Failed, NameOffsets, Names
 
 _NAMES_S = 10.0
-"""How long native names may take in all; each file has the worker's deadline besides."""
+"""How long all native names together may take; the worker has a deadline for each file, too."""
 
 
 class AddressNames:

@@ -34,7 +34,7 @@ class ProcessTable:
         self._eager_again_ns = now_ns
 
     def listen(self, boot_ns: int, now_ns: int) -> None:
-        """From now on (on CLOCK_BOOTTIME and CLOCK_MONOTONIC) every exec comes in as an event."""
+        """From now on every exec comes in as an event. Times are on CLOCK_BOOTTIME and CLOCK_MONOTONIC."""
         self._listening_ns = boot_ns
         self._boot_offset_ns = boot_ns - now_ns
 
@@ -103,7 +103,7 @@ class ProcessTable:
         began_ns = event.time_ns + self._boot_offset_ns
         program = Program(event.process, event.start_ns, began_ns, self._around, over=self._forget)
         self._programs[event.process] = program
-        # An exec storm must not become our CPU time: beyond the budget, the first sample asks.
+        # An exec storm must not use up our CPU time: beyond the budget, only the first sample asks.
         if self._eager_again_ns <= event.time_ns:
             self._eager_again_ns = max(self._eager_again_ns, event.time_ns - _SECOND_NS)
             self._eager_again_ns += _SECOND_NS // _EAGER_LOOKS_HZ

@@ -1,7 +1,7 @@
-"""One program of a process, between two execs: what is known of it, and its samples that wait to know more.
+"""One program of a process, between two execs: what is known about it, and its samples that wait for more.
 
-A sample is handed on when all its interpreter frames have names, or dropped with a reason. What can't be
-read now is asked for again when the same code object is next seen running, and at the end.
+A sample is handed on when all its interpreter frames have names, or dropped with a reason. A code object that
+can't be read now is asked for again when it is next seen running, and at the end.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
 from symbolizers.registry import MARKERS
 
-CodeKey = tuple[int, int, int]
-"""What tells a code object of one process: address (with its capture kind), checksum, owner."""
+CodeKey = tuple[int, int]
+"""What identifies a code object in one process: address (with its capture kind) and checksum.
+
+The checksum covers the owner, too: two owners with one checksum give the same name.
+"""
 
 _MAX_NATIVE_FRAMES = read_header("records.h").defines["MAX_NATIVE_FRAMES"]
 _FAILED_WALKS: Mapping[int, Reason] = {
@@ -33,12 +36,12 @@ _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.TORN: Reason.CHANGED,
 }
 _MARKERS = {kind: Frame(MARKER, text) for kind, text in MARKERS.items()}
-"""What an annotation among the frames of an interpreter shows as, by its kind."""
+"""The frame that an annotation shows as, by its kind."""
 _MAX_WAITING = 100_000
 """Samples that may wait in all; beyond that they are dropped at once, so memory stays bounded."""
 _MAX_CODES = 200_000
 _MAX_INHERITED = 10_000
-"""Code objects that a fork takes over from its parent; one with more is asked itself."""
+"""A fork takes over its parent's code objects, unless they are more than this: then it is asked itself."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 
@@ -47,17 +50,17 @@ class State(Enum):
     """How much is known of a program, and whether the worker may still be asked about it."""
 
     NEW = "new"
-    """It was not looked at. Its first sample asks the worker to."""
+    """The worker was not asked about it yet; its first sample will do so."""
     LOOKING = "looking"
     """The worker looks at it for the first time; samples wait for that."""
     KNOWN = "known"
     """Its mappings and interpreters are known."""
     LOOKING_AGAIN = "looking again"
-    """As KNOWN, and the worker looks once more: code was mapped since."""
+    """As KNOWN, but the worker looks once more: a sample shows that something has changed."""
     EXITED = "exited"
-    """Its process has exited: it is not asked about any more, answers under way still count."""
+    """Its process has exited: nothing more is asked about it, but answers under way still count."""
     OVER = "over"
-    """Nothing more will be learnt of it; `Program.why` says for what reason."""
+    """Nothing more will be learnt about it; `Program.why` says why."""
 
 
 class Happening(Enum):
@@ -84,10 +87,10 @@ TRANSITIONS: Mapping[tuple[State, Happening], State] = MappingProxyType(
         **{(state, Happening.END): State.OVER for state in (*_ALIVE, State.EXITED)},
     }
 )
-"""Every step that a program can take. What is not here can't happen, or changes nothing."""
+"""Every step that a program can take. Any other can't happen, or changes nothing."""
 
 _UNKNOWN = CodeMap()
-"""What is mapped into a program that was not found yet."""
+"""The mappings of a program that was not found yet."""
 
 
 @dataclass(slots=True)
@@ -102,7 +105,7 @@ class Surroundings:
     """What programs need of a recording. Lifetime: the recording.
 
     `ask` puts a question to the worker; `emit` takes finished stacks, root first, and `drop` lost samples;
-    `note` takes what people should know of a process; `configure` tells the kernel which walkers it needs.
+    `note` takes what people should know about a process; `configure` tells the kernel which walkers it needs.
     """
 
     ask: Ask
@@ -142,6 +145,8 @@ class Program:
         self._codes: dict[CodeKey, CodeObject] = {}
         self._definitions: dict[CodeKey, Frame] = {}
         self._failed: dict[CodeKey, Reason] = {}
+        self._unread: dict[CodeKey, RawFrame] = {}
+        """As last captured: where an object has copies, their owners differ, and the last one still lives."""
         self._asked: set[CodeKey] = set()
         self._open_questions = 0
         self._waiting: dict[CodeKey, list[RawSample]] = {}
@@ -165,7 +170,7 @@ class Program:
             self._around.drop(sample, Reason.STALLED)
         elif sample.walk_status in _FAILED_WALKS:
             self._around.drop(sample, _FAILED_WALKS[sample.walk_status])
-            # Or the walker was told of a program that is no more: exec came before anyone listened.
+            # The walker may still know an earlier program, if its exec came before anyone listened.
             if sample.time_ns >= self._look_again_ns:
                 self.look(sample.time_ns)
         elif self._around.waiting.count >= _MAX_WAITING:
@@ -193,7 +198,7 @@ class Program:
         self._place_again(self._unplaced)
 
     def inherit(self, parent: Program) -> None:
-        """Takes over what is known of `parent`, whose program a fork goes on with.
+        """Takes over what is known about `parent`: a fork goes on with its parent's program.
 
         Many forks are over before they can be looked at.
         """
@@ -261,13 +266,14 @@ class Program:
         if may_ask and not knows_leaf and sample.time_ns >= self._look_again_ns:
             self._wait_to_be_placed(sample)
             return
-        keys = dict.fromkeys(map(_key, sample.interpreter))
-        missing = [key for key in keys if key not in self._codes and key[0] < FIRST_ANNOTATION]
+        frames = {_key(frame): frame for frame in sample.interpreter if frame.address < FIRST_ANNOTATION}
+        missing = [key for key in frames if key not in self._codes]
         if not missing:
             self._hand_on(sample)
         elif may_ask:
             self._waiting.setdefault(missing[0], []).append(sample)
             self._around.waiting.count += 1
+            self._unread.update((key, frames[key]._replace(position=0)) for key in missing)
             self._ask([key for key in missing if key not in self._asked])
         else:
             self._around.drop(sample, self._failed.get(missing[0], self.why))
@@ -310,7 +316,7 @@ class Program:
             return
         self._asked.update(keys)
         self._open_questions += 1
-        frames = tuple(RawFrame(address, 0, checksum, owner) for address, checksum, owner in keys)
+        frames = tuple(self._unread[key] for key in keys)
 
         def read(answer: Codes | Failed) -> None:
             self._read(keys, answer)
@@ -339,6 +345,8 @@ class Program:
         self._end_if_answered()
 
     def _learn(self, key: CodeKey, result: CodeObject | Reason) -> None:
+        if result is not Reason.WOULD_FAULT:
+            self._unread.pop(key, None)
         if isinstance(result, CodeObject):
             self._codes[key] = result
             self._definitions[key] = Frame(result.kind, result.name, result.file, result.first_line)
@@ -358,7 +366,7 @@ class Program:
             self._place(sample)
 
     def _drop_nameless(self, reason: Reason) -> None:
-        """Drops what waits for a name; each for its own reason where that is known."""
+        """Drops the samples that wait for a name, each for its own reason where that is known."""
         for key, samples in self._waiting.items():
             self._drop_all(samples, self._failed.get(key, reason))
         self._waiting.clear()
@@ -372,4 +380,4 @@ class Program:
 
 
 def _key(frame: RawFrame) -> CodeKey:
-    return frame.address, frame.checksum, frame.owner
+    return frame.address, frame.checksum

@@ -37,7 +37,7 @@ _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
 _DISCOVERY_S = 1.0
-"""How long the sampling waits, once it could begin, for what is still to be learnt of the processes."""
+"""How long sampling that could begin waits for what is still to be learnt about the processes."""
 _LAST_ANSWERS_S = 0.25
 """How long the end of a recording waits for code objects that are still being read."""
 
@@ -107,7 +107,7 @@ class Session:
     def stop(self) -> None:
         """Ends the recording at once; may be called from a signal handler."""
         self._stopped = True
-        with suppress(BlockingIOError):  # woken often enough
+        with suppress(BlockingIOError):  # it was woken often enough
             self._wake.send(b"s")
 
     def prepare(self) -> None:
@@ -134,7 +134,7 @@ class Session:
         loader.start()
         while not done.is_set():
             self._wait(_LOADING_S)
-        # Mostly all is known by now; if not, a little later is better than first samples without frames.
+        # Usually all is known by now; if not, a later start is better than first samples without frames.
         end_s = time.monotonic() + _DISCOVERY_S
         while self._asker.pending() and not self._stopped and time.monotonic() < end_s:
             self._wait(end_s - time.monotonic())
@@ -190,7 +190,7 @@ class Session:
             self._early.append((pid, start_ns, interpreters))
 
     def _end_without_targets(self) -> None:
-        # only ever set: `stop` may be called in the middle of this
+        # This never clears it: `stop` may be called in the middle of this.
         if not self._source.has_targets():
             self._stopped = True
 
@@ -236,7 +236,7 @@ class Session:
         if lost.events:
             self._notes.append(
                 f"{lost.events} execs and exits were lost (ring buffer full): native names of these processes"
-                " may be of the program before"
+                " may belong to an earlier program"
             )
         return Profile(
             samples=self._aggregator.samples(names, self._threads.names()),

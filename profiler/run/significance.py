@@ -5,13 +5,13 @@ Pure. Two questions are asked of a process that lost samples:
 - *Too many?* The Wilson score interval of the lost share (E. B. Wilson, "Probable inference, the law of
   succession, and statistical inference", J. Am. Stat. Assoc. 22, 1927, 209-212): its lower end passes
   `TOLERATED_SHARE`.
-- *Unlike the kept ones?* If samples are lost at random, then the lost ones in each category are a draw
-  without replacement from all in it. That is the hypergeometric distribution, and its tail is Fisher's exact
-  test (R. A. Fisher, "The logic of inductive inference", J. R. Stat. Soc. 98, 1935, 39-82). It needs no
-  large counts, of which there are none where few samples are lost. Categories are threads, leaf functions
-  and leaf addresses. Every tail counts twice (both sides) and times the number of categories, features and
-  processes that were tested (Bonferroni), so that a run in which nothing is wrong says otherwise with a
-  probability of `FALSE_ALARMS` at most.
+- *Unlike the kept ones?* If samples are lost at random, then the lost ones are a draw without replacement
+  from all, and how many of them lie in a category is distributed hypergeometrically. The tail of that
+  distribution is Fisher's exact test (R. A. Fisher, "The logic of inductive inference", J. R. Stat. Soc. 98,
+  1935, 39-82), which holds for small counts, too. Categories are threads, leaf functions and leaf addresses.
+  Every tail is doubled (both sides) and multiplied by the number of categories, features and processes that
+  were tested (Bonferroni), so that a run in which nothing is wrong gives a false alarm with a probability of
+  `FALSE_ALARMS` at most.
 
 A loss of fewer than `LEAST_LOST` samples is never significant: one lost of three has a lower end of 6 %,
 and yet tells nothing. Such losses count in the verdict on the run as a whole.
@@ -31,13 +31,13 @@ CONFIDENCE = 0.95
 TOLERATED_SHARE = 0.01
 LEAST_LOST = 5
 LEAST_UNLIKE_SHARE = 0.001
-"""Of a process's samples: what is lost in one place only, but is less than this, nobody would see anyway."""
+"""The share of a process's samples below which nobody would see a loss, even if all of it is in one place."""
 FALSE_ALARMS = 0.001
 """The probability that losses at random are called unlike the kept samples, in one run."""
 BUCKETS = 256
-"""Categories of one feature of one process: what bounds the memory."""
+"""Categories of one feature of one process; their number bounds the memory."""
 RARE = 5
-"""Categories with fewer samples count as one, or a loss spread over as many places as samples is missed."""
+"""Categories with fewer samples count as one: else a loss that is spread over many places would be missed."""
 
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: spreads addresses, whose low bits are alike
@@ -51,10 +51,10 @@ _Table = dict[int, list[int]]
 
 
 class Evidence:
-    """What was captured in the kernel for a process's samples, kept and lost, as counts.
+    """Counts of what was captured in the kernel for a process's samples, kept and lost.
 
-    Categories are hashed into buckets. So memory is bounded, and which category goes where depends on
-    nothing that the fate of a sample depends on, which keeps the test exact.
+    Categories are hashed into buckets. This bounds the memory, and it keeps the test exact, because the
+    bucket of a category does not depend on the fate of its samples.
     """
 
     __slots__ = ("_addresses", "_functions", "_threads")
@@ -67,7 +67,7 @@ class Evidence:
     def add(self, sample: RawSample, *, lost: bool) -> None:
         """Counts a sample by thread, leaf address (its page; kernel or user) and leaf function.
 
-        A walk that faulted may have no leaf function to show: that table is of those which have one.
+        A walk that faulted may have no leaf function: that table counts only samples that have one.
         """
         _count(self._threads, sample.tid, lost)
         leaf = sample.user or sample.kernel or (0,)
@@ -135,7 +135,7 @@ def _testable(lost: int, samples: int) -> bool:
 
 
 def _homogeneity(categories: Sequence[tuple[int, int]]) -> float:
-    """How probable (at most) categories of (kept, lost) samples are so unequal when loss is at random."""
+    """The probability, at most, that (kept, lost) samples are this unequal if the loss is at random."""
     rows = [each for each in categories if sum(each) >= RARE]
     rare = [each for each in categories if sum(each) < RARE]
     if rare:

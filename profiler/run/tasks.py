@@ -1,7 +1,7 @@
-"""Puts what waits for a running task of asyncio under it: callers that are on no stack.
+"""Puts what waits for a running asyncio task under it: callers that are on no stack.
 
-Who waits is read in the moment after the sample, for every sample: tasks come and go. Of one that has gone by
-then, nothing is known.
+The waiting tasks are read right after every sample, because tasks come and go. Nothing is known about a task
+that has gone by then.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Open:
 class TaskStacks:
     """Stands before `emit` and `drop` and holds stacks back until their task was looked at.
 
-    Lifetime: one recording. `alone` counts the stacks of tasks that were not found any more.
+    Lifetime: one recording. `alone` counts the stacks for which nothing is known about what awaits them.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class TaskStacks:
         self.alone = 0
 
     def sample(self, sample: RawSample) -> None:
-        """Asks for the task of `sample`, of which either `emit` or `drop` is called later."""
+        """Asks for the task of `sample`, for which either `emit` or `drop` is called later."""
         task = _task_of(sample)
         if not task.task or task.process in self._stalled:
             return
@@ -117,9 +117,9 @@ class TaskStacks:
 
 
 def with_awaiters(elements: tuple[Element, ...], chain: TaskChain) -> tuple[Element, ...]:
-    """The stack with the frames of `chain` before the task's own coroutine; as it was where that isn't on it.
+    """The stack with the frames of `chain` before the task's own coroutine; unchanged if that isn't on it.
 
-    Then the task is another one by now: what waits for it is not what waited for the one that ran.
+    In that case another task has taken its place by now, and the chain belongs to that one.
     """
     wanted = chain.outermost
     for index, element in enumerate(elements):

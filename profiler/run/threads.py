@@ -1,4 +1,4 @@
-"""What threads are called by the language that they run, asked for while they run."""
+"""The names that languages give their threads, asked for while the threads run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_NAMES = 100_000
 
 @dataclass(slots=True)
 class _Asked:
-    """Those threads of a process whose name is not known: `wanted` has their thread pointers, by tid."""
+    """The threads of a process whose names are not known: `wanted` has their thread pointers, by tid."""
 
     wanted: dict[int, int] = field(default_factory=dict)
     asking: bool = False
@@ -35,7 +35,7 @@ class _Asked:
 class ThreadNames:
     """Asks for a name when a thread is first seen in an interpreter. Lifetime: one recording.
 
-    Many threads have none: a process is asked again at growing intervals, while such a thread is sampled.
+    Many threads have no name: a process is asked again at growing intervals, while such a thread is sampled.
     """
 
     def __init__(self, ask: Ask) -> None:

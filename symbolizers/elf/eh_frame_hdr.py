@@ -1,7 +1,7 @@
 """Function starts of a stripped file: the search table that unwinders use (section .eh_frame_hdr).
 
 Layout: Linux Standard Base, Core, "The .eh_frame_hdr section"; the encodings are DWARF's exception header
-encodings. Every linker writes 4-byte offsets relative to the section, which is all that is read here.
+encodings. Every linker writes 4-byte offsets relative to the section, and only these are read here.
 """
 
 from __future__ import annotations

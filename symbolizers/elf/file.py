@@ -1,6 +1,6 @@
 """One ELF file: build id, where it is mapped, single symbols, contents, all functions.
 
-The file belongs to a target and may change under the reader: everything raises `Malformed` and nothing else.
+The file belongs to a target and may change under the reader: all methods raise `Malformed` and nothing else.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class ElfFile:
     def functions(self) -> FunctionTable:
         """All functions, from .dynsym, .symtab and MiniDebugInfo, and the starts in .eh_frame_hdr.
 
-        What of these is broken is left out. The table needs neither this object nor its file any more.
+        Broken parts are left out. The table needs neither this object nor its file any more.
         """
         tables = [*self._function_sources(), *self._mini_debug_info()]
         return FunctionTable.read(tables, unwind=self._function_starts(), boundaries=self._code_ends())
@@ -136,7 +136,7 @@ class ElfFile:
             return b""
 
     def _symbol_tables(self) -> Iterator[SymbolTable]:
-        """.dynsym first: it is smaller, and what it has is what other files see."""
+        """.dynsym comes first: it is smaller, and has the symbols that other files see."""
         sections = self._read_sections()
         for kind in (SHT_DYNSYM, SHT_SYMTAB):
             section = next((s for s in sections if s.type == kind), None)

@@ -20,11 +20,11 @@ from symbolizers.errors import Malformed
 SYMBOL_BYTES = 24
 STB_LOCAL = 0
 MAX_SYMBOLS = 1 << 21
-"""In one table; node has 0.11 million. Some 150 bytes each are needed while a table is read."""
+"""The most in one table (node has 0.11 million); reading a table takes some 150 bytes for each."""
 
 _SYMBOL = struct.Struct("<IBBHQQ")
 _MAX_PLACES = 4096
-"""Where one name may stand in a string table: once, and as the tail of longer names that share its bytes."""
+"""How often one name may stand in a string table: once, and as the tail of longer names."""
 
 _MAX_MATCHES = 4096
 """How many symbols of one name are looked at: every file compiled in may have a local one."""

@@ -21,7 +21,7 @@ _HIDDEN = b"0" * _DIGITS
 _TEXT_TYPES = b"tTwW"
 _AFTER_ANY_SYMBOL = b"~"
 _MAX_FUNCTION_BYTES = 1 << 20
-"""Symbols have no sizes here: what is farther from the nearest one is in memory that has no symbols."""
+"""Symbols have no sizes here: an address farther from the nearest one is in memory without symbols."""
 
 
 class _Symbol(NamedTuple):
@@ -30,7 +30,7 @@ class _Symbol(NamedTuple):
     address: bytes
     is_exported: bool
     underscores: int
-    """Leading ones, negative: the name with fewer of them is the greater one."""
+    """Minus the number of leading ones: the name with fewer of them is the greater one."""
     name: bytes
 
 
@@ -75,7 +75,7 @@ class KernelSymbols:
     def _frames(self, wanted: list[int], nearest: list[_Symbol | None]) -> Iterator[Frame]:
         best: _Symbol | None = None
         for address, symbol in zip(wanted, nearest, strict=True):
-            # What was nearest for a lower address may be so for this one: blocks tell only the first.
+            # The symbol nearest to a lower address may be this one's too: a block tells only the first.
             best = max((s for s in (best, symbol) if s is not None), default=None)
             if best is None or self.hidden or address - int(best.address, 16) > _MAX_FUNCTION_BYTES:
                 yield UNKNOWN
@@ -86,7 +86,7 @@ class KernelSymbols:
 def _match_block(lines: list[bytes], keys: list[bytes], nearest: list[_Symbol | None]) -> None:
     """Improves `nearest` for the keys inside the block and the first one after it.
 
-    Later keys see the same last symbol of the block as that one does; `_frames` carries it on.
+    For later keys the last symbol of the block is the same as for that one; `_frames` carries it on.
     """
     first = bisect_left(keys, lines[0][:_DIGITS])
     last = bisect_left(keys, lines[-1][:_DIGITS])

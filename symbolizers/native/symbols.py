@@ -1,4 +1,4 @@
-"""Names of native addresses: symbols of a mapped file, demangled, or the best that can be said without."""
+"""Names of native addresses: symbols of a mapped file, demangled, or else where in the file they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NativeSymbols:
     """
 
     def __init__(self, elf: ElfFile, module: str) -> None:
-        """`module`: what frames call the file, see `module_name`."""
+        """`module`: the file's name in frames, see `module_name`."""
         self._functions = elf.functions()
         self._module = module
         self._named: dict[int, Frame] = {}

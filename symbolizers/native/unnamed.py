@@ -12,6 +12,8 @@ ANONYMOUS = "[anon]"
 
 _DELETED = " (deleted)"
 _MEMFD = "/memfd:"
+_SHARED_MEMORY = "/dev/zero"
+"""What /proc/PID/maps calls memory that is shared by a fork and has no file (MAP_SHARED | MAP_ANONYMOUS)."""
 VDSO_PATH = "[vdso]"
 """What /proc/PID/maps calls the mapping of the kernel's code for user space."""
 
@@ -25,17 +27,17 @@ def mapping_frame(path: str, offset: int) -> Frame:
     """The frame of an address in a mapping behind which no ELF file could be read.
 
     `path` and the file `offset` of the address as in /proc/PID/maps. A file, or the kernel's ``[vdso]``,
-    gives ``[module+0xoffset]``. In anonymous memory (``[anon]``, ``[heap]``, ``[anon:NAME]``,
-    ``[memfd:NAME]``) nothing tells where a function starts and an offset would mean nothing in the next
+    gives ``[module+0xoffset]``. In anonymous memory, shared or not (``[anon]``, ``[heap]``, ``[anon:NAME]``,
+    ``[memfd:NAME]``), nothing tells where a function starts and an offset would mean nothing in the next
     run, so that all code there is one frame.
     """
     if path == VDSO_PATH:
         return unnamed(VDSO_PATH, offset)
     if path.startswith(_MEMFD):
         return Frame(NATIVE, bounded(f"[{module_name(path)}]"))
-    if path.startswith("/"):
+    if path.startswith("/") and path.removesuffix(_DELETED) != _SHARED_MEMORY:
         return unnamed(module_name(path), offset)
-    return Frame(NATIVE, bounded(path) or ANONYMOUS)
+    return Frame(NATIVE, bounded(path) if path.startswith("[") else ANONYMOUS)
 
 
 def unnamed(module: str, offset: int) -> Frame:

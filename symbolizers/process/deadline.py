@@ -101,8 +101,8 @@ class DeadlineWorker:
     def submit(self, message: bytes, then: Then, *, lane: Hashable, soon: bool = False) -> None:
         """Queues `message`, in `lane`; `then` is called by a `collect` to come.
 
-        A lane is what gets no more than its turn: requests of other lanes don't wait for all of this one's.
-        Those that are wanted `soon` come before all that are not.
+        A lane gets no more than its turn: requests of other lanes don't wait for all of this one's. Requests
+        that are wanted `soon` come before all others.
         """
         self._queues[Urgency.SOON if soon else Urgency.PATIENT].put(lane, _Request(message, lane, then))
         self._dispatch()
@@ -195,7 +195,7 @@ class DeadlineWorker:
         self._arm(self._deadline_s, _HARD_LIMIT_S)
 
     def _check(self) -> None:
-        """Tells a worker that waits from one that works or got no CPU; the latter has more time."""
+        """Replaces a worker that waits; one that works, or got no CPU, has more time."""
         progress_ns, running = _progress_of(self._process.pid)
         if self._clock() < self._limit_at and (running or progress_ns > self._progress_ns):
             self._progress_ns = progress_ns
@@ -221,7 +221,7 @@ class DeadlineWorker:
 
 
 def _progress_of(pid: int) -> tuple[int, bool]:
-    """Nanoseconds for which our child `pid` ran or waited for a CPU, and whether it does now."""
+    """Nanoseconds for which our child `pid` ran or waited for a CPU, and whether it does so now."""
     ran_ns, is_running = _run_time_of(pid)
     try:
         with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:

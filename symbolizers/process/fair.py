@@ -1,4 +1,4 @@
-"""A queue in which those who wait take turns: one who asks much delays only itself."""
+"""A queue in which those who wait take turns: whoever asks much delays only itself."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The very file behind a mapping of another process, opened without following what a target could plant.
 
-A file is first only *found* (O_PATH), which runs nothing of its file system and opens no FIFO or device;
-opened is what turned out to be the regular file that is mapped. Opening it, and reading from it, can
-still wait for a dead FUSE or network mount: to be called in the worker with the deadline only.
+A file is first only *found* (O_PATH), which runs nothing of its file system and opens no FIFO or device. It
+is opened only if it is the regular file that is mapped. Opening it, and reading from it, can still wait for
+a dead FUSE or network mount: only the worker with the deadline may do so.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ def _find(handle: ProcessHandle, mapping: Mapping) -> int:
 
 def _find_by_name(handle: ProcessHandle, mapping: Mapping) -> int:
     """RESOLVE_IN_ROOT: no symbolic link leads out of the target's root. RESOLVE_CACHED: the file is
-    mapped, so the kernel has its whole path in memory; where it would ask a file system for it, it is
-    another path (or a dead server's), and the answer is EAGAIN at once.
+    mapped, so the kernel has its whole path in memory. A path for which it would have to ask a file system
+    is another one (or a dead server's), and gives EAGAIN at once.
     """
-    # A file that is gone has no name; one that has is really called "... (deleted)".
+    # A deleted file has no name: if this name is there, the file is really called "... (deleted)".
     path = os.fsencode(mapping.path) + (b" (deleted)" if mapping.deleted else b"")
     root = os.open(f"/proc/{handle.id.pid}/root", _FIND | os.O_DIRECTORY)
     try:
@@ -97,8 +97,8 @@ def _find_by_name(handle: ProcessHandle, mapping: Mapping) -> int:
 
 
 def _expect_file_of(mapping: Mapping, found: int) -> None:
-    """The inode tells a file from one that took its name or its place in the address space. The device
-    does not: maps and stat(2) disagree about it on btrfs and overlay file systems.
+    """Raises `Changed` for another inode: a file took the name, or the place in the address space. Devices
+    are not compared: maps and stat(2) disagree about them on btrfs and overlay file systems.
     """
     status = cached_stat(found)
     if not stat.S_ISREG(status.mode):

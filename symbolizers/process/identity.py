@@ -1,6 +1,6 @@
 """Who a process is: (pid, start time), held by a pidfd, so that a pid used again is never taken for it.
 
-Two cases look odd and are meant so:
+Two cases look odd but are intended:
 
 - A *zombie* (exited, not reaped) counts as exited: it has no memory, and its pidfd reads as ended.
 - A process whose *group leader has exited while other threads run* is alive and can be opened, since its

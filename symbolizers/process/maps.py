@@ -1,7 +1,7 @@
 """What a process has mapped: /proc/PID/maps as values.
 
-The kernel takes the target's mmap lock for this file, so a target that holds it makes the read wait: to
-be called in the worker with the deadline only.
+The kernel takes the target's mmap lock for this file, so a target that holds it makes the read wait: only
+the worker with the deadline may read it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Mapping:
     """One line of /proc/PID/maps: addresses `start` to `end` (exclusive) of the target.
 
     `offset` is where in the file `start` lies; `device` is ``(major, minor)``, which on btrfs and overlay
-    file systems is not what stat(2) says of the same file. `inode` is 0 where no file is mapped; `path` is
+    file systems is not what stat(2) says for the same file. `inode` is 0 where no file is mapped; `path` is
     then empty or a name such as ``[heap]``. `path` is as seen in the target's mount namespace, undecodable
     bytes as surrogates, without the `` (deleted)`` that `deleted` stands for.
     """
@@ -51,7 +51,7 @@ def read_mappings(handle: ProcessHandle, *, executable_only: bool = False) -> tu
         text = _read_limited(f"/proc/{handle.id.pid}/maps")
     except (FileNotFoundError, ProcessLookupError):
         raise ProcessGone(f"process {handle.id.pid} has exited") from None
-    # Only while it lives was it this process whose file was read.
+    # If it still lives, the file that was read is this process's.
     if not handle.alive():
         raise ProcessGone(f"process {handle.id.pid} has exited")
     return parse_mappings(text, executable_only=executable_only)
@@ -72,8 +72,8 @@ def parse_mappings(text: bytes, *, executable_only: bool = False) -> tuple[Mappi
 def _mapping(fields: list[bytes]) -> Mapping:
     start, _, end = fields[0].partition(b"-")
     major, _, minor = fields[3].partition(b":")
-    # The kernel pads to the name's column, and escapes of all characters only the newline. A backslash in
-    # a name is left alone, so a name may also have lied: files.py compares inodes.
+    # The kernel pads to the name's column, and escapes only the newline. It leaves a backslash in a name
+    # alone, so a name can pretend to hold a newline: files.py compares inodes.
     path = fields[5].lstrip(b" ").replace(b"\\012", b"\n") if len(fields) > 5 else b""
     return Mapping(
         start=int(start, 16),

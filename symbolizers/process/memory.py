@@ -6,9 +6,9 @@ Two strategies under one contract, chosen by what the kernel offers:
     resident  pagemap gate, then plain process_vm_readv by pid, then the pidfd once more
 
 The gate comes first with both, since NOWAIT as proposed still waits for some pages (files without
-asynchronous reads, many cold misses on one file, swap without readahead). What is left is a race with
-reclaim between the gate and the read, and the target's mmap lock: for these the caller runs in a worker
-that can be killed and has a deadline. /proc/PID/mem is never opened.
+asynchronous reads, many cold misses on one file, swap without readahead). A read can still wait when it
+loses a race with reclaim after the gate, and for the target's mmap lock. Therefore the caller runs in a
+worker that has a deadline and can be killed. /proc/PID/mem is never opened.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from symbolizers.process.syscalls import PROCESS_VM_NOWAIT, PROCESS_VM_PIDFD, pr
 READ_LIMIT_BYTES = 16 << 20
 """The most that one `read`, or all ranges of one `read_many` together, may ask for."""
 ADDRESS_LIMIT = 1 << 56
-"""User addresses are below it (five page-table levels); above are the kernel's, and lies."""
+"""User addresses are below it (five page-table levels); above are the kernel's, and made-up ones."""
 _IOVEC_LIMIT = 1024
 """IOV_MAX: iovecs in one call."""
 _SCRATCH_BYTES = 4096
 """Reads up to this size (nearly all) go through one buffer that the reader keeps."""
 
 _LOOK_AHEAD_RANGES = 8
-"""From so many ranges on, sorting their pages costs less than a pagemap read for each."""
+"""From this many ranges on, sorting their pages costs less than a pagemap read for each."""
 
 
 class ReadStrategy(str, Enum):
@@ -95,7 +95,7 @@ _PROCESS_WIDE = {
     # The kernel had no memory for its own arrays: as good as a page that is not there now.
     errno.ENOMEM: FaultReason.WOULD_FAULT,
 }
-"""Errors that say something of the process (or of us) and not of an address."""
+"""Errors that are about the process (or about us) and not about an address."""
 
 
 class NowaitReader:
@@ -160,10 +160,10 @@ class NowaitReader:
         return results
 
     def touch(self, address: int) -> bool:
-        """Reads one byte at `address` past the gate; whether it could be read.
+        """Reads one byte at `address` without asking the gate; returns whether it could be read.
 
-        Makes a page present, and waits for whatever that takes: only for a page of which it is known that
-        it takes no more than memory (see prefetch.py).
+        This makes the page present and waits for whatever that takes, so it is only for pages that are in
+        memory somewhere (see prefetch.py).
         """
         iovecs = self._iovecs
         iovecs[1] = iovecs[3] = 1
@@ -172,11 +172,11 @@ class NowaitReader:
         return bool(count == 1)
 
     def forget(self) -> None:
-        """Pages found present count no longer; the pagemap is closed. To be called between two drains.
+        """Forgets which pages were present, and closes the pagemap. To be called between two drains.
 
-        A page known present is read without asking again, and might have been reclaimed since: the
-        shorter that is, the rarer a read that waits. It also bounds how long a pagemap opened before an
-        exec can be taken for the new program's.
+        A page that is known to be present is read without asking again, and might have been reclaimed
+        since: the sooner it is forgotten, the rarer a read waits. This also bounds how long a pagemap that
+        was opened before an exec can be taken for the new program's.
         """
         self._residency.forget()
 
@@ -260,7 +260,7 @@ class NowaitReader:
         return results
 
     def _fault_after(self, address: int, count: int) -> ReadFault:
-        """What a read of `address` met that gave `count` bytes only (-1: none, and errno says why)."""
+        """The fault of a read of `address` that gave only `count` bytes (-1: none, and errno says why)."""
         number = errno.EFAULT if count >= 0 else ctypes.get_errno()
         address += max(count, 0)
         if number != errno.EFAULT:
@@ -271,7 +271,7 @@ class NowaitReader:
         return self._gate(address, 1) or ReadFault(address, FaultReason.BAD_ADDRESS)
 
     def _fault(self, address: int, reason: FaultReason) -> ReadFault:
-        """What was found of the pid holds for our process only while the pid is still its own."""
+        """A finding about the pid holds for our process only while the pid is still its own."""
         return ReadFault(address, reason if self._handle.alive() else FaultReason.EXITED)
 
 

@@ -1,25 +1,25 @@
 """Brings pages that a target lacks, where that cannot wait: from swap in memory (zram), from the page cache.
 
-A page that a read would fault on is lost to it for now; what would bring it was tried on Linux 6.18:
+The reader does not read a page that would fault. Two ways to bring such a page were tried on Linux 6.18:
 
 - ``process_madvise(MADV_WILLNEED)`` is not used. It leaves the page not present: what it brings goes to the
   page cache or the swap cache, and the page table, which is all that the reader's gate can see, stays as it
-  is; no call tells when such a page has come. On a mapping of a FUSE file whose server answers no reads it
-  waits, too: at once where that has no asynchronous reads, else once as many are under way as the server
-  allows (D state). And a page of a private file mapping that was written to and then swapped, it does not
-  bring at all.
+  is; no call tells when such a page has come. It also waits (D state) on a mapping of a FUSE file whose
+  server answers no reads: at once if the server has no asynchronous reads, else when as many are under way
+  as the server allows. And it does not bring a page of a private file mapping that was written to and then
+  swapped.
 - Reading one byte of a *swapped* page makes it present, whatever is mapped there: the file is not asked. With
   swap in memory the kernel unpacks the page within that call, which takes some 40 us.
 
-So these are brought, by reading them. So are pages of the interpreter's own file that are in the page cache
-(a read of the file that may not wait tells) and only lack their entry in the target's page table: constants
-that a fork has not used yet, say, since it inherits no such entries. What else would fault stays lost until
-the target itself needs it: pages swapped to a disk (the read waits for the disk), pages of other files (for
-the file system, which may be a dead mount), and pages never touched, or behind a userfaultfd (for the
-target). The latter can take the place of a page that was brought, between the look and the read: that race,
-like the reader's own, is what the worker's deadline is for.
+So pages in such swap are brought, by reading them. So are pages of the interpreter's own file that are in the
+page cache (a read of the file that may not wait shows this) and only lack their entry in the target's page
+table: constants that a fork has not used yet, say, since it inherits no such entries. Other pages stay
+missing until the target itself needs them. A read of a page that was swapped to a disk waits for the disk,
+one of another file's for the file system, which may be a dead mount, and one of a page that was never
+touched, or is behind a userfaultfd, for the target. Such a page can take the place of one that is to be
+brought, between the look and the read: the worker's deadline is for this race, as for the reader's own.
 
-A page that is brought counts to the target's memory, and its cgroup's, as if the target had touched it.
+A page that is brought counts as the target's memory, and its cgroup's, as if the target had touched it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class FilePart(NamedTuple):
 
 
 def swap_kind(swaps: Path = _SWAPS) -> Swap:
-    """What swap is in use now, from the table that /proc/swaps is."""
+    """The kind of swap that is in use now, from the table in /proc/swaps."""
     try:
         devices = [line.split()[0] for line in swaps.read_text().splitlines()[1:] if line.strip()]
     except FileNotFoundError:
@@ -81,9 +81,9 @@ def swap_kind(swaps: Path = _SWAPS) -> Swap:
 def bring(
     handle: ProcessHandle, memory: NowaitReader, addresses: Iterable[int], parts: Sequence[FilePart] = ()
 ) -> int:
-    """Makes those of the pages at `addresses` present that are swapped, or in `parts`; how many it brought.
+    """Brings the pages at `addresses` that are swapped to memory, or cached and in `parts`; returns how many.
 
-    At most `MAX_PAGES`, none that could wait. Zero where the process or our right to look is gone.
+    It brings at most `MAX_PAGES`, and none that could wait. Zero if the process or our right to look is gone.
     """
     pages = sorted({address >> PAGE_SHIFT for address in addresses})[:MAX_PAGES]
     if not pages or not handle.alive():
@@ -114,7 +114,7 @@ def _in_memory(device: str) -> bool:
 
 
 def _entries(pid: int, pages: list[int]) -> list[int]:
-    """What pagemap says of `pages`. Raises OSError."""
+    """What pagemap says about `pages`. Raises OSError."""
     pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         found = [os.pread(pagemap, _ENTRY_BYTES, page * _ENTRY_BYTES) for page in pages]
@@ -124,7 +124,7 @@ def _entries(pid: int, pages: list[int]) -> list[int]:
 
 
 def _is_swapped(entry: int) -> bool:
-    """Type and offset show with CAP_SYS_ADMIN only; a page of swap is never at 0, where its header is."""
+    """Type and offset show only with CAP_SYS_ADMIN; no page is at offset 0, where the swap's header is."""
     if entry & _PRESENT or not entry & _SWAPPED:
         return False
     return entry & _TYPE_MASK < _FIRST_SPECIAL_TYPE and bool(entry >> 5 & _OFFSET_MASK)

@@ -50,7 +50,7 @@ _syscall.restype = ctypes.c_long
 
 @dataclass(frozen=True, slots=True)
 class CachedStat:
-    """What the kernel already knows of a file: `device` is ``(major, minor)``, `mode` as in stat(2)."""
+    """What the kernel already knows about a file: `device` is ``(major, minor)``, `mode` as in stat(2)."""
 
     mode: int
     device: tuple[int, int]

@@ -158,9 +158,9 @@ class PythonSymbolizer:
         return _Span(address, min(string.length, limit) * string.width, string.width)
 
     def _bytes_span(self, part: _Part) -> _Span:
-        """Where the contents of a ``bytes`` are; of no length where there are too many.
+        """Where the contents of a ``bytes`` are; of length 0 if there are too many.
 
-        Half a line table would name wrong lines, none names the first line.
+        Half a line table would give wrong lines; an empty one gives the first line.
         """
         self._expect(part, self._types.bytes, _BYTES_FLAG)
         size = _word(part.prefix, self._row["bytes_size"])
@@ -208,7 +208,7 @@ class PythonSymbolizer:
             name = self._memory.read(_pointer(type_address) + self._row["type_name"], _WORD.size)
             name_address = _pointer(_word(name, 0), alignment=1)
         except (ReadFault, Malformed):
-            return False  # A type in use is resident: this is what a freed object has in its place.
+            return False  # A type in use is resident, so this is not one: the object is freed.
         if self._memory.read(name_address, len(_CODE_TYPE_NAME)) != _CODE_TYPE_NAME:
             return False
         self._remember(type_address, _NO_FLAG)
@@ -247,6 +247,6 @@ def _pointer(address: int, *, alignment: int = 8) -> int:
 def _prefix_size(address: int, least: int) -> int:
     """How much to read at `address` at first: `least` bytes, and more only up to the end of the page.
 
-    The next page may not be there although the object ends before it.
+    The next page may be missing, although the object ends before it.
     """
     return max(least, min(_PREFIX_BYTES, _PAGE_BYTES - address % _PAGE_BYTES))

@@ -1,8 +1,8 @@
-"""What CPython 3.13 and later say of themselves: ``_Py_DebugOffsets``, the start of ``_PyRuntime``.
+"""What CPython 3.13 and later say about themselves: ``_Py_DebugOffsets``, the start of ``_PyRuntime``.
 
 The table is 64-bit numbers: a cookie, the version, whether the build is free-threaded, then sizes
 and offsets of structures, in an order that each 3.x may change (pycore_debug_offsets.h). It comes
-from a target's file, so nothing in it is believed before it was checked.
+from a target's file, so nothing in it is believed before it is checked.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from symbolizers.layout import MAX_OFFSET_BYTES, Absent, Layouts, Row
 from symbolizers.python.layouts import ALIGNMENTS, with_extents
 
 TABLE_BYTES: Final = 768
-"""Of every version's table as much as `TABLES` points into."""
+"""The part of every version's table that `TABLES` points into."""
 COOKIE: Final = b"xdebugpy"
 
 MAX_CHECKSUM_WORDS: Final = 16
 MAX_FRAME_WINDOW_BYTES: Final = 128
-"""What the walker has room for; as CHECKSUM_WORDS and MAX_FRAME_WINDOW in profiler/bpf."""
+"""The walker's limits; as CHECKSUM_WORDS and MAX_FRAME_WINDOW in profiler/bpf."""
 
 _FREE_THREADED_AT: Final = 16
 _WORD: Final = struct.Struct("<Q")
@@ -175,14 +175,14 @@ def check_header(table: bytes, hex_version: int) -> None:
 def described(row: Row, table: bytes, places: Row) -> Row:
     """`row` with everything that the build's own `table` says; `places` is a row of `TABLES`.
 
-    Raises `ValueError` where an offset is not aligned, not in its structure, or nothing to walk with.
+    Raises `ValueError` where an offset is not aligned, not in its structure, or of no use for a walk.
     """
     numbers = {name: _word(table, places[name]) for name in places.fields}
     for name in numbers:
         _check_extent(numbers, name)
     fields: dict[str, int | Absent] = dict(row.fields)
     fields.update((name, number) for name, number in numbers.items() if name in ALIGNMENTS)
-    # What follows ASCII strings' heads in wider ones: a pointer and a length, of a copy in UTF-8.
+    # Wider strings have more behind an ASCII string's head: a pointer and a length, of a copy in UTF-8.
     wider = numbers["unicode_ascii_data"] + 16
     fields.update({"unicode_compact_data": wider, "unicode_legacy_data": wider})
     if row.has("object_refcount"):
@@ -202,7 +202,7 @@ def _check_extent(numbers: Mapping[str, int], name: str) -> None:
 
 
 def _check_regions(row: Row) -> None:
-    """That the walker and the reader have room for what they read at once, and it is what they think."""
+    """Checks that the walker and the reader have room for what they read at once, and find it there."""
     if not 0 < row["code_checksum_words"] <= MAX_CHECKSUM_WORDS:
         raise ValueError("the parts of code objects lie too far apart")
     region = range(row["code_checksum"], row["code_linetable"] + 1)

@@ -65,7 +65,7 @@ PLACES: Final[Mapping[str, tuple[Place, ...]]] = MappingProxyType(
             Place(_THREAD, "cframe"),
         ),
         "thread_running_task": (Place("_PyThreadStateImpl", "asyncio_running_task"),),
-        # In no header: what asyncio says of itself, in the section .AsyncioDebug of its module.
+        # No header has these: asyncio tells them in the section .AsyncioDebug of its module.
         "task_name": (),
         "task_name_value": (),
         "cframe_frame": (Place("_PyCFrame", "current_frame"),),
@@ -105,7 +105,7 @@ PLACES: Final[Mapping[str, tuple[Place, ...]]] = MappingProxyType(
         "bytes_data": (Place("PyBytesObject", "ob_sval"), Place("PyStringObject", "ob_sval")),
     }
 )
-"""Where a version keeps each field of a row: the first of the places that it has, else it is absent."""
+"""Where a version keeps each field of a row: the first of the places that it has; else it is absent."""
 
 TABLE_PLACES: Final[Mapping[str, tuple[Place, ...]]] = MappingProxyType(
     {
@@ -148,7 +148,7 @@ TABLE_PLACES: Final[Mapping[str, tuple[Place, ...]]] = MappingProxyType(
         }.items()
     }
 )
-"""Where ``_Py_DebugOffsets`` (3.13 and later) has what; see `symbolizers.python.debug_offsets`."""
+"""Members of ``_Py_DebugOffsets`` (3.13 and later); see `symbolizers.python.debug_offsets`."""
 
 _PROBE: Final = """
 #define Py_BUILD_CORE 1
@@ -203,7 +203,7 @@ def from_dwarf(path: Path) -> Numbers:
     """
     numbers = read_places(path, PLACES)
     argcount = numbers.pop("code_argcount")
-    # The shim frames have an owner only from 3.12 on; before, nobody need look at it.
+    # Shim frames exist only from 3.12 on; before that, no reader needs the owner.
     if numbers["frame_first_shim_owner"] is ABSENT:
         numbers["frame_owner"] = ABSENT
     return with_extents(numbers, argcount)
@@ -253,7 +253,7 @@ def _first(types: Mapping[str, DIE], alternatives: tuple[Place, ...]) -> int | A
 
 
 def _number(type_: DIE, place: Place) -> int | None:
-    """What `place` says of `type_`, None where it has no such member."""
+    """The number at `place` in `type_`; None where it has no such member."""
     if place.what == "zero":
         return 0
     if place.what == "size":

@@ -1,4 +1,4 @@
-"""What the rest of pidflame knows of CPython."""
+"""What the rest of pidflame knows about CPython."""
 
 from __future__ import annotations
 

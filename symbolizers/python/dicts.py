@@ -25,14 +25,14 @@ _INLINE_VALUES_FLAG: Final = 1 << 2
 
 _DICT_BEFORE_BYTES: Final = 24
 _VALUES_BEFORE_BYTES: Final = 32
-"""How far before an object its dict and (3.11) its values are pointed at (pycore_object.h)."""
+"""How far before an object the pointers to its dict and (3.11) its values are (pycore_object.h)."""
 _MAX_OBJECT_BYTES: Final = 1 << 16
 _MAX_INDEX_BYTES: Final = 1 << 20
 _SEARCHED_AT_ONCE: Final = 256
 _WORD: Final = struct.Struct("<Q")
 
 Entries = list[tuple[int, int]]
-"""Addresses of keys and of their values, in the order that they came in."""
+"""Addresses of keys and of their values, in the order in which they were inserted."""
 
 
 class PythonDicts(PythonObjects):
@@ -43,7 +43,7 @@ class PythonDicts(PythonObjects):
         self._attributes = ATTRIBUTES[places.capabilities["attributes"]]
 
     def entries(self, address: int, *, most: int = MAX_ENTRIES) -> Entries:
-        """What the dict at `address` holds. `Malformed` where it had more than `most` entries ever."""
+        """What the dict at `address` holds. Raises `Malformed` if it ever had more than `most` entries."""
         self.expect(address, DICT_FLAG)
         keys, values = (self.word(address + self.places[name]) for name in ("dict_keys", "dict_values"))
         return self._table(keys, values, most)
@@ -110,7 +110,7 @@ class PythonDicts(PythonObjects):
         return self._own(self.word(address - _DICT_BEFORE_BYTES))
 
     def _tagged_pointer(self, address: int, type_address: int) -> Entries:
-        """3.12: one pointer for both; that to values is one less, and so odd."""
+        """3.12: one pointer for both; a pointer to values is stored less one, so it is odd."""
         self.expect(address, _MANAGED_DICT_FLAG)
         pointer = self.word(address - _DICT_BEFORE_BYTES)
         if pointer & 1:
@@ -118,7 +118,7 @@ class PythonDicts(PythonObjects):
         return self._own(pointer)
 
     def _inline_values(self, address: int, type_address: int) -> Entries:
-        """3.13: a dict, or where there is none (yet) values behind the object."""
+        """3.13: a dict, or, where there is none (yet), values behind the object."""
         flags = self.expect(address, _MANAGED_DICT_FLAG)
         pointer = self.word(address - _DICT_BEFORE_BYTES)
         if pointer or not flags & _INLINE_VALUES_FLAG:

@@ -1,4 +1,4 @@
-"""CPython's name as the kind of its frames, and the kinds of what its walker captures."""
+"""CPython's name as the kind of its frames, and the capture kinds of its walker."""
 
 from __future__ import annotations
 

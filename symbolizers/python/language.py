@@ -7,6 +7,7 @@ from typing import Final
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.machine_code import find_cold_part
 from symbolizers.errors import Malformed, UnsupportedVersion
 from symbolizers.layout import Row, Version
 from symbolizers.python import debug_offsets
@@ -15,7 +16,7 @@ from symbolizers.python.kinds import NAME
 from symbolizers.python.layouts import FREE_THREADED, LAYOUTS, SUPPORTED
 from symbolizers.python.layouts_tasks import TASKS
 from symbolizers.python.layouts_threads import THREADS
-from symbolizers.python.machine_code import find_cold_part, find_interpreters_head
+from symbolizers.python.machine_code import find_interpreters_head
 from symbolizers.python.tasks import PythonTasks
 from symbolizers.python.threads import PythonThreads
 from symbolizers.python.versions import PythonVersion, find_version
@@ -70,7 +71,7 @@ def _moved(code: tuple[int, int], bias: int) -> tuple[int, int]:
 
 
 def _find_row(elf: ElfFile, version: PythonVersion) -> tuple[Row, str]:
-    """The row that describes the build, and what people should know of that (or '').
+    """The row that describes the build, and what people should know about that (or '').
 
     Raises `UnsupportedVersion`, or `Malformed` for a build that describes itself wrongly.
     """
@@ -140,7 +141,7 @@ class PythonFile:
         return PythonSymbolizer(self.row, memory, self.types.at(interpreter.root - self.root), lines=lines)
 
     def thread_reader(self, interpreter: Interpreter, memory: AddressSpace) -> PythonThreads | None:
-        """A reader of what one process calls its threads; None for versions without a row for it."""
+        """A reader of one process's own names of its threads; None for versions without a row for it."""
         places = THREADS.find(self.series, self.row.flavour)
         if places is None:
             return None

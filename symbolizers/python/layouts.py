@@ -3,7 +3,7 @@
 The walker in the kernel gets the fields that ``struct python_layout`` in profiler/bpf/python_layout.h has;
 `symbolizers.python.code` reads with all of them. All numbers are for 64-bit little-endian builds without
 Py_DEBUG. From 3.13 on a build describes itself (see `symbolizers.python.debug_offsets`), and the row here
-has what it leaves out.
+adds what the description leaves out.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ last part of its inline cache, which has the same line), or else ``frame_lasti``
 ``frame_lasti_unit`` bytes each. A frame whose ``frame_owner`` (a byte) is ``frame_first_shim_owner`` or more
 stands for a call out of C code and runs none of Python's. ``frame_window`` bytes of a frame hold all that.
 
-``thread_running_task`` leads to the task that asyncio runs on the thread, or is 0; ``task_name`` from there
-to its name: a number as a rule, with its digits at ``task_name_value``, or a string, with its hash there.
+``thread_running_task`` leads to the task that asyncio runs on the thread, or is 0. ``task_name`` leads from
+the task to its name: usually a number, with its digits at ``task_name_value``, or a string, with its hash
+there.
 
 ``code_checksum`` starts a region of ``code_checksum_words`` 8-byte words that nothing writes once the
 code object exists: the argument counts, first line, and the pointers to names and line table. (In 3.11
@@ -344,6 +345,6 @@ LAYOUTS: Final = Layouts(
 
 ``root``: what the walk starts from, the structure ``_PyRuntime`` or the variable ``interp_head``, the head of
 the list of interpreters. ``line_table``: the decoder in `symbolizers.python.lines`. ``strings``: whether
-names are ``str`` or ``bytes`` objects. ``self_described``: that the build has a ``_Py_DebugOffsets``, which
-goes before the row.
+names are ``str`` or ``bytes`` objects. ``self_described``: the build has a ``_Py_DebugOffsets``, which takes
+precedence over the row.
 """

@@ -42,12 +42,12 @@ _NO_LINE_DELTA: Final = -128
 
 
 def decode_unsigned_lnotab(table: bytes, first_line: int) -> LineTable:
-    """Of 2.7, as ``dis.findlinestarts(code)`` has it."""
+    """The table of 2.7: the lines that ``dis.findlinestarts(code)`` gives."""
     return _decode_lnotab(table[::2], table[1::2], first_line)
 
 
 def decode_lnotab(table: bytes, first_line: int) -> LineTable:
-    """Of 3.6 to 3.9, as ``dis.findlinestarts(code)`` has it."""
+    """The table of 3.6 to 3.9: the lines that ``dis.findlinestarts(code)`` gives."""
     return _decode_lnotab(table[::2], _signed(table[1::2]), first_line)
 
 
@@ -67,7 +67,7 @@ def _decode_lnotab(lengths: bytes, deltas: Sequence[int], first_line: int) -> Li
 
 
 def decode_ranges(table: bytes, first_line: int) -> LineTable:
-    """Of 3.10, as ``code.co_lines()`` has it."""
+    """The table of 3.10: the lines that ``code.co_lines()`` gives."""
     starts: list[int] = []
     lines: list[int] = []
     start, running = 0, first_line
@@ -90,13 +90,13 @@ def _line(number: int) -> int:
 
 
 def _merged(starts: Sequence[int], lines: Sequence[int]) -> LineTable:
-    """Without the starts that begin no other line."""
+    """The table without starts that only repeat the line before."""
     changes = [index for index, line in enumerate(lines) if not index or line != lines[index - 1]]
     return tuple(starts[index] for index in changes), tuple(lines[index] for index in changes)
 
 
 def decode_locations(table: bytes, first_line: int) -> LineTable:
-    """Of 3.11 and later, as ``code.co_lines()`` has it. Raises `Malformed`."""
+    """The table of 3.11 and later: the lines that ``code.co_lines()`` gives. Raises `Malformed`."""
     if table and table[0] < 0x80:
         raise Malformed("location table does not start with an entry")
     starts: list[int] = []

@@ -27,8 +27,8 @@ _DIGITS: Final = struct.Struct("<II")
 class PythonObjects:
     """Reads objects of one process. Lifetime: its address space.
 
-    `row` is one of `symbolizers.python.layouts`, `places` one with more numbers, of ints at least.
-    Everything raises `ReadFault` or `Malformed`. The process goes on meanwhile: what is read may be torn.
+    `row` is one of `symbolizers.python.layouts`, `places` one with more numbers, at least those of ints.
+    All methods raise `ReadFault` or `Malformed`. The process goes on meanwhile: what is read may be torn.
     """
 
     def __init__(self, row: Row, places: Row, memory: AddressSpace) -> None:

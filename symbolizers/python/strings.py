@@ -14,7 +14,7 @@ from symbolizers.errors import Malformed
 from symbolizers.layout import Row
 
 MAX_LENGTH: Final = 1 << 40
-"""A greater length of any object is not a length: no machine has that much memory."""
+"""No object has a greater length: no machine has that much memory."""
 
 _WIDTHS_BYTES: Final = (1, 2, 4)
 _KIND_MASK: Final = 7

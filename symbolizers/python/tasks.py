@@ -13,8 +13,9 @@ from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.python.objects import INT_FLAG, PythonObjects, checked, word_in
 
 MAX_TASKS: Final = 64
+"""In a chain of awaiting tasks."""
 MAX_COROUTINES: Final = 64
-"""In a chain of awaiting tasks, and in each of them."""
+"""In each task."""
 
 _REFERENCE_TAGS: Final = 7
 """What a reference in a frame may have in its lowest bits, as in profiler/bpf/walk_python.h."""
@@ -58,7 +59,7 @@ class PythonTasks:
         return TaskChain(outermost, tuple(frames))
 
     def identity(self, task: int) -> int:
-        """What tells the task from others at its address: of its name, as the kernel side computes it."""
+        """A number that tells the task from others at its address: from its name, as in the kernel side."""
         name = self._objects.word(checked(task) + self._row["task_name"])
         value = self._objects.word(name + self._row["task_name_value"])
         return (name + value * MULTIPLIER) & _WORD_MASK
@@ -79,7 +80,7 @@ class PythonTasks:
         return awaiter if awaiter and self._byte(awaiter, "task_is_task") else 0
 
     def _name(self, task: int) -> Frame:
-        """A frame with the task's name, which is a number where nobody gave it one."""
+        """A frame with the task's name, which is a number unless somebody gave it another."""
         name = self._objects.word(task + self._row["task_name"])
         if self._objects.flags(name) & INT_FLAG:
             (number,) = self._objects.integers([name])
@@ -108,7 +109,7 @@ class PythonTasks:
         return frames
 
     def _frame(self, frame: int) -> Frame:
-        """What runs, or will go on, in the interpreter's frame at that address."""
+        """The function that runs, or will go on, in the interpreter's frame at that address."""
         row = self._row
         code = checked(self._objects.word(frame + row["frame_code"]) & ~_REFERENCE_TAGS)
         words = self._memory.read(code + row["code_checksum"], 8 * row["code_checksum_words"])

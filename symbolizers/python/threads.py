@@ -1,7 +1,7 @@
-"""Reads what Python calls its threads: the dict ``threading._active`` of a process.
+"""Reads Python's names of its threads: the dict ``threading._active`` of a process.
 
-It has a `Thread` for the identifier of each thread that runs Python, which on Linux is the address that
-pthread_self() gives: the thread pointer.
+It maps the identifier of each thread that runs Python to a `Thread`. On Linux the identifier is the address
+that pthread_self() returns: the thread pointer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PythonThreads:
     def names(self, wanted: Collection[int]) -> dict[int, str]:
         """The names of those of the `wanted` threads (by thread pointer) that have one.
 
-        Raises `ReadFault` or `Malformed` where there are none to be had: `threading` not imported, say.
+        Raises `ReadFault` or `Malformed` where no names can be had: `threading` is not imported, say.
         """
         self._active = self._active or self._find_active()
         bases = set(wanted)
@@ -45,11 +45,11 @@ class PythonThreads:
         for entry, thread in zip(entries, self._dicts.integers([key for key, _ in entries]), strict=True):
             if thread in bases:
                 bases.remove(thread)
-                # Others have names even if this one just ended, or is an object of somebody's own making.
+                # This thread may just have ended, or be an object of another kind; the others have names.
                 with suppress(SymbolizeError):
                     name = self._dicts.find(self._dicts.attributes(entry[1]), b"_name")
                     found[entry] = thread, self._dicts.text(name)
-        # What has gone meanwhile may have been freed, and its memory used again, while it was read.
+        # An entry that has gone meanwhile may have been freed, and its memory reused, while it was read.
         still = self._dicts.entries(self._active) if found else []
         return dict(found[entry] for entry in still if entry in found)
 

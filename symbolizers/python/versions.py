@@ -1,7 +1,7 @@
 """Which CPython an ELF file holds: version and build flavour, from what the file exports.
 
-From 3.11 on the exported variable ``Py_Version`` tells. Before, the functions that each version added tell
-the 3.x, and the text that ``sys.version`` starts with, somewhere in the read-only data, the rest.
+From 3.11 on the exported variable ``Py_Version`` tells. Before that, the functions that each version added
+tell the series. The text that ``sys.version`` starts with, somewhere in the read-only data, tells the rest.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ class PythonVersion:
 
 
 def find_version(elf: ElfFile) -> PythonVersion | None:
-    """The CPython in `elf`, None without one. Raises `UnsupportedVersion` below 3.6, or `Malformed`."""
+    """The CPython in `elf`, None without one. Raises `Malformed`, or `UnsupportedVersion` for old versions.
+
+    These are 2.6 and older, and 3.0 to 3.5.
+    """
     hex_version = elf.symbol("Py_Version")
     if hex_version is not None and elf.symbol("_PyRuntime") is not None:
         return _from_number(int.from_bytes(elf.read(hex_version.address, 4), "little"))
@@ -86,7 +89,7 @@ def _from_text(elf: ElfFile, series: Version) -> PythonVersion:
 
 
 def _read_only_data(elf: ElfFile) -> Iterator[bytes]:
-    """The segments that nobody writes, in pieces that overlap by the length of a text."""
+    """The read-only segments, in pieces that overlap by the length of a text."""
     budget = _MAX_SEARCH_BYTES
     for segment in elf.segments:
         if segment.flags & _PF_W:

@@ -13,13 +13,11 @@ read there (`FROM_SOURCES`).
 from __future__ import annotations
 
 import argparse
-import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from symbolizers.c_headers import from_headers
 from symbolizers.layout import Row
 from symbolizers.ruby.layouts import LAYOUTS
 
@@ -113,7 +111,7 @@ RENAMED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
     }
 )
-"""What other rows call otherwise, or have instead."""
+"""The expressions that are different, or additional, in other rows."""
 
 WALKER_CONSTANTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -153,49 +151,13 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "ids_block_stride": "symbol.c: ID_ENTRY_SIZE",
     }
 )
-"""Where the fields stand that the header does not tell."""
+"""The sources of those fields that headers do not tell."""
 
 
 def expressions_of(row: Row) -> dict[str, str]:
     """The C expression for each field of `row` that headers tell."""
     known = {**EXPRESSIONS, **RENAMED.get(row.name, {})}
     return {name: text for name, text in known.items() if row.has(name)}
-
-
-def from_headers(
-    headers: Sequence[str], expressions: Mapping[str, str], *, folders: Sequence[str] = ()
-) -> dict[str, int]:
-    """The value of each of `expressions` by name, as a C compiler sees it that looks in `folders`.
-
-    Raises `subprocess.CalledProcessError` where a structure or member is called otherwise there.
-    """
-    lines = [f'#include "{header}"' for header in headers]
-    lines += [
-        f"unsigned long derived_{name} = (unsigned long)({text});" for name, text in expressions.items()
-    ]
-    with tempfile.TemporaryDirectory() as scratch:
-        source, assembly = Path(scratch, "probe.c"), Path(scratch, "probe.s")
-        source.write_text("\n".join(lines) + "\n")
-        flags = [f"-I{folder}" for folder in folders]
-        subprocess.run(["cc", "-w", *flags, "-S", str(source), "-o", str(assembly)], check=True)
-        return _initial_values(assembly.read_text(), set(expressions))
-
-
-def _initial_values(assembly: str, names: set[str]) -> dict[str, int]:
-    """The initial values of the variables ``derived_NAME`` in a compiler's `assembly`.
-
-    The header defines functions that are nowhere linked, so that a program of it could not run.
-    """
-    values: dict[str, int] = {}
-    label = ""
-    for line in assembly.splitlines():
-        if line and not line[0].isspace():
-            label = line.partition(":")[0].removeprefix("derived_") if line.startswith("derived_") else ""
-        elif label in names and label not in values:
-            directive, _, operand = line.strip().partition("\t")
-            if directive in (".quad", ".zero"):
-                values[label] = int(operand) if directive == ".quad" else 0
-    return {name: values[name] for name in sorted(names)}
 
 
 def main(arguments: list[str] | None = None) -> None:

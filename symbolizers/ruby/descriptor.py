@@ -1,4 +1,4 @@
-"""What the rest of pidflame knows of Ruby."""
+"""What the rest of pidflame knows about Ruby."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the iseqs and method entries of a Ruby process: how they are called, where, and their lines."""
+"""Reads the iseqs and method entries of a Ruby process: their names, files and lines."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from symbolizers.ruby.objects import (
 
 BODY_WORDS: Final = 12
 METHOD_WORDS: Final = 4
-"""What is checksummed, from the start of a body and after a method entry's flags. See ruby_layout.h."""
+"""The words that are checksummed: of a body's start, and behind a method entry's flags (ruby_layout.h)."""
 
 MAX_CODE_WORDS: Final = 1 << 20
 """Bytecode beyond this goes without a line table."""
 
 _MAX_NESTED: Final = 64
-"""How many iseqs an iseq stands in at most: blocks in blocks, and the like."""
+"""How deep iseqs are nested at most: blocks in blocks, and the like."""
 _METHOD_AT: Final = 8
 _METHOD: Final = struct.Struct(f"<{METHOD_WORDS}Q")
 _BODY: Final = struct.Struct(f"<{BODY_WORDS}Q")
@@ -46,14 +46,14 @@ _LINE_TABLES: Final[Mapping[str, Callable[[Row, bytes, int, bytes], LineTable]]]
 
 
 class _Captured(NamedTuple):
-    """What the walker checksummed, as it is now: `body` whole, `method` of zeros where there is none."""
+    """What the walker checksummed, as it is now: the whole `body`; `method` is zeros where there is none."""
 
     body: bytes
     method: bytes
 
 
 class Label(NamedTuple):
-    """How an iseq is called; the line where what is called so begins; `CodeObject.stands_for_caller`."""
+    """An iseq's name; the line where the code of that name begins; `CodeObject.stands_for_caller`."""
 
     text: str
     first_line: int
@@ -81,7 +81,7 @@ class RubySymbolizer:
         self._body_bytes = max(8 * BODY_WORDS, *(row[name] + 8 for name in ends if row.has(name)))
 
     def read(self, frame: RawFrame) -> CodeObject:
-        """What `frame` was captured from: ``Class#method`` and its like, as Ruby calls it.
+        """What `frame` was captured from: ``Class#method`` and the like, as Ruby calls it.
 
         Raises `ReadFault` (try again later), `Changed` (it is not that object any more) or `Malformed`.
         """
@@ -112,7 +112,7 @@ class RubySymbolizer:
         return _Captured(body, method)
 
     def _body_of(self, iseq: int) -> int:
-        """The address of an iseq's body. Raises `Changed` where no iseq is."""
+        """The address of an iseq's body. Raises `Changed` if there is no iseq."""
         content = self._memory.read(pointer(iseq), self._row["iseq_body"] + 8)
         if word_at(content, 0) & IMEMO_MASK != IMEMO_ISEQ:
             raise Changed(f"object at {iseq:#x} is not an iseq any more")
@@ -141,9 +141,9 @@ class RubySymbolizer:
         return Label(label, _first_line(row, body), False)
 
     def label_by_method(self, frame: RawFrame, captured: _Captured) -> Label:
-        """The label as 3.4 puts it together: of a rescue, an ensure or an eval that of what it stands in.
+        """The label as 3.4 puts it together. A rescue, an ensure or an eval has that of the code around it.
 
-        Of blocks the number of them around, then the method, or the file or class body.
+        A block's label is the number of blocks around, then the method, or the file or class body.
         """
         row, body = self._row, captured.body
         parts = (row["body_type_rescue"], row["body_type_ensure"])
@@ -163,7 +163,7 @@ class RubySymbolizer:
         return Label(label, first_line, is_part)
 
     def _out_of(self, body: bytes, *kinds: int) -> bytes:
-        """The body of the innermost iseq around `body` (itself, too) that is of none of `kinds`."""
+        """The body of the innermost iseq from `body` outwards that is of none of `kinds`."""
         for _ in range(_MAX_NESTED):
             if _kind(self._row, body) not in kinds:
                 break
@@ -176,8 +176,7 @@ class RubySymbolizer:
     def _is_in_method(self, address: int, body: bytes) -> bool:
         """Whether the iseq is that of a method, or of a block and the like inside of one.
 
-        Not so for the blocks of a class body: a method made of one by define_method is called by the
-        block's label.
+        A block of a class body is not: a method that define_method made of it has the block's label.
         """
         local = word_at(body, self._row["body_local_iseq"])
         if local != address:
@@ -216,4 +215,4 @@ def _first_line(row: Row, body: bytes) -> int:
 _LABELS: Final[Mapping[str, Callable[[RubySymbolizer, RawFrame, _Captured], Label]]] = MappingProxyType(
     {"compiled": RubySymbolizer.compiled_label, "by_method": RubySymbolizer.label_by_method}
 )
-"""What makes the label of an iseq, as a row's capability ``labels`` names it."""
+"""The function that makes the label of an iseq, by the name that a row's capability ``labels`` gives it."""

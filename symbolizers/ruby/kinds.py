@@ -1,4 +1,4 @@
-"""Ruby's name as the kind of its frames, and the kinds of what its walker captures."""
+"""Ruby's name as the kind of its frames, and the capture kinds of its walker."""
 
 from __future__ import annotations
 

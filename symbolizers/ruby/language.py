@@ -80,10 +80,10 @@ class RubyFile:
         )
 
     def note(self) -> str:
-        """What people should know of this version, or nothing."""
+        """What people should know about this version, or nothing."""
         if self.row.capabilities.get("tested") != "no":
             return ""
-        return f"Ruby {self.version} is read by published structures, which were never tested: please report"
+        return f"Ruby {self.version} is read by published structures, but was never tested: please report"
 
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> RubySymbolizer:
         """A reader of the iseqs and method entries of one process, with line tables if `lines`."""
@@ -92,7 +92,7 @@ class RubyFile:
         return RubySymbolizer(self.row, memory, RubyObjects(self.row, memory, symbols), lines=lines)
 
     def thread_reader(self, interpreter: Interpreter, memory: AddressSpace) -> None:
-        """None: the kernel knows the names of threads, which Ruby tells it."""
+        """None: Ruby tells the kernel the names of its threads."""
 
     def task_reader(self, interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer) -> None:
         """None: Ruby has no tasks that say who waits for them."""

@@ -100,13 +100,13 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
 
 ``vm_threads`` is the list of all threads, in versions without ractors. ``thread_native`` is where a thread
 keeps its native thread, or (``thread_native_is_pointer``, 3.3) a pointer to it; ``native_id`` is the offset
-of its pthread id from there. ``running`` is where a ractor keeps the execution context that runs now, or,
-before ractors, the VM the thread. ``ec_fiber`` is where an execution context points at the fiber that it
-lies in, and ``fiber_prev`` where a fiber has the one that resumed it. What garbage collection says of itself
-(``vm_objspace``, ``objspace_flags``, ``objspace_gc_bit``) is absent in rows, and found in each build: see
-`symbolizers.ruby.machine_code.GcFlag`. A class keeps its name and, a singleton, what it is of, at
-``class_path`` and ``class_attached`` behind its slot, or (where these are absent) as hidden variables in the
-table of its ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string
+of its pthread id from there. ``running`` is where a ractor keeps the execution context that runs now; before
+ractors, the VM keeps the running thread there. ``ec_fiber`` is where an execution context points at the fiber
+that it lies in, and ``fiber_prev`` where a fiber has the one that resumed it. The fields of the garbage
+collector (``vm_objspace``, ``objspace_flags``, ``objspace_gc_bit``) are absent in rows, and found in each
+build: see `symbolizers.ruby.machine_code.GcFlag`. A class keeps its name at ``class_path`` behind its slot, a
+singleton class also its object at ``class_attached``. Where these are absent, both are hidden variables in
+the table of its ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string
 without ``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
 ``body_first_line_tag_bits`` are the bits below the number of a first line: one where it is an Integer of
 Ruby's, none where it is one of C's (3.2). ``ids_block_stride`` is the number of array elements that an id

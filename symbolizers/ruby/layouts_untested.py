@@ -1,9 +1,9 @@
-"""Rows of Rubies that no machine here has: from what others publish, and never run.
+"""Rows of Rubies that no machine here has: taken from what others publish, and never run.
 
-The source of all of them: the structures that rbspy's ruby-structs (0.43) has for each release, made by
-bindgen from Ruby's own headers; a C-compatible compiler's offsets of these are, for 2.7, 3.1, 3.3 and 3.4,
-what the rows of ruby.py have. Structures that are private to C files are taken to be as in the next row,
-a fiber's not: these Rubies show no fiber's resumer.
+All come from the structures that rbspy's ruby-structs (0.43) has for each release, made by bindgen from
+Ruby's own headers. A C-compatible compiler's offsets of these agree with the rows of layouts.py for 2.7, 3.1,
+3.3 and 3.4. Structures that are private to C files are assumed to be as in the row that a row is `like`,
+except for a fiber's: these Rubies show no fiber's resumer.
 """
 
 from __future__ import annotations
@@ -107,4 +107,4 @@ UNTESTED: Final = (
         fields={"ractor_node": 368, "running": 320},
     ),
 )
-"""In the order in which they are like each other; all have the capability ``tested`` at ``no``."""
+"""In the order in which they are like each other; all have the capability ``tested`` set to ``no``."""

@@ -88,7 +88,7 @@ def decode_succinct(row: Row, table: bytes, code_words: int, entries: bytes) -> 
     """
     size, line_offset = row["line_entry_size"], row["line_entry_line"]
     count = len(entries) // size
-    # Ruby makes no difference between positions where there is one entry.
+    # If there is only one entry, Ruby uses it for every position.
     positions = succinct_positions(table, code_words) if count > 1 else [0] * count
     if len(positions) != count:
         raise Malformed(f"{len(positions)} positions for {count} lines")

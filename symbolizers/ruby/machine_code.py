@@ -1,12 +1,12 @@
 """Finds in Ruby's machine code what a stripped library does not name. Pure; x86-64.
 
-`ruby_current_vm_ptr`, hidden from 3.3 on, is what the exported `ruby_vm_at_exit` addresses first, relative to
-the instruction pointer. `ruby_global_symbols`, the table of all names, is so addressed by the exported
-`rb_sym_all_symbols`. The interpreter's loop is the function that `rb_vm_exec` calls and that the linker put
-right before it, from the same source file. Where that is hidden, too, it is known by how each of its
-instructions ends: it jumps to where the next one says, which is in memory. Whether garbage is being collected
-is what the exported `rb_during_gc` answers, with a bit of what the VM points at: where, differs even between
-patch releases.
+`ruby_current_vm_ptr` is hidden from 3.3 on. The exported `ruby_vm_at_exit` addresses it first, relative to
+the instruction pointer. The exported `rb_sym_all_symbols` addresses `ruby_global_symbols`, the table of all
+names, in the same way. The interpreter's loop is the function that `rb_vm_exec` calls and that the linker put
+right before it, from the same source file. If `rb_vm_exec` is hidden, too, the loop is known by its jumps:
+each of its instructions ends with one to an address that is in memory. The exported `rb_during_gc` tells
+whether garbage is being collected, from a bit of a structure that the VM points at; its place differs even
+between patch releases.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.machine_code import CALL, LOAD, function_code, targets
 from symbolizers.errors import Malformed
 from symbolizers.layout import MAX_OFFSET_BYTES, Row
 
 
 class GcFlag(NamedTuple):
-    """A VM points from `objspace` to where, `flags` bytes on, `bit` is set while it collects garbage."""
+    """At `objspace` a VM points at a structure, whose byte `flags` has `bit` set during a collection."""
 
     objspace: int
     flags: int
@@ -36,34 +36,14 @@ _MIN_LOOP_BYTES: Final = 1 << 12
 _MAX_FIRST_IDS: Final = 1 << 12
 """Ids that exist before the first is made at run time: operators and well-known names, a few hundred."""
 
-_LOAD: Final = re.compile(rb"[\x48\x4c]\x8b[\x05\x0d\x15\x1d\x25\x2d\x35\x3d](....)", re.DOTALL)
-"""A ``mov`` of 8 bytes from an address relative to the instruction pointer to a register."""
-_CALL: Final = re.compile(rb"\xe8(....)", re.DOTALL)
 _JUMP: Final = re.compile(rb"\xff[\x20-\x27]")
 """A ``jmp`` to an address that lies where a register points."""
 _MIN_JUMPS: Final = 12
-"""In the loop there are 15 to 29 (2.7 to 3.4), in other functions near it 4 at most."""
+"""The loop has 15 to 29 (2.7 to 3.4), other functions near it have 4 at most."""
 _DURING_GC: Final = re.compile(rb"\x48\x8b\x80(....)\x0f\xb6\x40(.)\xc0\xe8(.)", re.DOTALL)
 """``mov rax, [rax + A]``, ``movzx eax, byte [rax + B]``, ``shr al, C``: all of it but the VM's address."""
 _NEAR_BYTES: Final = 1 << 18
-"""What is compiled from the same source file as `ruby_vm_at_exit`, and hardly more."""
-
-
-def _function(elf: ElfFile, name: str) -> tuple[int, bytes]:
-    """Address and code of an exported function; no code where the file has no such function."""
-    symbol = elf.symbol(name)
-    if symbol is None or not 0 < symbol.size <= _MAX_FUNCTION_BYTES:
-        return 0, b""
-    return symbol.address, elf.read(symbol.address, symbol.size)
-
-
-def _targets(pattern: re.Pattern[bytes], address: int, code: bytes) -> Iterator[int]:
-    """What the instructions that look like `pattern` address, relative to their ends."""
-    at = 0
-    while match := pattern.search(code, at):
-        (displacement,) = struct.unpack("<i", match[1])
-        yield address + match.end() + displacement
-        at = match.start() + 1
+"""This far around `ruby_vm_at_exit` lies the code of its source file, and hardly more."""
 
 
 def find_global_symbols(elf: ElfFile, row: Row) -> int:
@@ -75,7 +55,7 @@ def find_global_symbols(elf: ElfFile, row: Row) -> int:
     symbol = elf.symbol("ruby_global_symbols")
     if symbol is not None:
         return symbol.address
-    for target in _targets(_LOAD, *_function(elf, "rb_sym_all_symbols")):
+    for target in targets(LOAD, *function_code(elf, "rb_sym_all_symbols")):
         start = target - row["symbols_by_name"]
         try:
             content = elf.read(start, row["symbols_ids"] + 8)
@@ -93,12 +73,12 @@ def find_vm(elf: ElfFile) -> int:
     symbol = elf.symbol("ruby_current_vm_ptr")
     if symbol is not None:
         return symbol.address
-    return next(_targets(_LOAD, *_function(elf, "ruby_vm_at_exit")), 0)
+    return next(targets(LOAD, *function_code(elf, "ruby_vm_at_exit")), 0)
 
 
 def find_gc(elf: ElfFile) -> GcFlag | None:
     """Where a VM says that it collects garbage; None where that can't be found. Raises `Malformed`."""
-    match = _DURING_GC.search(_function(elf, "rb_during_gc")[1])
+    match = _DURING_GC.search(function_code(elf, "rb_during_gc")[1])
     if match is None:
         return None
     objspace, flags, bit = struct.unpack("<iBB", b"".join(match.groups()))
@@ -108,9 +88,9 @@ def find_gc(elf: ElfFile) -> GcFlag | None:
 def find_loop(elf: ElfFile) -> tuple[int, int]:
     """``(start, end)`` of the code that runs Ruby's instructions; ``(0, 0)`` unknown. Raises `Malformed`.
 
-    It reaches to the end of `rb_vm_exec`, and starts there too where the compiler made one of the two.
+    It reaches to the end of `rb_vm_exec`, and starts with it if the compiler made one function of the two.
     """
-    address, code = _function(elf, "rb_vm_exec")
+    address, code = function_code(elf, "rb_vm_exec")
     if not code:
         return _find_jumping(elf)
     end = address + len(code)
@@ -118,14 +98,14 @@ def find_loop(elf: ElfFile) -> tuple[int, int]:
         return address, end
     near = [
         target
-        for target in _targets(_CALL, address, code)
+        for target in targets(CALL, address, code)
         if _MIN_LOOP_BYTES <= address - target <= _MAX_FUNCTION_BYTES
     ]
     return max(near, default=address), end
 
 
 def _find_jumping(elf: ElfFile) -> tuple[int, int]:
-    """Of the functions near `ruby_vm_at_exit` the one that jumps most, if it does so often."""
+    """The function near `ruby_vm_at_exit` that jumps most, if it does so often."""
     near = elf.symbol("ruby_vm_at_exit")
     if near is None:
         return 0, 0

@@ -16,7 +16,7 @@ from symbolizers.layout import Row
 
 MAX_TEXT_BYTES: Final = 4096
 OBJECT_BYTES: Final = 40
-"""The least of an object's slot; one never straddles two pages that are not both its heap's."""
+"""The size of the smallest slot. A slot lies on two pages only if both belong to its heap."""
 
 TYPE_MASK: Final = 0x1F
 T_CLASS: Final = 0x02
@@ -131,7 +131,7 @@ class RubyObjects:
             return "?"
         if _PLUS_ID not in self._names:
             if self._read_name(_PLUS_ID) != "+":
-                raise Malformed("what was taken for the table of names is none")
+                raise Malformed("the supposed table of names is none")
             self._names[_PLUS_ID] = "+"
         known = self._names.get(id_)
         if known is None:

@@ -44,7 +44,7 @@ def plan(rates: list[int]) -> tuple[list[Cell], list[Measurement]]:
 
 
 def measure_all(cells: list[Cell], rounds: int, seconds: float) -> Iterator[Measurement]:
-    """Every cell once a round, in another order each."""
+    """Measures every cell once a round, in another order in each round."""
     units = {workload.name: targets.units_for(workload, seconds) for workload in targets.ALL}
     chance = random.Random(20)
     for number in range(1, rounds + 1):
@@ -60,9 +60,9 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of work of a target, about")
-    parser.add_argument("--rates", default="20,100", help="Hz, with commas")
-    parser.add_argument("-o", "--output", type=Path, help="a file for the table, too")
+    parser.add_argument("--seconds", type=float, default=3.0, help="about how long a target works")
+    parser.add_argument("--rates", default="20,100", help="Hz, separated by commas")
+    parser.add_argument("-o", "--output", type=Path, help="write the table to this file, too")
     return parser.parse_args()
 
 

@@ -2,7 +2,7 @@
 
 CPU microseconds for one, read with its line table by the real reader from a live process that waits: all
 code objects of a part of the standard library, by a new symbolizer each round, so that nothing is known.
-Printed are Markdown rows with the median of the rounds and their range.
+The bench prints Markdown rows with the median of the rounds and their range.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from symbolizers.base import Symbolizer
 from symbolizers.frame import RawFrame
 from symbolizers.process.memory import NowaitReader
+from tests.support.python_live import TARGET, running
 from tests.support.python_walk import raw_frame
 from tests.support.ruby_target import ISEQS, iseq_frame, ruby_target
-from tests.symbolizers.python.test_live import running
 from tests.symbolizers.ruby.test_live import standard_library
 
 LIMIT_US = 150.0
-"""What one may cost."""
+"""The most that one may cost."""
 MOST_OBJECTS = 2000
 
 
 def time_rounds(
     rounds: int, frames: Sequence[RawFrame], memory: NowaitReader, fresh: Callable[[], Symbolizer]
 ) -> list[float]:
-    """CPU microseconds of one code object, a number a round; nothing is known of the process at first."""
+    """CPU microseconds of one code object, a number a round; each round begins without any knowledge."""
     found = []
     for _ in range(rounds):
         memory.forget()
@@ -43,20 +42,20 @@ def time_rounds(
 
 
 def measure_python(rounds: int, *, lines: bool) -> list[float]:
-    """Of the interpreter that runs this."""
-    with running(Path(sys.executable)) as live:
+    """Measures the interpreter that runs this."""
+    with running([sys.executable, str(TARGET)]) as live:
         addresses = [code[0] for code in live.truth["codes"][:MOST_OBJECTS]]
         frames = [raw_frame(live.file.row, live.memory, address) for address in addresses]
         return time_rounds(
             rounds,
             frames,
             live.memory,
-            lambda: live.file.symbolizer(live.interpreter, live.memory, lines=lines),
+            lambda: live.symbolizer(lines=lines),
         )
 
 
 def measure_ruby(rounds: int, *, lines: bool) -> list[float]:
-    """Of the machine's own Ruby."""
+    """Measures the machine's own Ruby."""
     with ruby_target("ruby", ISEQS, *standard_library()) as target:
         addresses = [json.loads(line)["address"] for line in target.said[:MOST_OBJECTS]]
         frames = [iseq_frame(target.runtime.row, target.memory, address) for address in addresses]

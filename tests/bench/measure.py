@@ -13,7 +13,7 @@ from tests.bench.targets import Truth, Workload, work_of
 
 ATTACH_PATIENCE_S = 30.0
 SETTLE_S = 2.0
-"""From attachment to the target's work, so that what starting costs is not taken for what running costs."""
+"""From attachment to the target's work, so that the cost of starting does not count as one of running."""
 POLL_S = 0.1
 """Each look goes through all processes, which costs the machine as much as a profiler does."""
 NS = 1_000_000_000

@@ -50,7 +50,7 @@ class Peer(Protocol):
         """Why it can't record this workload; empty where it can."""
 
     def command(self, target_pid: int, hz: int, directory: Path) -> list[str]:
-        """What records until it is interrupted, into `directory`."""
+        """The command that records into `directory` until it is interrupted."""
 
     def attached(self, profiler: Profiler) -> bool:
         """Whether the running profiler has begun to sample."""
@@ -70,7 +70,7 @@ def count_functions(stacks: Iterable[tuple[str, int]], functions: Iterable[str])
 
 
 def folded(file: Path) -> Iterable[tuple[str, int]]:
-    """The stacks of a folded file, and their counts; lines that don't parse are another's broken lines."""
+    """The stacks of a folded file, and their counts; lines that don't parse are another profiler's fault."""
     for line in file.read_text(errors="replace").splitlines():
         stack, _, count = line.rpartition(" ")
         if count.isdigit():
@@ -152,7 +152,7 @@ class Perf:
 
 
 class PySpy:
-    """py-spy: one process and its children, Python only. It tells no times, so none of a first sample."""
+    """py-spy: one process and its children, Python only. It tells no times, not even its first sample's."""
 
     name = "py-spy"
     _program = TREE / ".cache" / "bench-venv" / "bin" / "py-spy"

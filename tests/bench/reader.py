@@ -2,8 +2,8 @@
 
 Microseconds a code object, read as a symbolizer does: its header, then the headers of two strings it
 points to, then their characters; five small reads, of which three wait for one another. The target has
-the objects spread over its heap as CPython has. All ways take turns in one run; printed are Markdown rows
-with the median of the rounds and their range.
+the objects spread over its heap as CPython has. All ways take turns in one run. The bench prints Markdown
+rows with the median of the rounds and their range.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A metric: what it is called and what a row shows of it. Add one to `COLUMNS`."""
+    """A metric: its title, and the text that a row shows. Add one to `COLUMNS`."""
 
     title: str
     text: Callable[[Row], str]
@@ -59,23 +59,23 @@ def who(row: Row) -> str:
 
 
 def running_percent(row: Row) -> str:
-    """Of one core, while the target worked."""
+    """CPU in per cent of one core, while the target worked."""
     runs = [entry.running for entry in row.measurements if entry.running]
     return spread((100 * run.cpu_ns / run.wall_ns for run in runs), 2)
 
 
 def whole_cpu_s(row: Row) -> str:
-    """From start to exit."""
+    """CPU seconds from start to exit."""
     return spread((entry.whole.cpu_s for entry in row.measurements if entry.whole), 2)
 
 
 def peak_mb(row: Row) -> str:
-    """Of all processes of the profiler."""
+    """Peak memory of all processes of the profiler together."""
     return spread((entry.whole.peak_rss_bytes / MB for entry in row.measurements if entry.whole), 0)
 
 
 def first_sample_s(row: Row) -> str:
-    """From the start of the profiler's process."""
+    """Seconds from the start of the profiler's process to its first sample."""
     seen = [entry.seen for entry in row.measurements if entry.seen]
     return spread((one.first_sample_s for one in seen if one.first_sample_s is not None), 2)
 
@@ -86,7 +86,7 @@ def target_cpu_s(row: Row) -> str:
 
 
 def target_ratio(row: Row) -> str:
-    """The same beside the run of the same round that nobody watched."""
+    """The same, divided by that of the same round's run which nobody watched."""
     if row.cell.peer is None:
         return NONE
     pairs = [

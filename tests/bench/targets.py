@@ -19,7 +19,7 @@ CALIBRATION_UNITS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A kind of target. `functions` are those that its truth tells the CPU time of."""
+    """A kind of target. `functions` are those whose CPU time its truth tells."""
 
     name: str
     title: str
@@ -48,7 +48,7 @@ ALL = (PYTHON, RUBY, TWENTY)
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a target says of itself when its work is done."""
+    """What a target says about itself when its work is done."""
 
     pids: tuple[int, ...]
     cpu_s: Mapping[str, float]
@@ -73,7 +73,7 @@ class Target:
 
     @property
     def pid(self) -> int:
-        """Of the process that was started (the parent of the twenty)."""
+        """The pid of the process that was started (the parent of the twenty)."""
         return self._process.pid
 
     def __enter__(self) -> Target:

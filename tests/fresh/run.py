@@ -20,7 +20,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.fresh import machine
-from tests.fresh.roots import HOME, RELEASES, downloads, fresh_root, is_committed
+from tests.fresh.roots import HOME, RELEASES, RootInUse, downloads, fresh_root, is_committed
 
 _ENTER = Path(__file__).with_name("enter.sh")
 _RESULT = HOME / "junit.xml"
@@ -126,7 +126,11 @@ def main() -> int:
         parser.error(f"no release that is known here: {', '.join(sorted(unknown))}")
     if not is_committed():
         print("what is not committed is not on the fresh machines", file=sys.stderr)
-    return run_command(releases, command, keep=arguments.keep) if command else run_all(releases)
+    try:
+        return run_command(releases, command, keep=arguments.keep) if command else run_all(releases)
+    except RootInUse as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

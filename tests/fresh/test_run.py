@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.fresh import machine
+from tests.fresh import machine, roots, run
+from tests.fresh.roots import RootInUse, fresh_root
 from tests.fresh.run import Outcome, read_result
 
 RESULT = """<testsuites><testsuite>
@@ -53,6 +55,39 @@ def test_all_must_run_and_pass(counts: Counter[str], demo: bool, good: bool) -> 
 def test_an_outcome_counts() -> None:
     outcome = Outcome("trixie", True, False, Counter(passed=2074, failed=3), [])
     assert str(outcome) == "trixie: demo ok, test FAILED, 2,074 passed, 3 failed, 0 skipped"
+
+
+@pytest.fixture
+def without_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Roots under `tmp_path`, in which nothing of this machine and no clone is put."""
+    (tmp_path / "trixie").mkdir()
+    monkeypatch.setattr(roots, "FRESH", tmp_path)
+    monkeypatch.setattr(machine, "hand_on", lambda *_: None)
+    monkeypatch.setattr(roots, "_clone", lambda _: None)
+
+
+@pytest.mark.usefixtures("without_machine")
+def test_two_runs_share_no_root() -> None:
+    with fresh_root("trixie") as root:
+        (root / "first").touch()
+        with pytest.raises(RootInUse, match=r"another run uses .*/trixie\.run"), fresh_root("trixie"):
+            pass
+        with fresh_root("trixie", keep=True) as kept:
+            assert kept != root
+        assert (root / "first").exists()
+    with fresh_root("trixie") as root:
+        assert not (root / "first").exists()
+
+
+@pytest.mark.usefixtures("without_machine")
+def test_a_root_in_use_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "is_committed", lambda: True)
+    monkeypatch.setattr(sys, "argv", ["run.py", "trixie"])
+    with fresh_root("trixie") as root:
+        assert run.main() == 1
+    assert capsys.readouterr().err == f"another run uses {root}: wait until it has ended\n"
 
 
 def test_pips_options_are_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ from tests.symbolizers.python.test_debug_offsets import table_of
 
 ROWS = tuple(LAYOUTS)
 CASES = 2000
-"""Of each of the two kinds."""
+"""The number of cases of each of the two kinds."""
 FIELDS = {
     "code": ("code_filename", "code_name", "code_linetable", "object_type", "object_refcount"),
     "name": ("object_type", "unicode_length", "unicode_state", "unicode_legacy_data", "bytes_size"),
@@ -172,7 +172,7 @@ def test_memory_that_leads_into_itself_ends(hostile: HostileProcess, memory: Now
 
 
 def attempt_runtime(ledger: Ledger, heap: PythonHeap, root: int, memory: AddressSpace) -> int:
-    """Tries what else is read of a process: names of threads, and tasks. Says how much of it there was."""
+    """Tries the other readers: of names of threads, and of tasks. Returns how many of these there were."""
     row = heap.row
     series, nowhere = row.versions[0][:2], (0, 0)
     file = PythonFile("", series, row, root, nowhere, TypeAddresses(0, 0, 0))
@@ -230,7 +230,7 @@ def test_the_walker_ends_whatever_it_walks(tmp_path: Path, hex_version: int) -> 
         target.burn()
         for seed in range(1, HEAPS):
             target.write(ARENA, forged_stack(row, seed, target.thread))
-            # Not to be safe: so long the sampler looks at each.
+            # This is no safety margin: the sampler looks at each stack for that long.
             time.sleep(EACH_S)
         runs, spent_ns = program_runs([recording.process.pid])
         cpu_s = target.cpu_s()
@@ -250,7 +250,7 @@ SELF_DESCRIBED = {0x030D05F0: "cpython-3.13", 0x030E0AF0: "cpython-3.14", 0x030F
 
 
 def forged_table(seed: int, hex_version: int) -> bytes:
-    """What a build says of itself: the truth but for some numbers, each of another size of lie."""
+    """A build's description of itself: true but for some numbers, which are lies of different sizes."""
     chance = random.Random(seed)
     row = LAYOUTS.named(SELF_DESCRIBED[hex_version])
     table = bytearray(table_of(row, hex_version=hex_version))
@@ -261,7 +261,7 @@ def forged_table(seed: int, hex_version: int) -> bytes:
 
 
 def test_builds_that_describe_themselves_wrongly(tmp_path: Path) -> None:
-    """All run at once beside one that tells the truth: each is walked as it says, or refused with a note."""
+    """All run at once beside one that tells the truth: each is walked by what it says, or refused."""
     with ExitStack() as stack:
         targets = []
         for seed in range(FORGED_TABLES):

@@ -38,7 +38,7 @@ from tests.support.ruby_target import words
 
 ROWS = tuple(LAYOUTS)
 CASES = 2000
-"""Of each of the two kinds."""
+"""The number of cases of each of the two kinds."""
 HEAP_BYTES = 64 << 10
 SOUP_WORDS = 4096
 TYPES = (
@@ -76,7 +76,7 @@ def build_ruby(folder: Path, row: Row) -> Path:
 
 
 def captured(memory: NowaitReader, row: Row, kind: int, address: int, owner: int) -> RawFrame:
-    """What the walker would have captured there: its checksum is right, whatever it is of."""
+    """What the walker would have captured there: the checksum is right, whatever memory it is of."""
     checked: list[int] = [0] * BODY_WORDS
     if kind == RUBY_ISEQ:
         checked = words(memory, words(memory, address + row["iseq_body"], 1)[0], BODY_WORDS)
@@ -99,7 +99,7 @@ def attempt(
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_heap_without_lies_is_read(hostile: HostileProcess, memory: NowaitReader, row: Row) -> None:
-    """Else what the lies are told of would prove nothing."""
+    """Else the tests with lies would prove nothing."""
     heap = RubyHeap(row, ARENA, HEAP_BYTES)
     method = heap.method(heap.klass("Größe".encode()))
     iseq = heap.iseq(b"run")
@@ -153,7 +153,7 @@ def test_objects_that_lie_are_named_or_refused(hostile: HostileProcess, memory: 
 
 
 def soup(seed: int, types: Sequence[int]) -> bytes:
-    """Objects of any type, all of whose words lead to others of them, or are numbers to trip over."""
+    """Objects of any type, whose words all lead to other ones or are numbers to trip over."""
     chance = random.Random(seed)
     inside = [ARENA + 64 * chance.randrange(SOUP_WORDS // 8) for _ in range(48)]
     found = chance.choices([*inside, *range(5), *EXTREMES], k=SOUP_WORDS)
@@ -213,7 +213,7 @@ def test_the_walker_ends_whatever_it_walks(tmp_path: Path, row: Row) -> None:
         target.burn()
         for seed in range(1, HEAPS):
             target.write(ARENA, forged_vm(row, seed, target.thread))
-            time.sleep(EACH_S)  # so long the sampler looks at each
+            time.sleep(EACH_S)  # the sampler looks at each for that long
         runs, spent_ns = program_runs([recording.process.pid])
         cpu_s = target.cpu_s()
         recorded = recording.finish()

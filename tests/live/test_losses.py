@@ -66,7 +66,7 @@ def recorded_here(running: Target) -> tuple[Profile, list[RawSample], dict[str, 
 
 
 def showing(profile: Profile, name: str) -> int:
-    """Samples with a frame whose name starts so: those of which a page was away are long."""
+    """Samples with a frame whose name starts with `name`: a name that had a page away is long."""
     return sum(
         sample.count
         for sample in profile.samples
@@ -75,7 +75,7 @@ def showing(profile: Profile, name: str) -> int:
 
 
 def assert_share(lost: int, samples: int, truth: Mapping[str, Any]) -> None:
-    """The lost samples are as many as the CPU time of what could not be named, within 3 sigma."""
+    """The share of lost samples is that of the CPU time of what could not be named, within 3 sigma."""
     share = truth["cpu_s"]["away"] / truth["total_cpu_s"]
     assert abs(lost / samples - share) <= 3 * math.sqrt(share * (1 - share) / samples)
 

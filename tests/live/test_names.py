@@ -98,7 +98,7 @@ def lay_out(python: Python, folder: Path) -> None:
 
 
 def pythons_of_the_machine() -> list[Python]:
-    """Those that need no root of their own."""
+    """The Pythons that need no root file system of their own."""
     return [python for python in pythons() if python.root == Path("/")]
 
 
@@ -211,7 +211,7 @@ def test_threads_are_shown_as_python_calls_them(python: Python, tmp_path: Path) 
 
 
 def main_name(python: Python) -> str:
-    """What the main thread is called: the program's name where Python's can't be read."""
+    """The main thread's name: the program's where Python's can't be read."""
     return "MainThread" if has_names(python) else Path(python.program).name[:15]
 
 

@@ -9,7 +9,7 @@ from tests.support.live.harness import Recording, target, workload
 
 HZ = 1000
 CPU_S = 4.0
-"""Of stacks 500 deep (12 kB each): ten times what the buffer holds."""
+"""With stacks 500 deep (12 kB each), this is ten times what the buffer holds."""
 
 
 def test_what_finds_no_room_is_counted(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_split_through_blocks_and_c_functions(tmp_path: Path) -> None:
 
 
 def test_compiled_methods_keep_their_names(tmp_path: Path) -> None:
-    """Where this Ruby has YJIT; another one warns, and interprets."""
+    """YJIT compiles them if this Ruby has it; a Ruby without it warns, and interprets them."""
     command = workload("split.rb", "--cpu-seconds", "4")
     recorded = record(tmp_path, "-F", str(HZ), command=command, environment={"RUBYOPT": "--yjit"})
     recorded.accounted()

@@ -76,7 +76,7 @@ def test_methods_of_every_kind_have_their_names() -> None:
         samples = sampled(target, 400)
     stacks = Counter(names for _, names in samples)
     assert expected <= set(stacks)
-    # The rest is what happens between calls: fibers and exceptions being made, String#=~ and its like.
+    # The rest is what happens between calls: fibers and exceptions being made, String#=~ and the like.
     assert sum(stacks[stack] for stack in expected) > 0.5 * len(samples)
     assert {names[0] for names in stacks} == {"<main>"}
     assert {sample.walk_status for sample, _ in samples} == {0}

@@ -1,6 +1,6 @@
 """Targets that are stuck in every way that could be built: neither the recording nor others notice.
 
-What can be stuck stands in docs/STUCK.md. Each test has many stuck targets at once, which burn little CPU
+docs/STUCK.md lists what can be stuck. Each test has many stuck targets at once, which burn little CPU
 inside of a C function, and a healthy sibling of each language that burns much.
 """
 
@@ -38,19 +38,19 @@ from tests.support.live.stuck import (
 HZ = 1000
 DURATION_S = 12.0
 SIBLING_CPU_S = "5"
-"""So many samples that their random error (sigma) is 1.4 %, where there are more programs than CPUs."""
+"""It gives samples with a random error (sigma) of 1.4 %, where there are more programs than CPUs."""
 TOLERANCE = 0.05
 LATE_S = 0.5
 """How long after its duration a recording may end."""
 NS = 1_000_000_000
 PAGES = [("python", part) for part in PYTHON_PARTS] + [("ruby", part) for part in RUBY_PARTS]
 AUTOGROUP_NICE = "-5"
-"""The siblings get their CPU time even where the machine has other things to do. See sched(7)."""
+"""Gives the siblings their CPU time even where the machine has other things to do. See sched(7)."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A recording beside stuck targets, and how late it ended (s); by pid CPU seconds meanwhile."""
+    """A recording beside stuck targets, and how late it ended (s); CPU seconds meanwhile by pid."""
 
     recorded: Recorded
     late_s: float
@@ -58,7 +58,7 @@ class Outcome:
     stopped: set[int]
 
     def row(self, stuck: Stuck) -> dict[str, Any]:
-        """What ``--stats`` says of one process."""
+        """What ``--stats`` says about one process."""
         (row,) = [row for row in self.recorded.stats["per_process"] if row["pid"] == stuck.pid]
         return dict(row)
 
@@ -105,7 +105,7 @@ def prefer(pid: int) -> None:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What stuck targets wait and burn in."""
+    """The library in which stuck targets wait and burn."""
     return build_library(tmp_path_factory.mktemp("library"))
 
 
@@ -173,7 +173,7 @@ def test_locks_files_and_stops(place: Place) -> None:
 
 
 def assert_lock_is_held(stuck: Stuck) -> None:
-    """A reader of its maps waits: the proof that this target is what it is said to be."""
+    """A reader of its maps waits, which proves that this target holds its mmap lock."""
     reader = subprocess.Popen(["cat", f"/proc/{stuck.pid}/maps"], stdout=subprocess.DEVNULL)
     try:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -194,7 +194,7 @@ def assert_named(outcome: Outcome, stuck: Stuck) -> None:
 
 
 def assert_samples_of(cpu_s: float, samples: int) -> None:
-    """`samples` are as many as that CPU time has, which came in short turns: within 4 sigma."""
+    """`samples` fit that CPU time, which came in short turns, within 4 sigma."""
     assert cpu_s * HZ > 5
     assert abs(samples - cpu_s * HZ) <= 4 * math.sqrt(cpu_s * HZ), (samples, cpu_s)
 

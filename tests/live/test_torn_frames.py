@@ -22,7 +22,7 @@ LEAVES = {"third", "inner_steps", "halve", "bound_target", "settle"}
 
 
 def machine_pythons() -> list[Python]:
-    """Those that need no root of their own."""
+    """The Pythons that need no root file system of their own."""
     return [python for python in pythons() if python.root == Path("/")]
 
 
@@ -44,7 +44,7 @@ def function_at(line: int) -> str:
 
 
 def impossible(frames: list[tuple[str, int]]) -> str:
-    """What the program can't have of a stack, or ''."""
+    """What is impossible in this stack of the program, or ''."""
     if [name for name, _ in frames[:2]] != ["<module>", "burn"]:
         return "does not begin with <module> and burn"
     for name, line in frames:

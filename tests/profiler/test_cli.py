@@ -72,7 +72,7 @@ def last_line(text: str) -> str:
 
 
 def agreed(folded: str, stats: dict[str, Any], said: str) -> None:
-    """The folded stacks, the stats file and the last line on stderr tell of the same samples."""
+    """The folded stacks, the stats file and the last line on stderr agree about the samples."""
     dropped = sum(stats["dropped"].values())
     assert parse_folded(folded).total() == stats["symbolized"]
     assert stats["samples"] == stats["symbolized"] + dropped
@@ -241,20 +241,20 @@ class OnTerminal:
         assert ready, self.said
         try:
             heard = os.read(self._terminal, 4096)
-        except OSError:  # nobody has the other end any more
+        except OSError:  # the other end is closed
             return False
         self.said += heard.decode()
         return bool(heard)
 
     def until_samples(self) -> None:
-        """Waits until its progress line tells of samples."""
+        """Waits until its progress line shows samples."""
         end_s = time.monotonic() + PATIENCE_S
         while " samples" not in self.said or self.said.rpartition(" samples")[0].endswith(" 0"):
             assert self.hear(), self.said
             assert time.monotonic() < end_s, self.said
 
     def end(self, number: signal.Signals) -> int:
-        """Its exit code after the signal."""
+        """Sends the signal and returns the exit code."""
         self.process.send_signal(number)
         while self.hear():
             pass

@@ -42,7 +42,7 @@ int main(void) {
     return read(0, &byte, 1);
 }
 """
-"""Says of itself to be CPython 2.8.0, and has a name that would colour a terminal."""
+"""It claims to be CPython 2.8.0, and has a name that would colour a terminal."""
 
 
 def ask(*arguments: str, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ def pids_of(document: Any, language: str, *, supported: bool) -> dict[int, str]:
 
 @pytest.fixture
 def future_python(tmp_path: Path) -> Iterator[int]:
-    """A process of an interpreter that nobody supports."""
+    """A process of an interpreter that is not supported."""
     program = build(tmp_path, "python2.8", "-rdynamic", source=FROM_THE_FUTURE)
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -148,7 +148,7 @@ def test_an_interpreter_of_no_known_version_is_shown_with_those_that_are(future_
     assert found["process_count"] == 1
     text = ask().stdout
     assert rf"limited python 2.8.0: a\x1b[31m;\xff ({future_python})" in text
-    assert f"supported is python {SUPPORTED}" in text
+    assert f"(supported: python {SUPPORTED})" in text
     assert "\x1b" not in text
 
 

@@ -103,7 +103,7 @@ def test_the_command_never_runs_when_the_profiler_ends_first(tmp_path: Path) -> 
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, timeout=PATIENCE_S
     )
-    # The pipe was the command's, too: it has ended.
+    # The command had the pipe, too, so its end shows that the command has ended.
     assert done.stdout == b""
     assert not trace.exists()
 
@@ -127,7 +127,7 @@ def test_the_command_inherits_no_descriptor_of_ours(capfd: pytest.CaptureFixture
     assert run("/bin/ls", "/proc/self/fd") == 0
     for fd in ours:
         os.close(fd)
-    # One more is the folder that ls reads.
+    # The one more is the folder that ls reads.
     assert len({*map(int, capfd.readouterr().out.split())} - meant) == 1
 
 

@@ -23,7 +23,7 @@ class Asked:
     then: Callable[[Answer], None]
 
     def answer(self, said: Said) -> None:
-        """Answers it. What the service gives may be said as it is, without the type of the answer."""
+        """Answers it; `said` may be what the service gives, without the type of the answer around it."""
         answer = as_answer(said)
         assert isinstance(answer, (Failed, self.question.answered_by())), (self.question, answer)
         self.then(answer)
@@ -38,7 +38,7 @@ def as_answer(said: Said) -> Answer:
 
 
 class Questions:
-    """Those that are open, oldest first; `ask` is the fake."""
+    """The open questions, oldest first; `ask` is the fake."""
 
     def __init__(self) -> None:
         self.open: list[Asked] = []

@@ -16,7 +16,7 @@ from profiler.capture.records import ProcessEvent, RawSample
 from symbolizers.process.identity import ProcessId, start_ticks_of
 
 PATIENCE_S = 30.0
-"""Far more than anything here takes, on a machine that is busy with other things too."""
+"""Far more than anything here takes, even on a busy machine."""
 
 
 class Target:

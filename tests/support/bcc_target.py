@@ -14,7 +14,7 @@ import threading
 
 
 def spin() -> None:
-    """In the interpreter, and now and then in the kernel."""
+    """Burns CPU in the interpreter, and now and then in the kernel."""
     while True:
         for _ in range(200_000):
             pass

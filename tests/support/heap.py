@@ -90,7 +90,7 @@ class PythonHeap:
 
     @property
     def name_field(self) -> str:
-        """The field of a code object that has the name which is shown."""
+        """The field of a code object for the name that is shown."""
         return "code_qualname" if self.row.has("code_qualname") else "code_name"
 
     @property

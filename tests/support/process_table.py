@@ -124,13 +124,13 @@ class Table:
         self.take().answer(said)
 
     def inspected(self, *interpreters: Interpreter, notes: tuple[str, ...] = ()) -> None:
-        """Answers the open question what the process is."""
+        """Answers the only open question, which is about the process."""
         self.answer(Inspection(ID, MAPPINGS, interpreters or (INTERPRETER,), notes))
 
     def read(self, failures: Mapping[int, SymbolizeError] = NONE) -> list[int]:
         """Answers the questions for code objects that are open now, those in `failures` with an error.
 
-        The numbers of what was asked for; questions that come of the answers stay open.
+        Returns the numbers of what was asked for. Questions that the answers lead to stay open.
         """
         numbers: list[int] = []
         for asked in self.questions.take_all():
@@ -145,7 +145,7 @@ class Table:
 
 
 def frames_of(asked: Asked) -> tuple[RawFrame, ...]:
-    """What a question for code objects asks for."""
+    """The frames in a question for code objects."""
     assert isinstance(asked.question, ReadCodes)
     assert asked.soon
     return asked.question.frames

@@ -1,4 +1,4 @@
-"""What test_python_live.py looks at: says what its code objects and stacks are, then stays as it is.
+"""The target of python_live.py: says what its code objects and stacks are, then stays as it is.
 
 One line of JSON: ``codes``, a list of [address, qualified name, file, first line, co_lines], and ``stacks``,
 by thread a list of [qualified name, line], leaf first; ``freed``, addresses where code objects were.
@@ -51,7 +51,7 @@ def truth():
     stacks = {thread: stack(frame) for thread, frame in frames.items()}
     kept.extend(code_objects())
     codes = [described(code) for code in kept]
-    # These fill the gaps. In a gap, one of those below could lie alone in pages, and they would go with it.
+    # These fill the heap's gaps. In a gap, an object below could be alone in pages that vanish with it.
     kept.extend(compile("pass", f"gap {number}", "exec") for number in range(400))
     short_lived = [compile("pass", f"file {number}", "exec") for number in range(400)]
     freed = [id(code) for code in short_lived[::2]]
@@ -62,7 +62,7 @@ def truth():
 
 
 def leaf(*values):
-    # C calls of one line: the stack is the same from the moment that it was taken.
+    # C calls on one line: the stack stays as it is when it is taken.
     return values, sys.stdout.write(truth()), sys.stdout.flush(), os.read(0, 1)
 
 

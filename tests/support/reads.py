@@ -10,7 +10,7 @@ from symbolizers.errors import SymbolizeError
 def read_each(
     read: Callable[[int, int], bytes], ranges: Sequence[tuple[int, int]]
 ) -> list[bytes | SymbolizeError]:
-    """`AddressSpace.read_many` by a `read` for each of the ranges, an error in the place of its bytes."""
+    """`AddressSpace.read_many` by a `read` for each range, with its error in place of bytes."""
     results: list[bytes | SymbolizeError] = []
     for address, size in ranges:
         try:

@@ -1,4 +1,4 @@
-"""An address space that is a live one's memory at first, and then what was read of it, with lies in it."""
+"""An address space that reads a live one at first, and then repeats what was read, with lies in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Recorded:
         self.ranges = 0
 
     def end(self) -> None:
-        """From now on all else would fault."""
+        """From now on, reads of anything else fault."""
         self._live = None
 
     def words(self) -> list[int]:

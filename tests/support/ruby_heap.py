@@ -14,7 +14,7 @@ RACTOR_BYTES = THREAD_BYTES = FIBER_BYTES = 1024
 EC_IN_FIBER = 80
 LAST_ID = 300
 CLASSPATH_ID = 200
-"""A number; the id has scope bits below."""
+"""The number; its id has scope bits below it."""
 ENV_LOCAL = 2
 MAGIC_METHOD, MAGIC_BLOCK, MAGIC_CFUNC = 0x1111_0001, 0x2222_0001, 0x5555_0001
 
@@ -66,7 +66,7 @@ class RubyHeap:
         self.put(address, T_CLASS)
         name = self.string(path)
         if not self.row.has("class_ext"):
-            return self.fields(address, class_path=name)  # or nowhere
+            return self.fields(address, class_path=name)  # writes nothing if the row lacks it
         entry = self.take()
         key = CLASSPATH_ID << self.row["id_scope_bits"]
         self.fields(entry, entry_hash=1, entry_key=key, entry_value=name)
@@ -129,8 +129,8 @@ class RubyHeap:
     def vm(self, thread_id: int, *frames: int, ring: bool = False) -> int:
         """A VM with a ractor (where there are any) and a thread.
 
-        Its fibers have as many control frames each. The first one runs and was resumed by the next, and so
-        on; the last, in a `ring`, by the first.
+        It has a fiber for each of `frames`, with that many control frames. The first runs, and was resumed
+        by the next, and so on; in a `ring` the last was resumed by the first.
         """
         row = self.row
         vm = self.take()

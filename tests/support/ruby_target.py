@@ -95,7 +95,7 @@ def iseq_frame(row: Row, memory: AddressSpace, iseq: int, *, owner: int = 0) -> 
 
 @dataclass
 class Recording:
-    """Passes reads on to `memory`, and remembers them. Then, `lies` being set, answers what it says."""
+    """Passes reads on to `memory`, and remembers them. Once `lies` is set, it makes the answers."""
 
     memory: AddressSpace
     reads: dict[tuple[int, int], bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Raw samples for tests, each told by keywords what matters about it."""
+"""Raw samples for tests, each with keywords for what matters about it."""
 
 from __future__ import annotations
 

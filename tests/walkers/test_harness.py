@@ -65,12 +65,21 @@ def test_the_longest_record_fits(harness: Harness) -> None:
     assert len(walk.sample.user) == len(walk.sample.kernel) == 127
 
 
-def test_registers_arrive(harness: Harness) -> None:
+@pytest.mark.parametrize(("in_kernel", "gap"), [(False, 0), (True, 0), (True, 16)])
+def test_registers_arrive(harness: Harness, in_kernel: bool, gap: int) -> None:
     """Of user code without a frame pointer only the instruction pointer is known."""
     registers = [0] * REGISTERS
-    registers[16], registers[17], registers[19] = 0x1234, 0x33, 0x7FFF_0000_0000
-    sample = harness.walk(Image({}, (), 1, tuple(registers))).sample
-    assert (sample.user, sample.kernel) == ((0x1234,), ())
+    registers[16], registers[17], registers[19], registers[20] = 0x1234, 0x33, 0x7FFF_0000_0000, 0x2B
+    image = Image({}, (), 1, tuple(registers), in_kernel=in_kernel, stack_gap=gap)
+    sample = harness.walk(image).sample
+    assert sample.user == (0x1234,)
+    assert len(sample.kernel) == (127 if in_kernel else 0)
+
+
+def test_a_thread_of_the_kernel_has_no_registers(harness: Harness) -> None:
+    """Its stack ends with something else; then the kernel itself is asked for the user stack."""
+    sample = harness.walk(Image({}, (), 1, (0x5555,) * REGISTERS)).sample
+    assert len(sample.user) == len(sample.kernel) == 127
 
 
 @pytest.mark.parametrize("language", [language.name for language in LANGUAGES])

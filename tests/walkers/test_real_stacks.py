@@ -7,7 +7,7 @@ import pytest
 from profiler.capture.wire import WalkStatus
 from symbolizers.frame import FIRST_ANNOTATION
 from symbolizers.registry import LANGUAGES
-from tests.support.walkers.harness import Harness, Image
+from tests.support.walkers.harness import RSP, Harness, Image, registers_on
 from tests.support.walkers.targets import PROGRAMS, agrees, take
 
 CASES = [language.name for language in LANGUAGES if language.name in PROGRAMS]
@@ -42,8 +42,10 @@ def test_a_deeper_stack_is_cut_at_its_root(harness: Harness, language: str) -> N
 
 @pytest.mark.parametrize("language", CASES)
 def test_a_thread_that_the_interpreter_does_not_know_has_no_frames(harness: Harness, language: str) -> None:
+    """It has another thread pointer, and another stack."""
     image = take(harness, language, "kinds").image
-    other = Image(image.pages, image.walkers, image.thread_pointer + 64)
+    registers = registers_on(image.registers[RSP] - (1 << 30))
+    other = Image(image.pages, image.walkers, image.thread_pointer + 64, registers)
     walk = harness.walk(other)
     assert (walk.sample.walk_status, walk.sample.interpreter) == (WalkStatus.COMPLETE, ())
 

@@ -25,7 +25,7 @@ def tell(frame):
 
 
 def leaf(*values):
-    # C calls of one line: the stack is the same from the moment that it was taken.
+    # C calls on one line: the stack stays as it is when it is taken.
     return values, tell(sys._getframe()), os.read(0, 1)
 
 

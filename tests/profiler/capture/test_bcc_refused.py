@@ -61,10 +61,10 @@ def test_an_event_that_the_kernel_does_not_give_is_a_prerequisite(monkeypatch: p
 
 
 def test_another_module_of_that_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As the unrelated package of PyPI would be found first."""
+    """PyPI's unrelated package would be found first in the same way."""
     (tmp_path / "bcc.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(sys.modules, "bcc", None)  # what is there now comes back in the end, or nothing
+    monkeypatch.setitem(sys.modules, "bcc", None)  # so that the test's end restores what was there
     del sys.modules["bcc"]
     with pytest.raises(PrerequisiteError, match="python3-bpfcc"):
         import_bcc()
@@ -78,7 +78,7 @@ def test_no_module_of_that_name_is_a_prerequisite(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.live
 def test_a_walker_that_the_kernel_refuses_costs_the_names_alone() -> None:
-    """It is loaded by a thread that may not: the kernel itself says no."""
+    """A thread without the privilege loads it: the kernel itself says no."""
     source = BccSource(Sampling(HZ, targets=(os.getpid(),)))
     inspection = Service(lines=False).inspect(os.getpid(), None)
 

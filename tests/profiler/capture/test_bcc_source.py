@@ -29,7 +29,7 @@ HZ = 100
 MAX_WALKERS = 4
 """As in profiler/bpf/records.h."""
 LAYOUT_ROWS = 256
-"""As in profiler/bpf/maps.h, of which the first means none."""
+"""As in profiler/bpf/maps.h; the first row means that no walker runs."""
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ BPF_WORDS = """
 #define BPF_FUNC_probe_read_kernel 113
 """
 NOT_FOR_GCC = re.compile(r"^(BPF_[A-Z_]+\(.*\);.*|#pragma unroll)$", re.MULTILINE)
-"""Map definitions, and a pragma that clang unrolls the loop by for the verifier."""
+"""Map definitions, and a pragma by which clang unrolls the loop for the verifier."""
 ANSWERS = """
 #include "maps.h"
 int main(void)
@@ -80,7 +80,7 @@ def test_zeros_at_the_end_make_no_difference(words: list[int], zeros: int) -> No
     st.integers(1, 4),
 )
 def test_small_changes_show(words: list[int], place: int, change: int) -> None:
-    """Not for every change (it has 32 bits), but the neighbours that a reused object shows are apart."""
+    """With 32 bits not every change can, but a reused object's nearby values have other checksums."""
     index = place % len(words)
     others = [*words]
     others[index] ^= change

@@ -49,7 +49,7 @@ def test_one_thread_is_nobody_with_its_capabilities_and_root_again_after() -> No
 
 
 def bytes_read_to_load() -> int:
-    """Of files, by a thread that does nothing else."""
+    """Bytes of files that this thread has read; it must do nothing else."""
     source = BccSource(Sampling(frequency_hz=20))
     try:
         source.load()
@@ -75,7 +75,7 @@ def looks_only_as_root() -> bool:
 def test_the_kernels_symbols_are_not_read_to_load_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/proc/kallsyms", "rb") as file:
         symbols_bytes = len(file.read())
-    in_a_thread(bytes_read_to_load)  # imports what is to import
+    in_a_thread(bytes_read_to_load)  # imports modules
     without = in_a_thread(bytes_read_to_load)
     monkeypatch.setattr(bcc_source, "without_kallsyms", nullcontext)
     saved = in_a_thread(bytes_read_to_load) - without

@@ -184,7 +184,7 @@ def test_too_narrow_frames_are_counted_and_stay_in_the_total() -> None:
     )
     assert [title(box)[0] for box in boxes(picture)] == ["all", "big (1)", "f"]
     assert [box.attrib["data-n"] for box in boxes(picture)] == ["40002", "40001", "40001"]
-    left_out = "3 frames too narrow to see left out of the picture; the totals include them."
+    left_out = "The picture leaves out 3 frames too narrow to see; the totals include them."
     assert left_out in head_lines(picture)
 
 

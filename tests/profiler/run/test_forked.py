@@ -21,7 +21,7 @@ def parent_of_forks(table: Table) -> None:
 
 
 def test_a_fork_is_what_its_parent_is() -> None:
-    """Nobody has to look at it, and what only the parent knew by then the kernel is told."""
+    """It needs no look of its own, and the kernel is told to walk it as it walks its parent."""
     table = Table()
     parent_of_forks(table)
     native = table.sample(pid=FORK, start_ns=FORKED_NS, parent=PID, user=(NATIVE,))

@@ -34,7 +34,9 @@ from tests.support.process_table import (
     Table,
     frames_of,
     named,
+    raw_frame,
 )
+from tests.support.samples import raw_sample
 
 FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
 SECOND = 1000 * MS
@@ -183,6 +185,18 @@ def test_a_code_object_that_is_another_now_is_a_loss_at_once(error: SymbolizeErr
     # The one that waited for another name first asks anew.
     assert table.read({1: error}) == [1]
     assert table.dropped == dict.fromkeys(waited, Reason.CHANGED)
+
+
+def test_a_code_object_with_copies_is_asked_for_at_the_last_one_and_read_once() -> None:
+    table = known()
+    copies = [raw_frame(7)._replace(owner=owner) for owner in (0x100, 0x200, 0x300)]
+    table.table.sample(raw_sample(time_ns=1, start_ns=START_NS, pid=PID, interpreter=(copies[0],)))
+    table.read({7: Changed("written over")})
+    assert table.dropped == {1: Reason.CHANGED}
+    table.table.sample(raw_sample(time_ns=2, start_ns=START_NS, pid=PID, interpreter=(copies[1],)))
+    assert frames_of(table.take()) == (copies[1],)
+    table.table.sample(raw_sample(time_ns=3, start_ns=START_NS, pid=PID, interpreter=(copies[2],)))
+    assert not table.open
 
 
 def test_one_bad_frame_does_not_lose_samples_without_it() -> None:

@@ -33,7 +33,7 @@ Record = RawSample | ProcessEvent
 
 
 class Replay:
-    """A `SampleSource` that gives records it was told, in batches, and keeps the calls it got."""
+    """A `SampleSource` that hands out given records, in batches, and keeps the calls it got."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ def test_the_targets_are_known_to_the_kernel_before_their_first_sample(target: T
 
 
 def test_every_sample_is_in_the_ledger(target: Target) -> None:
-    """Also what came after the last look, frames that lie, and processes that are gone."""
+    """So are those after the last look, with frames that lie, or of processes that are gone."""
     with subprocess.Popen(["/bin/true"]) as process:
         gone = sample(process.pid)
     forged = sample(target.pid, frames=(RawFrame(1 << 56 | 8, 0, 1),))

@@ -24,7 +24,7 @@ from tests.support.python_walk import find_python, raw_frame
 
 
 def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
-    """A profile of one sample in which this process runs `recorded_self` for a task that is none."""
+    """A profile of one sample in which this process runs `recorded_self` for a task that doesn't exist."""
     pid = os.getpid()
     with open_process(pid) as handle:
         file, _ = find_python(handle)

@@ -140,7 +140,7 @@ def test_the_interval_holds_the_truth_in_95_of_100_runs() -> None:
 
 
 def test_many_processes_that_lose_a_little_at_random_are_no_warning_in_any_of_100_runs() -> None:
-    """What one process has to say counts less the more of them are asked."""
+    """The evidence of one process counts less the more processes are tested."""
     kinds, weights = KINDS[: 3 * FUNCTIONS], WEIGHTS[: 3 * FUNCTIONS]
     for seed in range(RUNS):
         random, processes = Random(seed), []
@@ -236,7 +236,7 @@ def test_kernel_and_user_are_told_apart() -> None:
 
 
 def test_a_loss_spread_over_as_many_places_as_samples_is_seen() -> None:
-    """As code that is made, run once and freed: no place has more than a sample or two."""
+    """Code that is made, run once and freed looks so: no place has more than a sample or two."""
     evidence = Evidence()
     for index in range(SAMPLES):
         lost = index < 120
@@ -269,7 +269,7 @@ def test_an_unlike_loss_has_to_be_one_in_a_thousand(lost: int) -> None:
 
 @pytest.mark.parametrize(("lost", "samples"), [(1, 3), (5, 100), (200, 20_000), (0, 10), (10, 10)])
 def test_the_interval_ends_where_wilson_puts_it(lost: int, samples: int) -> None:
-    """Where the share is 1.96 standard deviations away, of what the end itself would make them."""
+    """The share is 1.96 standard deviations away from an end, as that end itself gives them."""
     ends = wilson(lost, samples)
     assert 0 <= ends[0] < ends[1] <= 1
     for end in ends:

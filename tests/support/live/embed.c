@@ -3,7 +3,7 @@
  * A program that embeds a shared libpython: prog script.py [arguments].
  *
  * With COPY_TYPES it names types of the library as data, and so gets copies of them (copy relocations):
- * objects then point at the program's type, not at the one that the library's symbol table tells.
+ * objects then point at the program's type, not at the one in the library's symbol table.
  */
 #include <Python.h>
 

@@ -1,4 +1,4 @@
-"""Forged memory: a process that maps it where its test wants it, and what of CPython is laid out in it."""
+"""Forged memory: a process that maps it where a test wants it, and CPython structures to lay out in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OBJECT_BYTES = 64
 
 EXTREMES = (0, 1, 7, 1 << 31, 1 << 40, 1 << 47, (1 << 56) - 8, 1 << 63, (1 << 64) - 8, (1 << 64) - 1)
 ANY_TYPE_FLAGS = (1 << 64) - 1
-"""A type that derives from everything."""
+"""The flags of a type that derives from everything."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def running(program: Path) -> Iterator[HostileProcess]:
 
 
 def soup(row: Row, seed: int, types: Sequence[int]) -> bytes:
-    """Words of which most lead to others of them, many to `types`, the rest being numbers to trip over.
+    """Words: most lead to other words here, many to `types`, and the rest are numbers to trip over.
 
     Half of the objects that they lead to could be strings, or bytes.
     """
@@ -122,14 +122,14 @@ def soup(row: Row, seed: int, types: Sequence[int]) -> bytes:
 
 
 def inside_soup(memory: bytes) -> list[int]:
-    """The addresses in it of objects of its own."""
+    """Those addresses in the soup that lead to objects in it."""
     words = {word for (word,) in struct.iter_unpack("<Q", memory)}
     return sorted(word for word in words if SOUP <= word < SOUP + len(memory) and not word % OBJECT_BYTES)
 
 
 def forged_stack(row: Row, seed: int, thread: int) -> bytes:
-    """An interpreter state at the start of the arena with a list of threads and one of frames, both endless
-    or not, all of them lies from one place or another on. `thread` is found in most."""
+    """An interpreter state at the start of the arena, with a list of threads and one of frames. Both may be
+    endless, and both lie from one place or another on. Most lists of threads have `thread`."""
     chance = random.Random(seed)
     memory = bytearray(soup(row, seed, ()))
     places = [8 * place for place in range(0, SOUP_WORDS - 512, 64)]
@@ -140,7 +140,7 @@ def forged_stack(row: Row, seed: int, thread: int) -> bytes:
             struct.pack_into("<Q", memory, offset + row[field], value)
 
     def link(chain: list[int], index: int) -> int:
-        """The next of the chain, or itself, or one before: a circle; or nothing that is there."""
+        """The next of the chain; or itself or one before, for a circle; or where nothing is."""
         lies = [chance.choice(chain), chain[index], 0, *EXTREMES]
         follows = chain[(index + 1) % len(chain)]
         chosen = follows if chance.random() < 0.8 else chance.choice(lies)
@@ -156,7 +156,7 @@ def forged_stack(row: Row, seed: int, thread: int) -> bytes:
     for index, offset in enumerate(threads):
         put(offset, "thread_thread_id", thread if index == 2 and chance.random() < 0.8 else 1)
         put(offset, "thread_next", link(threads, index))
-        # Where the frame is one step further, that step is in the same place as the thread's.
+        # If there is a step between thread and frame, its structure lies in the thread's own place.
         put(offset, "thread_frame", ARENA + (offset if row.has("cframe_frame") else frames[0]))
         put(offset, "cframe_frame", ARENA + frames[0])
     return bytes(memory)

@@ -1,4 +1,4 @@
-"""How reads of memory that lies came out, and what they may cost at most. For the tests with forged heaps."""
+"""The outcomes of reading memory that lies, and what a read may cost at most; for forged heaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from symbolizers.errors import Changed, Malformed, ReadFault
 
 MOST_CPU_S = 3.0
-"""Of one case; nearly all take 1 ms, a line table of a million entries 0.5 s."""
+"""The limit for one case; nearly all take 1 ms, a line table of a million entries 0.5 s."""
 MOST_GROWTH_BYTES = 96 << 20
 
 

@@ -27,7 +27,7 @@ VERSIONS = {
     "python": ("-c", "import sys; print(*sys.version_info[:3])"),
     "ruby": ("-e", "puts RUBY_VERSION.tr('.', ' ')"),
 }
-"""What makes an interpreter say its version."""
+"""The command by which an interpreter says its version."""
 LOOK_EVERY_S = 0.05
 
 
@@ -42,7 +42,7 @@ class Place:
 def build_library(folder: Path) -> Path:
     """stuck.c as a shared library in `folder`."""
     library = folder / "stuck.so"
-    # Bound at once: to look up a function at its first call, the loader reads what may lie on the page.
+    # Bound at once: a look-up at the first call could make the loader read from the page that is away.
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-z,now"]
     subprocess.run(["cc", *flags, str(WORKLOADS / "stuck.c"), "-o", str(library)], check=True)
     return library
@@ -61,7 +61,7 @@ class FuseServer:
         self.enter = ("nsenter", f"--mount=/proc/{self._target.process.pid}/ns/mnt")
 
     def obey(self, command: str) -> None:
-        """Returns when it did."""
+        """Returns when the server has done so."""
         process = self._target.process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -69,7 +69,7 @@ class FuseServer:
         assert process.stdout.readline() == "ready\n"
 
     def end(self) -> None:
-        """The kernel ends whatever waits for it."""
+        """Ends the server; the kernel then ends whatever waits for it."""
         if self._target.process.poll() is None:
             self._target.process.kill()
             self._target.process.communicate()
@@ -97,7 +97,7 @@ class Stuck:
         return time.clock_gettime((~self.pid << 3) | 2)
 
     def goes_on_s(self) -> float:
-        """Seconds until it has done all that was left to do, from when it was given what it waits for."""
+        """Gives it what it waits for; returns the seconds until it has done all that was left to do."""
         began_s = time.monotonic()
         self.come()
         truth = self.target.truth()
@@ -117,7 +117,7 @@ def layout_of(language: str) -> Row:
 
 
 def interpreter_files(language: str) -> list[Path]:
-    """The system's interpreter and, of Ruby, the library that it is in."""
+    """The system's interpreter and, for Ruby, the library that it is in."""
     program = Path(PROGRAMS[language][0]).resolve()
     if language == "python":
         return [program]
@@ -157,7 +157,7 @@ def _started(
 
 @contextmanager
 def on_userfault(place: Place, language: str, part: str) -> Iterator[Stuck]:
-    """Waits for a page under a userfaultfd, with `part` on it."""
+    """A target that waits for a page under a userfaultfd, with `part` on it."""
     command = command_of(language, "--by", "userfault", "--part", part, place=place)
     with _started(command, f"{language} userfault {part}", Target.go) as stuck:
         yield stuck
@@ -165,7 +165,7 @@ def on_userfault(place: Place, language: str, part: str) -> Iterator[Stuck]:
 
 @contextmanager
 def on_file(place: Place, language: str, part: str) -> Iterator[Stuck]:
-    """Waits for a page of a file on a FUSE mount of its own, with `part` on it."""
+    """A target that waits for a page of a file on a FUSE mount of its own, with `part` on it."""
     with fuse_server(place.folder / f"{language}-{part}") as server:
         files = ("--file", str(server.mount / "held"), "--backing", str(server.backing / "held"))
         command = command_of(language, "--by", "file", "--part", part, *files, place=place)
@@ -176,7 +176,7 @@ def on_file(place: Place, language: str, part: str) -> Iterator[Stuck]:
 
 @contextmanager
 def under_mmap_lock(place: Place, language: str) -> Iterator[Stuck]:
-    """Waits inside of mmap() and holds the mmap lock for writing."""
+    """A target that waits inside of mmap() and holds the mmap lock for writing."""
     with fuse_server(place.folder / f"{language}-lock") as server:
         (server.backing / "held").write_bytes(bytes(4096))
         command = command_of(language, "--by", "lock", "--file", str(server.mount / "held"), place=place)
@@ -187,7 +187,7 @@ def under_mmap_lock(place: Place, language: str) -> Iterator[Stuck]:
 
 @contextmanager
 def of_stuck_executable(place: Place, language: str) -> Iterator[Stuck]:
-    """Its interpreter lies on a FUSE mount that answers nothing any more."""
+    """A target whose interpreter lies on a FUSE mount that answers nothing any more."""
     with fuse_server(place.folder / f"{language}-executable") as server:
         files = interpreter_files(language)
         for file in files:
@@ -206,7 +206,7 @@ def of_stuck_executable(place: Place, language: str) -> Iterator[Stuck]:
 
 @contextmanager
 def not_stuck(place: Place, language: str, *, perf_map: bool = False) -> Iterator[Stuck]:
-    """Burns as the others do, and waits for nothing; `perf_map`: its perf map is a FIFO."""
+    """A target that burns as the others do, and waits for nothing; `perf_map`: its perf map is a FIFO."""
     command = command_of(language, "--by", "nothing", place=place)
     with _started(command, f"{language} nothing", Target.go) as stuck:
         fifo = Path(f"/tmp/perf-{stuck.pid}.map")
@@ -219,7 +219,7 @@ def not_stuck(place: Place, language: str, *, perf_map: bool = False) -> Iterato
 
 
 class Watch(threading.Thread):
-    """Looks at the threads of targets, again and again: `stopped` has the pids of which one was in T or t."""
+    """Looks at the threads of targets, again and again: `stopped` has the pids with one in state T or t."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         super().__init__(daemon=True)
@@ -230,7 +230,7 @@ class Watch(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Until `end`."""
+        """Looks until `end`."""
         while not self._end.wait(LOOK_EVERY_S):
             self.looks += 1
             for task in self._tasks:
@@ -240,7 +240,7 @@ class Watch(threading.Thread):
                         self.stopped.add(int(task.parts[2]))
 
     def end(self) -> set[int]:
-        """What was seen stopped."""
+        """Ends the watch; returns the pids that were seen stopped."""
         self._end.set()
         self.join()
         return self.stopped

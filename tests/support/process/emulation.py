@@ -1,8 +1,8 @@
 """process_vm_readv as a kernel with the proposed flags has it, for kernels that don't know them.
 
-So that both strategies meet the whole contract everywhere. What can't be emulated is a read that gives up
-instead of waiting: here it would wait. The contract says that the gate before it lets none through, and
-the patched kernel of tests/kernel says the same of the real thing.
+It lets both strategies meet the whole contract everywhere. A read that gives up instead of waiting can't be
+emulated: here it would wait. The contract tests show that the gate lets no such read through, and
+tests/kernel shows the same with the real flags.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from symbolizers.process.syscalls import PROCESS_VM_NOWAIT, PROCESS_VM_PIDFD, pr
 def readv_with_flags(
     process: int, local: int | None, locals_: int, remote: int | None, remotes: int, flags: int
 ) -> int:
-    """As `symbolizers.process.syscalls.process_vm_readv`, the error in ``ctypes.get_errno()`` too."""
+    """Like `symbolizers.process.syscalls.process_vm_readv`, with the error in ``ctypes.get_errno()``, too."""
     if flags & ~(PROCESS_VM_PIDFD | PROCESS_VM_NOWAIT):
         return _fail(errno.EINVAL)
     pid = process

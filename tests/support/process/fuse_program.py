@@ -61,7 +61,7 @@ def answer(opcode: int, body: bytes, node: int, *, asynchronous: bool, readahead
 
 
 def run_server(device: int, shared: mmap.mmap, *, asynchronous: bool, readahead: int) -> None:
-    """Until killed. `shared`: byte 0 counts reads (never answered), byte 1 set: nothing is answered."""
+    """Serves until killed. `shared`: byte 0 counts reads (never answered); byte 1 set: answers nothing."""
     while True:
         request = os.read(device, 1 << 18)
         opcode, unique, node = struct.unpack_from("=4xIQQ", request)

@@ -1,4 +1,4 @@
-"""Small words for tests about readers."""
+"""Small helpers for tests of readers."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ class UngatedReads:
         return bool(select.select([self._ended], [], [], seconds)[0])
 
     def reap(self) -> None:
-        """Once its target has ended: nothing else surely ends it."""
+        """To be called once its target has ended: nothing else surely ends it."""
         os.close(self._ended)
         os.waitpid(self.pid, 0)

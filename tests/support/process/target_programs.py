@@ -81,7 +81,7 @@ def memory(path: str) -> tuple[Facts, Commands]:
     """Regions of every kind that needs no helper; `path` is a file of at least 256 pages."""
     facts = {"resident": fill(map_pages(4, at=FIXED), 4)}
     facts["half"] = fill(map_pages(4), 2)
-    # Far from where the kernel puts mappings of its own choice: the hole must stay one.
+    # Far from where the kernel puts mappings by itself, so that the hole stays one.
     facts["holed"] = fill(map_pages(3, at=FIXED + (1 << 30)), 3)
     libc.munmap(facts["holed"] + PAGE, PAGE, 0)
     facts["none_touched"] = fill(map_pages(1), 1)
@@ -106,7 +106,7 @@ def memory(path: str) -> tuple[Facts, Commands]:
 def file_regions(path: str) -> Facts:
     file = os.open(path, os.O_RDONLY)
     facts = {"file_mapped": map_pages(4, protection=PROT_READ, file=file)}
-    # In the page cache, for some page tables only.
+    # In the page cache, but only some pages in a page table.
     ctypes.string_at(facts["file_mapped"], 2 * PAGE)
     facts["file_cached"] = map_pages(4, protection=PROT_READ, file=file)
     cold = os.open(f"{path}.cold", os.O_RDONLY)
@@ -118,7 +118,7 @@ def file_regions(path: str) -> Facts:
 
 
 def heap(pages: str) -> tuple[Facts, Commands]:
-    """So many resident pages in one piece."""
+    """`pages` resident pages in one piece."""
     return {"resident": fill(map_pages(int(pages), at=FIXED), int(pages))}, {}
 
 
@@ -131,7 +131,7 @@ def swapped(_path: str) -> tuple[Facts, Commands]:
 
 
 def userfault(_path: str) -> tuple[Facts, Commands]:
-    """Three pages under a userfaultfd that nobody serves until told to: the first is there before."""
+    """Three pages under a userfaultfd that nobody serves until told to; the first is present."""
     descriptor = check(libc.syscall(323, os.O_CLOEXEC))
     fcntl.ioctl(descriptor, 0xC018AA3F, struct.pack("=QQQ", 0xAA, 0, 0))
     region = fill(map_pages(3), 1)
@@ -176,7 +176,7 @@ def leased(path: str) -> tuple[Facts, Commands]:
 
 def changing(path: str) -> tuple[Facts, Commands]:
     """Becomes the `memory` target by exec when told to, over the same pipes; that one's facts follow."""
-    # Not where the next program has a region.
+    # The next program has no region here.
     facts = {"old": fill(map_pages(4, at=FIXED + (2 << 30)), 4)}
     program = [sys.executable, __file__, "memory", path]
     return facts, {"exec": lambda: os.execv(program[0], program)}

@@ -181,7 +181,7 @@ def in_time(call: Callable[[], T], *, as_user: int | None = None) -> T:
 
 
 def _answer(call: Callable[[], object], to: int, as_user: int | None) -> None:
-    """In the child, which never comes back: it would go on as a second test run, and tear down fixtures."""
+    """Runs in the child and never returns: else it would be a second test run, and tear down fixtures."""
     try:
         os.write(to, _pickled(call, as_user))
     finally:
@@ -198,5 +198,5 @@ def _pickled(call: Callable[[], object], as_user: int | None) -> bytes:
     except (SymbolizeError, OSError, AssertionError) as error:
         return pickle.dumps((True, error))
     except pytest.fail.Exception as failure:
-        # A subclass of BaseException that can't be pickled.
+        # This is a subclass of BaseException, and can't be pickled.
         return pickle.dumps((True, AssertionError(failure.msg)))

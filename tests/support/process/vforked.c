@@ -1,5 +1,5 @@
 /* A child of vfork that lives in its parent's memory until it is told, by a line, to exec argv[1] with the
- * arguments behind it. Before, it says its pid and where four pages of that memory are. */
+ * arguments behind it. Before that, it says its pid and where four pages of that memory are. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define PAGE 4096
-/* Not where the program that comes next has a region. */
+/* The program that comes next has no region here. */
 #define PLACE ((char *) 0x200080000000)
 
 int main(int argc, char **argv) {

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from symbolizers.layout import Row
-from tests.support.walkers.harness import Image, Walker, word_at
+from tests.support.walkers.harness import Image, Walker, registers_on, word_at
 from tests.support.walkers.images import pages_of
 
 SOUP = 0x2000_0000_0000
@@ -37,13 +37,13 @@ def forged(language: str) -> list[Image]:
 
 
 def soup(language: str, offsets: Mapping[str, int], seed: int) -> Image:
-    """Words of which most lead to others of them, and a layout of these numbers by name."""
+    """Words of which most lead to others of them, on the stack, too; the layout has `offsets` by name."""
     chance = random.Random(seed)
     inside = [SOUP + 8 * chance.randrange(SOUP_WORDS) for _ in range(64)]
     pool = [*inside, *inside, *[THREAD] * 16, *EXTREMES]
     content = struct.pack(f"<{SOUP_WORDS}Q", *chance.choices(pool, k=SOUP_WORDS))
     walker = Walker.of(language, chance.choice(inside), offsets)
-    return Image(pages_of(SOUP, content), (walker,), THREAD)
+    return Image(pages_of(SOUP, content), (walker,), THREAD, registers_on(SOUP))
 
 
 def lies(image: Image, words: Sequence[int], seed: int) -> dict[int, int]:

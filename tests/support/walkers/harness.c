@@ -16,7 +16,6 @@
 #define on_exit on_task_exit	/* libc has a function of this name */
 #include "program_text.h"	/* profiler.capture.program.program_text() */
 
-#define REGISTERS (sizeof(struct pt_regs) / 8)
 #define MOST_READS 65536	/* more than any walk's bound: it would not end */
 #define MOST_TAIL_CALLS 33	/* MAX_TAIL_CALL_CNT in the kernel */
 #define MOST_SECONDS 30		/* of one request, on a machine that is busy */
@@ -49,6 +48,8 @@ struct request {
 	__u32 traced;		/* nonzero: the reads are wanted in the answer */
 	__u32 fails_at;		/* the number of a read that faults in any case, from 1; 0: none */
 	__u32 twice;		/* nonzero: what earlier samples left behind must make no difference */
+	__u32 in_kernel;	/* nonzero: the kernel was interrupted, which has the registers on its stack */
+	__u32 stack_gap;	/* bytes behind them there */
 	__u32 padding;
 };
 
@@ -71,7 +72,8 @@ static int (*const programs[])(struct bpf_perf_event_data *) = {WALKER_PROGRAMS}
 static int (*next_program)(struct bpf_perf_event_data *);
 static jmp_buf next_run;
 
-static struct task task = {&task, &task, START_NS, 0, PID, PID, "forged", NULL};
+static __u8 kernel_stack[KERNEL_STACK_BYTES];
+static struct task task = {&task, &task, START_NS, 0, PID, PID, "forged", NULL, kernel_stack};
 static struct bpf_perf_event_data context;
 static struct page *pages;
 static __u32 page_count;
@@ -163,10 +165,13 @@ static long probe_read_user(void *destination, __u32 size, const void *address)
 	return read->fault ? -14 : 0;
 }
 
-/* All that is read of the kernel is the task. */
+/* All that is read of the kernel is the task and its stack. */
 static long probe_read_kernel(void *destination, __u32 size, const void *address)
 {
-	REQUIRE(address >= (const void *)&task && address + size <= (const void *)(&task + 1));
+	const void *stack = kernel_stack, *end = kernel_stack + sizeof(kernel_stack);
+
+	REQUIRE((address >= (const void *)&task && address + size <= (const void *)(&task + 1)) ||
+		(address >= stack && address + size <= end));
 	memcpy(destination, address, size);
 	return 0;
 }
@@ -230,7 +235,12 @@ static void sample(const struct request *request, int left)
 	memcpy(config.walkers, request->walkers, sizeof(config.walkers));
 	processes.update(&pid, &config);
 	task.thread_pointer = request->thread_pointer;
-	memcpy(&context, request->registers, sizeof(request->registers));
+	memset(&context, 0, sizeof(context));
+	memset(kernel_stack, 0, sizeof(kernel_stack));
+	memcpy(request->in_kernel ? (void *)(kernel_stack + sizeof(kernel_stack) - request->stack_gap -
+					     sizeof(request->registers))
+				  : (void *)&context,
+	       request->registers, sizeof(request->registers));
 	memset(scratches_entries, left, sizeof(scratches_entries));
 	memset(&answer, 0, sizeof(answer));
 	fails_at = request->fails_at;

@@ -25,9 +25,8 @@ from symbolizers.registry import LANGUAGES
 PAGE_BYTES = 4096
 REGISTERS = 21
 """The words of ``struct pt_regs``."""
-_SET = {4: 0x7FFF_0000_0100, 17: 0x33, 19: 0x7FFF_0000_0000}
-USER_REGISTERS = tuple(_SET.get(number, 0) for number in range(REGISTERS))
-"""Of user code with a frame pointer: that, the code segment and the stack pointer; zeros else."""
+R15, RIP, RSP = 0, 16, 19
+"""Which words of ``struct pt_regs`` these registers are."""
 SANITIZERS = (
     *("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"),
     # The machines that the walkers run on read words from any address.
@@ -41,9 +40,18 @@ _RECORDS = read_header("records.h")
 _WALKER = _RECORDS.structs["walker"]
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _LAYOUT_BYTES = 256
-_REQUEST = struct.Struct(f"<Q{REGISTERS}Q7I4x")
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q9I4x")
 _ANSWER = struct.Struct("<4IQ")
 _READ = struct.Struct("<Q2I")
+
+
+def registers_on(stack: int, *, rip: int = 0, r15: int = 0) -> tuple[int, ...]:
+    """Of user code with a frame pointer whose stack ends at `stack`; what is not said is 0."""
+    words = {R15: r15, 4: stack + 0x100, RIP: rip, 17: 0x33, RSP: stack, 20: 0x2B}
+    return tuple(words.get(number, 0) for number in range(REGISTERS))
+
+
+USER_REGISTERS = registers_on(0x7FFF_0000_0000)
 
 
 class HarnessError(AssertionError):
@@ -69,13 +77,16 @@ class Walker:
 class Image:
     """What a thread is interrupted with: resident pages by address, its registers, and what is to be walked.
 
-    `registers` are the words of ``struct pt_regs``; `walkers` are leaf first.
+    `registers` are the words of ``struct pt_regs`` of its user code; `walkers` are leaf first. If it was
+    interrupted in the kernel, these registers lie `stack_gap` bytes before the end of its kernel stack.
     """
 
     pages: Mapping[int, bytes | bytearray]
     walkers: tuple[Walker, ...]
     thread_pointer: int
     registers: tuple[int, ...] = USER_REGISTERS
+    in_kernel: bool = True
+    stack_gap: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,7 +190,8 @@ class Harness:
         rows = self._new_rows(image)
         parts = list(self._walkers(image))
         counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at, twice)
-        parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts))
+        place = image.in_kernel, image.stack_gap
+        parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts, *place))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
         parts += (self._rows[row].to_bytes(8, "little") + row for row in rows)
         parts += (struct.pack("<2Q", address, word) for address, word in words.items())

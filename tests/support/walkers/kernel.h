@@ -25,7 +25,7 @@ struct task {
 	__u64 start_ns, thread_pointer;
 	__u32 pid, tgid;
 	char comm[16];
-	const void *signal;
+	const void *signal, *stack;
 };
 
 #define TASK_GROUP_LEADER offsetof(struct task, leader)
@@ -36,6 +36,7 @@ struct task {
 #define TASK_TGID offsetof(struct task, tgid)
 #define TASK_SIGNAL offsetof(struct task, signal)
 #define SIGNAL_LIVE 0
+#define TASK_STACK offsetof(struct task, stack)
 #define TASK_THREAD offsetof(struct task, thread_pointer)
 #define THREAD_POINTER 0
 

@@ -1,9 +1,10 @@
 """Real interpreters of this machine, which say what their stacks are: programs/X.* for the language X.
 
 Such a program is run with the name of a scenario: ``kinds`` (frames of every kind that the language has),
-``thread`` (of a thread that is not the first) or ``deep N`` (a function that calls itself N times). It writes
-one line of JSON, with the ``tid`` of a thread and its ``stack``, a list of names and lines, leaf first. That
-thread then waits in a read(2) of its stdin. The line of a function without lines is not looked at.
+``thread`` (of a thread that is not the first, if it can have one) or ``deep N`` (a function that calls itself
+N times). It writes one line of JSON, with the ``tid`` of a thread and its ``stack``, a list of names and
+lines, leaf first. That thread then waits in a read(2) of its stdin. The line of a function without lines is
+not looked at.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _use_everything(data: bytes) -> None:
 
 
 def _changes() -> st.SearchStrategy[list[tuple[int, int, int]]]:
-    """Where (counted through what is to be changed, and around), how many bytes, to what number."""
+    """Each change: a place (modulo the number of places), how many bytes, and their new number."""
     where = st.integers(0, (1 << 20) - 1)
     number = st.sampled_from(INTERESTING) | st.integers(0, (1 << 64) - 1)
     return st.lists(st.tuples(where, st.sampled_from((1, 2, 4, 8)), number), min_size=1, max_size=6)
@@ -124,7 +124,7 @@ def test_noise_behind_an_elf_ident(tail: bytes) -> None:
 
 
 def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) -> None:
-    """A sparse file may be as large as it likes: sizes are bounded by more than the file's."""
+    """A sparse file may be as large as it likes, so the file's size is not the only bound."""
     at, kinds = _sections_of(library)
     forged = bytearray(library)
     for index, kind in enumerate(kinds):

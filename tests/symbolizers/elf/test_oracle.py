@@ -36,7 +36,7 @@ class Function(NamedTuple):
 
 @dataclass(frozen=True)
 class Oracle:
-    """What pyelftools knows of a file."""
+    """What pyelftools knows about a file."""
 
     build_id: bytes
     symbols: dict[str, list[tuple[str, int]]]

@@ -68,7 +68,7 @@ def test_cpp_names_are_demangled(tmp_path: Path) -> None:
 
 
 def _named_by(symbol: str, directory: Path) -> str:
-    """What a function whose symbol is `symbol` is called."""
+    """The name of a function whose symbol is `symbol`."""
     source = f'int function(void) __asm__("{symbol}"); int function(void) {{ return 1; }}'
     path = build(directory, "library.so", "-shared", "-fPIC", source=source)
     return _symbols(path).name(_address(path, symbol)).name
@@ -125,6 +125,7 @@ def test_module_names(path: str, name: str) -> None:
         ("", "[anon]"),
         ("[heap]", "[heap]"),
         ("[anon:v8]", "[anon:v8]"),
+        ("/dev/zero (deleted)", "[anon]"),
         ("/memfd:doublemapper (deleted)", "[memfd:doublemapper]"),
     ],
 )
@@ -145,7 +146,7 @@ def test_the_vdso_is_named_from_our_own_copy() -> None:
 
 
 def test_a_real_library_by_the_dynamic_linkers_addresses() -> None:
-    """What dlsym says of libc's functions in this process is what the file says of these addresses."""
+    """The file gives the addresses of libc's functions the names by which dlsym finds them here."""
     libc = ctypes.CDLL("libc.so.6")
     line = next(
         line

@@ -30,7 +30,7 @@ def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture(scope="session")
 def pages_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """256 pages, each of its number (from 1, modulo 256); beside it the same as ``.cold``, written back."""
+    """256 pages, each filled with its number (from 1, modulo 256), and a copy, ``.cold``, written back."""
     path = tmp_path_factory.mktemp("pages") / "pages"
     content = b"".join(bytes([(page + 1) % 256]) * PAGE for page in range(FILE_PAGES))
     path.write_bytes(content)

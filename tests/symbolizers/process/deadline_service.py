@@ -30,7 +30,7 @@ class Trying:
         return "slept"
 
     def work(self, cpu_s: float) -> str:
-        """Uses the CPU for so long, by the CPU's clock."""
+        """Uses this much CPU time, by the CPU's clock."""
         end_s = time.process_time() + cpu_s
         while time.process_time() < end_s:
             pass

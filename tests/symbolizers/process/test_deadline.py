@@ -23,7 +23,7 @@ from tests.support.process.targets import PAGE, ROOT, running, state_of
 MODULE = "tests.symbolizers.process.deadline_service"
 PATIENCE_S = 90.0
 SOON_S = 5.0
-"""A hundred deadlines: what must not take long, on a machine that is busy with other things too."""
+"""A hundred deadlines: the limit for what must not take long, even on a busy machine."""
 Make = Callable[..., DeadlineWorker]
 
 
@@ -59,7 +59,7 @@ class Replies:
         worker.submit(json.dumps(request).encode(), answered, lane=lane, soon=soon)
 
     def until(self, worker: DeadlineWorker, count: int) -> list[Reply]:
-        """So many answers, waited for as the session waits."""
+        """The first `count` answers, waited for as the session waits."""
         end_s = time.monotonic() + PATIENCE_S
         while len(self.found) < count:
             assert time.monotonic() < end_s, f"only {len(self.found)} answers"

@@ -1,4 +1,4 @@
-"""Who waits takes turns."""
+"""Those who wait take turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the target feels of being read: nothing. Its own mmap() takes no longer beside our reads.
+"""A target does not notice that it is read: its own mmap() takes no longer beside our reads.
 
 A read that waits for a page holds the target's mmap lock meanwhile, and every mmap() of the target then
 waits too (0.8 s measured with PROCESS_VM_NOWAIT alone, where the kernel waits in spite of it).
@@ -52,7 +52,7 @@ def reading(pid: int, ranges: list[tuple[int, int]], strategy: ReadStrategy) -> 
             os._exit(1)
     os.close(ready_write)
     try:
-        # Also the end of a first round: that it came is what says that no read of it waits.
+        # This byte comes after the first round, so it shows that no read of that round waited.
         assert in_time(lambda: os.read(ready_read, 1)) == b"1"
         yield
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "the reading process ended"
@@ -82,7 +82,7 @@ def test_own_mmap_is_not_slowed(kind: str, pages_file: Path, tmp_path: Path, str
         wanted = [(target[region] + page * PAGE, 8) for page in range(PAGES)]
         elsewhere = [(other["resident"] + page * PAGE, 8) for page in range(PAGES)]
         alone_ns, beside_ns = [], []
-        # In turns, so that what else the machine does falls on both; "alone" the CPU is as busy.
+        # In turns, so that other work of the machine hits both; the CPU is equally busy in the "alone" ones.
         for _ in range(ROUNDS):
             with reading(other.pid, elsewhere, strategy):
                 alone_ns.append(target.ask("mmap_median_ns"))

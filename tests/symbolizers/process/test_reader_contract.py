@@ -1,6 +1,6 @@
 """The reader's contract, the same for every strategy and on every kernel.
 
-Each read runs under `in_time`: one that waits fails. That the target is not held up either is asked of it
+Each read runs under `in_time`: one that waits fails. The target must not be held up either, so it is asked
 afterwards: it answers, and its own mmap() is quick.
 """
 

@@ -1,7 +1,7 @@
 """The `kernel` strategy's own part, on an emulation: what it asks the kernel for, and reads in its answers.
 
-The contract tests run against the real flags wherever a kernel has them; this one says on every kernel
-that the gate comes first, that the pidfd is what is passed, and what each errno is taken for.
+The contract tests run against the real flags wherever a kernel has them; these tests show on every kernel
+that the gate comes first, that the pidfd is passed, and what each errno is taken for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLAGS = PROCESS_VM_PIDFD | PROCESS_VM_NOWAIT
 
 
 class Kernel:
-    """process_vm_readv with the two flags, of which `known` are known; `error` is what reads end with."""
+    """process_vm_readv with those of the two flags that are `known`; reads end with `error`."""
 
     def __init__(self, known: int = FLAGS, error: int = 0) -> None:
         self.known = known

@@ -27,7 +27,7 @@ EXITED = FaultReason.EXITED
 
 
 def assert_exited(reader: NowaitReader) -> None:
-    """Whether pages were known resident or not, and for addresses that had none."""
+    """Every read says so, whether its pages were known to be resident or not, or never existed."""
     for _ in range(2):
         assert fault_of(lambda: in_time(lambda: reader.read(FIXED, 2))).fault is EXITED
         found = in_time(lambda: reader.read_many([(FIXED, 2), (FIXED + PAGE, 2), (8, 1)]))

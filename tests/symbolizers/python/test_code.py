@@ -51,7 +51,7 @@ def heap(request: pytest.FixtureRequest) -> PythonHeap:
 
 @pytest.fixture(params=[row for row in ROWS if row.capabilities["strings"] == "str"], ids=name_of)
 def str_heap(request: pytest.FixtureRequest) -> PythonHeap:
-    """Of every version whose names are ``str`` objects."""
+    """A heap of every version whose names are ``str`` objects."""
     return PythonHeap(request.param)
 
 

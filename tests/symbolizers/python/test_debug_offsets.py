@@ -1,4 +1,4 @@
-"""What CPython 3.13 and later say of themselves: believed only where it makes sense."""
+"""What CPython 3.13 and later say about themselves is believed only if it makes sense."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def places_of(row: Row) -> Row:
 def table_of(
     row: Row, changed: Mapping[str, int] = NOTHING, *, hex_version: int = 0, free_threaded: bool = False
 ) -> bytes:
-    """What a build with the numbers of `row` says of itself, but for those that are `changed`."""
+    """The table of a build with the numbers of `row`, except for those that are `changed`."""
     places = places_of(row)
     numbers = {**SIZES, "code_argcount": row["code_checksum"] + 4, "free_threaded": int(free_threaded)}
     numbers |= {name: value for name, value in row.fields.items() if not isinstance(value, Absent)}

@@ -1,4 +1,4 @@
-"""Line tables: equal to what the interpreter says of its whole standard library, and hostile-proof."""
+"""Line tables: equal to what the interpreter says about its whole standard library, and hostile-proof."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ void set_head(void *head) { interp_head = head; }
 
 
 def old(series: str, text: str = "") -> str:
-    """A Python of `series`, which `text` is in."""
+    """C of a Python of `series` that holds `text`."""
     root = OLD_RUNTIME if series in ("2.7", "3.6") else RUNTIME
     loop = "int PyEval_EvalFrameEx(int n) { return n; }" if series == "2.7" else LOOP
     return root + TYPES + loop + SERIES[series] + (f'const char *text = "{text}";' if text else "")

@@ -72,12 +72,12 @@ PLACES = {
     "int_size": (Place("PyLongObject", "long_value.lv_tag"), Place("PyVarObject", "ob_size")),
     "int_digits": (Place("PyLongObject", "long_value.ob_digit"), Place("PyLongObject", "ob_digit")),
 }
-"""Where the DWARF of a build has the numbers of a row; how ints say their size, no structure tells."""
+"""Where the DWARF of a build has the numbers of a row. No structure tells how ints say their size."""
 
 
 @contextmanager
 def running(program: str) -> Iterator[tuple[int, dict[int, str]]]:
-    """The pid of a process with many threads, and what it calls them, by thread pointer."""
+    """The pid of a process with many threads, and their names in it, by thread pointer."""
     with subprocess.Popen(
         [program, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

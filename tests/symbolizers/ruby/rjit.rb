@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What Ruby 3.3 and 3.4 know of their own structures, by the compiler that they have in Ruby: ruby --rjit rjit.rb
+# Ruby 3.3 and 3.4 know their own structures, for the compiler that is written in Ruby: ruby --rjit rjit.rb
 # reads C expressions by name, as JSON, and answers with the values of those that it knows.
 
 require "json"

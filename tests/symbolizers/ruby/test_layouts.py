@@ -1,6 +1,6 @@
-"""Ruby's layout row against what Ruby says of itself, and against what the walker is compiled with.
+"""Ruby's layout row against what Ruby says about itself, and against what the walker is compiled with.
 
-The machine's Ruby is asked: up to 3.2 the header of its method JIT, later RJIT, which knows a part.
+The machine's Ruby tells: up to 3.2 by the header of its method JIT, later by RJIT, which knows a part.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from profiler.capture.header import BPF_DIRECTORY, read_header
+from symbolizers.c_headers import from_headers
 from symbolizers.layout import ABSENT_NUMBER, Row
 from symbolizers.ruby import derive as derive_ruby
 from symbolizers.ruby.iseqs import BODY_WORDS, METHOD_WORDS
@@ -38,7 +39,7 @@ def told(version: tuple[int, ...], expressions: Mapping[str, str]) -> dict[str, 
     if version < FIRST_WITHOUT_A_HEADER:
         major_minor = f"{version[0]}.{version[1]}"
         (header,) = Path("/usr/include").glob(f"*/ruby-{major_minor}.0/rb_mjit_min_header-{major_minor}.*.h")
-        return derive_ruby.from_headers([str(header)], expressions)
+        return from_headers([str(header)], expressions)
     command = ["ruby", "--rjit", "--disable-gems", str(RJIT)]
     asked = json.dumps(dict(expressions))
     answer = subprocess.run(command, input=asked, check=True, capture_output=True, text=True).stdout

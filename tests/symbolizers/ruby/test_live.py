@@ -1,4 +1,4 @@
-"""Names and lines of iseqs, against what the same process says of itself."""
+"""Names and lines of iseqs, against what the same process says about itself."""
 
 from __future__ import annotations
 

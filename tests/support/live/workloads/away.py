@@ -1,7 +1,7 @@
 """Functions that share the CPU time in known parts, some with a name on a page that does not come.
 
 ``kept`` has its name in memory all the time. With ``--away``, the names of ``away`` and ``returns`` lie
-under a userfaultfd; that of ``returns`` is given back half-way. To call a function takes no look at its
+under a userfaultfd; that of ``returns`` is given back half-way. A call of a function does not look at its
 name, so the target itself never touches these pages.
 """
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--away", action="store_true")
     parser.add_argument("--cpu-seconds", type=float, default=3.0)
     arguments = parser.parse_args()
-    # Fixed, it does not grow when the first big block is freed: all of them get pages of their own.
+    # A fixed threshold does not grow when the first big block is freed: all get pages of their own.
     assert ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BIG // 2) == 1
     burners = {name: make_burner(name) for name in PARTS}
     spent_ns = dict.fromkeys(PARTS, 0)

@@ -9,7 +9,7 @@ import handshake
 
 
 def leaf_burner(cpu_seconds: float) -> int:
-    """Burn that much of this thread's CPU time; what it really took (ns)."""
+    """Burn that much of this thread's CPU time; return what it really took (ns)."""
     began_ns = time.thread_time_ns()
     goal_ns = int(cpu_seconds * handshake.NS)
     while time.thread_time_ns() - began_ns < goal_ns:

@@ -11,7 +11,7 @@ BURN_NS = 5_000_000
 
 
 def in_the_fork() -> int:
-    """Burn; how long that took by this process's CPU clock (ns)."""
+    """Burn; return how long that took by this process's CPU clock (ns)."""
     began_ns = time.process_time_ns()
     total = 0
     while time.process_time_ns() - began_ns < BURN_NS:

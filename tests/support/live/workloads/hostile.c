@@ -3,7 +3,7 @@
  * RUBY_VM), and whose interpreter is whatever its test makes of it: the file given as the descriptor argv[1] is
  * mapped at PIDFLAME_ARENA and written by the test while this process burns. Its exported names are those that
  * the interpreter is recognised by.
- * Prints its pthread id when it is ready, burns after a line on stdin, ends when stdin does.
+ * It prints its pthread id when it is ready, burns after a line on stdin, and ends when stdin does.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -20,9 +20,9 @@ unsigned long ruby_current_vm_ptr = RUBY_VM;
 
 const unsigned int Py_Version = PYTHON_HEXVERSION;
 #ifndef PYTHON_OFFSETS
-#define PYTHON_OFFSETS PIDFLAME_ARENA	/* what the build says of itself: the first words, with commas */
+#define PYTHON_OFFSETS PIDFLAME_ARENA	/* the build's description of itself: its first words, with commas */
 #endif
-/* Every other word leads to where the test begins its first structure, whichever of them is the list's head. */
+/* All other words lead to the test's first structure, whichever of them is the list's head. */
 unsigned long _PyRuntime[RUNTIME_WORDS] = {[0 ... RUNTIME_WORDS - 1] = PIDFLAME_ARENA, [0] = PYTHON_OFFSETS};
 unsigned long PyCode_Type[64] = {1}, PyUnicode_Type[64] = {1}, PyBytes_Type[64] = {1};
 #endif

@@ -1,7 +1,7 @@
 """Calls and returns as fast as it can, through few chains: ``hostile_chains.py CPU_SECONDS``. From 2.7 on.
 
-A line that calls a function of this file has the function's name in it, and no other line has: whoever
-sees a caller at a line can tell what may stand on top of it.
+A line that calls a function of this file has the function's name in it, and no other line has. So a caller's
+line tells which function may be on top of it.
 """
 
 import functools
@@ -66,7 +66,7 @@ class Made:
 
 
 def construct():
-    # The name of what a class calls is __init__.
+    # A class calls a function named __init__.
     Made()
 
 

@@ -19,7 +19,7 @@ MOST_UNITS = 300
 
 
 def heavy_share(units: int) -> int:
-    """Burn `units` of CPU; how long that took, by this thread's CPU clock (ns)."""
+    """Burn `units` of CPU; return how long that took, by this thread's CPU clock (ns)."""
     began_ns = time.thread_time_ns()
     total = 0
     for number in range(units * UNIT_ROUNDS):
@@ -60,7 +60,7 @@ def descend(depth: int, burner: Callable[[int], int], units: int) -> int:
 
 
 def different_ways_down(depth: int) -> Callable[[int, Callable[[int], int], int], int]:
-    """Like `descend`, but that each of the `depth` frames is of another function."""
+    """Like `descend`, but each of the `depth` frames is of another function."""
     source = "def way_1(burner, units):\n return burner(units)\n"
     for level in range(2, depth + 1):
         source += f"def way_{level}(burner, units):\n return way_{level - 1}(burner, units)\n"
@@ -72,7 +72,7 @@ def different_ways_down(depth: int) -> Callable[[int, Callable[[int], int], int]
 def split(
     goal: int, by_clock: bool, depth: int, down: Callable[[int, Callable[[int], int], int], int]
 ) -> dict[str, int]:
-    """Burn `goal` (CPU ns, or units) in the three functions; what each really took (ns).
+    """Burn `goal` (CPU ns, or units) in the three functions; return what each really took (ns).
 
     The one furthest behind its share goes next. Turns are of random length, so that no sampling rate can
     fall into step with them.

@@ -51,15 +51,15 @@ class Splitter
     descend(depth - 1, &burner)
   end
 
-  # Like `descend`, but that each of the `depth` frames is of another method: the name of the outermost.
+  # Like `descend`, but each of the `depth` frames is of another method. Returns the name of the outermost.
   def different_ways_down(depth)
     self.class.class_eval("def way_1 = yield", __FILE__)
     (2..depth).each { |level| self.class.class_eval("def way_#{level}(&burner) = way_#{level - 1}(&burner)", __FILE__) }
     :"way_#{depth}"
   end
 
-  # Burns `goal` (CPU nanoseconds, or units); the nanoseconds that each method really took. The one furthest
-  # behind goes next; turns are of random length, so that no sampling rate can fall into step with them.
+  # Burns `goal` (CPU nanoseconds, or units). Returns the nanoseconds that each method really took. The one
+  # furthest behind goes next; turns are of random length, so that no sampling rate can keep step with them.
   def split(goal, by_clock:, depth:, different:)
     down = different ? [different_ways_down(depth)] : [:descend, depth]
     chance = Random.new(20)

@@ -58,7 +58,7 @@ void stuck_stop(void)
 	over = 1;
 }
 
-/* Says that the target is ready, which has nothing left to do then but to touch `page`, and to wait for it. */
+/* Says that the target is ready: all that it has left to do is to touch `page`, and to wait for it. */
 static int touch(volatile char *page)
 {
 	if (write(1, READY, sizeof(READY) - 1) < 0)
@@ -86,7 +86,7 @@ static char *copy_of(const char *page)
 	return content == MAP_FAILED ? NULL : memcpy(content, page, PAGE);
 }
 
-/* The page at `page` goes under a userfaultfd, and comes back with the next line on stdin. 0, or an errno. */
+/* Puts the page at `page` under a userfaultfd, until the next line on stdin. Returns 0, or an errno. */
 int stuck_on_userfault(char *page)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -108,7 +108,7 @@ int stuck_on_userfault(char *page)
 	return touch(page);
 }
 
-/* The page at `page` becomes that of `file`, whose server holds back reads; its content goes into `backing`. */
+/* Maps `file`, whose server holds back reads, over the page at `page`, whose content goes into `backing`. */
 int stuck_on_file(char *page, const char *file, const char *backing)
 {
 	char *content = copy_of(page);
@@ -126,7 +126,7 @@ int stuck_on_file(char *page, const char *file, const char *backing)
 
 /*
  * Waits inside of mmap(), with the mmap lock held for writing: a read of `file` is under way and held back by
- * its server, and mapping the file once it is opened for direct I/O (its second opening is) has to throw that
+ * its server. The second opening of the file is for direct I/O, and to map that, the kernel has to throw the
  * page out of the cache first. An address that is in use makes the lock matter to readers of maps, too.
  */
 int stuck_under_mmap_lock(const char *file)
@@ -145,7 +145,7 @@ int stuck_under_mmap_lock(const char *file)
 	return mmap(place, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, second, 0) == MAP_FAILED ? errno : 0;
 }
 
-/* Waits for a line on stdin: a target with nothing stuck in it itself. */
+/* Waits for a line on stdin, in a target that is not stuck itself. */
 int stuck_nowhere(void)
 {
 	char byte = 0;

@@ -57,7 +57,7 @@ def word(address: int) -> int:
 
 
 def address_of(part: str, function: FunctionType, burner: Burner, offsets: dict[str, int]) -> int:
-    """Where `part` of what `burner` runs begins; of its thread state what every walk reads.
+    """Where `part` of what `burner` runs begins; for its thread state, where the part that walks read begins.
 
     A thread state may begin in the last bytes of a page, of which a walk then needs none.
     """

@@ -37,8 +37,8 @@ def word(address)
   Fiddle::Pointer.new(address)[0, 8].unpack1("Q")
 end
 
-# Where `part` of what `thread` runs, which is the method `name`, begins; of its thread structure what every
-# walk reads: it may begin in the last bytes of a page, of which a walk then needs none.
+# Where `part` of what `thread` runs begins, which is the method `name`; for its thread structure, where the
+# part that walks read begins. It may begin in the last bytes of a page, of which a walk then needs none.
 def address_of(part, thread, name, row)
   state = word(Fiddle.dlwrap(thread) + DATA)
   wrapper = RubyVM::InstructionSequence.of(method(name))

@@ -21,7 +21,7 @@ MOST_UNITS = 100
 
 
 def burn_a(units: int) -> int:
-    """Burn `units` of CPU; how long that took, by this thread's CPU clock (ns)."""
+    """Burn `units` of CPU; return how long that took, by this thread's CPU clock (ns)."""
     began_ns = time.thread_time_ns()
     total = 0
     for number in range(units * UNIT_ROUNDS):
@@ -39,14 +39,14 @@ def burn_b(units: int) -> int:
 
 
 def syscall_line() -> int:
-    """Let another process run; the CPU time of that in ns (not of the wait)."""
+    """Let another process run; return the CPU time of that in ns (not of the wait)."""
     began_ns = time.thread_time_ns()
     os.sched_yield()
     return time.thread_time_ns() - began_ns
 
 
 def burn(goal: int, by_clock: bool) -> dict[str, int]:
-    """Burn `goal` (CPU ns, or units), giving way after each turn; what each function took (ns)."""
+    """Burn `goal` (CPU ns, or units), giving way after each turn; return what each function took (ns)."""
     chance = random.Random(os.getpid())
     spent_ns = {"burn_a": 0, "burn_b": 0, "syscall_line": 0}
     done = 0
