@@ -101,7 +101,7 @@ def test_words_without_sense_end(harness: Harness, language: str) -> None:
 
     attempt()
     assert outcomes[WalkStatus.FAULT] > SOUPS / 10, outcomes
-    assert len(outcomes) == len(WalkStatus), outcomes
+    assert {WalkStatus.COMPLETE, WalkStatus.FAULT} < {*outcomes}, outcomes
 
 
 def test_threads_without_an_end_take_the_most_reads(harness: Harness) -> None:
