@@ -89,20 +89,17 @@ static __always_inline bool is_init_cleanup(const struct scratch *s, const struc
 
 /*
  * Loads the frame at walk->frame into s->window; *in_window says where it is there. From 3.11 on, frames lie
- * in one stack: the callers' come with it, as far as they are on the same page.
+ * in one stack: the callers' come with it, as far as they are on the same page. At the start of a page the
+ * window goes on behind the frame: it is full in any case, and holds nothing of what was read before.
  */
 static __always_inline int read_python_window(struct scratch *s, struct python_walk *walk,
 					      const struct python_layout *layout, __u64 *in_window)
 {
-	__u64 page = walk->frame & ~(PAGE_SIZE - 1ULL), end = walk->frame + layout->frame_window, bytes;
+	__u64 page = walk->frame & ~(PAGE_SIZE - 1ULL), end = walk->frame + layout->frame_window;
 
-	if (walk->frame < walk->window || end > walk->window + WINDOW_BYTES) {
+	if (!walk->window || walk->frame < walk->window || end > walk->window + WINDOW_BYTES) {
 		walk->window = end - WINDOW_BYTES > page ? end - WINDOW_BYTES : page;
-		bytes = end - walk->window;
-		SHOW_BOUNDS(bytes);
-		if (bytes > WINDOW_BYTES)
-			return WALK_TORN;
-		if (read_user(s->window, bytes, (const void *)walk->window))
+		if (read_user(s->window, WINDOW_BYTES, (const void *)walk->window))
 			return WALK_FAULT;
 	}
 	*in_window = walk->frame - READ_BACK(walk->window);

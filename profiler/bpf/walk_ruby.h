@@ -285,7 +285,7 @@ static __always_inline int next_ruby_frame(struct scratch *s, struct ruby_walk *
 	const __u8 *window = (const __u8 *)s->window;
 	__u64 size = layout->frame_size, bytes = FRAMES_PER_READ * size, offset;
 
-	if (walk->frame - walk->window >= bytes) {
+	if (!walk->window || walk->frame - walk->window >= bytes) {
 		if (bytes > walk->end - walk->frame)
 			bytes = walk->end - walk->frame;
 		SHOW_BOUNDS(bytes);
@@ -325,7 +325,7 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 	now->object.flags = 0;
 	for (int step = 0; step < RUBY_STEPS_PER_RUN; step++) {
 		if (!walk->hops) {
-			if (walk->frame >= walk->end)
+			if (walk->end - walk->frame < layout->frame_size)
 				return WALK_COMPLETE;
 			status = next_ruby_frame(s, walk, layout);
 			if (status != WALK_COMPLETE)

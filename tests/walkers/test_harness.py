@@ -91,13 +91,14 @@ def test_every_language_has_its_program(harness: Harness, language: str) -> None
 
 
 BROKEN = {
+    "a window of another sample": (b"if (!walk->window || walk->frame < walk->window || end >", b"if (end >"),
     "a frame behind the last": (
         b"frame = frame_at(s, slot);\n\tframe->address = address;",
         b"frame = &s->frames[slot == 40 ? 4000 : slot];\n\tframe->address = address;",
     ),
     "a window that is too large": (
-        b"read_user(s->window, bytes, (const void *)walk->window)",
-        b"read_user(s->window, bytes + 8, (const void *)walk->window)",
+        b"read_user(s->window, WINDOW_BYTES, (const void *)walk->window)",
+        b"read_user(s->window, WINDOW_BYTES + 8, (const void *)walk->window)",
     ),
     "a walk without an end": (b"i < PYTHON_THREADS_PER_RUN; i++", b"i < PYTHON_THREADS_PER_RUN;"),
     "a shift by too much": (b"PYTHON_CODE << KIND_SHIFT", b"PYTHON_CODE << (KIND_SHIFT + s->walk.count)"),
@@ -109,6 +110,7 @@ def walk_much(program: Path) -> None:
     with running(program) as harness:
         harness.walk(forged_python.stack(LAYOUTS.named("cpython-3.11"), 600).image)
         harness.walk(forged_python.endless_threads(ROW))
+        harness.walk(forged_python.low_frame(ROW))
 
 
 @pytest.mark.parametrize("what", list(BROKEN))

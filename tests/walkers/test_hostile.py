@@ -79,7 +79,7 @@ def test_several_words_of_any_version_may_lie(harness: Harness, language: str) -
 
 @pytest.mark.parametrize("language", NAMES)
 def test_words_without_sense_end(harness: Harness, language: str) -> None:
-    """Also by layouts of no version: a build describes itself, and is checked for no more than ranges."""
+    """Also by layouts of no version: these may find in the scratch what others left, but not leave it."""
     fields = read_header(f"{language}_layout.h").structs[f"{language}_layout"].fields
     rows = [dict(row.numbers()) for row in rows_of(language)]
     numbers = st.one_of(st.sampled_from([0, 8, 512, 4096, ABSENT_NUMBER]), st.integers(0, ABSENT_NUMBER))
@@ -96,12 +96,12 @@ def test_words_without_sense_end(harness: Harness, language: str) -> None:
         offsets = row | changed
         if small:  # near enough for most words to lead to others
             offsets = {name: number % 128 & ~7 or 8 for name, number in offsets.items()}
-        walk = harness.walk(soup(language, offsets, seed), traced=True)
+        walk = harness.walk(soup(language, offsets, seed), twice=offsets == row)
         outcomes[check(walk, language)] += 1
 
     attempt()
     assert outcomes[WalkStatus.FAULT] > SOUPS / 10, outcomes
-    assert len(outcomes) == len(WalkStatus), outcomes
+    assert {WalkStatus.COMPLETE, WalkStatus.FAULT} < {*outcomes}, outcomes
 
 
 def test_threads_without_an_end_take_the_most_reads(harness: Harness) -> None:

@@ -24,6 +24,8 @@ class ForgedPython:
 
     image: Image
     expected: list[RawFrame]
+    leaf: int
+    """The address of the frame."""
 
 
 def is_shim(row: Row, index: int) -> bool:
@@ -94,7 +96,7 @@ class _Process:
         row, memory = self.row, self.heap.memory
         values = {"frame_code": code, "frame_previous": previous}
         if row.has("frame_instr"):
-            values["frame_instr"] = code + row["code_first_instr"] + position
+            values["frame_instr"] = (code & ~1) + row["code_first_instr"] + position
         self.heap.words(address, values)
         if row.has("frame_lasti"):
             index = position // row["frame_lasti_unit"]
@@ -102,16 +104,23 @@ class _Process:
         if row.has("frame_owner"):
             memory.write(address + row["frame_owner"], bytes([row["frame_first_shim_owner"] if shim else 0]))
 
-    def stack(self, depth: int) -> int:
-        """The leaf of so many frames, root first in memory; some call themselves, some nobody wrote."""
+    def stack(self, depth: int, *, scattered: bool = False) -> int:
+        """The leaf of so many frames; some call themselves, some nobody wrote.
+
+        They lie root first in memory, or `scattered`: every other caller above what it calls.
+        """
         codes = [self.code(number) for number in range(3)]
         cleanup = self.cleanup()
         size, previous = self.row["frame_window"], 0
-        for index in range(depth):
-            address = self.heap.allocate(size)
+        places = [self.heap.allocate(size) for _ in range(depth)]
+        if scattered:
+            places[: depth // 2 * 2 : 2], places[1::2] = places[1::2], places[: depth // 2 * 2 : 2]
+        for index, address in enumerate(places):
             code = codes[index // 2 % 3]
             if is_cleanup(self.row, index):
                 code = cleanup
+            if self.row.has("frame_owner"):
+                code |= index % 2  # a tag, as references have from 3.14 on
             self.frame(address, previous, code, 4 * (index % 50), shim=is_shim(self.row, index))
             previous = address
         return previous
@@ -132,17 +141,24 @@ class _Process:
         return Image(pages, (Walker.of(NAME, self.root, dict(self.row.numbers())),), THREAD)
 
 
-def stack(row: Row, depth: int, *, others: int = 3) -> ForgedPython:
+def stack(row: Row, depth: int, *, others: int = 3, scattered: bool = False) -> ForgedPython:
     """The thread with so many frames, behind `others`, and behind a state of its own that runs nothing."""
     process = _Process(row)
-    leaf = process.stack(depth)
+    leaf = process.stack(depth, scattered=scattered)
     for number in range(others):
         process.thread(number + 1, leaf)
     process.thread(THREAD, 0)
     process.next_interpreter()
     thread = process.thread(THREAD, leaf)
     expected = list(frames(row, process.heap.memory, leaf)) + process.task(thread)
-    return ForgedPython(process.image(), expected)
+    return ForgedPython(process.image(), expected, leaf)
+
+
+def low_frame(row: Row) -> Image:
+    """The thread with a frame at an address where nothing is ever mapped."""
+    process = _Process(row)
+    process.thread(THREAD, 8)
+    return process.image()
 
 
 def endless_threads(row: Row) -> Image:

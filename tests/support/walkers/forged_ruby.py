@@ -15,6 +15,7 @@ BASE = 0x2000_0000_0000
 
 OBJSPACE_IN_VM, FLAGS_IN_OBJSPACE, COLLECTS_BIT = 128, 40, 2
 """What only a build's machine code says, so that no row has it."""
+IMEMO_SVAR = 2 << 12 | 0x1A
 
 
 def fibers(row: Row, *frames: int, ring: bool = False, collects: bool = False) -> Image:
@@ -34,22 +35,43 @@ def fibers(row: Row, *frames: int, ring: bool = False, collects: bool = False) -
     image = _image(heap, heap.words(vm), numbers)
     if collects:
         running, _ = words_of_collection(image, row)
-        heap.put(running, _thread(image, row))
+        heap.put(running, thread_of(image, row))
     return _image(heap, image.walkers[0].root, numbers)
 
 
 def blocks_in_blocks(row: Row, frames: int) -> Image:
     """As many frames; the way from a block's environment to the method's leads through another block's."""
+    heap, image = _one_fiber(row, frames)
+    block = env_of(image, row, 2)
+    heap.put(block - 8, heap.env(0, word_at(image, block - 8), MAGIC_BLOCK) | 1)
+    return _image(heap, image.walkers[0].root, dict(row.numbers()))
+
+
+def special_variables(row: Row, frames: int) -> Image:
+    """As many frames; the special variables of the method stand before its method entry."""
+    heap, image = _one_fiber(row, frames)
+    method = env_of(image, row, 0) - 16
+    svar = heap.take()
+    heap.put(svar, IMEMO_SVAR)
+    heap.put(svar + row["svar_method"], word_at(image, method))
+    heap.put(method, svar)
+    return _image(heap, image.walkers[0].root, dict(row.numbers()))
+
+
+def _one_fiber(row: Row, frames: int) -> tuple[RubyHeap, Image]:
     heap = RubyHeap(row, BASE, (64 << 10) + 64 * frames)
-    root = heap.words(heap.vm(THREAD, frames))
-    numbers = dict(row.numbers())
-    image = _image(heap, root, numbers)
-    thread = _thread(image, row)
-    stack = word_at(image, word_at(image, thread + row["thread_ec"]) + row["ec_frame"])
-    env = word_at(image, stack + 2 * row["frame_size"] + row["frame_ep"])
-    method_env = word_at(image, env - 8)
-    heap.put(env - 8, heap.env(0, method_env, MAGIC_BLOCK) | 1)
-    return _image(heap, root, numbers)
+    return heap, _image(heap, heap.words(heap.vm(THREAD, frames)), dict(row.numbers()))
+
+
+def ec_of(image: Image, row: Row) -> int:
+    """The address of the thread's execution context."""
+    return word_at(image, thread_of(image, row) + row["thread_ec"])
+
+
+def env_of(image: Image, row: Row, index: int) -> int:
+    """The address of the last word of the environment of a control frame, the leaf being 0."""
+    leaf = word_at(image, ec_of(image, row) + row["ec_frame"])
+    return word_at(image, leaf + index * row["frame_size"] + row["frame_ep"])
 
 
 def words_of_collection(image: Image, row: Row) -> tuple[int, int]:
@@ -61,7 +83,8 @@ def words_of_collection(image: Image, row: Row) -> tuple[int, int]:
     return owner + row["running"], word_at(image, vm + OBJSPACE_IN_VM) + FLAGS_IN_OBJSPACE
 
 
-def _thread(image: Image, row: Row) -> int:
+def thread_of(image: Image, row: Row) -> int:
+    """The address of the thread."""
     vm = word_at(image, image.walkers[0].root)
     head = vm + row["vm_threads"] if row.has("vm_threads") else 0
     if not head:
@@ -74,7 +97,7 @@ def _image(heap: RubyHeap, root: int, numbers: dict[str, int]) -> Image:
 
 
 def images() -> list[Image]:
-    """Three of each layout row, and a ring of fibers."""
+    """Four of each layout row, and a ring of fibers."""
     found = [fibers(row, 20, 10, collects=collects) for row in LAYOUTS for collects in (False, True)]
-    found += [blocks_in_blocks(row, 60) for row in LAYOUTS]
+    found += [make(row, 60) for row in LAYOUTS for make in (blocks_in_blocks, special_variables)]
     return [*found, fibers(LAYOUTS.named("ruby-3.1"), 20, 10, ring=True)]

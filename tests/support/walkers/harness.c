@@ -47,8 +47,10 @@ struct request {
 	__u32 words;
 	__u32 traced;		/* nonzero: the reads are wanted in the answer */
 	__u32 fails_at;		/* the number of a read that faults in any case, from 1; 0: none */
+	__u32 twice;		/* nonzero: what earlier samples left behind must make no difference */
 	__u32 in_kernel;	/* nonzero: the kernel was interrupted, which has the registers on its stack */
 	__u32 stack_gap;	/* bytes behind them there */
+	__u32 padding;
 };
 
 struct read {
@@ -224,7 +226,8 @@ static long ringbuf_output(const void *sent, __u64 size, __u64 flags)
 	return 0;
 }
 
-static void sample(const struct request *request)
+/* One sample, in a scratch that is full of `left` by those before. */
+static void sample(const struct request *request, int left)
 {
 	__u32 pid = PID;
 	struct process_config config = {.start_ns = START_NS};
@@ -238,11 +241,28 @@ static void sample(const struct request *request)
 					     sizeof(request->registers))
 				  : (void *)&context,
 	       request->registers, sizeof(request->registers));
+	memset(scratches_entries, left, sizeof(scratches_entries));
 	memset(&answer, 0, sizeof(answer));
 	fails_at = request->fails_at;
 	next_program = on_sample;
 	setjmp(next_run);
 	next_program(&context);
+}
+
+/* The kernel never clears the scratch: a walk may not depend on what earlier samples left there. */
+static void sample_and_compare(const struct request *request)
+{
+	static __u8 first_record[sizeof(record)];
+	struct answer first;
+
+	sample(request, 0);
+	if (!request->twice)
+		return;
+	first = answer;
+	memcpy(first_record, record, answer.record_bytes);
+	sample(request, 0x5a);
+	REQUIRE(!memcmp(&first, &answer, sizeof(answer)));
+	REQUIRE(!memcmp(first_record, record, answer.record_bytes));
 }
 
 /* False at the end of the input, if it may end here. */
@@ -309,7 +329,7 @@ int main(void)
 		words = calloc(request.words + 1, sizeof(*words));
 		receive(words, request.words * sizeof(*words), false);
 		exchange(words, request.words, false);
-		sample(&request);
+		sample_and_compare(&request);
 		exchange(words, request.words, true);
 		free(words);
 		alarm(0);

@@ -40,7 +40,7 @@ _RECORDS = read_header("records.h")
 _WALKER = _RECORDS.structs["walker"]
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _LAYOUT_BYTES = 256
-_REQUEST = struct.Struct(f"<Q{REGISTERS}Q8I")
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q9I4x")
 _ANSWER = struct.Struct("<4IQ")
 _READ = struct.Struct("<Q2I")
 
@@ -174,12 +174,14 @@ class Harness:
         changes: Mapping[int, int] | None = None,
         *,
         fails_at: int = 0,
+        twice: bool = True,
         traced: bool = False,
     ) -> Walk:
         """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
 
-        The read of the number `fails_at`, counted from 1, faults whatever is there; 0 for none. Raises
-        `HarnessError`, after which there is no program any more; KeyError for a change outside the pages.
+        The read of the number `fails_at`, counted from 1, faults whatever is there; 0 for none. With `twice`,
+        what earlier samples left in the scratch must make no difference. Raises `HarnessError`, after which
+        there is no program any more; KeyError for a change outside the pages.
         """
         words = dict(changes or {})
         for address in words:
@@ -187,7 +189,7 @@ class Harness:
         pages = {} if image is self._image else image.pages
         rows = self._new_rows(image)
         parts = list(self._walkers(image))
-        counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at)
+        counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at, twice)
         place = image.in_kernel, image.stack_gap
         parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts, *place))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
