@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
 from tests.interpreters.enter_root import MOUNTED_AT, PROGRAMS
 
@@ -31,7 +30,11 @@ class Interpreter:
     name: str
     program: str
     root: Path = Path("/")
-    options: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What it is started with."""
+        return ()
 
     @property
     def version(self) -> tuple[int, int]:
@@ -54,8 +57,11 @@ class Interpreter:
         """The command that runs a file of ``programs``; in a root, or if `contained`, as a container does."""
         if self.root == Path("/") and not contained:
             return [self.program, *self.options, str(PROGRAMS / program), *arguments]
-        enter = [sys.executable, str(PROGRAMS.parent / "enter_root.py"), str(self.root)]
-        return [*enter, self.program, *self.options, f"{MOUNTED_AT}/{program}", *arguments]
+        return self.contained(self.program, *self.options, f"{MOUNTED_AT}/{program}", *arguments)
+
+    def contained(self, *command: str) -> list[str]:
+        """Runs `command` in its root, as in a container."""
+        return [sys.executable, str(PROGRAMS.parent / "enter_root.py"), str(self.root), *command]
 
 
 class Python(Interpreter):
@@ -72,6 +78,53 @@ class Ruby(Interpreter):
     @property
     def without(self) -> tuple[str, ...]:
         return ("two ractors",) if self.version < (3, 0) else ()
+
+
+_JIT = ("opcache.enable_cli=1", "opcache.jit_buffer_size=64M")
+PHP_MODES: Mapping[str, tuple[str, ...]] = {
+    "plain": ("opcache.enable=0",),
+    "opcache": ("opcache.enable_cli=1", "opcache.jit=off"),
+    "tracing": (*_JIT, "opcache.jit=tracing"),
+    "function": (*_JIT, "opcache.jit=function"),
+}
+"""What runs a PHP's code: the settings for each. The last two are ways to compile it."""
+
+
+@dataclass(frozen=True)
+class Php(Interpreter):
+    """A PHP, which runs code in one of `PHP_MODES`."""
+
+    mode: str = "plain"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """No configuration but these settings; with JSON, which 7.4 has as an extension.
+
+        Opcache is an extension before 8.5.
+        """
+        # Without the first, a PHP that finds no time zones says so on stdout.
+        settings = ["display_startup_errors=0", *PHP_MODES[self.mode]]
+        settings += ["extension=json"] if self.version < (8, 0) else []
+        settings += ["zend_extension=opcache"] if self.version < (8, 5) and self.mode != "plain" else []
+        return ("-n", *(word for setting in settings for word in ("-d", setting)))
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        return () if self.version >= (8, 1) else ("fiber",) if self.version >= (8, 0) else ("fiber", "JIT")
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the JIT is on."""
+        return self.mode in ("tracing", "function")
+
+    def modes(self) -> list[Php]:
+        """It, in each mode that its version has."""
+        modes = [mode for mode in PHP_MODES if self.version >= (8, 0) or mode in ("plain", "opcache")]
+        return [replace(self, mode=mode) for mode in modes]
+
+    def sibling(self, name: str, folder: str = "/usr/bin") -> str:
+        """The program of that name that was made with it: ``phpdbg``."""
+        return f"{folder}/{name}{'.'.join(map(str, self.version))}"
 
 
 def pythons() -> list[Python]:
@@ -93,6 +146,12 @@ def rubies() -> list[Ruby]:
     found = [Ruby("system", str(Path("/usr/bin/ruby").resolve()))]
     found += [Ruby(name, executable, root) for name, executable, root in _laid_out("ruby")]
     return sorted(found, key=lambda ruby: (ruby.version, ruby.name))
+
+
+def phps() -> list[Php]:
+    """Every PHP that `lay_out` has made."""
+    found = [Php(name, executable, root) for name, executable, root in _laid_out("php")]
+    return sorted(found, key=lambda php: (php.version, php.name))
 
 
 def _laid_out(language: str) -> Iterator[tuple[str, str, Path]]:

@@ -2,7 +2,8 @@
 
 In a mount namespace of its own the process moves its root to ROOT (pivot_root) and lets the old one go, so
 that paths in its maps name files which the host does not have (unless ROOT is ``/``). This directory's
-``programs`` are under ``/mnt`` there. The program needs root, and nothing in ROOT but PROGRAM.
+``programs`` are under ``/mnt`` there, the machine's devices under ``/dev``. The program needs root, and
+nothing in ROOT but PROGRAM.
 """
 
 import ctypes
@@ -34,9 +35,10 @@ def enter(root: str) -> None:
     _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
     place = tempfile.mkdtemp() if root == "/" else root
     _checked(_libc.mount(os.fsencode(root), os.fsencode(place), None, _MS_BIND, None))
-    mount_point = place + MOUNTED_AT
-    os.makedirs(mount_point, exist_ok=True)
-    _checked(_libc.mount(os.fsencode(PROGRAMS), os.fsencode(mount_point), None, _MS_BIND, None))
+    for source, target in ((str(PROGRAMS), MOUNTED_AT), ("/dev", "/dev")):
+        mount_point = place + target
+        os.makedirs(mount_point, exist_ok=True)
+        _checked(_libc.mount(os.fsencode(source), os.fsencode(mount_point), None, _MS_BIND, None))
     os.chdir(place)
     _checked(_libc.syscall(_SYS_PIVOT_ROOT, b".", b"."))
     _checked(_libc.umount2(b".", _MNT_DETACH))

@@ -1,4 +1,4 @@
-# Included by the Makefile: tests every CPython and Ruby that this machine can get, to the exact line.
+# Included by the Makefile: tests every CPython, Ruby and PHP that this machine can get, to the exact line.
 # With FROM_SOURCE=1 it first builds those that no distribution has (ten minutes), and keeps them.
 
 .PHONY: interpreters test-interpreters

@@ -1,9 +1,9 @@
-"""Lays out root file systems with CPythons and Rubies that the machine itself doesn't have: ``lay_out.py``.
+"""Lays out root file systems with interpreters that the machine itself doesn't have: ``lay_out.py``.
 
 The packages come from the mirror that the machine's own apt is configured with, of releases before and after
-its own, with signatures checked. They go under ``.cache/interpreters``: ``LAYER/root`` and ``matrix.tsv``
-(layer, version, program). What is there already stays. A layer that can't be had is reported, and is an
-error only if it is required.
+its own, with signatures checked. They go under ``.cache/interpreters``: ``LAYER/root`` with its ``packages``,
+and ``matrix.tsv`` (layer, version, program). A layer that is there already stays, unless it was made of other
+packages. A layer that can't be had is reported, and is an error only if it is required.
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ _PART_OF_A_RELEASE = re.compile(r"-(security|updates|backports)$")
 _VERSIONS = {
     "python": ("-c", "import sys; sys.stdout.write(sys.version.split()[0])"),
     "ruby": ("-e", "print RUBY_VERSION"),
+    # Without display_startup_errors=0, PHP complains of missing time zones on stdout.
+    "php": ("-n", "-d", "display_startup_errors=0", "-r", "echo PHP_VERSION;"),
 }
+_PHP_LIBRARIES = ("composer", "phpunit")
+"""Packages of PHP source files, whose lines are checked."""
+
+
+def _php(version: str, *extensions: str) -> tuple[str, ...]:
+    """The packages of one PHP: the programs that run it, its debugger, and source files for that."""
+    parts = ("cli", "fpm", "phpdbg", "mbstring", "xml", *extensions)
+    return (*(f"php{version}-{part}" for part in parts), *_PHP_LIBRARIES)
 
 
 @dataclass(frozen=True)
@@ -39,14 +49,25 @@ class Layer:
     packages: tuple[str, ...]
     base: str = ""
     required: bool = False
+    name: str = ""
+    """What to call it; the release, if this is empty."""
+    alone: tuple[str, ...] = ()
+    """Packages without what they need: those of headers, which need tools."""
+
+    @property
+    def folder(self) -> Path:
+        """The place of its ``root``."""
+        return LAID_OUT / (self.name or self.release)
 
 
 LAYERS = (
-    Layer("bullseye", ("python2.7", "python3.9", "ruby2.7")),
-    Layer("bookworm", ("python3.11", "ruby3.1")),
-    Layer("trixie", ("python3.13", "ruby3.3"), required=True),
+    Layer("bullseye", ("python2.7", "python3.9", "ruby2.7", *_php("7.4", "opcache")), alone=("php7.4-dev",)),
+    Layer("bookworm", ("python3.11", "ruby3.1", *_php("8.2", "opcache")), alone=("php8.2-dev",)),
+    Layer("trixie", ("python3.13", "ruby3.3", *_php("8.4", "opcache")), required=True, alone=("php8.4-dev",)),
     Layer("sid", ("python3.13", "python3.14", "python3.15")),
     Layer("experimental", ("ruby3.4",), base="sid"),
+    # Some of its dependencies in experimental are those of a later PHP.
+    Layer("sid", _php("8.5"), base="experimental", name="sid-experimental", alone=("php8.5-dev",)),
 )
 
 
@@ -113,20 +134,29 @@ def _unpack(packages: Path, root: Path) -> None:
 
 def lay_out(layer: Layer, uri: str) -> str:
     """Makes the layer unless it is there already; returns what went wrong, or ''."""
-    folder = LAID_OUT / layer.release
-    if (folder / "root").exists():
+    folder, made_of = layer.folder, " ".join(layer.packages + layer.alone)
+    stamp = folder / "packages"
+    if (folder / "root").exists() and stamp.exists() and stamp.read_text() == made_of:
         return ""
-    shutil.rmtree(folder, ignore_errors=True)
+    for unfinished in ("apt", "making"):
+        shutil.rmtree(folder / unfinished, ignore_errors=True)
     releases = filter(None, (layer.base, layer.release))
     new_apt(folder, "".join(f"deb {{}} {uri} {release} main\n" for release in releases))
     try:
         apt(folder, "update")
         apt(folder, "-y", "--download-only", "--target-release", layer.release, "install", *layer.packages)
-        _unpack(folder / "apt" / "cache" / "archives", folder / "making")
+        archives = folder / "apt" / "cache" / "archives"
+        for package in layer.alone:
+            apt(folder, "--target-release", layer.release, "download", package)
+        for file in folder.glob("*.deb"):
+            shutil.move(file, archives / file.name)
+        _unpack(archives, folder / "making")
     except subprocess.CalledProcessError as error:
-        return f"{layer.release}: {(error.stderr or str(error)).strip().splitlines()[-1]}"
+        return f"{folder.name}: {(error.stderr or str(error)).strip().splitlines()[-1]}"
     shutil.rmtree(folder / "apt")
+    shutil.rmtree(folder / "root", ignore_errors=True)
     (folder / "making").rename(folder / "root")
+    stamp.write_text(made_of)
     return ""
 
 
@@ -134,12 +164,13 @@ def _programs(layer: Layer) -> list[tuple[str, str, str]]:
     """Layer, version and program of each interpreter in it."""
     found = []
     for package in layer.packages:
-        program = f"/usr/bin/{package}"
-        root = LAID_OUT / layer.release / "root"
-        if (root / program[1:]).exists():
-            command = ["chroot", str(root), program, *_VERSIONS[package.rstrip(".0123456789")]]
+        name = package.removesuffix("-cli")
+        program, language = f"/usr/bin/{name}", name.rstrip(".0123456789")
+        root = layer.folder / "root"
+        if language in _VERSIONS and (root / program[1:]).exists():
+            command = ["chroot", str(root), program, *_VERSIONS[language]]
             version = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            found.append((layer.release, version, program))
+            found.append((layer.folder.name, version, program))
     return found
 
 

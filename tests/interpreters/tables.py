@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.interpreters.at_hand import LAID_OUT, Python, Ruby, pythons, rubies
+from tests.interpreters.at_hand import LAID_OUT, Interpreter, phps, pythons, rubies
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS = LAID_OUT.parent / "checked.json"
@@ -33,10 +33,14 @@ COLUMNS = {
         ),
         *("1,000 deep", "container", "fork", "short-lived", "lines"),
     ),
+    "PHP": (
+        *("split", "exact stack", "opcache", "JIT", "include, eval", "generator", "fiber", "leaf's line"),
+        *("new closures", "FPM", "1,000 deep", "container", "fork", "short-lived", "lines"),
+    ),
 }
 
 
-def table(title: str, interpreters: Sequence[Python | Ruby], results: dict[str, dict[str, bool]]) -> str:
+def table(title: str, interpreters: Sequence[Interpreter], results: dict[str, dict[str, bool]]) -> str:
     """The Markdown table of one language."""
     columns = COLUMNS[title]
     lines = [f"| {title} | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 1)}"]
@@ -54,7 +58,7 @@ def main() -> int:
     """Writes the tables; returns 1 if a cell is not ``ok``."""
     results = json.loads(RESULTS.read_text())
     text = README.read_text()
-    for title, interpreters in (("CPython", pythons()), ("Ruby", rubies())):
+    for title, interpreters in (("CPython", pythons()), ("Ruby", rubies()), ("PHP", phps())):
         begin, end = f"<!-- {title} table -->\n", f"\n<!-- end of {title} table -->"
         before, found, rest = text.partition(begin)
         _, _, after = rest.partition(end)

@@ -18,6 +18,8 @@ from typing import Any
 WORKLOADS = Path(__file__).with_name("workloads")
 SYSTEM_PYTHON = "/usr/bin/python3"
 RUBY = "/usr/bin/ruby"
+_SEPARATORS = (".", "#", "::", "\\")
+"""What languages write before the last part of a qualified name."""
 PIDFLAME = str(Path(sys.executable).with_name("pidflame"))
 
 
@@ -56,7 +58,7 @@ class Recorded:
 def is_frame_of(frame: str, function: str) -> bool:
     """Whether a folded frame is of `function`: its name, or the last part of its qualified name."""
     name = frame.partition(" (")[0]
-    return name == function or name.endswith((f".{function}", f"#{function}"))
+    return name == function or name.endswith(tuple(before + function for before in _SEPARATORS))
 
 
 def parse_folded(text: str) -> Counter[tuple[str, ...]]:
@@ -185,9 +187,13 @@ def workload(name: str, *arguments: str, interpreter: str = SYSTEM_PYTHON) -> li
 
 def assert_split(recorded: Recorded, truth: Mapping[str, float]) -> None:
     """The samples lie in the functions as the CPU time did, within 3 sigma of a sample of that size."""
-    samples = {name: recorded.within(name) for name in truth}
+    assert_shares({name: recorded.within(name) for name in truth}, truth)
+
+
+def assert_shares(samples: Mapping[str, int], truth: Mapping[str, float]) -> None:
+    """The same of `samples` that were counted already."""
     total, cpu_s = sum(samples.values()), sum(truth.values())
-    assert total > 100, recorded.said
+    assert total > 100, samples
     for name, spent_s in truth.items():
         share = spent_s / cpu_s
         sigma = math.sqrt(share * (1 - share) / total)
