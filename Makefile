@@ -30,7 +30,7 @@ help:
 	@echo 'make check   run ruff, mypy --strict and the tests that need neither root nor BCC'
 	@echo 'make test    run ruff, mypy --strict and all tests (the live ones as root)'
 	@echo 'make bench   measure pidflame beside perf and py-spy: a Markdown table'
-	@echo 'make test-interpreters   test every CPython and Ruby that can be had, live and to the line'
+	@echo 'make test-interpreters   test every CPython, Ruby and PHP that can be had, live and to the line'
 	@echo 'make test-kernel         test the nowait reader on a kernel that has the flags, under QEMU'
 	@echo 'make test-fresh          run demo and test on fresh minimal roots of Debian 12 and 13'
 	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
