@@ -42,12 +42,13 @@ def test_split_through_closures_and_internal_functions(tmp_path: Path, mode: str
     assert_split(recorded, recorded.truth["cpu_s"])
     expected = sum(recorded.truth["cpu_s"].values()) * HZ
     assert abs(sum(recorded.within(name) for name in SHARES) - expected) <= 3 * sqrt(expected)
-    chain = ["{main}", "Splitter::split", *["Splitter::descend"] * 40, "Splitter::{closure}"]
+    chain = ["{main}", "Splitter::split", *["Splitter::descend"] * 40]
     for stack in recorded.stacks:
         found = of_php(stack)
         if any(is_frame_of(frame, name) for frame in stack for name in SHARES):
             assert found[: len(chain)] == chain, stack
-            assert found[len(chain)].removeprefix("Splitter::") in SHARES, stack
+            assert found[len(chain)].startswith("Splitter::{closure"), stack  # from 8.4 on with its place
+            assert found[len(chain) + 1].removeprefix("Splitter::") in SHARES, stack
     mapped = recorded.where(lambda stack: "array_map" in stack)
     assert mapped >= 0.5 * recorded.within("medium_share")
     assert recorded.where(lambda stack: "similar_text" in stack) >= 0.7 * recorded.within("light_share")
