@@ -28,6 +28,7 @@ struct walk {
 	__u32 row;
 	__u32 program;
 	__u32 slot;		/* of process_config.walkers */
+	__u32 runs;		/* of walkers' programs, so far */
 	__u32 count;		/* interpreter frames captured so far, those of earlier walks included */
 };
 
@@ -55,7 +56,7 @@ struct scratch_bytes {
 } __attribute__((aligned(8)));
 
 BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
-BPF_PROG_ARRAY(stages, LANGUAGES);	/* the walkers' programs */
+BPF_PROG_ARRAY(stages, LANGUAGES + 1);	/* the walkers' programs, and at LANGUAGES the one that ends a sample */
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 

@@ -99,12 +99,13 @@ struct php_walk {
 	__u64 frame;		/* the next execute_data */
 	__u64 callee;		/* the execute_data walked before it */
 	__u64 generator;	/* of generators that delegate to each other: the next one to look at; 0: none */
-	__u64 outermost;	/* the first of these */
-	__u64 resumer;		/* the execute_data that goes on with it */
-	__u64 with_callee;	/* the execute_data before which a frameless call was captured */
+	__u64 inner;		/* the generator that it delegates to */
+	__u64 outermost;	/* the first of them */
+	__u64 frameless;	/* the function that `frame` calls without a frame, to be captured next; 0: none */
+	__u64 with_callee;	/* the execute_data for which such a function was captured */
 	__u64 plain_opline;	/* an instruction that was seen to be no such call */
 	__u32 begun;
-	__u32 is_below_leaf;	/* whether a frame was captured */
+	__u32 is_below_leaf;	/* whether a frame of an execute_data was captured */
 	__u32 delegating;	/* how many generators are not captured yet */
 	__u32 counted;		/* how many there are; 0 while they are counted */
 	struct php_execute_data now;

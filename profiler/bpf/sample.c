@@ -9,8 +9,8 @@
  * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there). Such
  * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
  * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
- * where functions call themselves. At worst a sample takes some 13,000 of them: 33 runs, the kernel's limit, of
- * 400 at most, in memory that was made for it (tests/walkers holds the walkers to this).
+ * where functions call themselves. At worst a sample takes some 13,000 of them: 32 runs of 400 at most, in
+ * memory that was made for it (tests/walkers holds the walkers to this). on_record() then ends the sample.
  */
 #include "maps.h"
 #include "arch_x86_64.h"
@@ -19,6 +19,7 @@
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
 #define MOST_STACK_BYTES (64ULL << 20)
+#define MOST_RUNS 32	/* of walkers; with the end of the sample that makes 33 tail calls, the kernel's limit */
 
 /* Captures a stack into `body`. Returns its size in bytes; 0 for a user stack of a kernel thread, say. */
 static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8 *body, __u64 flags)
@@ -114,11 +115,24 @@ static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, str
 	return used + size;
 }
 
-/* Completes the record behind the interpreter frames that the walkers left, and sends it. */
-static __always_inline int finish(struct bpf_perf_event_data *ctx, struct scratch *s, __u32 count)
+/* The sample that a program goes on with: s->walk, and s->frames from s->walk.count on. */
+static __always_inline struct scratch *walk_at_hand(void)
 {
+	__u32 zero = 0;
+
+	return (struct scratch *)scratches.lookup(&zero);
+}
+
+/* Completes the record behind the interpreter frames that the walkers left, and sends it. */
+int on_record(struct bpf_perf_event_data *ctx)
+{
+	struct scratch *s = walk_at_hand();
+	__u32 count;
 	__u64 used;
 
+	if (!s)
+		return 0;
+	count = s->walk.count;
 	if (count > MAX_INTERPRETER_FRAMES)
 		count = MAX_INTERPRETER_FRAMES;
 	s->head.interpreter_frames = count;
@@ -153,10 +167,19 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	__builtin_memset(s->head.padding, 0, sizeof(s->head.padding));
 }
 
-/*
- * Tail-calls the walker in this slot, with a state of zeros. Returns only if the slot is empty, or after 33
- * tail calls, the kernel's limit: then frames are missing.
- */
+/* Runs the walker, by a tail call. Returns where it can't run, or ran too often: frames are missing then. */
+static __always_inline void run_walker(struct bpf_perf_event_data *ctx, struct scratch *s)
+{
+	__u32 runs = READ_BACK(s->walk.runs);
+
+	if (runs < MOST_RUNS) {
+		s->walk.runs = runs + 1;
+		stages.call(ctx, s->walk.program);
+	}
+	s->head.walk_status = WALK_TRUNCATED;
+}
+
+/* Enters the walker in this slot, if there is one, with a state of zeros. */
 static __always_inline void begin_walk(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 slot)
 {
 	const struct walker *walker;
@@ -173,8 +196,15 @@ static __always_inline void begin_walk(struct bpf_perf_event_data *ctx, struct s
 	s->walk.program = walker->program;
 	s->walk.slot = slot;
 	__builtin_memset(s->state, 0, sizeof(s->state));
-	stages.call(ctx, s->walk.program);
-	s->head.walk_status = WALK_TRUNCATED;
+	run_walker(ctx, s);
+}
+
+/* Ends the sample, by a tail call. */
+static __always_inline int end_sample(struct bpf_perf_event_data *ctx)
+{
+	stages.call(ctx, LANGUAGES);
+	count_lost(LOST_SAMPLE);
+	return 0;
 }
 
 /*
@@ -186,18 +216,10 @@ static __always_inline int next_walk(struct bpf_perf_event_data *ctx, struct scr
 	s->head.walk_status = status;
 	status = READ_BACK(s->head.walk_status);
 	if (status == WALK_TRUNCATED && s->walk.count < MAX_INTERPRETER_FRAMES)
-		stages.call(ctx, s->walk.program);	/* returns only after 33 runs, the kernel's limit */
+		run_walker(ctx, s);
 	else if (status == WALK_COMPLETE)
 		begin_walk(ctx, s, s->walk.slot + 1);
-	return finish(ctx, s, s->walk.count);
-}
-
-/* The sample that a walker goes on with: s->walk, and s->frames from s->walk.count on. */
-static __always_inline struct scratch *walk_at_hand(void)
-{
-	__u32 zero = 0;
-
-	return (struct scratch *)scratches.lookup(&zero);
+	return end_sample(ctx);
 }
 
 /* The layout of the build that s->walk is in, for the walker to cast to its own struct. */
@@ -211,7 +233,7 @@ static __always_inline const void *layout_at_hand(const struct scratch *s)
 /* Notes which walkers are to run. */
 static __always_inline void prepare_walks(struct scratch *s, const struct process_config *config)
 {
-	s->walk.count = 0;
+	s->walk.count = s->walk.runs = 0;
 	s->walkers[0].row = 0;
 	if (config && s->head.thread_pointer && same_start(config->start_ns, s->head.start_ns))
 		__builtin_memcpy(s->walkers, config->walkers, sizeof(s->walkers));
@@ -239,7 +261,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	read_user_registers(s->registers, (const volatile __u64 *)ctx, task);
 	prepare_walks(s, processes.lookup(&pid));
 	begin_walk(ctx, s, 0);
-	return finish(ctx, s, 0);
+	return end_sample(ctx);
 }
 
 static __always_inline void send_event(__u32 type, __u32 pid, __u64 start_ns, __u64 flags)

@@ -120,31 +120,33 @@ static __always_inline __u32 position_of(const struct php_function *function, __
 											     : PHP_POSITION_UNKNOWN;
 }
 
-/* The same of the opline that the frame at hand says; while an exception is handled that is the one that raised. */
-static __always_inline __u32 saved_position(const struct scratch *s, const struct php_walk *walk,
-					    const struct php_layout *layout, __u64 opline)
+/* The opline that the leaf runs, as the register says, or else, in PHP's own code, its frame; 0 for neither. */
+static __always_inline __u64 leaf_opline(const struct scratch *s, const struct php_walk *walk,
+					 const struct php_layout *layout, bool *is_certain)
 {
+	__u64 in_code = s->registers[REGISTER_INSTRUCTION] - php_address(s, layout->code_start);
+	__u64 opline = s->registers[REGISTER_R15];
+
+	*is_certain = position_of(&walk->function, opline) != PHP_POSITION_UNKNOWN ||
+		      opline - s->walk.root - layout->exception_op < EXCEPTION_OPCODES * OPCODE_BYTES;
+	if (*is_certain)
+		return opline;
+	return in_code < layout->code_bytes ? walk->now.opline : 0;
+}
+
+/* Where the frame at hand is; while an exception is handled, that is at the opline that raised. */
+static __always_inline __u32 php_position(const struct scratch *s, const struct php_walk *walk,
+					  const struct php_layout *layout, bool *is_certain)
+{
+	__u64 opline = walk->now.opline;
+
+	*is_certain = true;
+	if (!walk->is_below_leaf)
+		opline = leaf_opline(s, walk, layout, is_certain);
 	if (opline - s->walk.root - layout->exception_op < EXCEPTION_OPCODES * OPCODE_BYTES &&
 	    READ_USER(opline, s->walk.root + layout->exception_opline))
 		return PHP_POSITION_UNKNOWN;
 	return position_of(&walk->function, opline);
-}
-
-/* Where the frame at hand is. Of the leaf the register says it, and what the frame says counts only in PHP's file. */
-static __always_inline __u32 php_position(const struct scratch *s, const struct php_walk *walk,
-					  const struct php_layout *layout, bool *is_certain)
-{
-	__u64 in_code = s->registers[REGISTER_INSTRUCTION] - php_address(s, layout->code_start);
-	__u32 position;
-
-	*is_certain = true;
-	if (walk->is_below_leaf)
-		return saved_position(s, walk, layout, walk->now.opline);
-	position = saved_position(s, walk, layout, s->registers[REGISTER_R15]);
-	if (position != PHP_POSITION_UNKNOWN)
-		return position;
-	*is_certain = false;
-	return in_code < layout->code_bytes ? saved_position(s, walk, layout, walk->now.opline) : position;
 }
 
 /*
@@ -194,75 +196,52 @@ static __always_inline void write_php_frame(struct scratch *s, const struct php_
 	frame->checksum = function->checksum;
 }
 
-static __always_inline bool is_frameless_call(const struct php_opline *opline)
-{
-	return opline->opcode >= FRAMELESS_FIRST && opline->opcode <= FRAMELESS_LAST;
-}
-
 /*
- * The function that a frameless call runs, which has no execute_data; 0 where it was captured already. Nonzero
- * when a page is not resident.
+ * Finds the function that the frame at hand, which is at `position`, calls without a frame: walk->frameless. It is
+ * captured first, in the next step.
  */
-static __always_inline int find_frameless(const struct scratch *s, const struct php_walk *walk,
-					  const struct php_layout *layout, const struct php_opline *opline,
-					  __u64 *found)
+static __always_inline int find_frameless(const struct scratch *s, struct php_walk *walk,
+					  const struct php_layout *layout, __u32 position)
 {
-	__u64 functions = 0;
-
-	if (layout->frameless_functions == PHP_ABSENT || walk->with_callee == walk->frame)
-		return WALK_COMPLETE;
-	if (READ_USER(functions, php_address(s, layout->frameless_functions)))
-		return WALK_FAULT;
-	functions += opline->extended_value * sizeof(__u64);
-	return READ_USER(*found, functions) ? WALK_FAULT : WALK_COMPLETE;
-}
-
-/* Finds the function that the frame at hand, which is at `position`, calls without a frame; 0 for none. */
-static __always_inline int find_callee(const struct scratch *s, struct php_walk *walk,
-				       const struct php_layout *layout, __u32 position, __u64 *found)
-{
-	__u64 address = walk->function.opcodes + position;
+	__u64 address = walk->function.opcodes + position, functions = 0;
 	struct php_opline opline = {};
 
-	*found = 0;
 	if (layout->frameless_functions == PHP_ABSENT || position == PHP_POSITION_UNKNOWN ||
-	    address == walk->plain_opline)
+	    address == walk->plain_opline || walk->with_callee == walk->frame)
 		return WALK_COMPLETE;
 	if (READ_USER(opline, address + OPCODE_EXTENDED_VALUE))
 		return WALK_FAULT;
-	if (is_frameless_call(&opline))
-		return find_frameless(s, walk, layout, &opline, found);
-	walk->plain_opline = address;
-	return WALK_COMPLETE;
+	if (opline.opcode < FRAMELESS_FIRST || opline.opcode > FRAMELESS_LAST) {
+		walk->plain_opline = address;
+		return WALK_COMPLETE;
+	}
+	if (READ_USER(functions, php_address(s, layout->frameless_functions)))
+		return WALK_FAULT;
+	functions += opline.extended_value * sizeof(__u64);
+	return READ_USER(walk->frameless, functions) ? WALK_FAULT : WALK_COMPLETE;
 }
 
-/* Captures the execute_data at hand, whose function is, to `slot`; or, before it, what it calls without a frame. */
+/* Captures the frame at hand, whose function is, to `slot`; not yet where it calls another without a frame. */
 static __always_inline int capture_php_frame(struct scratch *s, struct php_walk *walk,
 					     const struct php_layout *layout, __u64 slot)
 {
-	__u64 frameless = 0, kind = PHP_FUNCTION;
+	__u64 kind = PHP_FUNCTION;
+	bool is_certain = false;
 	__u32 position = 0;
-	bool is_certain;
-	int status;
+	int status = WALK_COMPLETE;
 
 	if (walk->function.opcodes) {
 		position = php_position(s, walk, layout, &is_certain);
-		status = find_callee(s, walk, layout, is_certain ? position : PHP_POSITION_UNKNOWN, &frameless);
+		if (is_certain && !walk->generator)
+			status = find_frameless(s, walk, layout, position);
+		if (status != WALK_COMPLETE || READ_BACK(walk->frameless))
+			return status;
+		if (!walk->function.name)
+			status = find_file_kind(walk->now.previous, &kind);
 		if (status != WALK_COMPLETE)
 			return status;
 	}
-	if (frameless) {
-		walk->with_callee = walk->frame;
-		status = read_php_function(s, walk, layout, frameless);
-	} else if (walk->function.opcodes && !walk->function.name) {
-		status = find_file_kind(walk->now.previous, &kind);
-	} else {
-		status = WALK_COMPLETE;
-	}
-	if (status != WALK_COMPLETE)
-		return status;
 	write_php_frame(s, walk, slot, kind, position);
-	walk->is_below_leaf |= !frameless;
 	return WALK_COMPLETE;
 }
 
@@ -272,7 +251,6 @@ static __always_inline int begin_php_generators(struct scratch *s, struct php_wa
 {
 	__u64 class = 0, generators = 0;
 
-	walk->resumer = walk->now.previous;
 	walk->frame = walk->now.previous;
 	if ((walk->now.this_type & 0xf) != TYPE_OBJECT)
 		return WALK_COMPLETE;
@@ -287,74 +265,85 @@ static __always_inline int begin_php_generators(struct scratch *s, struct php_wa
 }
 
 /*
- * Looks at the next of the generators that delegate to others (yield from). They do not run, but stand between the
- * one that does and what resumed it, and are linked from the outermost inwards. So they are counted first, and then
- * captured from the last slot on.
+ * Finds the execute_data whose turn it is; 0 where there is none yet. Generators that delegate to others (yield
+ * from) do not run, but stand between the one that does and what resumed it, and are linked from the outermost
+ * inwards. So they are counted first, and then have their turns, the outermost one in the last slot.
  */
-static __always_inline int next_php_generator(struct scratch *s, struct php_walk *walk,
-					      const struct php_layout *layout)
+static __always_inline int find_php_turn(struct php_walk *walk, const struct php_layout *layout, __u64 *turn)
 {
-	__u64 frame = 0, inner = 0, slot;
-	int status;
+	__u64 frame = 0, inner = 0;
 
+	*turn = walk->frame;
+	if (!walk->generator)
+		return WALK_COMPLETE;
 	if (READ_USER(frame, walk->generator + layout->generator_frame) ||
 	    READ_USER(inner, walk->generator + layout->generator_parent))
 		return WALK_FAULT;
-	if (!walk->counted) {
-		walk->delegating += frame != walk->callee;
-		walk->generator = inner;
-		if (frame == walk->callee || !inner || walk->delegating >= MAX_INTERPRETER_FRAMES) {
-			walk->counted = walk->delegating;
-			walk->generator = walk->counted ? walk->outermost : 0;
-		}
+	*turn = walk->counted ? frame : 0;
+	walk->inner = inner;
+	if (walk->counted)
 		return WALK_COMPLETE;
-	}
-	if (walk->delegating == walk->counted)
-		walk->callee = frame;
-	slot = READ_BACK(s->walk.count) + walk->delegating - 1;
-	SHOW_BOUNDS(slot);
-	if (slot >= MAX_INTERPRETER_FRAMES)
-		return WALK_TRUNCATED;
-	if (read_user(&walk->now, sizeof(walk->now), (const void *)frame))
-		return WALK_FAULT;
-	status = read_php_function(s, walk, layout, walk->now.function);
-	if (status != WALK_COMPLETE)
-		return status;
-	write_php_frame(s, walk, slot, PHP_FUNCTION, saved_position(s, walk, layout, walk->now.opline));
-	walk->delegating -= 1;
+	walk->delegating += frame != walk->callee;
 	walk->generator = inner;
-	if (!walk->delegating) {
-		s->walk.count += walk->counted;
-		walk->generator = 0;
+	if (frame == walk->callee || !inner || walk->delegating >= MAX_INTERPRETER_FRAMES) {
+		walk->counted = walk->delegating;
+		walk->generator = walk->counted ? walk->outermost : 0;
 	}
 	return WALK_COMPLETE;
 }
 
-/* Takes the execute_data at walk->frame. */
+/* Goes on to what is next, after the execute_data at `turn` was captured or passed over. */
+static __always_inline void end_php_turn(struct scratch *s, struct php_walk *walk, __u64 turn, bool is_captured)
+{
+	if (!walk->generator) {
+		walk->callee = turn;
+		walk->frame = walk->now.previous;
+		s->walk.count += is_captured;
+		return;
+	}
+	if (walk->delegating == walk->counted)
+		walk->callee = turn;
+	walk->delegating -= 1;
+	walk->generator = walk->delegating ? walk->inner : 0;
+	if (!walk->delegating)
+		s->walk.count += walk->counted;
+}
+
+/* Takes the execute_data whose turn it is, or the function that it calls without a frame. */
 static __always_inline int next_php_frame(struct scratch *s, struct php_walk *walk,
 					  const struct php_layout *layout, __u64 slot)
 {
-	int status;
+	__u64 turn, frameless = walk->frameless;
+	bool is_shown;
+	int status = find_php_turn(walk, layout, &turn);
 
-	if (read_user(&walk->now, sizeof(walk->now), (const void *)walk->frame))
+	if (status != WALK_COMPLETE || !turn)
+		return status;
+	if (read_user(&walk->now, sizeof(walk->now), (const void *)turn))
 		return WALK_FAULT;
 	if (!walk->now.function)
-		return begin_php_generators(s, walk, layout);
-	status = read_php_function(s, walk, layout, walk->now.function);
+		return walk->generator ? WALK_TORN : begin_php_generators(s, walk, layout);
+	walk->frameless = 0;
+	status = read_php_function(s, walk, layout, frameless ? frameless : walk->now.function);
 	if (status != WALK_COMPLETE)
 		return status;
-	if (walk->function.opcodes || walk->function.name) {
+	is_shown = walk->function.opcodes || walk->function.name;
+	if (is_shown) {
+		slot += walk->generator ? walk->delegating - 1 : 0;
+		SHOW_BOUNDS(slot);
 		if (slot >= MAX_INTERPRETER_FRAMES)
 			return WALK_TRUNCATED;
 		status = capture_php_frame(s, walk, layout, slot);
-		if (status != WALK_COMPLETE)
+		if (status != WALK_COMPLETE || READ_BACK(walk->frameless))
 			return status;
-		s->walk.count = slot + 1;
-		if (READ_BACK(walk->function.address) != walk->now.function)
-			return WALK_COMPLETE;	/* a frameless call: the frame itself is next */
 	}
-	walk->callee = walk->frame;
-	walk->frame = walk->now.previous;
+	if (frameless) {
+		walk->with_callee = turn;
+		s->walk.count += is_shown;
+		return WALK_COMPLETE;
+	}
+	walk->is_below_leaf |= is_shown;
+	end_php_turn(s, walk, turn, is_shown);
 	return WALK_COMPLETE;
 }
 
@@ -372,12 +361,9 @@ static __always_inline int walk_php(struct scratch *s, struct php_walk *walk, co
 	for (int step = 0; step < PHP_STEPS_PER_RUN; step++) {
 		slot = READ_BACK(s->walk.count);
 		SHOW_BOUNDS(slot);
-		if (READ_BACK(walk->generator))
-			status = next_php_generator(s, walk, layout);
-		else if (READ_BACK(walk->frame))
-			status = next_php_frame(s, walk, layout, slot);
-		else
+		if (!READ_BACK(walk->generator) && !READ_BACK(walk->frame))
 			return WALK_COMPLETE;
+		status = next_php_frame(s, walk, layout, slot);
 		if (status != WALK_COMPLETE)
 			return status;
 	}

@@ -27,7 +27,7 @@
 
 #define MAX_ENV_HOPS 10
 
-/* The verifier follows these in little time. 33 runs, the kernel's limit, pass all frames, 2,000 threads. */
+/* The verifier follows these in little time. 32 runs, the most that there are, pass all frames, 2,000 threads. */
 #define RUBY_THREADS_PER_RUN 64
 #define RUBY_STEPS_PER_RUN 48
 #define FRAMES_PER_READ 8

@@ -55,7 +55,7 @@ def test_only_resident_pages_are_read(harness: Harness, address: int, fault: boo
 
 def test_a_sample_without_walkers_has_only_native_stacks(harness: Harness) -> None:
     walk = harness.walk(Image({}, (), 1))
-    assert (walk.reads, walk.tail_calls, walk.sample.interpreter) == (0, 0, ())
+    assert (walk.reads, walk.tail_calls, walk.sample.interpreter) == (0, 1, ())
     assert len(walk.sample.user) == len(walk.sample.kernel) == 127
 
 
@@ -86,7 +86,7 @@ def test_a_thread_of_the_kernel_has_no_registers(harness: Harness) -> None:
 def test_every_language_has_its_program(harness: Harness, language: str) -> None:
     """It runs, and finds nothing where nothing is mapped."""
     walk = harness.walk(Image({}, (Walker(language, BASE, bytes(256)),), 1))
-    assert walk.tail_calls > 0
+    assert walk.tail_calls > 1
     assert walk.sample.interpreter == ()
 
 

@@ -127,7 +127,7 @@ def word_at(image: Image, address: int) -> int:
 def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes | None = None) -> Path:
     """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
     (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
-    programs = ",".join(program_name(language.name).decode() for language in LANGUAGES)
+    programs = ",".join([*(program_name(language.name).decode() for language in LANGUAGES), "on_record"])
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
     includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
