@@ -58,7 +58,7 @@ def test_any_word_of_a_real_interpreter_may_lie(harness: Harness, language: str)
             walk = harness.walk(target.image, {address: garbage})
             outcomes[check(walk, language)] += 1
     assert len(words) > 200
-    assert min(outcomes[status] for status in (WalkStatus.COMPLETE, WalkStatus.FAULT)) > len(words)
+    assert min(outcomes[status] for status in (WalkStatus.COMPLETE, WalkStatus.FAULT)) > len(words) / 4
     assert harness.walk(target.image).sample == target.walk.sample, "the image is whole again"
 
 
