@@ -49,13 +49,20 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.process", "symbolizers.registry"),
     },
     # Knows where code is mapped, as the worker says; names addresses at once in a mapping without symbols.
-    "profiler.run.stacks": {"symbolizers.frame", "symbolizers.inspection", "symbolizers.native"},
+    "profiler.run.stacks": {
+        *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection", "symbolizers.native"),
+    },
+    # What a program knows by name; the descriptors say what an annotation shows as.
+    "profiler.run.codes": {
+        *("profiler.capture", "profiler.run.stacks", "symbolizers.errors", "symbolizers.frame"),
+        "symbolizers.registry",
+    },
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
     # from the descriptors how an annotation shows.
     "profiler.run.program": {
-        *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.base"),
-        *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
-        *("symbolizers.questions", "symbolizers.registry"),
+        *("profiler.capture", "profiler.run.codes", "profiler.run.stacks", "symbolizers.asker"),
+        *("symbolizers.base", "symbolizers.errors", "symbolizers.inspection", "symbolizers.process"),
+        "symbolizers.questions",
     },
     "profiler.run.processes": {
         *("profiler.capture", "profiler.run.program", "symbolizers.errors", "symbolizers.inspection"),
@@ -85,7 +92,8 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.session": {
         *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.names"),
         *("profiler.run.processes", "profiler.run.program", "profiler.run.stacks", "profiler.run.tasks"),
-        *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.frame"),
+        *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.errors"),
+        "symbolizers.frame",
     },
     # The public API, usable without root: it knows frames, reasons and what descriptors say about files, and
     # nothing about a recording.

@@ -14,13 +14,13 @@ from types import FrameType
 from typing import Any
 
 import click
-import psutil
 
 from profiler import preflight
 from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import EVENTS, Sampling
 from profiler.commands.outputs import deliver, output_files, refuse_overwriting
-from profiler.errors import PrerequisiteError, TargetGone
+from profiler.commands.targets import find_targets
+from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import FORMATS
 from profiler.launch import Launched
 from profiler.profile.model import Profile
@@ -40,7 +40,7 @@ class Options:
 
     duration: float | None
     frequency: int
-    pids: tuple[int, ...]
+    targets: tuple[str, ...]
     children: bool
     outputs: tuple[str, ...]
     format_name: str | None
@@ -51,6 +51,8 @@ class Options:
     full_paths: bool
     read_strategy: str
     stats: str | None
+    keep_partial: bool
+    drop_partial: bool
     keep_dropped: bool
     force: bool
     command: tuple[str, ...]
@@ -76,13 +78,17 @@ class Options:
 @click.option(
     "-p",
     "--pid",
-    "pids",
-    type=click.IntRange(min=1),
+    "targets",
     multiple=True,
-    metavar="PID",
-    help="Record only this process; may be repeated.  [default: the whole system]",
+    metavar="PID|NAME",
+    help="Record only this process, or those of this command name; may be repeated."
+    "  [default: the whole system]",
 )
-@click.option("--children", is_flag=True, help="With -p: record what these processes start, too.")
+@click.option(
+    "--children",
+    is_flag=True,
+    help="With -p: record their children, too, those that run and those that start.",
+)
 @click.option(
     "-o",
     "--output",
@@ -123,6 +129,10 @@ class Options:
 @click.option(
     "--stats", type=click.Path(dir_okay=False), metavar="FILE", help="Write the run's figures as JSON."
 )
+@click.option(
+    "--keep-partial", is_flag=True, help="Keep stacks of which a read would fault, with a marker there."
+)
+@click.option("--drop-partial", is_flag=True, help="Drop every stack that is not whole.")
 @click.option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -141,28 +151,37 @@ def _run(options: Options) -> int:
     files = output_files(options.outputs, options.format_name)
     written = [path for path, _ in files] + ([options.stats] if options.stats else [])
     refuse_overwriting(written, force=options.force)
-    for pid in options.pids:
-        if not psutil.pid_exists(pid):
-            raise TargetGone(f"there is no process {pid}; 'ps -e' lists those that run")
+    if options.keep_partial and options.drop_partial:
+        raise UsageError("--keep-partial and --drop-partial exclude each other; give one of them")
+    targets = find_targets(options.targets, children=options.children)
     preflight.check(sys.argv[1:])
     worker_options = [*(["--lines"] if options.lines else []), *_read_options(options.read_strategy)]
     launched = Launched(options.command) if options.command else None
-    profile = _record(_recording(options, launched, asked_at_s), worker_options, launched)
+    if targets:
+        click.echo(f"recording {', '.join(f'{each.name} ({each.pid})' for each in targets)}", err=True)
+    recording = _recording(options, [each.pid for each in targets], launched, asked_at_s)
+    profile = _record(recording, worker_options, launched)
     if not options.full_paths:
         profile = replace(profile, samples=with_short_files(profile.samples))
     deliver(profile, files, options.stats)
-    return 0 if launched is None else launched.exit_code()
+    if launched is not None:
+        return launched.exit_code()
+    return 1 if targets and not profile.losses.samples else 0
 
 
-def _recording(options: Options, launched: Launched | None, asked_at_s: float) -> Recording:
-    targets = (*options.pids, *([launched.pid] if launched else []))
+def _recording(
+    options: Options, pids: Sequence[int], launched: Launched | None, asked_at_s: float
+) -> Recording:
+    targets = (*pids, *([launched.pid] if launched else []))
     with_children = options.children or launched is not None
     return Recording(
         Sampling(options.frequency, targets or None, with_children, options.event),
         options.duration,
         lines=options.lines,
-        title=_title(options.pids, options.command),
+        title=_title(options.targets, options.command),
         asked_at_s=asked_at_s,
+        keep_partial=options.keep_partial,
+        drop_partial=options.drop_partial,
         keep_dropped=options.keep_dropped,
         threads=options.threads,
         async_tasks=options.async_tasks,
@@ -241,8 +260,10 @@ def _progress_line(duration_s: float | None) -> Callable[[Progress], None] | Non
     return show
 
 
-def _title(pids: Sequence[int], command: Sequence[str]) -> str:
-    parts = [f"pid {pid}" for pid in pids] + ([shlex.join(command)] if command else [])
+def _title(targets: Sequence[str], command: Sequence[str]) -> str:
+    parts = [f"pid {each}" if each.isdigit() else each for each in targets] + (
+        [shlex.join(command)] if command else []
+    )
     return ", ".join(parts) or "whole system"
 
 

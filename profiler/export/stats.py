@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 
-from profiler.export.text import root_text, warnings
+from profiler.export.text import counted_text, root_text, warnings
 from profiler.profile.model import Losses, Profile
 from symbolizers.errors import Reason
 
 
 def summary(losses: Losses) -> str:
-    """One sentence: samples, symbolized, dropped by reason, lost."""
-    dropped = losses.samples - losses.symbolized
-    reasons = ", ".join(
-        f"{reason.value} {count}" for reason in Reason if (count := losses.dropped.get(reason))
+    """One sentence: samples, symbolized, partial and dropped by reason, lost."""
+    parts = (
+        f"{losses.symbolized} symbolized",
+        *([counted_text(losses.partial, "partial", "")] if any(losses.partial.values()) else []),
+        counted_text(losses.dropped, "dropped", ""),
+        f"{losses.lost} lost",
     )
-    return (
-        f"{losses.samples} samples: {losses.symbolized} symbolized, {dropped} dropped"
-        f"{f' ({reasons})' if reasons else ''}, {losses.lost} lost"
-    )
+    return f"{losses.samples} samples: {', '.join(parts)}"
 
 
 def to_json(profile: Profile) -> str:
@@ -28,6 +27,7 @@ def to_json(profile: Profile) -> str:
     document = {
         "samples": losses.samples,
         "symbolized": losses.symbolized,
+        "partial": {reason.value: losses.partial.get(reason, 0) for reason in Reason},
         "dropped": {reason.value: losses.dropped.get(reason, 0) for reason in Reason},
         "lost": losses.lost,
         "per_process": [
@@ -36,6 +36,7 @@ def to_json(profile: Profile) -> str:
                 "pid": row.root.pid,
                 "samples": row.samples,
                 "symbolized": row.symbolized,
+                "partial": {reason.value: count for reason, count in row.partial.items()},
                 "dropped": {reason.value: count for reason, count in row.dropped.items()},
                 "dropped_share": round(row.verdict.share, 6),
                 "dropped_share_95": [round(row.verdict.low, 6), round(row.verdict.high, 6)],

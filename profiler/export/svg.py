@@ -13,7 +13,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 from profiler.export.svg_head import MARGIN_PX, head, title_text
-from profiler.export.text import ELLIPSIS, dropped_text, printable, root_text
+from profiler.export.text import ELLIPSIS, counted_text, printable, root_text
 from profiler.export.tree import Box, build_tree, lay_out
 from profiler.profile.model import Losses, Profile
 from symbolizers.descriptor import Shades
@@ -154,7 +154,8 @@ def _process_notes(losses: Losses) -> dict[str, str]:
     """What a process's box says about its losses, one line each, by the text of its root."""
     notes: dict[str, str] = {}
     for process in losses.per_process:
-        lines = [dropped_text(process.dropped)] if any(process.dropped.values()) else []
+        parts = ((process.partial, "partial"), (process.dropped, "dropped"))
+        lines = [counted_text(counts, what) for counts, what in parts if any(counts.values())]
         lines += [printable(process.note)] if process.note else []
         text = root_text(process.root)
         notes[text] = notes.get(text, "") + "".join(f"\n{line}" for line in lines)

@@ -86,13 +86,16 @@ def frame_text(frame: Frame) -> str:
     return f"{name} ({_file(frame.file)}:{frame.line})"
 
 
-def dropped_text(dropped: Mapping[Reason, int]) -> str:
-    """``22 dropped (would_fault 20, exited 2)``, most first; ``0 dropped`` where nothing was."""
-    reasons = sorted((-count, reason.value) for reason, count in dropped.items() if count)
-    total = f"{sum(dropped.values()):,} dropped"
+def counted_text(counts: Mapping[Reason, int], what: str, form: str = ",") -> str:
+    """``22 dropped (would_fault 20, exited 2)``, most first; ``0 dropped`` where nothing was.
+
+    `form` is the format of the numbers.
+    """
+    reasons = sorted((-count, reason.value) for reason, count in counts.items() if count)
+    total = f"{sum(counts.values()):{form}} {what}"
     if not reasons:
         return total
-    return f"{total} ({', '.join(f'{name} {-count:,}' for count, name in reasons)})"
+    return f"{total} ({', '.join(f'{name} {-count:{form}}' for count, name in reasons)})"
 
 
 def losses_text(losses: Losses) -> str:
@@ -101,14 +104,26 @@ def losses_text(losses: Losses) -> str:
         (
             f"{losses.samples:,} samples",
             f"{losses.symbolized:,} symbolized",
-            dropped_text(losses.dropped),
+            *([counted_text(losses.partial, "partial")] if any(losses.partial.values()) else []),
+            counted_text(losses.dropped, "dropped"),
             f"{losses.lost:,} lost",
         )
     )
 
 
+NO_SAMPLE = (
+    "no sample was taken: only what uses a CPU is sampled, and all that was recorded slept, waited, or ended"
+    " too soon; record for longer, or at a higher frequency (-F)"
+)
+
+
 def warnings(losses: Losses) -> list[str]:
-    """A sentence for each loss that matters, the processes with most samples first; mostly none."""
+    """A sentence for each loss that matters, the processes with most samples first; mostly none.
+
+    That nothing was sampled at all is one, too.
+    """
+    if not losses.samples + losses.lost:
+        return [NO_SAMPLE]
     rows = [row for row in losses.per_process if row.verdict.significant]
     sentences = [_process_warning(row) for row in rows[:WARNED_PROCESSES]]
     if len(rows) > WARNED_PROCESSES:
@@ -119,7 +134,7 @@ def warnings(losses: Losses) -> list[str]:
         reasons: Counter[str] = Counter(lost=losses.lost)
         for row in losses.per_process:
             if not row.verdict.significant:
-                reasons.update({reason.value: count for reason, count in row.dropped.items()})
+                reasons.update(_by_name(row.dropped))
         another = "another " if rows else ""
         sentences.append(
             f"{another}{_share_text(losses.rest)} of all samples have no stack ({_names(reasons)}):"
@@ -129,7 +144,7 @@ def warnings(losses: Losses) -> list[str]:
 
 
 def _process_warning(row: ProcessLosses) -> str:
-    reasons = _names({reason.value: count for reason, count in row.dropped.items()})
+    reasons = _names(Counter(_by_name(row.dropped)) + Counter(_by_name(row.partial)))
     unlike = " and ".join(feature.value for feature in row.verdict.unlike)
     consequence = (
         f"they are unlike the kept ones (by {unlike}): some of its functions look much smaller than they are"
@@ -137,7 +152,12 @@ def _process_warning(row: ProcessLosses) -> str:
         else "its functions look smaller than they are"
     )
     share = _share_text(row.verdict)
-    return f"{share} of {root_text(row.root)}'s samples were dropped ({reasons}): {consequence}"
+    lack = "lack the name of the function that ran" if any(row.partial.values()) else "were dropped"
+    return f"{share} of {root_text(row.root)}'s samples {lack} ({reasons}): {consequence}"
+
+
+def _by_name(counts: Mapping[Reason, int]) -> dict[str, int]:
+    return {reason.value: count for reason, count in counts.items()}
 
 
 def _share_text(verdict: Verdict) -> str:

@@ -70,7 +70,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ProcessLosses:
-    """What one process contributed: ``samples == symbolized + sum(dropped.values())``."""
+    """What one process contributed.
+
+    ``samples == symbolized + sum(partial.values()) + sum(dropped.values())``: whole stacks, stacks in which a
+    marker stands in the place of a frame, and samples without a stack. The verdict is on the latter and on
+    those whose leaf has no name.
+    """
 
     root: Root
     samples: int
@@ -79,11 +84,12 @@ class ProcessLosses:
     note: str = ""
     """What a person should know about this process, for example an unsupported interpreter version."""
     verdict: Verdict = Verdict()
+    partial: Mapping[Reason, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """The ledger of a run: ``samples == symbolized + sum(dropped.values())``; `lost` comes on top.
+    """The ledger of a run, with the parts of `ProcessLosses`; `lost` comes on top.
 
     `lost` counts samples that found the ring buffer full, of which nothing but the number is known.
     """
@@ -95,6 +101,7 @@ class Losses:
     per_process: tuple[ProcessLosses, ...] = ()
     rest: Verdict = Verdict()
     """The verdict on all losses but those that are significant for one process; includes `lost`."""
+    partial: Mapping[Reason, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from profiler.capture.records import RawSample
 from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
 from profiler.run.significance import Evidence, judge, judge_share
-from profiler.run.stacks import Element
+from profiler.run.stacks import Element, Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, Frame
 from symbolizers.process.identity import ProcessId
@@ -21,6 +21,8 @@ class _Account:
     root: Root
     samples: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
+    partial: Counter[Reason] = field(default_factory=Counter)
+    leafless: int = 0
     evidence: Evidence = field(default_factory=Evidence)
 
 
@@ -42,10 +44,14 @@ class Aggregator:
         self._accounts: dict[ProcessId, _Account] = {}
         self._notes: dict[ProcessId, list[str]] = {}
 
-    def add(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
-        """Counts a finished stack, root first."""
+    def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
+        """Counts a finished stack, root first, and what it lacks."""
+        account = self._account(sample)
         self._count(sample, elements)
-        self._account(sample).evidence.add(sample, lost=False)
+        account.evidence.add(sample, lost=partial is not None and partial.leaf)
+        if partial is not None:
+            account.partial[partial.reason] += 1
+            account.leafless += partial.leaf
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Counts a sample that could not be named."""
@@ -84,26 +90,32 @@ class Aggregator:
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""
         accounts = self._accounts.values()
-        verdicts = judge([(each.dropped.total(), each.samples, each.evidence) for each in accounts])
+        verdicts = judge(
+            [(each.dropped.total() + each.leafless, each.samples, each.evidence) for each in accounts]
+        )
         dropped: Counter[Reason] = Counter()
+        partial: Counter[Reason] = Counter()
         rows = []
         for (process, account), verdict in zip(self._accounts.items(), verdicts, strict=True):
             dropped += account.dropped
+            partial += account.partial
             rows.append(
                 ProcessLosses(
                     account.root,
                     account.samples,
-                    account.samples - account.dropped.total(),
+                    account.samples - account.dropped.total() - account.partial.total(),
                     dict(account.dropped),
                     "; ".join(self._notes.get(process, ())),
                     verdict,
+                    dict(account.partial),
                 )
             )
         rows.sort(key=lambda row: (-row.samples, row.root.pid))
         samples = sum(row.samples for row in rows)
-        told = sum(row.samples - row.symbolized for row in rows if row.verdict.significant)
+        told = sum(sum(row.dropped.values()) for row in rows if row.verdict.significant)
         rest = judge_share(dropped.total() - told + lost, samples + lost)
-        return Losses(samples, samples - dropped.total(), dict(dropped), lost, tuple(rows), rest)
+        whole = samples - dropped.total() - partial.total()
+        return Losses(samples, whole, dict(dropped), lost, tuple(rows), rest, dict(partial))
 
     def _count(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
         thread = Thread(sample.thread_comm, sample.tid) if self._threads else None

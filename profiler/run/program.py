@@ -1,12 +1,13 @@
 """One program of a process, between two execs: what is known about it, and its samples that wait for more.
 
-A sample is handed on when all its interpreter frames have names, or dropped with a reason. A code object that
-can't be read now is asked for again when it is next seen running, and at the end.
+A sample is handed on when each of its interpreter frames has a name or will never have one, or is dropped
+with a reason. A code object that can't be read now is asked for again when it is next seen running, and at
+the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -14,36 +15,33 @@ from types import MappingProxyType
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
-from profiler.run.stacks import CodeMap, Element, merge, native_elements
+from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, key_of, partial_of
+from profiler.run.stacks import CodeMap, Element, Partial, merge, native_elements
 from symbolizers.asker import Ask
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
-from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
-from symbolizers.registry import MARKERS
-
-CodeKey = tuple[int, int]
-"""What identifies a code object in one process: address (with its capture kind) and checksum.
-
-The checksum covers the owner, too: two owners with one checksum give the same name.
-"""
 
 _MAX_NATIVE_FRAMES = read_header("records.h").defines["MAX_NATIVE_FRAMES"]
 _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.FAULT: Reason.WOULD_FAULT,
     WalkStatus.TORN: Reason.CHANGED,
 }
-_MARKERS = {kind: Frame(MARKER, text) for kind, text in MARKERS.items()}
-"""The frame that an annotation shows as, by its kind."""
 _MAX_WAITING = 100_000
 """Samples that may wait in all; beyond that they are dropped at once, so memory stays bounded."""
-_MAX_CODES = 200_000
-_MAX_INHERITED = 10_000
-"""A fork takes over its parent's code objects, unless they are more than this: then it is asked itself."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
+
+
+WHOLE_ONLY = frozenset(Reason)
+COSTLY = frozenset((Reason.WOULD_FAULT, Reason.STALLED, Reason.UNSUPPORTED))
+"""The reasons for which a frame without a name costs its stack, unless people want it otherwise.
+
+What would fault says nothing about what ran, and a read that is tried again may still succeed. A code object
+that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker can stand in its place.
+"""
 
 
 class State(Enum):
@@ -93,6 +91,10 @@ _UNKNOWN = CodeMap()
 """The mappings of a program that was not found yet."""
 
 
+_Waiting = tuple[RawSample, Gone]
+"""A sample, and what it does not wait for any more."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """How many samples wait, over all programs of a recording."""
@@ -104,16 +106,18 @@ class Waiting:
 class Surroundings:
     """What programs need of a recording. Lifetime: the recording.
 
-    `ask` puts a question to the worker; `emit` takes finished stacks, root first, and `drop` lost samples;
+    `ask` puts a question to the worker; `emit` takes finished stacks, root first, and what each lacks, and
+    `drop` takes lost samples. A frame without a name costs the whole stack if the reason is one of `costly`.
     `note` takes what people should know about a process; `configure` tells the kernel which walkers it needs.
     """
 
     ask: Ask
-    emit: Callable[[RawSample, tuple[Element, ...]], None]
+    emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None]
     drop: Callable[[RawSample, Reason], None]
     note: Callable[[ProcessId, str], None]
     configure: Callable[[int, int, tuple[Interpreter, ...]], None]
     lines: bool
+    costly: frozenset[Reason]
     waiting: Waiting
 
 
@@ -142,15 +146,10 @@ class Program:
         self._over = over
         self._code = _UNKNOWN
         self._interpreters: tuple[Interpreter, ...] = ()
-        self._codes: dict[CodeKey, CodeObject] = {}
-        self._definitions: dict[CodeKey, Frame] = {}
-        self._failed: dict[CodeKey, Reason] = {}
-        self._unread: dict[CodeKey, RawFrame] = {}
-        """As last captured: where an object has copies, their owners differ, and the last one still lives."""
-        self._asked: set[CodeKey] = set()
+        self._codes = CodeObjects(lines=surroundings.lines)
         self._open_questions = 0
-        self._waiting: dict[CodeKey, list[RawSample]] = {}
-        self._unplaced: list[RawSample] = []
+        self._waiting: dict[CodeKey, list[_Waiting]] = {}
+        self._unplaced: list[_Waiting] = []
         self._look_again_ns = 0
         self._retry_ns = _FIRST_RETRY_NS
 
@@ -166,10 +165,12 @@ class Program:
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
-        if self.state is State.OVER and self.why is Reason.STALLED:
-            self._around.drop(sample, Reason.STALLED)
-        elif sample.walk_status in _FAILED_WALKS:
-            self._around.drop(sample, _FAILED_WALKS[sample.walk_status])
+        failure = _FAILED_WALKS.get(sample.walk_status)
+        if failure is not None:
+            if failure in self._around.costly or failure is Reason.CHANGED:
+                self._around.drop(sample, failure)
+            else:
+                self._place(sample)
             # The walker may still know an earlier program, if its exec came before anyone listened.
             if sample.time_ns >= self._look_again_ns:
                 self.look(sample.time_ns)
@@ -206,9 +207,7 @@ class Program:
             return
         self._step(Happening.FOUND)
         self._code = parent._code
-        if len(parent._codes) <= _MAX_INHERITED:
-            self._codes.update(parent._codes)
-            self._definitions.update(parent._definitions)
+        self._codes.inherit(parent._codes)
         self._run_interpreters(parent._interpreters)
 
     def exited(self) -> None:
@@ -226,9 +225,9 @@ class Program:
         has_exited = self.state is State.EXITED
         self._step(Happening.END)
         self.why = why
-        self._drop_nameless(why)
-        if why is Reason.STALLED:
-            self._drop_all(self._unplaced, why)
+        for key, waiting in self._waiting.items():
+            self._place_again(waiting, {key: self._codes.why(key, why)})
+        self._waiting.clear()
         self._place_again(self._unplaced)
         if has_exited:
             self._over(self)
@@ -236,7 +235,7 @@ class Program:
     def retry(self) -> None:
         """Asks once more for everything that could not be read."""
         if self.state in _ALIVE:
-            self._ask([key for key in self._waiting if key not in self._asked])
+            self._ask(self._waiting)
 
     def _step(self, happening: Happening) -> None:
         self.state = TRANSITIONS.get((self.state, happening), self.state)
@@ -256,67 +255,59 @@ class Program:
             self.end(answer.reason)
         self._end_if_answered()
 
-    def _place(self, sample: RawSample) -> None:
-        """Emits `sample` if everything is known, else lets it wait where the answer will find it."""
+    def _place(self, sample: RawSample, gone: Gone = NOTHING_GONE) -> None:
+        """Hands `sample` on if nothing more is to be learnt for it, else lets it wait for the answer."""
+        if self.state is State.OVER and self.why is Reason.STALLED:
+            self._around.drop(sample, Reason.STALLED)
+            return
         may_ask = self.state in _ALIVE
         if may_ask and not self.is_known:
-            self._wait_to_be_placed(sample)
+            self._wait_to_be_placed(sample, gone)
             return
         knows_leaf = not sample.user or self._code.find(sample.user[0]) is not None
         if may_ask and not knows_leaf and sample.time_ns >= self._look_again_ns:
-            self._wait_to_be_placed(sample)
+            self._wait_to_be_placed(sample, gone)
             return
-        frames = {_key(frame): frame for frame in sample.interpreter if frame.address < FIRST_ANNOTATION}
-        missing = [key for key in frames if key not in self._codes]
-        if not missing:
-            self._hand_on(sample)
-        elif may_ask:
-            self._waiting.setdefault(missing[0], []).append(sample)
+        missing = self._codes.missing(sample, gone)
+        if missing and may_ask:
+            self._waiting.setdefault(missing[0], []).append((sample, gone))
             self._around.waiting.count += 1
-            self._unread.update((key, frames[key]._replace(position=0)) for key in missing)
-            self._ask([key for key in missing if key not in self._asked])
+            self._ask(missing)
         else:
-            self._around.drop(sample, self._failed.get(missing[0], self.why))
+            self._settle(sample, {**gone, **{key: self._codes.why(key, self.why) for key in missing}})
 
-    def _wait_to_be_placed(self, sample: RawSample) -> None:
-        self._unplaced.append(sample)
+    def _settle(self, sample: RawSample, gone: Gone) -> None:
+        """Hands `sample` on, or drops it if one of its frames that are `gone` costs all of it."""
+        reasons = (gone.get(key_of(frame)) for frame in sample.interpreter)
+        costly = [reason for reason in reasons if reason in self._around.costly]
+        if costly:
+            self._around.drop(sample, costly[0])
+        else:
+            self._hand_on(sample, gone)
+
+    def _wait_to_be_placed(self, sample: RawSample, gone: Gone) -> None:
+        self._unplaced.append((sample, gone))
         self._around.waiting.count += 1
         self.look(sample.time_ns)
 
-    def _hand_on(self, sample: RawSample) -> None:
-        frames = self._frames(sample)
+    def _hand_on(self, sample: RawSample, gone: Gone) -> None:
+        frames = self._codes.frames(sample, gone)
+        if sample.walk_status == WalkStatus.FAULT:
+            frames.append(PLACEHOLDERS[Reason.WOULD_FAULT])
         loops = [part for each in self._interpreters for part in (each.loop, each.cold_loop)]
-        interpreted = any(frame.kind != MARKER for frame in frames)
+        interpreted = sample.leaf() is not None
         native = native_elements(sample.user, self._code, loops=loops, interpreted=interpreted)
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (
             not interpreted and len(native) >= _MAX_NATIVE_FRAMES
         )
-        self._around.emit(sample, merge(frames, native, sample.kernel, truncated=truncated))
+        elements = merge(frames, native, sample.kernel, truncated=truncated)
+        self._around.emit(sample, elements, partial_of(sample, gone))
 
-    def _frames(self, sample: RawSample) -> list[Frame]:
-        """The interpreter's frames by name, leaf first."""
-        frames: list[Frame] = []
-        shown_above = False
-        for raw in sample.interpreter:
-            key = _key(raw)
-            code = self._codes.get(key)
-            if code is None:  # an annotation
-                marker = _MARKERS.get(capture_kind(raw.address))
-                frames += [marker] if marker is not None else []
-                continue
-            if not shown_above and self._around.lines:
-                frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
-            elif not shown_above:
-                frames.append(self._definitions[key])
-            shown_above = code.stands_for_caller
-        return frames
-
-    def _ask(self, keys: Sequence[CodeKey]) -> None:
+    def _ask(self, missing: Iterable[CodeKey]) -> None:
+        keys, frames = self._codes.ask(missing)
         if not keys:
             return
-        self._asked.update(keys)
         self._open_questions += 1
-        frames = tuple(self._unread[key] for key in keys)
 
         def read(answer: Codes | Failed) -> None:
             self._read(keys, answer)
@@ -330,54 +321,20 @@ class Program:
         if isinstance(answer, Failed):
             self.end(answer.reason)
             return
-        if len(self._codes) > _MAX_CODES:
-            self._codes.clear()
-            self._definitions.clear()
-        self._asked.difference_update(keys)
-        for key, result in zip(keys, answer.found, strict=True):
-            self._learn(key, result)
+        failed = self._codes.learn(keys, answer.found)
+        gone = {key: reason for key, reason in failed.items() if reason is not Reason.WOULD_FAULT}
         for key in keys:
-            reason = self._failed.get(key)
-            if reason is None:
-                self._place_again(self._waiting.pop(key, []))
-            elif reason is not Reason.WOULD_FAULT:
-                self._drop_all(self._waiting.pop(key, []), reason)
+            if key in gone or key not in failed:
+                self._place_again(self._waiting.pop(key, []), gone)
         self._end_if_answered()
-
-    def _learn(self, key: CodeKey, result: CodeObject | Reason) -> None:
-        if result is not Reason.WOULD_FAULT:
-            self._unread.pop(key, None)
-        if isinstance(result, CodeObject):
-            self._codes[key] = result
-            self._definitions[key] = Frame(result.kind, result.name, result.file, result.first_line)
-            self._failed.pop(key, None)
-        else:
-            self._failed[key] = result
 
     def _end_if_answered(self) -> None:
         if self.state is State.EXITED and not self._open_questions:
             self.end(Reason.EXITED)
 
-    def _place_again(self, samples: list[RawSample]) -> None:
-        """Places waiting `samples` anew and empties the list."""
-        waiting, samples[:] = samples[:], []
-        self._around.waiting.count -= len(waiting)
-        for sample in waiting:
-            self._place(sample)
-
-    def _drop_nameless(self, reason: Reason) -> None:
-        """Drops the samples that wait for a name, each for its own reason where that is known."""
-        for key, samples in self._waiting.items():
-            self._drop_all(samples, self._failed.get(key, reason))
-        self._waiting.clear()
-
-    def _drop_all(self, samples: list[RawSample], reason: Reason) -> None:
-        """Drops `samples` and empties the list."""
-        dropped, samples[:] = samples[:], []
-        self._around.waiting.count -= len(dropped)
-        for sample in dropped:
-            self._around.drop(sample, reason)
-
-
-def _key(frame: RawFrame) -> CodeKey:
-    return frame.address, frame.checksum
+    def _place_again(self, waiting: list[_Waiting], gone: Gone = NOTHING_GONE) -> None:
+        """Places samples that waited anew, without what is `gone` now, and empties the list."""
+        samples, waiting[:] = waiting[:], []
+        self._around.waiting.count -= len(samples)
+        for sample, before in samples:
+            self._place(sample, {**before, **gone} if gone else before)

@@ -21,12 +21,13 @@ from profiler.profile.model import Profile
 from profiler.run.aggregate import Aggregator
 from profiler.run.names import AddressNames
 from profiler.run.processes import ProcessTable
-from profiler.run.program import Surroundings, Waiting
+from profiler.run.program import COSTLY, WHOLE_ONLY, Surroundings, Waiting
 from profiler.run.stacks import Element
 from profiler.run.tasks import TaskStacks
 from profiler.run.threads import ThreadNames
 from symbolizers.asker import Asker, Readable
 from symbolizers.base import Interpreter
+from symbolizers.errors import Reason
 from symbolizers.frame import Frame
 
 _POLL_S = (0.05, 0.15)
@@ -52,6 +53,10 @@ class Recording:
     title: str
     asked_at_s: float
     """When the program was started, on CLOCK_MONOTONIC."""
+    keep_partial: bool = False
+    """Whether a stack of which a read would fault is kept, with a marker in that place."""
+    drop_partial: bool = False
+    """Whether a stack in which any frame lacks its name is dropped."""
     keep_dropped: bool = False
     """Whether dropped samples show as frames."""
     threads: bool = False
@@ -89,6 +94,7 @@ class Session:
                 note=self._aggregator.note,
                 configure=self._configure,
                 lines=recording.lines,
+                costly=_costly(recording),
                 waiting=Waiting(),
             )
         )
@@ -149,9 +155,7 @@ class Session:
             self._source.configure(*configuration)
         self._source.start()
         self._table.listen(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns())
-        for pid in self._recording.sampling.targets or ():
-            if not psutil.pid_exists(pid):  # it ended before its exit could be seen
-                self._source.drop_target(pid)
+        self._complete_targets()
         self._end_without_targets()
         self._started_s = time.monotonic()
         self._wall = datetime.now().astimezone()
@@ -188,6 +192,18 @@ class Session:
             self._source.configure(pid, start_ns, interpreters)
         else:
             self._early.append((pid, start_ns, interpreters))
+
+    def _complete_targets(self) -> None:
+        """Drops targets that ended, and adds children that began, before forks and exits could be seen."""
+        for pid in self._recording.sampling.targets or ():
+            try:
+                process = psutil.Process(pid)
+                children = process.children(recursive=True) if self._recording.sampling.with_children else []
+            except psutil.NoSuchProcess:
+                self._source.drop_target(pid)
+                continue
+            for child in children:
+                self._source.add_target(child.pid)
 
     def _end_without_targets(self) -> None:
         # This never clears it: `stop` may be called in the middle of this.
@@ -253,3 +269,10 @@ class Session:
             command=self._recording.title,
             notes=tuple(self._notes),
         )
+
+
+def _costly(recording: Recording) -> frozenset[Reason]:
+    """The reasons for which a frame without a name costs its stack."""
+    if recording.keep_partial:
+        return frozenset()
+    return WHOLE_ONLY if recording.drop_partial else COSTLY

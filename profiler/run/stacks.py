@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, Frame
 from symbolizers.inspection import CodeMapping, FileKey
 from symbolizers.native.unnamed import mapping_frame
@@ -29,6 +30,13 @@ class KernelAddress(NamedTuple):
     """An instruction of the kernel."""
 
     address: int
+
+
+class Partial(NamedTuple):
+    """What a stack lacks: the name of a frame, for `reason`; and whether that is the `leaf`'s."""
+
+    reason: Reason
+    leaf: bool
 
 
 Element = Frame | NativeAddress | KernelAddress

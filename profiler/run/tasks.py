@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from profiler.capture.records import RawSample
-from profiler.run.stacks import Element
+from profiler.run.stacks import Element, Partial
 from symbolizers.asker import Ask
 from symbolizers.base import TaskChain
 from symbolizers.errors import Reason
@@ -42,6 +42,7 @@ class _Open:
     chain: TaskChain | None = None
     sample: RawSample | None = None
     elements: tuple[Element, ...] = ()
+    partial: Partial | None = None
 
 
 class TaskStacks:
@@ -54,7 +55,7 @@ class TaskStacks:
         self,
         *,
         ask: Ask,
-        emit: Callable[[RawSample, tuple[Element, ...]], None],
+        emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None],
         drop: Callable[[RawSample, Reason], None],
     ) -> None:
         self._ask = ask
@@ -79,12 +80,12 @@ class TaskStacks:
 
         self._ask(ReadAwaiters(task.process, task.task, task.identity), answered, soon=True)
 
-    def emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
-        """Takes in a finished stack, root first."""
+    def emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
+        """Takes in a finished stack, root first, and what it lacks."""
         if not self._open or (open_ := self._open.get(task := _task_of(sample))) is None:
-            self._emit(sample, elements)
+            self._emit(sample, elements, partial)
             return
-        open_.sample, open_.elements = sample, elements
+        open_.sample, open_.elements, open_.partial = sample, elements, partial
         self._settle(task, open_)
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
@@ -113,7 +114,7 @@ class TaskStacks:
             del self._open[task]
             elements = open_.elements if open_.chain is None else with_awaiters(open_.elements, open_.chain)
             self.alone += elements is open_.elements
-            self._emit(open_.sample, elements)
+            self._emit(open_.sample, elements, open_.partial)
 
 
 def with_awaiters(elements: tuple[Element, ...], chain: TaskChain) -> tuple[Element, ...]:

@@ -92,7 +92,6 @@ def agreed(folded: str, stats: dict[str, Any], said: str) -> None:
         (["record", "-d", "0"], "--duration"),
         (["record", "-d", "soon"], "--duration"),
         (["record", "-p", "0"], "--pid"),
-        (["record", "-p", "init"], "--pid"),
         (["record", "-o", "out.pdf"], "out.pdf"),
         (["record", "-o", "out"], "svg"),
         (["record", "-f", "pdf"], "pdf"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from profiler.capture.records import ProcessEvent, RawSample
 from profiler.run.processes import ProcessTable
-from profiler.run.program import Surroundings, Waiting
-from profiler.run.stacks import Element
+from profiler.run.program import COSTLY, Surroundings, Waiting
+from profiler.run.stacks import Element, Partial
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, SymbolizeError
 from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, Frame, RawFrame
@@ -49,7 +49,8 @@ def named(number: int, line: int = 10) -> Frame:
 class Table:
     """The table and everything around it, each sample told apart by its time."""
 
-    def __init__(self, *, lines: bool = False) -> None:
+    def __init__(self, *, lines: bool = False, costly: frozenset[Reason] = COSTLY) -> None:
+        self.partial: dict[int, Partial] = {}
         self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
         self.dropped: dict[int, Reason] = {}
@@ -64,6 +65,7 @@ class Table:
                 note=lambda process, text: self.notes.append((process, text)),
                 configure=lambda pid, start_ns, found: self.configured.append((pid, start_ns, found)),
                 lines=lines,
+                costly=costly,
                 waiting=Waiting(),
             )
         )
@@ -73,9 +75,11 @@ class Table:
         """The questions that are open."""
         return [asked.question for asked in self.questions.open]
 
-    def _emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+    def _emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None) -> None:
         assert sample.time_ns not in self.settled()
         self.emitted[sample.time_ns] = elements
+        if partial is not None:
+            self.partial[sample.time_ns] = partial
 
     def _drop(self, sample: RawSample, reason: Reason) -> None:
         assert sample.time_ns not in self.settled()
@@ -149,3 +153,14 @@ def frames_of(asked: Asked) -> tuple[RawFrame, ...]:
     assert isinstance(asked.question, ReadCodes)
     assert asked.soon
     return asked.question.frames
+
+
+def known(*codes: int, lines: bool = False, costly: frozenset[Reason] = COSTLY) -> Table:
+    """A table that knows the process, and these code objects of it."""
+    table = Table(lines=lines, costly=costly)
+    table.sample()
+    table.inspected()
+    if codes:
+        table.sample(*codes)
+        table.read()
+    return table

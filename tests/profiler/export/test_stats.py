@@ -40,6 +40,10 @@ def test_the_sentence_says_what_was_dropped_and_why() -> None:
 
 
 def test_the_sentence_of_a_run_without_losses_is_short() -> None:
+    partial = replace(LOSSES, symbolized=5, partial={Reason.CHANGED: 2})
+    assert summary(partial) == (
+        "10 samples: 5 symbolized, 2 partial (changed 2), 3 dropped (would_fault 2, exited 1), 4 lost"
+    )
     assert summary(Losses(3, 3, {}, 0)) == "3 samples: 3 symbolized, 0 dropped, 0 lost"
     assert summary(Losses(0, 0, {Reason.STALLED: 0}, 0)) == "0 samples: 0 symbolized, 0 dropped, 0 lost"
 

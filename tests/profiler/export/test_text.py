@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from profiler.export import folded
 from profiler.export.text import (
     MAX_NAME_CHARACTERS,
+    NO_SAMPLE,
     WARNED_PROCESSES,
-    dropped_text,
+    counted_text,
     frame_text,
     losses_text,
     printable,
@@ -104,11 +105,11 @@ def test_a_long_file_keeps_its_end() -> None:
 
 def test_losses_are_told_by_reason_most_first() -> None:
     dropped = {Reason.EXITED: 2, Reason.WOULD_FAULT: 20, Reason.STALLED: 0}
-    assert dropped_text(dropped) == "22 dropped (would_fault 20, exited 2)"
+    assert counted_text(dropped, "dropped") == "22 dropped (would_fault 20, exited 2)"
     assert losses_text(Losses(4012, 3990, dropped, 1)) == (
         "4,012 samples · 3,990 symbolized · 22 dropped (would_fault 20, exited 2) · 1 lost"
     )
-    assert dropped_text({}) == "0 dropped"
+    assert counted_text({}, "dropped") == "0 dropped"
 
 
 NONE = Verdict()
@@ -123,6 +124,10 @@ def ledger(*rows: ProcessLosses, lost: int = 0, rest: Verdict = NONE) -> Losses:
 
 def test_a_warning_says_how_much_of_what_was_lost_and_why() -> None:
     root = Root(b"python3", 4711)
+    partial = {Reason.CHANGED: 123}
+    (warning,) = warnings(ledger(ProcessLosses(root, 999, 876, {}, verdict=TOO_MANY, partial=partial)))
+    assert "'s samples lack the name of the function that ran (changed): its functions look" in warning
+    assert warnings(Losses(0, 0, {}, 0)) == [NO_SAMPLE]
     assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=TOO_MANY))) == [
         "12.3 % (10.1 to 14.8) of python3 (4711)'s samples were dropped (would_fault, exited):"
         " its functions look smaller than they are"

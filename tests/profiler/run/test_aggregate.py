@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from profiler.capture.records import RawSample
 from profiler.profile.model import ProcessLosses, Root, Sample, Thread
 from profiler.run.aggregate import Aggregator
-from profiler.run.stacks import Element, KernelAddress, NativeAddress
+from profiler.run.stacks import Element, KernelAddress, NativeAddress, Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, NATIVE, Frame
 from symbolizers.process.identity import ProcessId
@@ -97,6 +97,23 @@ def test_dropped_samples_are_stacks_where_that_is_asked_for() -> None:
     losses = aggregator.losses(lost=0)
     assert (losses.samples, losses.symbolized) == (7, 1)
     assert sum(sample.count for sample in aggregator.samples({})) == losses.samples
+
+
+def test_a_stack_that_lacks_a_name_is_partial_and_a_loss_if_it_is_the_leafs() -> None:
+    aggregator = Aggregator()
+    for _ in range(40):
+        aggregator.add(raw(), (MAIN,))
+        aggregator.add(raw(), (MAIN, OTHER), Partial(Reason.CHANGED, leaf=False))
+    losses = aggregator.losses(lost=0)
+    assert (losses.samples, losses.symbolized, losses.partial) == (80, 40, {Reason.CHANGED: 40})
+    assert not losses.per_process[0].verdict.significant
+    for _ in range(20):
+        aggregator.add(raw(), (MAIN,), Partial(Reason.EXITED, leaf=True))
+    losses = aggregator.losses(lost=0)
+    (row,) = losses.per_process
+    assert losses.partial == row.partial == {Reason.CHANGED: 40, Reason.EXITED: 20}
+    assert (row.symbolized, row.dropped, row.verdict.share) == (40, {}, 0.2)
+    assert row.verdict.significant
 
 
 def test_every_process_has_its_verdict_and_the_run_one_on_the_rest() -> None:

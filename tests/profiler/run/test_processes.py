@@ -6,11 +6,9 @@ import pytest
 
 from profiler.capture.wire import WalkStatus
 from profiler.run import program
-from profiler.run.stacks import TRUNCATED, UNKNOWN, NativeAddress
+from profiler.run.stacks import TRUNCATED, UNKNOWN, NativeAddress, Partial
 from symbolizers.errors import (
-    Changed,
     FaultReason,
-    Malformed,
     ProcessGone,
     ReadFault,
     Reason,
@@ -33,24 +31,12 @@ from tests.support.process_table import (
     START_NS,
     Table,
     frames_of,
+    known,
     named,
-    raw_frame,
 )
-from tests.support.samples import raw_sample
 
 FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
 SECOND = 1000 * MS
-
-
-def known(*codes: int, lines: bool = False) -> Table:
-    """A table that knows the process, and these code objects of it."""
-    table = Table(lines=lines)
-    table.sample()
-    table.inspected()
-    if codes:
-        table.sample(*codes)
-        table.read()
-    return table
 
 
 def test_the_first_sample_of_a_process_waits_until_it_was_inspected() -> None:
@@ -176,37 +162,6 @@ def test_what_is_still_not_inspected_at_the_end_is_shown_without_names() -> None
     assert table.dropped == {interpreted: Reason.WOULD_FAULT}
 
 
-@pytest.mark.parametrize("error", [Changed("reused"), Malformed("a bad length")])
-def test_a_code_object_that_is_another_now_is_a_loss_at_once(error: SymbolizeError) -> None:
-    table = known()
-    waited = [table.sample(1), table.sample(2, 1), table.sample(1, 2)]
-    table.read({1: error})
-    assert table.dropped == dict.fromkeys([waited[0], waited[2]], Reason.CHANGED)
-    # The one that waited for another name first asks anew.
-    assert table.read({1: error}) == [1]
-    assert table.dropped == dict.fromkeys(waited, Reason.CHANGED)
-
-
-def test_a_code_object_with_copies_is_asked_for_at_the_last_one_and_read_once() -> None:
-    table = known()
-    copies = [raw_frame(7)._replace(owner=owner) for owner in (0x100, 0x200, 0x300)]
-    table.table.sample(raw_sample(time_ns=1, start_ns=START_NS, pid=PID, interpreter=(copies[0],)))
-    table.read({7: Changed("written over")})
-    assert table.dropped == {1: Reason.CHANGED}
-    table.table.sample(raw_sample(time_ns=2, start_ns=START_NS, pid=PID, interpreter=(copies[1],)))
-    assert frames_of(table.take()) == (copies[1],)
-    table.table.sample(raw_sample(time_ns=3, start_ns=START_NS, pid=PID, interpreter=(copies[2],)))
-    assert not table.open
-
-
-def test_one_bad_frame_does_not_lose_samples_without_it() -> None:
-    table = known()
-    bad, good = table.sample(1, 2), table.sample(2)
-    table.read({1: Changed("reused")})
-    assert table.dropped == {bad: Reason.CHANGED}
-    assert table.emitted[good] == (named(2),)
-
-
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -221,8 +176,12 @@ def test_a_process_that_cannot_be_inspected_shows_what_needs_no_names(
     native, interpreted = table.sample(user=(NATIVE,)), table.sample(1)
     table.answer(error)
     later = table.sample(1)
-    assert table.emitted == {native: (UNKNOWN,)}
-    assert table.dropped == {interpreted: reason, later: reason}
+    if reason is Reason.EXITED:  # its name is gone for good
+        marker = (Frame(MARKER, "[exited]"),)
+        assert table.emitted == {native: (UNKNOWN,), interpreted: marker, later: marker}
+    else:
+        assert table.emitted == {native: (UNKNOWN,)}
+        assert table.dropped == {interpreted: reason, later: reason}
     assert table.open == []
 
 
@@ -269,12 +228,12 @@ def test_notes_of_an_inspection_are_passed_on() -> None:
     assert table.notes == [(ID, "Python 2.7 is not supported")]
 
 
-def test_exec_drops_what_the_old_program_owes_and_forgets_its_names() -> None:
+def test_exec_settles_what_the_old_program_owes_and_forgets_its_names() -> None:
     table = known(1)
     waiting = table.sample(2)
     old_read = table.take()
     table.event(exited=False)
-    assert table.dropped == {waiting: Reason.CHANGED}
+    assert table.emitted[waiting] == (Frame(MARKER, "[changed]"),)
     assert table.open == [Inspect(PID, ID.start_ticks)]
     fresh = table.sample(1)
     old_read.answer(Codes((Reason.CHANGED,)))
@@ -318,13 +277,13 @@ def test_an_exit_waits_for_the_answers_under_way() -> None:
     assert table.open == [Forget(ID)]
 
 
-def test_an_exit_before_the_inspection_drops_what_needed_it() -> None:
+def test_an_exit_before_the_inspection_leaves_what_needed_it_without_names() -> None:
     table = Table()
     interpreted, native = table.sample(1), table.sample(user=(NATIVE,))
     table.event(exited=True)
     table.answer(ProcessGone("exited"))
-    assert table.dropped == {interpreted: Reason.EXITED}
-    assert table.emitted == {native: (UNKNOWN,)}
+    assert table.emitted == {interpreted: (Frame(MARKER, "[exited]"),), native: (UNKNOWN,)}
+    assert table.partial == {interpreted: Partial(Reason.EXITED, leaf=True)}
     assert table.open == []
 
 
@@ -380,13 +339,3 @@ def test_samples_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     table.read()
     assert table.emitted.keys() == {*times[:3]}
     assert table.sample(1) in table.emitted
-
-
-def test_code_objects_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "_MAX_CODES", 5)
-    table = known()
-    for code in range(1, 50):
-        time = table.sample(code, code + 1)
-        for _ in range(3):
-            table.read()
-        assert table.emitted[time] == (named(code + 1), named(code))

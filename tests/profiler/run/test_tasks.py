@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
-from profiler.run.stacks import Element, KernelAddress
+from profiler.run.stacks import Element, KernelAddress, Partial
 from profiler.run.tasks import TaskStacks, with_awaiters
 from symbolizers.base import TaskChain
 from symbolizers.errors import Malformed, Reason, Stalled
@@ -40,11 +40,13 @@ class Stacks:
         self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
         self.dropped: dict[int, Reason] = {}
+        self.partial: dict[int, Partial | None] = {}
         self.stacks = TaskStacks(ask=self.questions.ask, emit=self._emit, drop=self._drop)
 
-    def _emit(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+    def _emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None) -> None:
         assert sample.time_ns not in {*self.emitted, *self.dropped}
         self.emitted[sample.time_ns] = elements
+        self.partial[sample.time_ns] = partial
 
     def _drop(self, sample: RawSample, reason: Reason) -> None:
         assert sample.time_ns not in {*self.emitted, *self.dropped}
@@ -77,11 +79,12 @@ def test_a_stack_and_its_answer_come_in_any_order(answered_first: bool) -> None:
     assert (asked.question, asked.soon) == (ReadAwaiters(PROCESS, 0x7000, 9), True)
     if answered_first:
         taken.answer(CHAIN)
-    taken.stacks.emit(SAMPLE, STACK)
+    lacks = Partial(Reason.CHANGED, leaf=False)
+    taken.stacks.emit(SAMPLE, STACK, lacks)
     if not answered_first:
         assert taken.emitted == {}
         taken.answer(CHAIN)
-    assert taken.emitted == {0: WHOLE}
+    assert (taken.emitted, taken.partial) == ({0: WHOLE}, {0: lacks})
     assert taken.stacks.alone == 0
 
 

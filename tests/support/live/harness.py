@@ -47,8 +47,9 @@ class Recorded:
     def accounted(self) -> None:
         """Every sample is either in the folded file or dropped with a reason; all three places agree."""
         stats = self.stats
-        assert stats["samples"] == stats["symbolized"] + sum(stats["dropped"].values())
-        assert stats["symbolized"] == self.stacks.total()
+        shown = stats["symbolized"] + sum(stats["partial"].values())
+        assert stats["samples"] == shown + sum(stats["dropped"].values())
+        assert shown == self.stacks.total()
         assert sum(row["samples"] for row in stats["per_process"]) == stats["samples"]
         last = self.said.strip().splitlines()[-1]
         assert last.startswith(f"{stats['samples']} samples: {stats['symbolized']} symbolized, ")

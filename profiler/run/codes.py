@@ -1,0 +1,121 @@
+"""The code objects of one program: which are known, which are asked for, and which are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from profiler.capture.records import RawSample
+from profiler.capture.wire import WalkStatus
+from profiler.run.stacks import Partial
+from symbolizers.errors import Reason
+from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
+from symbolizers.registry import MARKERS
+
+CodeKey = tuple[int, int]
+"""What identifies a code object in one process: address (with its capture kind) and checksum.
+
+The checksum covers the owner, too: two owners with one checksum give the same name.
+"""
+Gone = Mapping[CodeKey, Reason]
+"""The code objects of one sample that have no name and will have none, and why."""
+
+NOTHING_GONE: Gone = MappingProxyType({})
+
+_MARKERS = {kind: Frame(MARKER, text) for kind, text in MARKERS.items()}
+"""What an annotation among the frames of an interpreter shows as, by its kind."""
+PLACEHOLDERS = {reason: Frame(MARKER, f"[{reason.value.replace('_', ' ')}]") for reason in Reason}
+"""What stands in the place of a frame without a name, by the reason: ``[changed]``."""
+_MAX_CODES = 200_000
+_MAX_INHERITED = 10_000
+"""Code objects that a fork takes over from its parent; one with more is asked itself."""
+
+
+class CodeObjects:
+    """Code objects by key. Lifetime: one program. With `lines`, frames show the line that runs."""
+
+    def __init__(self, *, lines: bool) -> None:
+        self._lines = lines
+        self._known: dict[CodeKey, CodeObject] = {}
+        self._definitions: dict[CodeKey, Frame] = {}
+        self._failed: dict[CodeKey, Reason] = {}
+        self._unread: dict[CodeKey, RawFrame] = {}
+        """As last captured: where an object has copies, their owners differ, and the last one still lives."""
+        self._asked: set[CodeKey] = set()
+
+    def inherit(self, parent: CodeObjects) -> None:
+        """Takes over what the program of a parent knows."""
+        if len(parent._known) <= _MAX_INHERITED:
+            self._known.update(parent._known)
+            self._definitions.update(parent._definitions)
+
+    def missing(self, sample: RawSample, gone: Gone) -> list[CodeKey]:
+        """What `sample` needs and is neither known nor `gone`, leaf first."""
+        frames = {key_of(frame): frame for frame in sample.interpreter if frame.address < FIRST_ANNOTATION}
+        missing = [key for key in frames if key not in self._known and key not in gone]
+        self._unread.update((key, frames[key]._replace(position=0)) for key in missing)
+        return missing
+
+    def ask(self, keys: Iterable[CodeKey]) -> tuple[list[CodeKey], tuple[RawFrame, ...]]:
+        """Those of `keys` that were not asked for before, and what to ask the worker for them."""
+        asked = [key for key in keys if key not in self._asked]
+        self._asked.update(asked)
+        return asked, tuple(self._unread[key] for key in asked)
+
+    def learn(self, keys: Sequence[CodeKey], found: Sequence[CodeObject | Reason]) -> Gone:
+        """Takes in the answer about `keys`; those of them that failed, each with its reason."""
+        if len(self._known) > _MAX_CODES:
+            self._known.clear()
+            self._definitions.clear()
+        self._asked.difference_update(keys)
+        for key, result in zip(keys, found, strict=True):
+            if result is not Reason.WOULD_FAULT:
+                self._unread.pop(key, None)
+            if isinstance(result, CodeObject):
+                self._known[key] = result
+                self._definitions[key] = Frame(result.kind, result.name, result.file, result.first_line)
+                self._failed.pop(key, None)
+            else:
+                self._failed[key] = result
+        return {key: self._failed[key] for key in keys if key in self._failed}
+
+    def why(self, key: CodeKey, otherwise: Reason) -> Reason:
+        """Why the last attempt to read `key` failed; `otherwise` where there was none."""
+        return self._failed.get(key, otherwise)
+
+    def frames(self, sample: RawSample, gone: Gone) -> list[Frame]:
+        """The interpreter's frames by name, leaf first; a marker in the place of each that is `gone`."""
+        frames: list[Frame] = []
+        shown_above = False
+        for raw in sample.interpreter:
+            key = key_of(raw)
+            code = self._known.get(key)
+            if code is None:
+                annotation = _MARKERS.get(capture_kind(raw.address))
+                marker = PLACEHOLDERS[gone[key]] if key in gone else annotation
+                frames += [marker] if marker is not None else []
+                shown_above = shown_above and key not in gone
+                continue
+            if not shown_above and self._lines:
+                frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
+            elif not shown_above:
+                frames.append(self._definitions[key])
+            shown_above = code.stands_for_caller
+        return frames
+
+
+def partial_of(sample: RawSample, gone: Gone) -> Partial | None:
+    """What the stack of `sample` lacks, None if it is whole; the reason is of the frame nearest the leaf."""
+    leaf = sample.leaf()
+    frames = (gone.get(key_of(frame)) for frame in sample.interpreter)
+    reason = next((each for each in frames if each is not None), None)
+    if reason is None:
+        return (
+            Partial(Reason.WOULD_FAULT, leaf=leaf is None) if sample.walk_status == WalkStatus.FAULT else None
+        )
+    return Partial(reason, leaf=leaf is not None and key_of(leaf) in gone)
+
+
+def key_of(frame: RawFrame) -> CodeKey:
+    """What identifies the code object of `frame` in its process."""
+    return frame.address, frame.checksum

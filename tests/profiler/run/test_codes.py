@@ -1,0 +1,77 @@
+"""What becomes of stacks with code objects that can't be named: markers, or losses."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiler.capture.wire import WalkStatus
+from profiler.run import codes
+from profiler.run.program import WHOLE_ONLY
+from profiler.run.stacks import Partial
+from symbolizers.errors import Changed, FaultReason, Malformed, ReadFault, Reason, SymbolizeError
+from symbolizers.frame import MARKER, Frame
+from tests.support.process_table import PID, START_NS, frames_of, known, named, raw_frame
+from tests.support.samples import raw_sample
+
+FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
+GONE, WOULD_FAULT = Frame(MARKER, "[changed]"), Frame(MARKER, "[would fault]")
+
+
+@pytest.mark.parametrize("error", [Changed("reused"), Malformed("a bad length")])
+def test_a_code_object_that_is_another_now_is_a_marker_in_its_place(error: SymbolizeError) -> None:
+    table = known()
+    alone, callee, caller = table.sample(1), table.sample(2, 1), table.sample(1, 2)
+    table.read({1: error})
+    # The one that waited for another name first asks anew.
+    assert table.read({1: error}) == [1]
+    assert table.emitted[alone] == (GONE,)
+    assert table.emitted[callee] == (GONE, named(2))
+    assert table.emitted[caller] == (named(2), GONE)
+    leafless, whole_leaf = Partial(Reason.CHANGED, leaf=True), Partial(Reason.CHANGED, leaf=False)
+    assert table.partial == {alone: leafless, callee: whole_leaf, caller: leafless}
+    assert table.dropped == {}
+
+
+def test_where_only_whole_stacks_count_a_code_object_that_is_gone_is_a_loss() -> None:
+    table = known(costly=WHOLE_ONLY)
+    bad, good = table.sample(1, 2), table.sample(2)
+    table.read({1: Changed("reused")})
+    assert table.dropped == {bad: Reason.CHANGED}
+    assert table.emitted[good] == (named(2),)
+
+
+def test_where_every_stack_counts_a_fault_is_a_marker_too() -> None:
+    table = known(costly=frozenset())
+    cut = table.sample(1, status=WalkStatus.FAULT, after_ns=1)
+    table.read()
+    nameless = table.sample(2)
+    table.read({2: FAULT})
+    table.table.finish()
+    assert table.emitted[cut] == (WOULD_FAULT, named(1))
+    assert table.emitted[nameless] == (WOULD_FAULT,)
+    assert table.partial == {
+        cut: Partial(Reason.WOULD_FAULT, leaf=False),
+        nameless: Partial(Reason.WOULD_FAULT, leaf=True),
+    }
+
+
+def test_a_code_object_with_copies_is_asked_for_at_the_last_one_and_read_once() -> None:
+    table = known()
+    copies = [raw_frame(7)._replace(owner=owner) for owner in (0x100, 0x200, 0x300)]
+    table.table.sample(raw_sample(time_ns=1, start_ns=START_NS, pid=PID, interpreter=(copies[0],)))
+    table.read({7: Changed("written over")})
+    assert table.emitted[1] == (GONE,)
+    table.table.sample(raw_sample(time_ns=2, start_ns=START_NS, pid=PID, interpreter=(copies[1],)))
+    assert frames_of(table.take()) == (copies[1],)
+    table.table.sample(raw_sample(time_ns=3, start_ns=START_NS, pid=PID, interpreter=(copies[2],)))
+    assert not table.open
+
+
+def test_code_objects_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "_MAX_CODES", 5)
+    table = known()
+    for code in range(1, 50):
+        time = table.sample(code, code + 1)
+        for _ in range(3):
+            table.read()
+        assert table.emitted[time] == (named(code + 1), named(code))
