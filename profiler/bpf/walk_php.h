@@ -328,6 +328,8 @@ static __always_inline int next_php_frame(struct scratch *s, struct php_walk *wa
 	if (status != WALK_COMPLETE)
 		return status;
 	is_shown = walk->function.opcodes || walk->function.name;
+	if (!is_shown && walk->generator)
+		return WALK_TORN;	/* a generator's slot was counted */
 	if (is_shown) {
 		slot += walk->generator ? walk->delegating - 1 : 0;
 		SHOW_BOUNDS(slot);

@@ -72,6 +72,16 @@ def test_generators_beyond_the_room_cut_the_stack(harness: Harness) -> None:
     assert list(walk.sample.interpreter) == forged.expected[:1]
 
 
+def test_a_generator_without_a_function_of_its_own_is_torn(harness: Harness) -> None:
+    """Else its slot would keep what another sample left there."""
+    forged = ForgedPhp(LAYOUTS.named("php-8.2"))
+    forged.user()
+    forged.delegating(2)
+    image = forged.image()
+    outermost = forged.expected[2].owner
+    assert harness.walk(image, {outermost: 1, outermost + 8: 0}).sample.walk_status == WalkStatus.TORN
+
+
 def test_frames_in_a_ring_end(harness: Harness) -> None:
     walk = harness.walk(ring(LAYOUTS.named("php-8.2")))
     assert (walk.sample.walk_status, len(walk.sample.interpreter)) == (WalkStatus.TRUNCATED, 1024)
