@@ -106,14 +106,20 @@ class CodeObjects:
 
 def partial_of(sample: RawSample, gone: Gone) -> Partial | None:
     """What the stack of `sample` lacks, None if it is whole; the reason is of the frame nearest the leaf."""
-    leaf = sample.leaf()
-    frames = (gone.get(key_of(frame)) for frame in sample.interpreter)
-    reason = next((each for each in frames if each is not None), None)
-    if reason is None:
-        return (
-            Partial(Reason.WOULD_FAULT, leaf=leaf is None) if sample.walk_status == WalkStatus.FAULT else None
-        )
-    return Partial(reason, leaf=leaf is not None and key_of(leaf) in gone)
+    reasons = reasons_of(sample, gone)
+    if reasons:
+        leaf = sample.leaf()
+        return Partial(reasons[0], leaf=leaf is not None and key_of(leaf) in gone)
+    if sample.walk_status == WalkStatus.FAULT:
+        return Partial(Reason.WOULD_FAULT, leaf=sample.leaf() is None)
+    return None
+
+
+def reasons_of(sample: RawSample, gone: Gone) -> list[Reason]:
+    """Why frames of `sample` have no name, leaf first; mostly nothing."""
+    if not gone:
+        return []
+    return [gone[key] for key in map(key_of, sample.interpreter) if key in gone]
 
 
 def key_of(frame: RawFrame) -> CodeKey:

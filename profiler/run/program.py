@@ -15,7 +15,7 @@ from types import MappingProxyType
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
-from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, key_of, partial_of
+from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.stacks import CodeMap, Element, Partial, merge, native_elements
 from symbolizers.asker import Ask
 from symbolizers.base import Interpreter
@@ -166,18 +166,16 @@ class Program:
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
         failure = _FAILED_WALKS.get(sample.walk_status)
-        if failure is not None:
-            if failure in self._around.costly or failure is Reason.CHANGED:
-                self._around.drop(sample, failure)
-            else:
-                self._place(sample)
-            # The walker may still know an earlier program, if its exec came before anyone listened.
-            if sample.time_ns >= self._look_again_ns:
-                self.look(sample.time_ns)
+        # Structures that contradict themselves say nothing that is worth a part of a stack.
+        if failure is Reason.CHANGED or failure in self._around.costly:
+            self._around.drop(sample, failure)
         elif self._around.waiting.count >= _MAX_WAITING:
             self._around.drop(sample, Reason.WOULD_FAULT)
         else:
             self._place(sample)
+        # The walker may still know an earlier program, if its exec came before anyone listened.
+        if failure is not None and sample.time_ns >= self._look_again_ns:
+            self.look(sample.time_ns)
 
     def look(self, now_ns: int) -> None:
         """Asks the worker to look at the program, unless it does already or there is nothing to look at."""
@@ -274,12 +272,12 @@ class Program:
             self._around.waiting.count += 1
             self._ask(missing)
         else:
-            self._settle(sample, {**gone, **{key: self._codes.why(key, self.why) for key in missing}})
+            lost = {key: self._codes.why(key, self.why) for key in missing}
+            self._settle(sample, {**gone, **lost} if lost else gone)
 
     def _settle(self, sample: RawSample, gone: Gone) -> None:
         """Hands `sample` on, or drops it if one of its frames that are `gone` costs all of it."""
-        reasons = (gone.get(key_of(frame)) for frame in sample.interpreter)
-        costly = [reason for reason in reasons if reason in self._around.costly]
+        costly = [reason for reason in reasons_of(sample, gone) if reason in self._around.costly]
         if costly:
             self._around.drop(sample, costly[0])
         else:

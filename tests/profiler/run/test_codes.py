@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiler.capture.wire import WalkStatus
-from profiler.run import codes
+from profiler.run import codes, program
 from profiler.run.program import WHOLE_ONLY
 from profiler.run.stacks import Partial
 from symbolizers.errors import Changed, FaultReason, Malformed, ReadFault, Reason, SymbolizeError
@@ -75,3 +75,10 @@ def test_code_objects_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch)
         for _ in range(3):
             table.read()
         assert table.emitted[time] == (named(code + 1), named(code))
+
+
+def test_stacks_that_are_cut_wait_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = known(costly=frozenset())
+    monkeypatch.setattr(program, "_MAX_WAITING", 2)
+    times = [table.sample(number, status=WalkStatus.FAULT, after_ns=1) for number in (1, 2, 3)]
+    assert table.dropped == {times[2]: Reason.WOULD_FAULT}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from symbolizers.php.kinds import (
 )
 from symbolizers.php.layouts import LAYOUTS
 from tests.support.php_heap import EVAL_CODE, PhpHeap
+from tests.support.reads import read_each
 
 UNKNOWN = (1 << 32) - 1
 """The position where the walker believes none."""
@@ -119,8 +121,8 @@ def test_a_function_that_changes_while_it_is_read_is_changed(heap: PhpHeap) -> N
                 heap.memory.write(function, bytes(8))
             return content
 
-        def read_many(self, ranges: object) -> list[bytes | SymbolizeError]:
-            raise NotImplementedError
+        def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | SymbolizeError]:
+            return read_each(self.read, ranges)
 
     function = heap.function(b"run")
     frame = heap.frame_of(function)
