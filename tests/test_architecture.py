@@ -116,6 +116,7 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.c_headers": set(),
     "symbolizers.layout": set(),
     "symbolizers.elf": {"symbolizers.errors"},
+    "symbolizers.values": {"symbolizers.errors", "symbolizers.frame"},
     "symbolizers.process": {"symbolizers.errors"},
     "symbolizers.native": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
     "symbolizers.inspection": {"symbolizers.base", "symbolizers.process"},
@@ -146,6 +147,7 @@ STAGES: dict[str, set[str]] = {
 WING = {
     *("symbolizers.base", "symbolizers.c_headers", "symbolizers.checksum", "symbolizers.descriptor"),
     *("symbolizers.elf", "symbolizers.errors", "symbolizers.frame", "symbolizers.layout"),
+    "symbolizers.values",
 }
 """What a language's wing may import: each is a stage of its own, which no other stage imports."""
 WINGS = {f"symbolizers.{language.name}" for language in LANGUAGES}

@@ -51,6 +51,16 @@ def targets(pattern: re.Pattern[bytes], address: int, code: bytes) -> Iterator[i
         at = match.start() + 1
 
 
+NO_CODE: Final = (0, 0)
+"""The range ``(start, end)`` of code that is not known, or that there is not."""
+
+
+def moved(code: tuple[int, int], bias: int) -> tuple[int, int]:
+    """Where a process that maps the file at load bias `bias` (bytes) has the range `code`, if any."""
+    start, end = code
+    return (start + bias, end + bias) if end else NO_CODE
+
+
 def find_cold_part(elf: ElfFile, start: int, end: int) -> tuple[int, int]:
     """Where the other part of the function from `start` to `end` is; ``(0, 0)`` without one.
 
@@ -66,5 +76,5 @@ def find_cold_part(elf: ElfFile, start: int, end: int) -> tuple[int, int]:
             bounds = elf.function_bounds(target)
             if target != bounds[0]:
                 jumps[bounds] += 1
-    (found, count), *_ = jumps.most_common(1) or [((0, 0), 0)]
-    return found if count >= _LEAST_JUMPS else (0, 0)
+    (found, count), *_ = jumps.most_common(1) or [(NO_CODE, 0)]
+    return found if count >= _LEAST_JUMPS else NO_CODE

@@ -13,7 +13,7 @@ from typing import Final
 
 from symbolizers.base import AddressSpace
 from symbolizers.checksum import checksum
-from symbolizers.errors import Changed, Malformed
+from symbolizers.errors import Changed
 from symbolizers.frame import ADDRESS_MASK, CodeObject, RawFrame, capture_kind
 from symbolizers.layout import Row
 from symbolizers.php.kinds import (
@@ -24,6 +24,7 @@ from symbolizers.php.kinds import (
     PHP_REQUIRE,
     PHP_REQUIRE_ONCE,
 )
+from symbolizers.values import MAX_TEXT_BYTES, pointer, text_of, word_at
 
 OPCODE_BYTES: Final = 32
 OPCODE_LINE: Final = 24
@@ -39,7 +40,6 @@ EVAL_CODE: Final = 4
 
 MAX_OPCODES: Final = 1 << 15
 """A function with more of them (1 MB) goes without a line table."""
-MAX_TEXT_BYTES: Final = 4096
 
 _LOADS: Final = MappingProxyType(
     {
@@ -82,16 +82,16 @@ class PhpSymbolizer:
         row = self._row
         if capture_kind(frame.address) == PHP_INTERNAL:
             address, types = frame.address & ADDRESS_MASK, {INTERNAL_FUNCTION}
-            function = self._memory.read(_pointer(address), row["internal_handler"] + 8)
+            function = self._memory.read(pointer(address), row["internal_handler"] + 8)
             words = [
                 0,
-                *(_word_at(function, at) for at in (FUNCTION_NAME, FUNCTION_SCOPE, row["internal_handler"])),
+                *(word_at(function, at) for at in (FUNCTION_NAME, FUNCTION_SCOPE, row["internal_handler"])),
             ]
         else:
             address, types = frame.owner, {USER_FUNCTION, EVAL_CODE}
-            function = self._memory.read(_pointer(address), row["function_lines"] + 8)
+            function = self._memory.read(pointer(address), row["function_lines"] + 8)
             places = row["function_opcodes"], FUNCTION_NAME, FUNCTION_SCOPE, row["function_filename"]
-            words = [_word_at(function, at) for at in (*places, row["function_lines"])]
+            words = [word_at(function, at) for at in (*places, row["function_lines"])]
             words.append(self._count(function))
         if function[0] not in types or checksum(words) != frame.checksum:
             raise Changed(f"function at {address:#x} is another now")
@@ -108,20 +108,20 @@ class PhpSymbolizer:
         if not name:
             by_type = _EVAL if function[0] == EVAL_CODE else _MAIN
             name = _LOADS.get(capture_kind(frame.address), by_type)
-        file = _word_at(function, self._row["function_filename"])
+        file = word_at(function, self._row["function_filename"])
         starts, lines = self._read_lines(frame, self._count(function)) if self._lines else ((), ())
         return CodeObject(NAME, name, self._string(file) if file else "", first_line, starts, lines)
 
     def _name(self, function: bytes) -> str:
         """The name, qualified with the class in which the function stands; empty without one."""
-        address = _word_at(function, FUNCTION_NAME)
-        scope = _word_at(function, FUNCTION_SCOPE)
+        address = word_at(function, FUNCTION_NAME)
+        scope = word_at(function, FUNCTION_SCOPE)
         if not address:
             return ""
         name = self._string(address)
         if not scope:
             return name
-        class_name = _word_at(self._memory.read(_pointer(scope) + CLASS_NAME, 8), 0)
+        class_name = word_at(self._memory.read(pointer(scope) + CLASS_NAME, 8), 0)
         return f"{self._string(class_name)}::{name}"
 
     def _string(self, address: int) -> str:
@@ -129,14 +129,12 @@ class PhpSymbolizer:
 
         Bytes that are not UTF-8 come as ``\\xNN``; a text longer than `MAX_TEXT_BYTES` ends in ``…`` there.
         """
-        length = _word_at(self._memory.read(_pointer(address) + STRING_LENGTH, 8), 0)
+        length = word_at(self._memory.read(pointer(address) + STRING_LENGTH, 8), 0)
         if not length:
             return ""
         text = self._memory.read(address + STRING_TEXT, min(length, MAX_TEXT_BYTES))
         text = _PLACE.sub(b"", text).partition(b"\0")[0]
-        if length <= MAX_TEXT_BYTES:
-            return text.decode("utf-8", "backslashreplace")
-        return text.decode("utf-8", "ignore") + "…"
+        return text_of(text, is_whole=length <= MAX_TEXT_BYTES)
 
     def _read_lines(self, frame: RawFrame, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Where lines start (bytes from the first opcode), and which; empty with too many opcodes."""
@@ -144,21 +142,10 @@ class PhpSymbolizer:
         lines: list[int] = []
         if not 0 < count <= MAX_OPCODES:
             return (), ()
-        opcodes = self._memory.read(_pointer(frame.address & ADDRESS_MASK), count * OPCODE_BYTES)
+        opcodes = self._memory.read(pointer(frame.address & ADDRESS_MASK), count * OPCODE_BYTES)
         for start in range(0, len(opcodes), OPCODE_BYTES):
             (line,) = struct.unpack_from("<I", opcodes, start + OPCODE_LINE)
             if not lines or line != lines[-1]:
                 starts.append(start)
                 lines.append(line)
         return tuple(starts), tuple(lines)
-
-
-def _word_at(data: bytes, offset: int) -> int:
-    return int.from_bytes(data[offset : offset + 8], "little")
-
-
-def _pointer(value: int) -> int:
-    """`value`, if it can be the address of a structure. Raises `Malformed`."""
-    if not 0 < value <= ADDRESS_MASK or value % 8:
-        raise Malformed(f"{value:#x} is not an address")
-    return value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
-from symbolizers.elf.machine_code import find_cold_part
+from symbolizers.elf.machine_code import find_cold_part, moved
 from symbolizers.errors import UnsupportedVersion
 from symbolizers.layout import ABSENT_NUMBER, Row
 from symbolizers.php.functions import PhpSymbolizer
@@ -81,8 +81,8 @@ class PhpFile:
             layout=self.row.name,
             offsets=tuple(offsets.items()),
             root=self.root + bias,
-            loop=_moved(self.loop, bias),
-            cold_loop=_moved(self.cold_loop, bias),
+            loop=moved(self.loop, bias),
+            cold_loop=moved(self.cold_loop, bias),
         )
 
     def _from_root(self, address: int) -> int:
@@ -97,9 +97,3 @@ class PhpFile:
 
     def task_reader(self, interpreter: Interpreter, memory: AddressSpace, symbolizer: Symbolizer) -> None:
         """None: PHP has no tasks that say who waits for them."""
-
-
-def _moved(code: tuple[int, int], bias: int) -> tuple[int, int]:
-    """Where a process has `code`, if there is any."""
-    start, end = code
-    return (start + bias, end + bias) if end else (0, 0)

@@ -7,7 +7,7 @@ from typing import Final
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
-from symbolizers.elf.machine_code import find_cold_part
+from symbolizers.elf.machine_code import NO_CODE, find_cold_part, moved
 from symbolizers.errors import Malformed, UnsupportedVersion
 from symbolizers.layout import Row, Version
 from symbolizers.python import debug_offsets
@@ -22,7 +22,6 @@ from symbolizers.python.threads import PythonThreads
 from symbolizers.python.versions import PythonVersion, find_version
 
 _FIRST_SELF_DESCRIBED: Final = (3, 13)
-_NO_CODE: Final = (0, 0)
 _LOOPS: Final = ("_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx")
 """The function that runs bytecode; in 2.7 the second, which from 3.6 on only calls the first."""
 
@@ -41,7 +40,7 @@ class PythonLanguage:
         root = row.capabilities["root"]
         symbol = next((found for name in _LOOPS if (found := elf.symbol(name)) is not None), None)
         loop = (
-            (symbol.address, symbol.address + symbol.size) if symbol is not None and symbol.size else _NO_CODE
+            (symbol.address, symbol.address + symbol.size) if symbol is not None and symbol.size else NO_CODE
         )
         return PythonFile(
             version=version.text,
@@ -63,11 +62,6 @@ def _symbol_address(elf: ElfFile, name: str) -> int:
     """Where the file puts the symbol `name`, 0 where it defines none."""
     symbol = elf.symbol(name)
     return symbol.address if symbol is not None else 0
-
-
-def _moved(code: tuple[int, int], bias: int) -> tuple[int, int]:
-    start, end = code
-    return (start + bias, end + bias) if end else _NO_CODE
 
 
 def _find_row(elf: ElfFile, version: PythonVersion) -> tuple[Row, str]:
@@ -120,7 +114,7 @@ class PythonFile:
     root: int
     loop: tuple[int, int]
     types: TypeAddresses
-    cold_loop: tuple[int, int] = _NO_CODE
+    cold_loop: tuple[int, int] = NO_CODE
     note: str = ""
 
     def attach(self, bias: int) -> Interpreter:
@@ -130,8 +124,8 @@ class PythonFile:
             version=self.version,
             layout=self.row.name,
             root=self.root + bias,
-            loop=_moved(self.loop, bias),
-            cold_loop=_moved(self.cold_loop, bias),
+            loop=moved(self.loop, bias),
+            cold_loop=moved(self.cold_loop, bias),
             offsets=self.row.numbers(),
             note=self.note,
         )

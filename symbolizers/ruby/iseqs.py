@@ -20,9 +20,8 @@ from symbolizers.ruby.objects import (
     IMEMO_METHOD,
     OBJECT_BYTES,
     RubyObjects,
-    pointer,
-    word_at,
 )
+from symbolizers.values import pointer, word_at
 
 BODY_WORDS: Final = 12
 METHOD_WORDS: Final = 4

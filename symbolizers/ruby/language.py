@@ -8,6 +8,7 @@ from typing import Final
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.machine_code import moved
 from symbolizers.errors import UnsupportedVersion
 from symbolizers.layout import Row
 from symbolizers.ruby.iseqs import RubySymbolizer
@@ -61,7 +62,6 @@ class RubyFile:
 
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
-        start, end = self.loop
         offsets = dict(self.row.numbers())
         if self.gc is not None:
             offsets |= {
@@ -76,7 +76,7 @@ class RubyFile:
             offsets=tuple(offsets.items()),
             note=self.note(),
             root=self.root + bias,
-            loop=(start + bias, end + bias) if end else (0, 0),
+            loop=moved(self.loop, bias),
         )
 
     def note(self) -> str:

@@ -11,10 +11,9 @@ from typing import Final
 
 from symbolizers.base import AddressSpace
 from symbolizers.errors import Malformed
-from symbolizers.frame import ADDRESS_MASK
 from symbolizers.layout import Row
+from symbolizers.values import MAX_TEXT_BYTES, pointer, text_of, word_at
 
-MAX_TEXT_BYTES: Final = 4096
 OBJECT_BYTES: Final = 40
 """The size of the smallest slot. A slot lies on two pages only if both belong to its heap."""
 
@@ -39,18 +38,6 @@ _LARGEST_SLOT_BYTES: Final = 640
 """From 3.2 on, there are slots of 40, 80, … 640 bytes."""
 _PLUS_ID: Final = ord("+")
 """The id of a one-character operator is that character."""
-
-
-def word_at(data: bytes, offset: int) -> int:
-    """The 8-byte number at `offset` of `data`."""
-    return int.from_bytes(data[offset : offset + 8], "little")
-
-
-def pointer(value: int) -> int:
-    """`value`, if it can be the address of an object or structure. Raises `Malformed`."""
-    if not 0 < value <= ADDRESS_MASK or value % 8:
-        raise Malformed(f"{value:#x} is not an address")
-    return value
 
 
 class RubyObjects:
@@ -96,9 +83,7 @@ class RubyObjects:
             if start + length > _LARGEST_SLOT_BYTES:
                 raise Malformed(f"string of {length} bytes in an object")
             data = self._memory.read(address + start, length) if length else b""
-        if length <= MAX_TEXT_BYTES:
-            return data.decode("utf-8", "backslashreplace")
-        return data.decode("utf-8", "ignore") + "…"
+        return text_of(data, is_whole=length <= MAX_TEXT_BYTES)
 
     def array_element(self, address: int, index: int) -> int:
         """The value at `index` of the Array at `address`. Raises `Malformed` past its end."""

@@ -23,12 +23,12 @@ from symbolizers.ruby.layouts import LAYOUTS
 from symbolizers.ruby.objects import (
     IMEMO_ISEQ,
     IMEMO_METHOD,
-    MAX_TEXT_BYTES,
     T_ARRAY,
     T_CLASS,
     T_STRING,
     RubyObjects,
 )
+from symbolizers.values import MAX_TEXT_BYTES
 from tests.bench.depth import bpf_statistics, program_runs
 from tests.support.live.harness import Recording
 from tests.support.live.hostile import ARENA, EXTREMES, HostileProcess, build, running

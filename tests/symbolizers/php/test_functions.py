@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from symbolizers.errors import Changed, Malformed, ReadFault, SymbolizeError
 from symbolizers.frame import CodeObject, RawFrame
 from symbolizers.layout import Row
-from symbolizers.php.functions import MAX_OPCODES, MAX_TEXT_BYTES, PhpSymbolizer
+from symbolizers.php.functions import MAX_OPCODES, PhpSymbolizer
 from symbolizers.php.kinds import (
     PHP_FUNCTION,
     PHP_INCLUDE,
@@ -22,6 +22,7 @@ from symbolizers.php.kinds import (
     PHP_REQUIRE_ONCE,
 )
 from symbolizers.php.layouts import LAYOUTS
+from symbolizers.values import MAX_TEXT_BYTES
 from tests.support.php_heap import EVAL_CODE, PhpHeap
 from tests.support.reads import read_each
 
