@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from symbolizers.base import Language
+    from symbolizers.taken import TakenCode, TakenName
 
 Shades = tuple[str, str, str, str]
 """Four near colours of one hue, each ``#rrggbb``, so that neighbours in a flame graph differ."""
@@ -27,16 +28,19 @@ class Palette:
 
 @dataclass(frozen=True, slots=True)
 class LanguageDescriptor:
-    """One language. `name` (a lower-case word) is the kind of its frames, and the X of two headers.
+    """One language. `name` (a lower-case word) is the kind of its frames, and the X of three headers.
 
-    These are in profiler/bpf: ``walk_X.h`` defines the program ``on_X``, ``X_layout.h`` the ``enum X_kind``
-    and the ``struct X_layout``. `title` is the name for people. `load` gives a fresh `Language`. It imports
-    what that needs only when it is called, and the main process never calls it.
+    These are in profiler/bpf: ``walk_X.h`` defines the program ``on_X``, ``name_X.h`` the program
+    ``on_name_X``, ``X_layout.h`` the ``enum X_kind`` and the ``struct X_layout``. `title` is the name for
+    people. `load` gives a fresh `Language`. It imports what that needs only when it is called, and the main
+    process never calls it. `name_code` makes a code object of what the second program took, None of too
+    little.
     """
 
     name: str
     title: str
     load: Callable[[], Language]
+    name_code: Callable[[TakenName], TakenCode | None]
     palette: Palette
     code_kinds: tuple[int, ...]
     """The kinds of `RawFrame`s that are code: numbers below `FIRST_ANNOTATION_KIND`, used by no other."""

@@ -32,6 +32,14 @@ ABSENT_NUMBER: Final = (1 << 32) - 1
 """`ABSENT` where only a 32-bit number fits: what a walker is given."""
 
 
+def displacement(address: int, root: int) -> int:
+    """How far `address` is from `root` in a file, as a walker is told: a signed 32-bit number taken unsigned.
+
+    `ABSENT_NUMBER` for the address 0, which is unknown.
+    """
+    return (address - root) % (1 << 32) if address else ABSENT_NUMBER
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Offsets (bytes) and small numbers of one interpreter version range.

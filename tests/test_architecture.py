@@ -46,23 +46,23 @@ STAGES: dict[str, set[str]] = {
     # process, and capture knows nothing else about processes.
     "profiler.capture": {
         *("profiler.errors", "symbolizers.base", "symbolizers.descriptor", "symbolizers.frame"),
-        *("symbolizers.process", "symbolizers.registry"),
+        *("symbolizers.process", "symbolizers.registry", "symbolizers.taken"),
     },
     # Knows where code is mapped, as the worker says; names addresses at once in a mapping without symbols.
     "profiler.run.stacks": {
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection", "symbolizers.native"),
     },
-    # What a program knows by name; the descriptors say what an annotation shows as.
+    # What a program knows by name; the descriptors say what an annotation shows as, and what the kernel took.
     "profiler.run.codes": {
         *("profiler.capture", "profiler.run.stacks", "symbolizers.errors", "symbolizers.frame"),
-        "symbolizers.registry",
+        *("symbolizers.registry", "symbolizers.taken"),
     },
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
     # from the descriptors how an annotation shows.
     "profiler.run.program": {
         *("profiler.capture", "profiler.run.codes", "profiler.run.stacks", "symbolizers.asker"),
         *("symbolizers.base", "symbolizers.errors", "symbolizers.inspection", "symbolizers.process"),
-        "symbolizers.questions",
+        *("symbolizers.questions", "symbolizers.taken"),
     },
     "profiler.run.processes": {
         *("profiler.capture", "profiler.run.program", "symbolizers.errors", "symbolizers.inspection"),
@@ -121,7 +121,8 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.native": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
     "symbolizers.inspection": {"symbolizers.base", "symbolizers.process"},
     "symbolizers.base": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
-    "symbolizers.descriptor": {"symbolizers.base"},
+    "symbolizers.taken": {"symbolizers.frame"},
+    "symbolizers.descriptor": {"symbolizers.base", "symbolizers.taken"},
     # Finds the wings by looking for them: it names none.
     "symbolizers.registry": {"symbolizers.base", "symbolizers.descriptor"},
     # What the two processes say to each other; both import it.
@@ -147,7 +148,7 @@ STAGES: dict[str, set[str]] = {
 WING = {
     *("symbolizers.base", "symbolizers.c_headers", "symbolizers.checksum", "symbolizers.descriptor"),
     *("symbolizers.elf", "symbolizers.errors", "symbolizers.frame", "symbolizers.layout"),
-    "symbolizers.values",
+    *("symbolizers.taken", "symbolizers.values"),
 }
 """What a language's wing may import: each is a stage of its own, which no other stage imports."""
 WINGS = {f"symbolizers.{language.name}" for language in LANGUAGES}
@@ -261,7 +262,8 @@ def words_of(path: Path) -> Iterator[str]:
 
 def test_no_source_outside_a_wing_names_a_language() -> None:
     wings = [ROOT / "symbolizers" / language.name for language in LANGUAGES]
-    headers = {f"{form}.h" for each in LANGUAGES for form in (f"walk_{each.name}", f"{each.name}_layout")}
+    forms = ("walk_{}.h", "name_{}.h", "{}_layout.h")
+    headers = {form.format(each.name) for each in LANGUAGES for form in forms}
     name = re.compile("|".join(language.name for language in LANGUAGES), re.IGNORECASE)
     found: dict[str, set[str]] = defaultdict(set)
     for path in tracked_files():

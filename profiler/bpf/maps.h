@@ -12,12 +12,13 @@
 #include "records.h"
 
 #define LAYOUT_ROWS 256
-#define LAYOUT_BYTES 256
+#define LAYOUT_BYTES 512
 #define STATE_WORDS 32
 #define WINDOW_WORDS 64
 #define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 #define CHECKSUM_WORDS 16
 #define REGISTERS 21	/* words of struct pt_regs */
+#define MAX_FRESH 32	/* code objects that are named at one interrupt: a power of two */
 #define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
 #define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
 
@@ -30,6 +31,34 @@ struct walk {
 	__u32 slot;		/* of process_config.walkers */
 	__u32 runs;		/* of walkers' programs, so far */
 	__u32 count;		/* interpreter frames captured so far, those of earlier walks included */
+	__u64 codes;		/* a hash of their code objects, in order; a frame that calls itself may count once */
+};
+
+/* A process, as far as it matters for what user space knows of its code. */
+struct origin {
+	__u64 began_ns;		/* when it began to run its program (CLOCK_BOOTTIME) */
+	__u64 forked_ns;	/* until when its code is that of its ancestor */
+	__u32 ancestor;		/* the pid that began to run the program; 0: it did so itself */
+	__u32 padding;
+};
+
+/* What is seen for the first time in a sample. */
+struct sight {
+	struct origin origin;
+	__u64 now_ns;		/* CLOCK_BOOTTIME */
+	__u32 looked;		/* whether fresh frames were looked for */
+	__u32 wakes;		/* whether there is something new */
+	__u32 fresh;		/* how many code objects are to be named … */
+	__u32 named;		/* … and how many of them have been … */
+	__u32 name_bytes;	/* … in records of so many bytes */
+	__u16 slots[MAX_FRESH];	/* a frame of each */
+	__u32 ends[MAX_WALKERS];	/* behind the last frame of each walk */
+};
+
+/* A RECORD_NAME in the making. */
+struct name_record {
+	struct name_head head;
+	__u8 texts[MAX_TEXTS * TEXT_BYTES];
 };
 
 /*
@@ -48,6 +77,9 @@ struct scratch {
 	struct walker walkers[MAX_WALKERS];	/* of the process */
 	struct walk walk;
 	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */
+	struct sight sight;
+	struct name_record name;
+	__u32 text_bytes;	/* of name.texts, so far */
 };
 
 /* Plain bytes: BCC makes code for every member of a map's value type, and here there are 4,000. */
@@ -56,24 +88,28 @@ struct scratch_bytes {
 } __attribute__((aligned(8)));
 
 BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
-BPF_PROG_ARRAY(stages, LANGUAGES + 1);	/* the walkers' programs, and at LANGUAGES the one that ends a sample */
+/* Programs that go on with a sample: the walkers first, then these, then one a language that names its code. */
+#define STAGE_RECORD LANGUAGES
+#define STAGE_FRESH (LANGUAGES + 1)
+#define STAGE_NAMES (LANGUAGES + 2)
+
+BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 2);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 
 #define CODE_REGION_SHIFT 16
+#define STACK_KIND 255	/* of an address that is a hash of code objects, as no frame has it */
 
-/*
- * A function of a running program, or, without an interpreter, a region of its code (64 kB). `pid` is the
- * process that began to run the program: a fork counts as what it was forked from.
- */
+/* A code object, a stack of them, or, without an interpreter, a region of native code (64 kB), in a process. */
 struct seen_key {
 	__u32 pid;
 	__u32 checksum;
 	__u64 address;
 };
 
-BPF_TABLE("lru_hash", struct seen_key, __u8, seen, 16384);
-BPF_TABLE("lru_hash", __u32, __u32, forked_from, 16384);	/* pid -> pid of seen_key */
+BPF_TABLE("lru_hash", struct seen_key, __u64, seen, 32768);	/* -> since when (CLOCK_BOOTTIME) */
+BPF_TABLE("lru_hash", __u32, struct origin, origins, 16384);	/* by pid; without one: as it started */
+BPF_PERCPU_ARRAY(debts, __u32, 1);	/* of having woken user space, see wake_flags() */
 BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */
 
@@ -130,6 +166,14 @@ static __always_inline void annotate(struct scratch *s, __u64 kind, __u64 addres
 
 #define CHECKSUM_MULTIPLIER 0x9E3779B97F4A7C15ULL
 
+/* Adds the code object of a frame to the hash of those so far. */
+static __always_inline void mix_code(struct scratch *s, __u64 address, __u32 checksum)
+{
+	__u64 mixed = (s->walk.codes ^ address ^ (__u64)checksum << 24) * CHECKSUM_MULTIPLIER;
+
+	s->walk.codes = mixed ^ mixed >> 32;
+}
+
 /*
  * Mixes CHECKSUM_WORDS words; zeros behind the last one do not change the result.
  * A fixed count keeps the verifier from following every possible one. Mirrored by
@@ -157,6 +201,7 @@ static long (*read_user)(void *destination, __u32 size, const void *address) =
 	(void *)BPF_FUNC_probe_read_user;
 static long (*read_kernel)(void *destination, __u32 size, const void *address) =
 	(void *)BPF_FUNC_probe_read_kernel;
+static __u64 (*boot_ns)(void) = (void *)BPF_FUNC_ktime_get_boot_ns;	/* of Linux 5.8, too */
 
 /* Reads a value of the target's memory; nonzero when its page is not resident. Cannot sleep. */
 #define READ_USER(destination, address) \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Where a PHP version keeps what walk_php.h reads. Offsets in bytes; filled by name from the layout rows in
+ * Where a PHP version keeps what walk_php.h and name_php.h read. Offsets in bytes; filled by name from the layout rows in
  * symbolizers/php/layouts.py, which say what each field means; the last four are of the build, and relative to
  * the root of the walk.
  */
@@ -23,6 +23,9 @@ enum php_kind {
 /* The same in every version so far; symbolizers/php/derive.py prints them again. */
 #define FUNCTION_NAME 8
 #define FUNCTION_SCOPE 16
+#define CLASS_NAME 8
+#define STRING_LENGTH 16
+#define STRING_TEXT 24
 #define INTERNAL_FUNCTION 1
 #define USER_FUNCTION 2
 #define EVAL_CODE 4

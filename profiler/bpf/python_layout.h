@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Where a CPython build keeps what walk_python.h reads. Offsets in bytes; filled by name from the layout
+ * Where a CPython build keeps what walk_python.h and name_python.h read. Offsets in bytes; filled by name from the layout
  * rows in symbolizers/python/layouts.py, which say what each field means. A field that a version doesn't
  * have is PYTHON_ABSENT.
  */
@@ -14,6 +14,7 @@ enum python_kind {
 };
 
 #define PYTHON_ABSENT 4294967295
+#define PYTHON_NAME_BYTES 1	/* name_head.details: the names are bytes objects, as in Python 2 */
 #define MAX_FRAME_WINDOW 128
 
 struct python_layout {
@@ -41,6 +42,17 @@ struct python_layout {
 	__u32 code_first_line;
 	__u32 code_filename;
 	__u32 code_name;
+	__u32 code_qualname;
+	__u32 object_type;
+	__u32 unicode_length;
+	__u32 unicode_state;
+	__u32 unicode_kind_bit;
+	__u32 unicode_compact_bit;
+	__u32 unicode_ascii_bit;
+	__u32 unicode_ascii_data;
+	__u32 unicode_compact_data;
+	__u32 bytes_size;
+	__u32 bytes_data;
 };
 
 /* What Python adds to struct walk, whose root is the address of _PyRuntime, or up to 3.6 of interp_head. */

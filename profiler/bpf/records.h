@@ -23,10 +23,16 @@
 #define KIND_SHIFT 56
 #define FIRST_ANNOTATION 128
 
+/* The texts that name a code object: how many there are at most, and how long each is at most. */
+#define MAX_TEXTS 4
+#define TEXT_BYTES 128
+#define TEXT_LEFT 65535	/* instead of a length: the text was not taken */
+
 enum record_type {
 	RECORD_SAMPLE = 1,
 	RECORD_EXEC = 2,
 	RECORD_EXIT = 3,
+	RECORD_NAME = 4,
 };
 
 /* Which record found the ring buffer full: the index in the map `lost`. */
@@ -72,6 +78,30 @@ struct interpreter_frame {
 	__u32 position;		/* bytes from the first instruction to the running one */
 	__u32 checksum;		/* of the code object's immutable part, and of the owner's */
 	__u64 owner;		/* another object that the name depends on; 0: none */
+};
+
+/* One text of a RECORD_NAME. */
+struct text {
+	__u16 bytes;		/* its length, or TEXT_LEFT */
+};
+
+/*
+ * RECORD_NAME: this head, then the texts, one behind the other. They name a code object that was seen for the
+ * first time, as it was at the interrupt; the sample follows. Each language's name_X.h says what its texts are and
+ * what `details` holds. A text is left to the reader where it is too long, is not of one byte a character, or
+ * lies on a page that is not resident.
+ */
+struct name_head {
+	__u32 type;
+	__u32 pid;
+	__u64 start_ns;		/* as in sample_head */
+	__u64 parent_start_ns;
+	__u64 address;		/* as in interpreter_frame */
+	__u32 checksum;
+	__u32 parent_pid;
+	__u32 first_line;	/* of the code; 0: none */
+	__u32 details;
+	struct text texts[MAX_TEXTS];
 };
 
 /* RECORD_EXEC and RECORD_EXIT (of the whole thread group). */

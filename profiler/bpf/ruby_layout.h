@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Where a Ruby version keeps what walk_ruby.h reads. Offsets in bytes; filled by name from the layout
- * rows in symbolizers/ruby/layouts.py, which say what each field means; the last three depend on the build.
+ * Where a Ruby version keeps what walk_ruby.h and name_ruby.h read. Offsets in bytes; filled by name from the
+ * layout rows in symbolizers/ruby/layouts.py, which say what each field means. Those of the garbage
+ * collector and global_symbols depend on the build.
  */
 #ifndef PIDFLAME_RUBY_LAYOUT_H
 #define PIDFLAME_RUBY_LAYOUT_H
@@ -21,6 +22,12 @@ enum ruby_kind {
 #define RUBY_METHOD_WORDS 4
 
 #define RUBY_ABSENT 4294967295	/* a field that the version doesn't have */
+
+/* What name_head.details says of the texts. Mirrored by symbolizers/ruby/labels.py. */
+#define RUBY_NAME_METHOD 1	/* the code is a method of the class */
+#define RUBY_NAME_SINGLETON 2	/* … of its singleton class */
+#define RUBY_NAME_PART 4	/* the code is a rescue or an ensure, which shows as the code around it */
+#define RUBY_NAME_LEVELS 8	/* from this bit on: the number of blocks around the code, and its own */
 
 struct ruby_layout {
 	__u32 vm_threads;
@@ -48,6 +55,58 @@ struct ruby_layout {
 	__u32 vm_objspace;
 	__u32 objspace_flags;
 	__u32 objspace_gc_bit;
+	__u32 body_type;
+	__u32 body_path;
+	__u32 body_base_label;
+	__u32 body_label;
+	__u32 body_first_line;
+	__u32 body_first_line_tag_bits;
+	__u32 body_local_iseq;
+	__u32 body_parent_iseq;
+	__u32 body_type_method;
+	__u32 body_type_block;
+	__u32 body_type_rescue;
+	__u32 body_type_ensure;
+	__u32 body_type_eval;
+	__u32 labels_by_method;	/* 1: a label is put together when it is asked for, else the compiler makes it */
+	__u32 method_definition;
+	__u32 method_owner;
+	__u32 definition_id;
+	__u32 class_path;
+	__u32 class_attached;
+	__u32 class_ext;
+	__u32 ext_variables;
+	__u32 table_first;
+	__u32 table_bound;
+	__u32 table_entries;
+	__u32 class_path_id;
+	__u32 class_attached_id;
+	__u32 class_singleton_bit;
+	__u32 symbols_last_id;
+	__u32 symbols_ids;
+	__u32 ids_per_block;
+	__u32 ids_block_stride;
+	__u32 last_operator_id;
+	__u32 id_scope_bits;
+	__u32 global_symbols;	/* from the root, a signed number; RUBY_ABSENT: unknown */
+	__u32 string_length;
+	__u32 string_pointer;
+	__u32 string_embedded;
+	__u32 string_heap_bit;
+	__u32 string_embedded_length_bit;
+	__u32 array_length;
+	__u32 array_pointer;
+	__u32 array_embedded;
+	__u32 array_embedded_bit;
+	__u32 array_embedded_length_bit;
+	__u32 array_embedded_length_bits;
+};
+
+/* An entry of a class's table of variables (st.c). */
+struct ruby_entry {
+	__u64 hash;
+	__u64 key;
+	__u64 value;
 };
 
 /* The last words of an environment. */

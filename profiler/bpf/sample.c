@@ -9,17 +9,22 @@
  * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there). Such
  * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
  * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
- * where functions call themselves. At worst a sample takes some 13,000 of them: 32 runs of 400 at most, in
+ * where functions call themselves. At worst a sample takes some 10,500 of them: 26 runs of 400 at most, in
  * memory that was made for it (tests/walkers holds the walkers to this). on_record() then ends the sample.
  */
 #include "maps.h"
 #include "arch_x86_64.h"
 
+/*
+ * Runs of walkers. Behind them come on_record(), on_fresh(), the programs that name code (one run a walker), and
+ * on_record() again: 33 tail calls in all, the kernel's limit.
+ */
+#define MOST_RUNS (33 - MAX_WALKERS - 3)
+
 #define READ_TASK(destination, task, offset) \
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
 #define MOST_STACK_BYTES (64ULL << 20)
-#define MOST_RUNS 32	/* of walkers; with the end of the sample that makes 33 tail calls, the kernel's limit */
 
 /* Captures a stack into `body`. Returns its size in bytes; 0 for a user stack of a kernel thread, say. */
 static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8 *body, __u64 flags)
@@ -62,39 +67,6 @@ static __always_inline void count_lost(__u32 what)
 		*slot += 1;
 }
 
-/* The frame of the innermost function that runs: an annotation may stand before it. */
-static __always_inline const struct interpreter_frame *leaf_of(const struct scratch *s, __u32 count)
-{
-	const struct interpreter_frame *leaf = &s->frames[0];
-
-	return count > 1 && leaf->address >> KIND_SHIFT >= FIRST_ANNOTATION ? leaf + 1 : leaf;
-}
-
-/*
- * Whether to wake user space now: the first sample of a process, or of a function or region of code in it,
- * does, because its memory can be gone in a moment. All others wait for the next regular look. If every
- * sample woke the profiler, it would be scheduled in step with its own samples, and so would whatever runs
- * next: one busy process among four on two CPUs then showed 10 % too many samples.
- */
-static __always_inline __u64 wake_flags(const struct scratch *s, __u32 count)
-{
-	struct seen_key key = {};
-	__u32 pid = s->head.pid, *ancestor = forked_from.lookup(&pid);
-	__u8 yes = 1;
-
-	key.pid = ancestor ? *ancestor : pid;
-	if (count) {
-		key.checksum = leaf_of(s, count)->checksum;
-		key.address = leaf_of(s, count)->address;
-	} else if (s->head.user_frames) {
-		key.address = *(const __u64 *)s->body >> CODE_REGION_SHIFT;
-	}
-	if (seen.lookup(&key))
-		return BPF_RB_NO_WAKEUP;
-	seen.update(&key, &yes);
-	return BPF_RB_FORCE_WAKEUP;
-}
-
 /* Puts the native stacks behind the `used` bytes of interpreter frames. Returns how many are used then. */
 static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 used)
 {
@@ -115,15 +87,10 @@ static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, str
 	return used + size;
 }
 
-/* The sample that a program goes on with: s->walk, and s->frames from s->walk.count on. */
-static __always_inline struct scratch *walk_at_hand(void)
-{
-	__u32 zero = 0;
-
-	return (struct scratch *)scratches.lookup(&zero);
-}
-
-/* Completes the record behind the interpreter frames that the walkers left, and sends it. */
+/*
+ * Completes the record behind the interpreter frames that the walkers left, and sends it. If code objects among
+ * them are new, on_fresh() has its turn first, and leads back to here.
+ */
 int on_record(struct bpf_perf_event_data *ctx)
 {
 	struct scratch *s = walk_at_hand();
@@ -136,11 +103,13 @@ int on_record(struct bpf_perf_event_data *ctx)
 	if (count > MAX_INTERPRETER_FRAMES)
 		count = MAX_INTERPRETER_FRAMES;
 	s->head.interpreter_frames = count;
+	if (!READ_BACK(s->sight.looked) && is_fresh(s, count))
+		stages.call(ctx, STAGE_FRESH);
 	used = capture_stacks(ctx, s, count * sizeof(struct interpreter_frame));
 	SHOW_BOUNDS(used);
 	if (used > RECORD_BYTES)
 		return 0;
-	if (records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s, count)))
+	if (records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s)))
 		count_lost(LOST_SAMPLE);
 	return 0;
 }
@@ -202,7 +171,7 @@ static __always_inline void begin_walk(struct bpf_perf_event_data *ctx, struct s
 /* Ends the sample, by a tail call. */
 static __always_inline int end_sample(struct bpf_perf_event_data *ctx)
 {
-	stages.call(ctx, LANGUAGES);
+	stages.call(ctx, STAGE_RECORD);
 	count_lost(LOST_SAMPLE);
 	return 0;
 }
@@ -215,6 +184,7 @@ static __always_inline int next_walk(struct bpf_perf_event_data *ctx, struct scr
 {
 	s->head.walk_status = status;
 	status = READ_BACK(s->head.walk_status);
+	s->sight.ends[s->walk.slot & (MAX_WALKERS - 1)] = s->walk.count;
 	if (status == WALK_TRUNCATED && s->walk.count < MAX_INTERPRETER_FRAMES)
 		run_walker(ctx, s);
 	else if (status == WALK_COMPLETE)
@@ -234,6 +204,8 @@ static __always_inline const void *layout_at_hand(const struct scratch *s)
 static __always_inline void prepare_walks(struct scratch *s, const struct process_config *config)
 {
 	s->walk.count = s->walk.runs = 0;
+	s->walk.codes = 0;
+	__builtin_memset(&s->sight, 0, sizeof(s->sight));
 	s->walkers[0].row = 0;
 	if (config && s->head.thread_pointer && same_start(config->start_ns, s->head.start_ns))
 		__builtin_memcpy(s->walkers, config->walkers, sizeof(s->walkers));
@@ -283,7 +255,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	const void *leader = NULL;
 	__u32 parent_pid = 0, child_pid = 0, child_tid = 0;
 	struct process_config *config, copy;
-	__u32 *target, *ancestor, inherited;
+	__u32 *target, inherited;
 
 	READ_TASK(parent_pid, parent, TASK_TGID);
 	READ_TASK(child_pid, child, TASK_TGID);
@@ -295,9 +267,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 		inherited = *target;
 		targets.update(&child_pid, &inherited);
 	}
-	ancestor = forked_from.lookup(&parent_pid);
-	inherited = ancestor ? *ancestor : parent_pid;
-	forked_from.update(&child_pid, &inherited);
+	note_fork(parent_pid, child_pid, start_ns_of(child));
 	config = processes.lookup(&parent_pid);
 	READ_TASK(leader, parent, TASK_GROUP_LEADER);
 	if (config && same_start(config->start_ns, start_ns_of(leader))) {
@@ -316,7 +286,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 
 	READ_TASK(pid, task, TASK_TGID);
 	processes.delete(&pid);
-	forked_from.delete(&pid);
+	note_exec(pid);
 #if FILTER_TARGETS
 	if (!targets.lookup(&pid))
 		return 0;
@@ -340,7 +310,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	READ_TASK(pid, task, TASK_TGID);
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
 	processes.delete(&pid);
-	forked_from.delete(&pid);
+	origins.delete(&pid);
 #if FILTER_TARGETS
 	if (!targets.lookup(&pid))
 		return 0;

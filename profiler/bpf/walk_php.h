@@ -25,7 +25,7 @@
 #include "arch_x86_64.h"
 #include "php_layout.h"
 
-#define PHP_STEPS_PER_RUN 48	/* what the verifier can follow in little time */
+#define PHP_STEPS_PER_RUN 60	/* what the verifier can follow in little time */
 #define MOST_PHP_STACK_BYTES (8ULL << 20)	/* a usual limit of the C stack */
 
 #define IN_FUNCTION(type, offset) \
@@ -194,6 +194,7 @@ static __always_inline void write_php_frame(struct scratch *s, const struct php_
 		frame->owner = 0;
 	}
 	frame->checksum = function->checksum;
+	mix_code(s, frame->address, frame->checksum);
 }
 
 /*

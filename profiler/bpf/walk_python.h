@@ -19,7 +19,7 @@
 #include "maps.h"
 #include "python_layout.h"
 
-/* The verifier follows these in little time. 32 runs, the most that there are, pass all frames, many threads. */
+/* The verifier follows these in little time. 26 runs, the most that there are, pass all frames, many threads. */
 #define PYTHON_THREADS_PER_RUN 96
 #define PYTHON_STEPS_PER_RUN 64
 
@@ -141,6 +141,7 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 		}
 		walk->checked = address;
 		walk->checksum = checksum_words(s->checked);
+		mix_code(s, address, walk->checksum);
 	}
 	frame = frame_at(s, slot);
 	frame->address = address;

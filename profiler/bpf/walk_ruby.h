@@ -27,9 +27,9 @@
 
 #define MAX_ENV_HOPS 10
 
-/* The verifier follows these in little time. 32 runs, the most that there are, pass all frames, 2,000 threads. */
-#define RUBY_THREADS_PER_RUN 64
-#define RUBY_STEPS_PER_RUN 48
+/* The verifier follows these in little time. 26 runs, the most that there are, pass all frames, 2,000 threads. */
+#define RUBY_THREADS_PER_RUN 80
+#define RUBY_STEPS_PER_RUN 60
 #define FRAMES_PER_READ 8
 #define LOWEST_ADDRESS 65536	/* no page lies below: vm.mmap_min_addr */
 
@@ -165,6 +165,7 @@ static __always_inline void capture_cfunc(struct scratch *s, struct ruby_step *n
 	now->checked = 0;
 	frame->checksum = checksum_words(s->checked);
 	frame->owner = method;
+	mix_code(s, frame->address, frame->checksum);
 }
 
 /* Writes the frame at hand, of code that Ruby runs. Nonzero when a page on the way is not resident. */
@@ -189,6 +190,7 @@ static __always_inline int capture_iseq(struct scratch *s, struct ruby_step *now
 	frame->position = position;
 	frame->checksum = checksum_words(s->checked);
 	frame->owner = now->owner;
+	mix_code(s, frame->address, frame->checksum);
 	return 0;
 }
 

@@ -17,8 +17,8 @@ from typing import Any
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY, read_header
 from profiler.capture.kallsyms import without_kallsyms
-from profiler.capture.program import program_name, program_text, task_offsets
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.program import namer_name, program_text, task_offsets, walker_name
+from profiler.capture.records import Record
 from profiler.capture.source import Lost, Sampling
 from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
@@ -51,6 +51,9 @@ _QUICKLY = ("-O1", "-g0")
 
 BCC itself optimizes what the compiler gives it, and nobody looks at the debugging information.
 """
+_STAGES = {len(LANGUAGES): b"on_record", len(LANGUAGES) + 1: b"on_fresh"}
+_NAMERS = len(LANGUAGES) + 2
+"""Behind the walkers in the map `stages` come these programs, and then those that take names."""
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 """The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
 
@@ -94,8 +97,8 @@ class BccSource:
             with without_kallsyms():
                 self._bpf = bcc.BPF(text=program_text(LANGUAGES), cflags=flags)
             self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
-            end = self._bpf.load_func(b"on_record", bcc.BPF.PERF_EVENT)
-            self._bpf[b"stages"][ctypes.c_int(len(LANGUAGES))] = ctypes.c_int(end.fd)
+            for stage, program in _STAGES.items():
+                self._load_stage(stage, program)
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)
         except PrerequisiteError:
@@ -146,7 +149,7 @@ class BccSource:
         fd: int = self._bpf[b"records"].map_fd
         return fd
 
-    def drain(self) -> Sequence[RawSample | ProcessEvent]:
+    def drain(self) -> Sequence[Record]:
         self._bpf.ring_buffer_consume()
         records, self._records = self._records, []
         return [decode(record) for record in records]
@@ -203,7 +206,9 @@ class BccSource:
         """Loads the walker when its language is first seen: it takes time, and many machines run just one."""
         if language not in self._loaded:
             try:
-                program = self._bpf.load_func(program_name(language), self._bpf.PERF_EVENT)
+                number = _PROGRAMS[language]
+                self._load_stage(_NAMERS + number, namer_name(language))
+                self._load_stage(number, walker_name(language))
             except Exception as error:  # bcc raises bare Exception
                 self._notes.append(
                     f"this kernel refuses the walker for {language} ({error}): its functions have no names"
@@ -211,9 +216,13 @@ class BccSource:
                 )
                 self._loaded[language] = False
                 return False
-            self._bpf[b"stages"][ctypes.c_int(_PROGRAMS[language])] = ctypes.c_int(program.fd)
             self._loaded[language] = True
         return self._loaded[language]
+
+    def _load_stage(self, stage: int, program: bytes) -> None:
+        """Loads a program that goes on with a sample, to run as `stage`. Raises what bcc does."""
+        loaded = self._bpf.load_func(program, self._bpf.PERF_EVENT)
+        self._bpf[b"stages"][ctypes.c_int(stage)] = ctypes.c_int(loaded.fd)
 
     def _pace(self) -> dict[str, int]:
         """The clock's period in ns, or the frequency that the hardware counter should reach."""

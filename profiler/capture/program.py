@@ -1,4 +1,4 @@
-"""The sampler's text as the compiler gets it: sample.c with the walker of every language behind it."""
+"""The sampler's text as the compiler gets it: sample.c, and behind it two programs for every language."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
     ``#include`` would not do: BCC makes programs only of functions in the main text, and rewrites accesses to
     maps only there.
     """
-    names = ("sample.c", *(f"walk_{language.name}.h" for language in languages))
+    wings = [language.name for language in languages]
+    of_wings = (f"{part}_{wing}.h" for part in ("walk", "name") for wing in wings)
+    names = ("first_sight.h", "sample.c", *of_wings)
     parts = (f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in names)
     return b"\n".join(parts)
 
 
-def program_name(language: str) -> bytes:
+def walker_name(language: str) -> bytes:
     """The function in the text that is this language's walker."""
     return f"on_{language}".encode()
+
+
+def namer_name(language: str) -> bytes:
+    """The function in the text that takes the names of this language's code objects."""
+    return f"on_name_{language}".encode()
 
 
 def task_offsets(btf: Btf) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What the kernel side reports: samples, and events of processes; decoded, but without names."""
+"""What the kernel side reports, decoded: samples, which are addresses; names of code; events of processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from symbolizers.frame import FIRST_ANNOTATION, RawFrame
 from symbolizers.process.identity import ProcessId
+from symbolizers.taken import TakenName
 
 NO_PROCESS = ProcessId(0, 0)
 
@@ -41,6 +42,17 @@ class RawSample:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeName:
+    """What names a code object that was seen for the first time in `process`; the sample with it follows."""
+
+    process: ProcessId
+    start_ns: int
+    """As in `RawSample`."""
+    name: TakenName
+    parent: ProcessId = NO_PROCESS
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessEvent:
     """A process replaced its program (`exited` false) or its last thread ended (`exited` true)."""
 
@@ -48,3 +60,6 @@ class ProcessEvent:
     time_ns: int
     start_ns: int
     exited: bool
+
+
+Record = RawSample | CodeName | ProcessEvent

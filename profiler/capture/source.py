@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import Record
 from symbolizers.base import Interpreter
 
 EVENTS = ("cpu-clock", "cycles")
@@ -49,7 +49,7 @@ class SampleSource(Protocol):
     def fileno(self) -> int:
         """A file descriptor that becomes readable when records should be looked at soon."""
 
-    def drain(self) -> Sequence[RawSample | ProcessEvent]:
+    def drain(self) -> Sequence[Record]:
         """The records that wait, in order; returns at once."""
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:

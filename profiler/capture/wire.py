@@ -6,16 +6,21 @@ import struct
 from enum import IntEnum
 
 from profiler.capture.header import read_header
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, Record
 from symbolizers.frame import RawFrame
 from symbolizers.process.identity import ProcessId
+from symbolizers.taken import TakenName
 
 _RECORDS = read_header("records.h")
 _HEAD = _RECORDS.structs["sample_head"]
 _FRAME = _RECORDS.structs["interpreter_frame"]
+_NAME = _RECORDS.structs["name_head"]
+_TEXTS = tuple(f"texts[{number}].bytes" for number in range(_RECORDS.defines["MAX_TEXTS"]))
+_TEXT_LEFT = _RECORDS.defines["TEXT_LEFT"]
 _EVENT = _RECORDS.structs["process_event"]
 _TYPES = _RECORDS.enums["record_type"]
 _SAMPLE, _EXEC, _EXIT = _TYPES["RECORD_SAMPLE"], _TYPES["RECORD_EXEC"], _TYPES["RECORD_EXIT"]
+_CODE_NAME = _TYPES["RECORD_NAME"]
 _TYPE = struct.Struct("<I")
 
 
@@ -32,12 +37,14 @@ class WireError(ValueError):
     """A record does not match records.h: the kernel side and this one were not built together."""
 
 
-def decode(record: bytes) -> RawSample | ProcessEvent:
+def decode(record: bytes) -> Record:
     """The value in one `record`. Raises `WireError`."""
     try:
         (kind,) = _TYPE.unpack_from(record)
         if kind == _SAMPLE:
             return _sample(record)
+        if kind == _CODE_NAME:
+            return _code_name(record)
         if kind in (_EXEC, _EXIT):
             _, pid, time_ns, start_ns = _EVENT.layout.unpack_from(record)
             return ProcessEvent(ProcessId.from_start_ns(pid, start_ns), time_ns, start_ns, kind == _EXIT)
@@ -68,4 +75,25 @@ def _sample(record: bytes) -> RawSample:
         parent=ProcessId.from_start_ns(head["parent_pid"], head["parent_start_ns"]),
         thread_pointer=head["thread_pointer"],
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
+    )
+
+
+def _code_name(record: bytes) -> CodeName:
+    head = dict(zip(_NAME.fields, _NAME.layout.unpack_from(record), strict=True))
+    texts: list[bytes | None] = []
+    at = _NAME.layout.size
+    for field in _TEXTS:
+        size = head[field]
+        if size == _TEXT_LEFT:
+            texts.append(None)
+            continue
+        if at + size > len(record):
+            raise WireError(f"name of {len(record)} bytes claims longer texts than it holds")
+        texts.append(record[at : at + size])
+        at += size
+    return CodeName(
+        process=ProcessId.from_start_ns(head["pid"], head["start_ns"]),
+        start_ns=head["start_ns"],
+        name=TakenName(head["address"], head["checksum"], head["first_line"], head["details"], tuple(texts)),
+        parent=ProcessId.from_start_ns(head["parent_pid"], head["parent_start_ns"]),
     )

@@ -1,8 +1,13 @@
-"""The code objects of one program: which are known, which are asked for, and which are gone."""
+"""The code objects of one program: which are known, which are asked for, and which are gone.
+
+Most are known from the interrupt at which they were first seen, when the kernel took their names. The
+worker is asked for what the kernel left, and for line tables.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from profiler.capture.records import RawSample
@@ -10,7 +15,8 @@ from profiler.capture.wire import WalkStatus
 from profiler.run.stacks import Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
-from symbolizers.registry import MARKERS
+from symbolizers.registry import MARKERS, NAMERS
+from symbolizers.taken import TakenCode, TakenName
 
 CodeKey = tuple[int, int]
 """What identifies a code object in one process: address (with its capture kind) and checksum.
@@ -42,12 +48,38 @@ class CodeObjects:
         self._unread: dict[CodeKey, RawFrame] = {}
         """As last captured: where an object has copies, their owners differ, and the last one still lives."""
         self._asked: set[CodeKey] = set()
+        self._taken: dict[CodeKey, TakenCode] = {}
+        """What the kernel took of objects that the worker is asked for all the same."""
+        self._lineless: set[CodeKey] = set()
+        self.renamed = 0
+        """How many objects had one name at the interrupt and another when they were read."""
 
     def inherit(self, parent: CodeObjects) -> None:
         """Takes over what the program of a parent knows."""
         if len(parent._known) <= _MAX_INHERITED:
             self._known.update(parent._known)
             self._definitions.update(parent._definitions)
+            self._taken.update(parent._taken)
+            self._lineless.update(parent._lineless)
+
+    @property
+    def lineless(self) -> int:
+        """How many objects are known by name, but were gone before their line table could be read."""
+        return len(self._lineless)
+
+    def take(self, name: TakenName) -> CodeKey | None:
+        """Takes in what the kernel took of a code object; its key, if that is all that is wanted of it."""
+        key = name.address, name.checksum
+        name_code = NAMERS.get(capture_kind(name.address))
+        taken = name_code(name) if name_code is not None else None
+        if taken is None or key in self._known:
+            return None
+        if taken.is_whole and not self._lines:
+            self._know(key, taken.code)
+            return key
+        if len(self._taken) < _MAX_CODES:
+            self._taken[key] = taken
+        return None
 
     def missing(self, sample: RawSample, gone: Gone) -> list[CodeKey]:
         """What `sample` needs and is neither known nor `gone`, leaf first."""
@@ -64,20 +96,24 @@ class CodeObjects:
 
     def learn(self, keys: Sequence[CodeKey], found: Sequence[CodeObject | Reason]) -> Gone:
         """Takes in the answer about `keys`; those of them that failed, each with its reason."""
-        if len(self._known) > _MAX_CODES:
-            self._known.clear()
-            self._definitions.clear()
         self._asked.difference_update(keys)
         for key, result in zip(keys, found, strict=True):
             if result is not Reason.WOULD_FAULT:
                 self._unread.pop(key, None)
             if isinstance(result, CodeObject):
-                self._known[key] = result
-                self._definitions[key] = Frame(result.kind, result.name, result.file, result.first_line)
-                self._failed.pop(key, None)
-            else:
+                self._know(key, self._as_taken(key, result))
+            elif not self.fall_back(key, result):
                 self._failed[key] = result
         return {key: self._failed[key] for key in keys if key in self._failed}
+
+    def fall_back(self, key: CodeKey, reason: Reason) -> bool:
+        """Makes do with what the kernel took of an object that is gone for good; whether it took anything."""
+        if reason not in (Reason.CHANGED, Reason.EXITED) or key not in self._taken:
+            return False
+        self._know(key, self._taken.pop(key).code)
+        if self._lines:
+            self._lineless.add(key)
+        return True
 
     def why(self, key: CodeKey, otherwise: Reason) -> Reason:
         """Why the last attempt to read `key` failed; `otherwise` where there was none."""
@@ -96,12 +132,32 @@ class CodeObjects:
                 frames += [marker] if marker is not None else []
                 shown_above = shown_above and key not in gone
                 continue
-            if not shown_above and self._lines:
+            if not shown_above and key in self._lineless:
+                frames.append(self._definitions[key]._replace(line=0))
+            elif not shown_above and self._lines:
                 frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
             elif not shown_above:
                 frames.append(self._definitions[key])
             shown_above = code.stands_for_caller
         return frames
+
+    def _know(self, key: CodeKey, code: CodeObject) -> None:
+        if len(self._known) > _MAX_CODES:
+            self._known.clear()
+            self._definitions.clear()
+        self._known[key] = code
+        self._definitions[key] = Frame(code.kind, code.name, code.file, code.first_line)
+        self._failed.pop(key, None)
+        self._lineless.discard(key)
+
+    def _as_taken(self, key: CodeKey, read: CodeObject) -> CodeObject:
+        """`read`, under the name that it had at the interrupt: an object may be given another one later."""
+        taken = self._taken.pop(key, None)
+        if taken is None or not taken.is_whole:
+            return read
+        named = replace(read, name=taken.code.name, file=taken.code.file)
+        self.renamed += named != read
+        return named
 
 
 def partial_of(sample: RawSample, gone: Gone) -> Partial | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample
 from profiler.run.program import Program, Surroundings
 from symbolizers.errors import Reason
 from symbolizers.inspection import Inspection
@@ -40,15 +40,11 @@ class ProcessTable:
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample."""
-        program = self._programs.get(sample.process)
-        if program is None:
-            program = self._track(sample.process, sample.start_ns)
-            # An exec of a process that started while we listen would have come in before its samples.
-            parent = self._programs.get(sample.parent)
-            if parent is not None and sample.start_ns >= self._listening_ns:
-                program.inherit(parent)
-        program.start_ns = sample.start_ns
-        program.sample(sample)
+        self._program_of(sample).sample(sample)
+
+    def name(self, code: CodeName) -> None:
+        """Takes in the name of a code object that was seen for the first time."""
+        self._program_of(code).name(code.name)
 
     def event(self, event: ProcessEvent) -> None:
         """Takes in an exec or exit; it comes after all samples taken before it."""
@@ -66,6 +62,18 @@ class ProcessTable:
         """Drops what still waits."""
         for program in list(self._programs.values()):
             program.end(Reason.WOULD_FAULT)
+
+    def _program_of(self, record: RawSample | CodeName) -> Program:
+        """What runs in the process of `record`, which may be the first that was heard of it."""
+        program = self._programs.get(record.process)
+        if program is None:
+            program = self._track(record.process, record.start_ns)
+            # An exec of a process that started while we listen would have come in before its samples.
+            parent = self._programs.get(record.parent)
+            if parent is not None and record.start_ns >= self._listening_ns:
+                program.inherit(parent)
+        program.start_ns = record.start_ns
+        return program
 
     def _track(self, process: ProcessId, start_ns: int) -> Program:
         program = Program(process, start_ns, start_ns, self._around, over=self._forget)

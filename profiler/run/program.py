@@ -23,6 +23,7 @@ from symbolizers.errors import Reason
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
+from symbolizers.taken import TakenName
 
 _MAX_NATIVE_FRAMES = read_header("records.h").defines["MAX_NATIVE_FRAMES"]
 _FAILED_WALKS: Mapping[int, Reason] = {
@@ -177,6 +178,12 @@ class Program:
         if failure is not None and sample.time_ns >= self._look_again_ns:
             self.look(sample.time_ns)
 
+    def name(self, name: TakenName) -> None:
+        """Takes in what the kernel took of a code object; samples that waited for it are handed on."""
+        key = self._codes.take(name)
+        if key is not None:
+            self._place_again(self._waiting.pop(key, []))
+
     def look(self, now_ns: int) -> None:
         """Asks the worker to look at the program, unless it does already or there is nothing to look at."""
         if (self.state, Happening.LOOK) in TRANSITIONS:
@@ -223,10 +230,11 @@ class Program:
         has_exited = self.state is State.EXITED
         self._step(Happening.END)
         self.why = why
-        for key, waiting in self._waiting.items():
-            self._place_again(waiting, {key: self._codes.why(key, why)})
+        for waiting in self._waiting.values():
+            self._place_again(waiting)
         self._waiting.clear()
         self._place_again(self._unplaced)
+        self._note_names()
         if has_exited:
             self._over(self)
 
@@ -234,6 +242,18 @@ class Program:
         """Asks once more for everything that could not be read."""
         if self.state in _ALIVE:
             self._ask(self._waiting)
+
+    def _note_names(self) -> None:
+        if self._codes.lineless:
+            self._around.note(
+                self.process,
+                f"{self._codes.lineless} functions show no line: they were gone before it could be read",
+            )
+        if self._codes.renamed:
+            self._around.note(
+                self.process,
+                f"{self._codes.renamed} functions had another name later than when they were first seen",
+            )
 
     def _step(self, happening: Happening) -> None:
         self.state = TRANSITIONS.get((self.state, happening), self.state)
@@ -272,7 +292,8 @@ class Program:
             self._around.waiting.count += 1
             self._ask(missing)
         else:
-            lost = {key: self._codes.why(key, self.why) for key in missing}
+            why = {key: self._codes.why(key, self.why) for key in missing}
+            lost = {key: reason for key, reason in why.items() if not self._codes.fall_back(key, reason)}
             self._settle(sample, {**gone, **lost} if lost else gone)
 
     def _settle(self, sample: RawSample, gone: Gone) -> None:

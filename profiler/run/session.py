@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 import psutil
 
-from profiler.capture.records import RawSample
+from profiler.capture.records import CodeName, RawSample
 from profiler.capture.source import SampleSource, Sampling
 from profiler.profile.model import Profile
 from profiler.run.aggregate import Aggregator
@@ -221,6 +221,8 @@ class Session:
                 self._table.sample(record)
                 if self._recording.threads:
                     self._threads.sample(record)
+            elif isinstance(record, CodeName):
+                self._table.name(record)
             else:
                 self._table.event(record)
 

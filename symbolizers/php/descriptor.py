@@ -17,6 +17,7 @@ from symbolizers.php.kinds import (
 
 if TYPE_CHECKING:
     from symbolizers.base import Language
+    from symbolizers.taken import TakenCode, TakenName
 
 
 def _load() -> Language:
@@ -25,10 +26,17 @@ def _load() -> Language:
     return PhpLanguage()
 
 
+def _name(taken: TakenName) -> TakenCode | None:
+    from symbolizers.php.taken import code_of
+
+    return code_of(taken)
+
+
 DESCRIPTOR: Final = LanguageDescriptor(
     name=NAME,
     title="PHP",
     load=_load,
+    name_code=_name,
     palette=Palette(
         light=("#c0a3ee", "#cbabf0", "#bba6f4", "#d0b2f4"),
         dark=("#5d3f9a", "#68469c", "#563f9f", "#6d4da0"),

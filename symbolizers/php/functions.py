@@ -56,6 +56,25 @@ _MAIN: Final = "{main}"
 _EVAL: Final = "eval"
 
 
+def plain_text(text: bytes, *, is_whole: bool = True) -> str:
+    """The text of a zend_string without what makes the names of anonymous classes unique.
+
+    Bytes that are not UTF-8 come as ``\\xNN``; one that is not whole ends in ``…``.
+    """
+    return text_of(_PLACE.sub(b"", text).partition(b"\0")[0], is_whole=is_whole)
+
+
+def function_name(name: str, class_name: str) -> str:
+    """The name, qualified with the class in which the function stands, if there is one."""
+    return f"{class_name}::{name}" if class_name else name
+
+
+def called(name: str, kind: int, type_: int) -> str:
+    """`name`, or what PHP calls the frame of a file or of eval'd code, by its capture kind and type."""
+    by_type = _EVAL if type_ == EVAL_CODE else _MAIN
+    return name or (_LOADS.get(kind, by_type) if type_ != INTERNAL_FUNCTION else "")
+
+
 class PhpSymbolizer:
     """Reads the functions of one process. Lifetime: the process's address space."""
 
@@ -104,10 +123,7 @@ class PhpSymbolizer:
 
     def _user_code(self, frame: RawFrame, function: bytes) -> CodeObject:
         (first_line,) = struct.unpack_from("<I", function, self._row["function_lines"])
-        name = self._name(function)
-        if not name:
-            by_type = _EVAL if function[0] == EVAL_CODE else _MAIN
-            name = _LOADS.get(capture_kind(frame.address), by_type)
+        name = called(self._name(function), capture_kind(frame.address), function[0])
         file = word_at(function, self._row["function_filename"])
         starts, lines = self._read_lines(frame, self._count(function)) if self._lines else ((), ())
         return CodeObject(NAME, name, self._string(file) if file else "", first_line, starts, lines)
@@ -122,19 +138,15 @@ class PhpSymbolizer:
         if not scope:
             return name
         class_name = word_at(self._memory.read(pointer(scope) + CLASS_NAME, 8), 0)
-        return f"{self._string(class_name)}::{name}"
+        return function_name(name, self._string(class_name))
 
     def _string(self, address: int) -> str:
-        """The text of a zend_string without what makes the names of anonymous classes unique.
-
-        Bytes that are not UTF-8 come as ``\\xNN``; a text longer than `MAX_TEXT_BYTES` ends in ``…`` there.
-        """
+        """As `plain_text`; a text longer than `MAX_TEXT_BYTES` ends in ``…`` there."""
         length = word_at(self._memory.read(pointer(address) + STRING_LENGTH, 8), 0)
         if not length:
             return ""
         text = self._memory.read(address + STRING_TEXT, min(length, MAX_TEXT_BYTES))
-        text = _PLACE.sub(b"", text).partition(b"\0")[0]
-        return text_of(text, is_whole=length <= MAX_TEXT_BYTES)
+        return plain_text(text, is_whole=length <= MAX_TEXT_BYTES)
 
     def _read_lines(self, frame: RawFrame, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Where lines start (bytes from the first opcode), and which; empty with too many opcodes."""

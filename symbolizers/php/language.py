@@ -8,13 +8,12 @@ from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
 from symbolizers.elf.machine_code import find_cold_part, moved
 from symbolizers.errors import UnsupportedVersion
-from symbolizers.layout import ABSENT_NUMBER, Row
+from symbolizers.layout import Row, displacement
 from symbolizers.php.functions import PhpSymbolizer
 from symbolizers.php.kinds import NAME
 from symbolizers.php.layouts import LAYOUTS
 from symbolizers.php.machine_code import Code, find_code, find_loop, find_version
 
-_DISPLACEMENTS = 1 << 32
 """An address relative to another is a signed 32-bit number, which the walker gets as an unsigned one."""
 
 
@@ -70,10 +69,10 @@ class PhpFile:
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
         offsets = dict(self.row.numbers()) | {
-            "generator_class": self._from_root(self.generator_class),
-            "frameless_functions": self._from_root(self.frameless_functions),
-            "code_start": self._from_root(self.code.start),
-            "code_bytes": self.code.size % _DISPLACEMENTS,
+            "generator_class": displacement(self.generator_class, self.root),
+            "frameless_functions": displacement(self.frameless_functions, self.root),
+            "code_start": displacement(self.code.start, self.root),
+            "code_bytes": self.code.size,
         }
         return Interpreter(
             language=NAME,
@@ -84,9 +83,6 @@ class PhpFile:
             loop=moved(self.loop, bias),
             cold_loop=moved(self.cold_loop, bias),
         )
-
-    def _from_root(self, address: int) -> int:
-        return (address - self.root) % _DISPLACEMENTS if address else ABSENT_NUMBER
 
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> PhpSymbolizer:
         """A reader of the functions of one process, with line tables if `lines`."""

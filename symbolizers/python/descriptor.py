@@ -9,6 +9,7 @@ from symbolizers.python.kinds import NAME, PYTHON_CODE, PYTHON_TASK
 
 if TYPE_CHECKING:
     from symbolizers.base import Language
+    from symbolizers.taken import TakenCode, TakenName
 
 
 def _load() -> Language:
@@ -17,10 +18,17 @@ def _load() -> Language:
     return PythonLanguage()
 
 
+def _name(taken: TakenName) -> TakenCode | None:
+    from symbolizers.python.taken import code_of
+
+    return code_of(taken)
+
+
 DESCRIPTOR: Final = LanguageDescriptor(
     name=NAME,
     title="Python",
     load=_load,
+    name_code=_name,
     palette=Palette(
         light=("#e7ba54", "#f7b95d", "#eec55e", "#fbc563"),
         dark=("#875f05", "#925f18", "#8e6915", "#97691f"),

@@ -125,9 +125,13 @@ WALKER_CONSTANTS: Final[Mapping[str, str]] = MappingProxyType(
         "IMEMO_MASK": "IMEMO_MASK",
         "IMEMO_SVAR": "imemo_svar",
         "IMEMO_METHOD": "imemo_ment",
+        "TYPE_CLASS": "RUBY_T_CLASS",
+        "TYPE_MODULE": "RUBY_T_MODULE",
+        "TYPE_STRING": "RUBY_T_STRING",
+        "TYPE_ARRAY": "RUBY_T_ARRAY",
     }
 )
-"""Ruby's expression for each constant of profiler/bpf/walk_ruby.h: the same in all versions so far."""
+"""Ruby's expression for each constant of walk_ruby.h and name_ruby.h: the same in all versions so far."""
 
 FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -135,6 +139,8 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "native_id": "vm_core.h: rb_nativethread_id_t is the pthread id",
         "fiber_prev": "cont.c: struct rb_fiber_struct; found in live processes, by what points back",
         "vm_objspace": "rb_during_gc's machine code (symbolizers.ruby.machine_code.GcFlag)",
+        "global_symbols": "the build's symbols, or symbolizers.ruby.machine_code.find_global_symbols",
+        "labels_by_method": "vm_backtrace.c of 3.4: calculate_iseq_label",
         "objspace_flags": "as vm_objspace",
         "objspace_gc_bit": "as vm_objspace",
         "line_entry_position": "iseq.h of 2.5: struct iseq_insn_info_entry",
@@ -147,6 +153,8 @@ FROM_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "symbols_last_id": "symbol.h: rb_symbols_t",
         "symbols_by_name": "symbol.h: rb_symbols_t",
         "symbols_ids": "symbol.h: rb_symbols_t",
+        "class_path_id": "live: (:__classpath__.object_id - 8) / 20, the same in every process",
+        "class_attached_id": "live: (:__attached__.object_id - 8) / 20",
         "ids_per_block": "symbol.c: ID_ENTRY_UNIT",
         "ids_block_stride": "symbol.c: ID_ENTRY_SIZE",
     }
@@ -161,7 +169,7 @@ def expressions_of(row: Row) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the fields of a row as they stand in layouts.py, and the constants of walk_ruby.h."""
+    """Print the fields of a row as they stand in layouts.py, and the constants of the walker."""
     parser = argparse.ArgumentParser(description="Derive a Ruby layout row.")
     parser.add_argument("row", type=LAYOUTS.named, help="its name: ruby-3.3, or of the version most like it")
     parser.add_argument("headers", nargs="+")

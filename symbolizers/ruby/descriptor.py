@@ -9,6 +9,7 @@ from symbolizers.ruby.kinds import NAME, RUBY_CFUNC, RUBY_GARBAGE, RUBY_ISEQ
 
 if TYPE_CHECKING:
     from symbolizers.base import Language
+    from symbolizers.taken import TakenCode, TakenName
 
 
 def _load() -> Language:
@@ -17,10 +18,17 @@ def _load() -> Language:
     return RubyLanguage()
 
 
+def _name(taken: TakenName) -> TakenCode | None:
+    from symbolizers.ruby.taken import code_of
+
+    return code_of(taken)
+
+
 DESCRIPTOR: Final = LanguageDescriptor(
     name=NAME,
     title="Ruby",
     load=_load,
+    name_code=_name,
     palette=Palette(
         light=("#ee81aa", "#ed87bf", "#fa8aaf", "#fa8fc0"),
         dark=("#9e295f", "#9e3073", "#aa3262", "#aa3873"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from symbolizers.errors import Changed, Malformed
 from symbolizers.frame import ADDRESS_MASK, CodeObject, RawFrame, capture_kind
 from symbolizers.layout import Row
 from symbolizers.ruby.kinds import NAME, RUBY_CFUNC, RUBY_ISEQ
+from symbolizers.ruby.labels import in_blocks, with_class
 from symbolizers.ruby.lines import LineTable, decode_positions, decode_succinct, succinct_size
 from symbolizers.ruby.objects import (
     IMEMO_ISEQ,
@@ -68,7 +69,7 @@ class RubySymbolizer:
         self._objects = objects
         self._lines = lines
         self._line_table = _LINE_TABLES[row.capabilities["line_table"]]
-        self._label = _LABELS[row.capabilities["labels"]]
+        self._label = _LABELS[row["labels_by_method"]]
         ends = (
             "body_local_iseq",
             "body_parent_iseq",
@@ -135,8 +136,7 @@ class RubySymbolizer:
         label = self._objects.string(word_at(body, row["body_label"]))
         if frame.owner and self._is_in_method(frame.address & ADDRESS_MASK, body):
             base = self._objects.string(word_at(body, row["body_base_label"]))
-            if label.endswith(base):
-                label = label[: len(label) - len(base)] + self._method_label(captured, base)
+            label = with_class(label, base, self._method_label(captured, base))
         return Label(label, _first_line(row, body), False)
 
     def label_by_method(self, frame: RawFrame, captured: _Captured) -> Label:
@@ -157,9 +157,7 @@ class RubySymbolizer:
         label = self._objects.string(word_at(body, row["body_label"]))
         if frame.owner and _kind(row, body) == row["body_type_method"]:
             label = self._method_label(captured, self._objects.string(word_at(body, row["body_base_label"])))
-        if levels:
-            label = f"block in {label}" if levels == 1 else f"block ({levels} levels) in {label}"
-        return Label(label, first_line, is_part)
+        return Label(in_blocks(label, levels), first_line, is_part)
 
     def _out_of(self, body: bytes, *kinds: int) -> bytes:
         """The body of the innermost iseq from `body` outwards that is of none of `kinds`."""
@@ -211,7 +209,8 @@ def _first_line(row: Row, body: bytes) -> int:
     return word >> row["body_first_line_tag_bits"] & 0x7FFFFFFF
 
 
-_LABELS: Final[Mapping[str, Callable[[RubySymbolizer, RawFrame, _Captured], Label]]] = MappingProxyType(
-    {"compiled": RubySymbolizer.compiled_label, "by_method": RubySymbolizer.label_by_method}
+_LABELS: Final[Sequence[Callable[[RubySymbolizer, RawFrame, _Captured], Label]]] = (
+    RubySymbolizer.compiled_label,
+    RubySymbolizer.label_by_method,
 )
-"""The function that makes the label of an iseq, by the name that a row's capability ``labels`` gives it."""
+"""The function that makes the label of an iseq, by the row's number ``labels_by_method``."""

@@ -10,7 +10,7 @@ from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
 from symbolizers.elf.machine_code import moved
 from symbolizers.errors import UnsupportedVersion
-from symbolizers.layout import Row
+from symbolizers.layout import Row, displacement
 from symbolizers.ruby.iseqs import RubySymbolizer
 from symbolizers.ruby.kinds import NAME
 from symbolizers.ruby.layouts import LAYOUTS
@@ -63,6 +63,7 @@ class RubyFile:
     def attach(self, bias: int) -> Interpreter:
         """Where the interpreter lies in a process that maps the file at load bias `bias` (bytes)."""
         offsets = dict(self.row.numbers())
+        offsets["global_symbols"] = displacement(self.global_symbols, self.root)
         if self.gc is not None:
             offsets |= {
                 "vm_objspace": self.gc.objspace,

@@ -1,8 +1,7 @@
 """Ruby's layout rows. Facts only: derive them again with `symbolizers.ruby.derive`.
 
-The names from ``vm_threads`` to ``objspace_gc_bit`` are those of ``struct ruby_layout`` in
-profiler/bpf/ruby_layout.h, which the walker gets; the rest is for `symbolizers.ruby.iseqs`. All numbers
-are for 64-bit little-endian builds.
+The fields that ``struct ruby_layout`` in profiler/bpf/ruby_layout.h has, too, are for the walker; all but the
+first ones are for `symbolizers.ruby.iseqs`. All numbers are for 64-bit little-endian builds.
 """
 
 from __future__ import annotations
@@ -41,6 +40,8 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "vm_objspace": 8,
         "objspace_flags": 1,
         "objspace_gc_bit": 1,
+        "global_symbols": 1,
+        "labels_by_method": 1,
         "body_type": 4,
         "body_code_words": 4,
         "body_path": 8,
@@ -75,6 +76,8 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "entry_hash": 8,
         "entry_key": 8,
         "entry_value": 8,
+        "class_path_id": 1,
+        "class_attached_id": 1,
         "symbols_last_id": 4,
         "symbols_by_name": 8,
         "symbols_ids": 8,
@@ -104,10 +107,13 @@ of its pthread id from there. ``running`` is where a ractor keeps the execution 
 ractors, the VM keeps the running thread there. ``ec_fiber`` is where an execution context points at the fiber
 that it lies in, and ``fiber_prev`` where a fiber has the one that resumed it. The fields of the garbage
 collector (``vm_objspace``, ``objspace_flags``, ``objspace_gc_bit``) are absent in rows, and found in each
-build: see `symbolizers.ruby.machine_code.GcFlag`. A class keeps its name at ``class_path`` behind its slot, a
+build: see `symbolizers.ruby.machine_code.GcFlag`. So is ``global_symbols``, which is how far that variable
+is from the one where the walk begins. ``labels_by_method`` is 1 where Ruby puts a label together when it is
+asked for one, and 0 where the compiler makes it. A class keeps its name at ``class_path`` behind its slot, a
 singleton class also its object at ``class_attached``. Where these are absent, both are hidden variables in
-the table of its ``class_ext``. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string
-without ``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
+the table of its ``class_ext``, under the numbers ``class_path_id`` and ``class_attached_id``, which are known
+for some versions only. ``*_bit`` counts from the lowest bit of an object's flags; an embedded string without
+``string_embedded_length_bit`` has its length where others have theirs, and is as long as its slot.
 ``body_first_line_tag_bits`` are the bits below the number of a first line: one where it is an Integer of
 Ruby's, none where it is one of C's (3.2). ``ids_block_stride`` is the number of array elements that an id
 takes in its block.
@@ -119,7 +125,7 @@ LAYOUTS: Final = Layouts(
         versions=((2, 7), (2, 7)),
         source=(
             "rb_mjit_min_header-2.7.4.h of ruby2.7-dev; of 2.7: symbol.h (symbols_*), symbol.c (ids_*), st.c"
-            " (entry_*) and id.h (last_operator_id)"
+            " (entry_*) and id.h (last_operator_id); a live 2.7.4 (class_*_id)"
         ),
         fields={
             "vm_threads": 312,
@@ -147,6 +153,8 @@ LAYOUTS: Final = Layouts(
             "vm_objspace": ABSENT,
             "objspace_flags": ABSENT,
             "objspace_gc_bit": ABSENT,
+            "global_symbols": ABSENT,
+            "labels_by_method": 0,
             "body_type": 0,
             "body_code_words": 4,
             "body_path": 64,
@@ -181,6 +189,8 @@ LAYOUTS: Final = Layouts(
             "entry_hash": 0,
             "entry_key": 8,
             "entry_value": 16,
+            "class_path_id": 3809,
+            "class_attached_id": 3073,
             "symbols_last_id": 0,
             "symbols_by_name": 8,
             "symbols_ids": 16,
@@ -201,7 +211,7 @@ LAYOUTS: Final = Layouts(
             "array_embedded_length_bits": 2,
             "class_singleton_bit": 12,
         },
-        capabilities={"line_table": "succinct", "labels": "compiled"},
+        capabilities={"line_table": "succinct"},
     ),
     Row(
         name="ruby-3.1",
@@ -209,7 +219,7 @@ LAYOUTS: Final = Layouts(
         like="ruby-2.7",
         source=(
             "rb_mjit_min_header-3.1.7.h of ruby3.1-dev; of 3.1: symbol.h (symbols_*), symbol.c (ids_*), st.c"
-            " (entry_*) and id.h (last_operator_id)"
+            " (entry_*) and id.h (last_operator_id); a live 3.1.7 (class_*_id)"
         ),
         fields={
             "vm_threads": ABSENT,
@@ -223,6 +233,8 @@ LAYOUTS: Final = Layouts(
             "fiber_prev": 512,
             "frame_size": 64,
             "line_entry_size": 12,
+            "class_path_id": 3841,
+            "class_attached_id": 3089,
             "last_operator_id": 169,
         },
     ),
@@ -261,6 +273,8 @@ LAYOUTS: Final = Layouts(
             "entry_hash": ABSENT,
             "entry_key": ABSENT,
             "entry_value": ABSENT,
+            "class_path_id": ABSENT,
+            "class_attached_id": ABSENT,
             "string_embedded": 24,
             "string_embedded_length_bit": ABSENT,
             "array_embedded_length_bits": 7,
@@ -276,10 +290,10 @@ LAYOUTS: Final = Layouts(
         ),
         fields={
             "fiber_prev": 664,
+            "labels_by_method": 1,
             "last_operator_id": 170,
             "class_singleton_bit": 13,
         },
-        capabilities={"labels": "by_method"},
     ),
     *UNTESTED,
 )

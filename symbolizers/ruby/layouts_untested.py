@@ -14,6 +14,7 @@ from symbolizers.layout import ABSENT, Row
 
 _SOURCE: Final = "vm_core.h, iseq.h, method.h, id.h and ruby.h of {}, as published by rbspy"
 _UNTESTED: Final = {"tested": "no"}
+_NO_IDS: Final = {"class_path_id": ABSENT, "class_attached_id": ABSENT}
 
 UNTESTED: Final = (
     Row(
@@ -21,7 +22,7 @@ UNTESTED: Final = (
         versions=((2, 6), (2, 6)),
         like="ruby-2.7",
         source=_SOURCE.format("2.6.0, 2.6.3 and 2.6.10"),
-        fields={"fiber_prev": ABSENT, "last_operator_id": 164},
+        fields={"fiber_prev": ABSENT, "last_operator_id": 164, **_NO_IDS},
         capabilities=_UNTESTED,
     ),
     Row(
@@ -62,6 +63,7 @@ UNTESTED: Final = (
             "frame_size": 56,
             "line_entry_size": 8,
             "last_operator_id": 168,
+            **_NO_IDS,
         },
         capabilities=_UNTESTED,
     ),

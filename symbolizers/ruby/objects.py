@@ -12,6 +12,7 @@ from typing import Final
 from symbolizers.base import AddressSpace
 from symbolizers.errors import Malformed
 from symbolizers.layout import Row
+from symbolizers.ruby.labels import method_label
 from symbolizers.values import MAX_TEXT_BYTES, pointer, text_of, word_at
 
 OBJECT_BYTES: Final = 40
@@ -129,7 +130,7 @@ class RubyObjects:
         """``Class#name``, or ``Module.name`` for one of the singleton's; `name` alone if nameless."""
         content = self.read_object(owner, T_CLASS, T_MODULE)
         flags = word_at(content, 0)
-        separator = "#"
+        is_singleton = False
         if flags & TYPE_MASK == T_CLASS and flags >> self._row["class_singleton_bit"] & 1:
             owner = self._class_field(owner, content, "class_attached", "__attached__")
             if not owner or owner % 8:
@@ -137,9 +138,9 @@ class RubyObjects:
             content = self._memory.read(pointer(owner), OBJECT_BYTES)
             if word_at(content, 0) & TYPE_MASK not in (T_CLASS, T_MODULE):
                 return name
-            separator = "."
+            is_singleton = True
         path = self._class_field(owner, content, "class_path", "__classpath__")
-        return f"{self.string(path)}{separator}{name}" if path else name
+        return method_label(self.string(path) if path else "", name, is_singleton=is_singleton)
 
     def _read_name(self, id_: int) -> str:
         row = self._row

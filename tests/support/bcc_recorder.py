@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from profiler.capture.bcc_source import BccSource
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, Record
 from symbolizers.process.identity import ProcessId, start_ticks_of
 
 PATIENCE_S = 30.0
@@ -63,7 +63,10 @@ class Recorder:
 
     def __init__(self, source: BccSource) -> None:
         self.source = source
-        self.records: list[RawSample | ProcessEvent] = []
+        self.records: list[Record] = []
+
+    def timed(self) -> list[RawSample | ProcessEvent]:
+        return [record for record in self.records if not isinstance(record, CodeName)]
 
     def samples(self, pid: int, *, since_ns: int = 0) -> list[RawSample]:
         return [

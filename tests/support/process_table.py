@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample
 from profiler.run.processes import ProcessTable
 from profiler.run.program import COSTLY, Surroundings, Waiting
 from profiler.run.stacks import Element, Partial
@@ -14,6 +14,7 @@ from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, Frame, RawFrame
 from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Codes, Question, ReadCodes
+from symbolizers.taken import TakenName
 from tests.support.asked import Asked, Questions, Said
 from tests.support.samples import raw_sample
 
@@ -113,6 +114,13 @@ class Table:
             )
         )
         return self.now_ns
+
+    def name(self, number: int, name: str | None, *, file: str | None = "app.py") -> None:
+        """The kernel names the code object of that number; None: it left that to the reader."""
+        frame = raw_frame(number)
+        texts = tuple(None if text is None else text.encode() for text in (name, file))
+        taken = TakenName(frame.address, frame.checksum, 10, 0, (*texts, None, None))
+        self.table.name(CodeName(ID, START_NS, taken))
 
     def event(self, *, exited: bool, pid: int = PID, after_ns: int = MS, start_ns: int = START_NS) -> None:
         self.now_ns += after_ns

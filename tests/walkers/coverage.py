@@ -46,16 +46,16 @@ def exercise(harness: Harness, language: str) -> None:
         scenarios = (("kinds",), ("thread",), ("deep", "1500"))
         images += [take(harness, language, *scenario).image for scenario in scenarios]
     for image in images:
-        walk = harness.walk(image, traced=True)
+        walk = harness.walk(image, traced=True, named=True)
         words = walk.words()
         for number in range(1, min(walk.reads, SEEDS) + 1):
-            harness.walk(image, fails_at=number)
+            harness.walk(image, fails_at=number, named=True)
         for seed in range(SEEDS):
-            harness.walk(image, lies(image, words, seed))
+            harness.walk(image, lies(image, words, seed), named=True)
     chance = random.Random(0)
     for row in rows_of(language):
         for _ in range(SEEDS):
-            harness.walk(soup(language, dict(row.numbers()), chance.getrandbits(32)))
+            harness.walk(soup(language, dict(row.numbers()), chance.getrandbits(32)), named=True)
 
 
 def measure(directory: Path) -> dict[str, Lines]:

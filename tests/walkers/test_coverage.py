@@ -9,7 +9,8 @@ import pytest
 from symbolizers.registry import LANGUAGES
 from tests.walkers.coverage import Lines, measure
 
-LEAST = 0.95
+LEAST = {"walk": 0.95, "name": 0.9}
+"""The share of lines that run. Each program has the same three that never do, where a map has no entry."""
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +20,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Lines]:
 
 @pytest.mark.parametrize("language", [language.name for language in LANGUAGES])
 def test_the_images_run_nearly_every_line(measured: dict[str, Lines], language: str) -> None:
-    lines = measured[f"walk_{language}.h"]
-    assert len(lines.all) > 50
-    assert lines.share > LEAST, f"never ran: {sorted(lines.missing)}"
+    for part, least in LEAST.items():
+        lines = measured[f"{part}_{language}.h"]
+        assert len(lines.all) > 20
+        assert lines.share > least, f"never ran: {sorted(lines.missing)}"
 
 
 def test_what_never_runs_is_counted(measured: dict[str, Lines]) -> None:

@@ -17,7 +17,7 @@ end
 
 files = Dir.glob(File.join(RbConfig::CONFIG["rubylibdir"], "{*,net/*,psych/*,rexml/*,rdoc/*,irb/*}.rb")).sort
 $stderr.reopen(File::NULL)
-found = StackProf.run(mode: :cpu, interval: 1000) { document(files) }
+found = StackProf.run(mode: :cpu, interval: 1000) { 3.times { document(files) } }
 File.write(ARGV[0], JSON.generate(found[:frames].each_value.with_object(Hash.new(0)) do |frame, own|
   own[frame[:name]] += frame[:samples]
 end))

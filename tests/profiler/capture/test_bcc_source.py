@@ -220,7 +220,7 @@ def test_no_sample_was_lost_and_none_comes_after_the_stop(recorder: Recorder, ta
     stopped_ns = time.monotonic_ns()
     recorder.source.stop()
     target.ask("short_child")
-    recorder.until(lambda: any(record.time_ns > stopped_ns for record in recorder.records))
+    recorder.until(lambda: any(record.time_ns > stopped_ns for record in recorder.timed()))
     assert recorder.samples(target.pid, since_ns=stopped_ns) == []
     assert recorder.source.lost() == (0, 0)
 

@@ -17,6 +17,7 @@ from tests.support.compiled import PRELUDE, build
 BPF_WORDS = """
 #define BPF_FUNC_probe_read_user 112
 #define BPF_FUNC_probe_read_kernel 113
+#define BPF_FUNC_ktime_get_boot_ns 125
 """
 NOT_FOR_GCC = re.compile(r"^(BPF_[A-Z_]+\(.*\);.*|#pragma unroll)$", re.MULTILINE)
 """Map definitions, and a pragma by which clang unrolls the loop for the verifier."""
@@ -27,6 +28,7 @@ int main(void)
     __u64 words[CHECKSUM_WORDS];
     (void)read_user;
     (void)read_kernel;
+    (void)boot_ns;
     while (fread(words, sizeof(words), 1, stdin) == 1) {
         printf("%u\\n", checksum_words(words));
         fflush(stdout);

@@ -9,16 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.header import read_header
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, Record
 from profiler.capture.wire import WireError, decode
 from symbolizers.frame import RawFrame
 from symbolizers.process.identity import ProcessId
+from symbolizers.taken import TakenName
 from tests.support.samples import raw_sample
 
 HEADER = read_header("records.h")
 HEAD = HEADER.structs["sample_head"].layout
 FRAME = HEADER.structs["interpreter_frame"].layout
 EVENT = HEADER.structs["process_event"].layout
+NAME = HEADER.structs["name_head"].layout
 TYPES = HEADER.enums["record_type"]
 TICK_NS = ProcessId(0, 1).start_ns()
 
@@ -52,10 +54,28 @@ events = st.builds(
     u64,
     st.booleans(),
 )
+texts = st.tuples(
+    *[st.none() | st.binary(max_size=HEADER.defines["TEXT_BYTES"])] * HEADER.defines["MAX_TEXTS"]
+)
+names = st.builds(
+    lambda pid, start_ns, name, parent: CodeName(
+        ProcessId.from_start_ns(pid, start_ns), start_ns, name, parent
+    ),
+    u32,
+    u64,
+    st.builds(TakenName, u64, u32, u32, u32, texts),
+    processes,
+)
 
 
-def encoded(record: RawSample | ProcessEvent) -> bytes:
+def encoded(record: Record) -> bytes:
     """The bytes of a record as the kernel side lays them out."""
+    if isinstance(record, CodeName):
+        name, parent = record.name, record.parent
+        sizes = (HEADER.defines["TEXT_LEFT"] if text is None else len(text) for text in name.texts)
+        ids = (TYPES["RECORD_NAME"], record.process.pid, record.start_ns, parent.start_ns(), name.address)
+        head = NAME.pack(*ids, name.checksum, parent.pid, name.first_line, name.details, *sizes)
+        return head + b"".join(text or b"" for text in name.texts)
     if isinstance(record, ProcessEvent):
         kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
         return EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns)
@@ -69,9 +89,9 @@ def encoded(record: RawSample | ProcessEvent) -> bytes:
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
 
 
-@given(samples | events)
+@given(samples | events | names)
 @settings(deadline=None)
-def test_what_the_kernel_packs_is_what_comes_out(record: RawSample | ProcessEvent) -> None:
+def test_what_the_kernel_packs_is_what_comes_out(record: Record) -> None:
     assert decode(encoded(record)) == record
 
 
@@ -91,9 +111,9 @@ def test_a_command_name_ends_at_its_first_zero() -> None:
     assert decoded.comm == b"short"
 
 
-@given(samples | events, st.data())
+@given(samples | events | names, st.data())
 @settings(deadline=None)
-def test_a_record_cut_short_is_refused(record: RawSample | ProcessEvent, data: st.DataObject) -> None:
+def test_a_record_cut_short_is_refused(record: Record, data: st.DataObject) -> None:
     whole = encoded(record)
     with pytest.raises(WireError):
         decode(whole[: data.draw(st.integers(0, len(whole) - 1))])

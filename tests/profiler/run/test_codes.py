@@ -82,3 +82,69 @@ def test_stacks_that_are_cut_wait_within_the_bound(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(program, "_MAX_WAITING", 2)
     times = [table.sample(number, status=WalkStatus.FAULT, after_ns=1) for number in (1, 2, 3)]
     assert table.dropped == {times[2]: Reason.WOULD_FAULT}
+
+
+def test_a_name_that_the_kernel_took_needs_no_question() -> None:
+    table = known()
+    table.name(1, "taken")
+    sample = table.sample(1)
+    assert table.open == []
+    assert table.emitted[sample] == (Frame("python", "taken", "app.py", 10),)
+
+
+def test_a_name_that_is_taken_later_releases_what_waits_for_it() -> None:
+    table = known()
+    sample = table.sample(1)
+    table.name(1, "taken")
+    assert table.emitted[sample] == (Frame("python", "taken", "app.py", 10),)
+    assert table.read({1: Changed("reused")}) == [1]
+    assert table.emitted[table.sample(1)] == table.emitted[sample]
+
+
+@pytest.mark.parametrize("texts", [(None, "app.py"), ("taken", None)])
+def test_what_the_kernel_left_is_read(texts: tuple[str | None, str | None]) -> None:
+    table = known()
+    name, file = texts
+    table.name(1, name, file=file)
+    sample = table.sample(1)
+    assert table.read() == [1]
+    assert table.emitted[sample] == (named(1),)
+    assert not table.notes
+
+
+def test_lines_are_read_and_missed_where_the_object_is_gone() -> None:
+    table = known(lines=True)
+    table.name(1, "function_1")
+    table.name(2, "taken")
+    known_sample, gone = table.sample(1, position=8), table.sample(2, position=8)
+    table.read({2: Changed("reused")})
+    assert table.emitted[known_sample] == (named(1, 11),)
+    assert table.emitted[gone] == (Frame("python", "taken", "app.py", 0),)
+    assert not table.partial
+    table.table.finish()
+    assert [text for _, text in table.notes] == [
+        "1 functions show no line: they were gone before it could be read"
+    ]
+
+
+def test_a_name_at_the_interrupt_outlives_its_process_but_no_fault() -> None:
+    table = known(lines=True)
+    table.name(1, "taken")
+    table.name(2, "waits")
+    gone, faulting = table.sample(1), table.sample(2)
+    table.read({1: Changed("reused"), 2: FAULT})
+    assert table.emitted[gone] == (Frame("python", "taken", "app.py", 0),)
+    table.table.finish()
+    assert table.dropped == {faulting: Reason.WOULD_FAULT}
+
+
+def test_a_name_that_changes_is_the_one_that_ran_and_is_noted() -> None:
+    table = known(lines=True)
+    table.name(1, "before")
+    sample = table.sample(1, position=8)
+    table.read()
+    assert table.emitted[sample] == (Frame("python", "before", "app.py", 11),)
+    table.table.finish()
+    assert [text for _, text in table.notes] == [
+        "1 functions had another name later than when they were first seen"
+    ]

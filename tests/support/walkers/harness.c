@@ -50,7 +50,7 @@ struct request {
 	__u32 twice;		/* nonzero: what earlier samples left behind must make no difference */
 	__u32 in_kernel;	/* nonzero: the kernel was interrupted, which has the registers on its stack */
 	__u32 stack_gap;	/* bytes behind them there */
-	__u32 padding;
+	__u32 named;		/* nonzero: code objects are named */
 };
 
 struct read {
@@ -59,13 +59,15 @@ struct read {
 	__u32 fault;
 };
 
-/* Then the record, and the reads if they are wanted. */
+/* Then the sample's record, those of names, each with its length before it, and the reads if they are wanted. */
 struct answer {
 	__u32 record_bytes;
 	__u32 reads;
 	__u32 tail_calls;
 	__u32 records;
 	__u64 read_bytes;
+	__u32 name_bytes;
+	__u32 padding;
 };
 
 static int (*const programs[])(struct bpf_perf_event_data *) = {WALKER_PROGRAMS};
@@ -79,8 +81,9 @@ static struct page *pages;
 static __u32 page_count;
 static struct read reads[MOST_READS];
 static struct answer answer;
-static __u32 fails_at;
+static __u32 fails_at, takes_names;
 static __u8 record[sizeof(struct scratch)];
+static __u8 names[MAX_FRESH * (sizeof(__u32) + sizeof(struct name_record))];
 
 #define REQUIRE(condition)                                                                         \
 	do {                                                                                       \
@@ -156,6 +159,7 @@ static long probe_read_user(void *destination, __u32 size, const void *address)
 	REQUIRE_WITHIN(destination, size, s->window);
 	REQUIRE_WITHIN(destination, size, s->checked);
 	REQUIRE_WITHIN(destination, size, s->state);
+	REQUIRE_WITHIN(destination, size, s->name.texts);
 	memset(destination, 0, size);
 	*read = (struct read){(__u64)address, size, !copy_pages(destination, (__u64)address, size)};
 	read->fault |= answer.reads == fails_at;
@@ -199,6 +203,11 @@ static __u64 bpf_ktime_get_ns(void)
 	return 2ULL * START_NS;
 }
 
+static __u64 ktime_get_boot_ns(void)
+{
+	return 3ULL * START_NS;
+}
+
 static __u32 bpf_get_smp_processor_id(void)
 {
 	return 0;
@@ -209,6 +218,8 @@ static void tail_call(struct bpf_perf_event_data *unused, __u32 program)
 {
 	(void)unused;
 	REQUIRE(program < sizeof(programs) / sizeof(programs[0]));
+	if (program == STAGE_FRESH && !takes_names)
+		return;	/* as if it had not been loaded */
 	if (answer.tail_calls == MOST_TAIL_CALLS)
 		return;
 	answer.tail_calls++;
@@ -218,7 +229,16 @@ static void tail_call(struct bpf_perf_event_data *unused, __u32 program)
 
 static long ringbuf_output(const void *sent, __u64 size, __u64 flags)
 {
-	(void)flags;
+	__u32 bytes = size;
+
+	if (*(const __u32 *)sent == RECORD_NAME) {
+		REQUIRE(flags == BPF_RB_NO_WAKEUP && !answer.records);
+		REQUIRE(answer.name_bytes + sizeof(bytes) + size <= sizeof(names));
+		memcpy(names + answer.name_bytes, &bytes, sizeof(bytes));
+		memcpy(names + answer.name_bytes + sizeof(bytes), sent, size);
+		answer.name_bytes += sizeof(bytes) + size;
+		return 0;
+	}
 	REQUIRE(size <= sizeof(record));
 	memcpy(record, sent, size);
 	answer.record_bytes = size;
@@ -234,6 +254,7 @@ static void sample(const struct request *request, int left)
 
 	memcpy(config.walkers, request->walkers, sizeof(config.walkers));
 	processes.update(&pid, &config);
+	seen_count = 0;
 	task.thread_pointer = request->thread_pointer;
 	memset(&context, 0, sizeof(context));
 	memset(kernel_stack, 0, sizeof(kernel_stack));
@@ -243,7 +264,9 @@ static void sample(const struct request *request, int left)
 	       request->registers, sizeof(request->registers));
 	memset(scratches_entries, left, sizeof(scratches_entries));
 	memset(&answer, 0, sizeof(answer));
+	memset(debts_entries, 0, sizeof(debts_entries));
 	fails_at = request->fails_at;
+	takes_names = request->named;
 	next_program = on_sample;
 	setjmp(next_run);
 	next_program(&context);
@@ -252,7 +275,7 @@ static void sample(const struct request *request, int left)
 /* The kernel never clears the scratch: a walk may not depend on what earlier samples left there. */
 static void sample_and_compare(const struct request *request)
 {
-	static __u8 first_record[sizeof(record)];
+	static __u8 first_record[sizeof(record)], first_names[sizeof(names)];
 	struct answer first;
 
 	sample(request, 0);
@@ -260,9 +283,11 @@ static void sample_and_compare(const struct request *request)
 		return;
 	first = answer;
 	memcpy(first_record, record, answer.record_bytes);
+	memcpy(first_names, names, answer.name_bytes);
 	sample(request, 0x5a);
 	REQUIRE(!memcmp(&first, &answer, sizeof(answer)));
 	REQUIRE(!memcmp(first_record, record, answer.record_bytes));
+	REQUIRE(!memcmp(first_names, names, answer.name_bytes));
 }
 
 /* False at the end of the input, if it may end here. */
@@ -335,6 +360,7 @@ int main(void)
 		alarm(0);
 		fwrite(&answer, sizeof(answer), 1, stdout);
 		fwrite(record, 1, answer.record_bytes, stdout);
+		fwrite(names, 1, answer.name_bytes, stdout);
 		if (request.traced)
 			fwrite(reads, sizeof(reads[0]), answer.reads, stdout);
 		fflush(stdout);

@@ -17,10 +17,11 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from profiler.capture.header import BPF_DIRECTORY, read_header
-from profiler.capture.program import program_name, program_text
-from profiler.capture.records import RawSample
+from profiler.capture.program import namer_name, program_text, walker_name
+from profiler.capture.records import CodeName, RawSample
 from profiler.capture.wire import decode
 from symbolizers.registry import LANGUAGES
+from symbolizers.taken import TakenName
 
 PAGE_BYTES = 4096
 REGISTERS = 21
@@ -39,9 +40,10 @@ _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 _RECORDS = read_header("records.h")
 _WALKER = _RECORDS.structs["walker"]
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
-_LAYOUT_BYTES = 256
-_REQUEST = struct.Struct(f"<Q{REGISTERS}Q9I4x")
-_ANSWER = struct.Struct("<4IQ")
+_LAYOUT_BYTES = 512
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q10I")
+_ANSWER = struct.Struct("<4IQI4x")
+_SIZE = struct.Struct("<I")
 _READ = struct.Struct("<Q2I")
 
 
@@ -102,10 +104,12 @@ class Read:
 class Walk:
     """One sample and what it took: reads of user memory, their bytes, and tail calls.
 
+    `names` are those that were taken, if they were asked for: no code object was seen before.
     `trace` has every read in order, if it was asked for.
     """
 
     sample: RawSample
+    names: tuple[TakenName, ...]
     reads: int
     read_bytes: int
     tail_calls: int
@@ -127,7 +131,8 @@ def word_at(image: Image, address: int) -> int:
 def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes | None = None) -> Path:
     """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
     (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
-    programs = ",".join([*(program_name(language.name).decode() for language in LANGUAGES), "on_record"])
+    walkers, namers = ([name(each.name).decode() for each in LANGUAGES] for name in (walker_name, namer_name))
+    programs = ",".join([*walkers, "on_record", "on_fresh", *namers])
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
     includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
@@ -137,6 +142,16 @@ def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes |
     built = subprocess.run(command, capture_output=True, text=True, cwd=directory)
     assert built.returncode == 0, built.stderr
     return program
+
+
+def _names(content: bytes) -> Iterator[TakenName]:
+    at = 0
+    while at < len(content):
+        (size,) = _SIZE.unpack_from(content, at)
+        at += _SIZE.size + size
+        record = decode(content[at - size : at])
+        assert isinstance(record, CodeName)
+        yield record.name
 
 
 @contextmanager
@@ -176,12 +191,14 @@ class Harness:
         fails_at: int = 0,
         twice: bool = True,
         traced: bool = False,
+        named: bool = False,
     ) -> Walk:
         """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
 
-        The read of the number `fails_at`, counted from 1, faults whatever is there; 0 for none. With `twice`,
-        what earlier samples left in the scratch must make no difference. Raises `HarnessError`, after which
-        there is no program any more; KeyError for a change outside the pages.
+        With `named`, its code is named, too. The read of the number `fails_at`, counted from 1, faults
+        whatever is there; 0 for none. With `twice`, what earlier samples left in the scratch must make no
+        difference. Raises `HarnessError`, after which there is no program any more; KeyError for a change
+        outside the pages.
         """
         words = dict(changes or {})
         for address in words:
@@ -190,7 +207,7 @@ class Harness:
         rows = self._new_rows(image)
         parts = list(self._walkers(image))
         counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at, twice)
-        place = image.in_kernel, image.stack_gap
+        place = image.in_kernel, image.stack_gap, named
         parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts, *place))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
         parts += (self._rows[row].to_bytes(8, "little") + row for row in rows)
@@ -227,13 +244,15 @@ class Harness:
         yield bytes((_MAX_WALKERS - len(image.walkers)) * _WALKER.layout.size)
 
     def _answer(self, traced: bool) -> Walk:
-        record_bytes, reads, tail_calls, records, read_bytes = _ANSWER.unpack(self._take(_ANSWER.size))
+        answer = _ANSWER.unpack(self._take(_ANSWER.size))
+        record_bytes, reads, tail_calls, records, read_bytes, name_bytes = answer
         assert records == 1, f"{records} records of one sample"
         sample = decode(self._take(record_bytes))
         assert isinstance(sample, RawSample)
+        names = tuple(_names(self._take(name_bytes)))
         trace = _READ.iter_unpack(self._take(reads * _READ.size)) if traced else ()
         found = tuple(Read(address, size, bool(fault)) for address, size, fault in trace)
-        return Walk(sample, reads, read_bytes, tail_calls, found)
+        return Walk(sample, names, reads, read_bytes, tail_calls, found)
 
     def _take(self, size: int) -> bytes:
         content = self._answers.read(size)

@@ -83,7 +83,7 @@ def _ptrace(request: int, tid: int, data: ctypes.Array[ctypes.c_char] | None = N
 def snapshot(
     harness: Harness, memory: AddressSpace, interpreter: Interpreter, tid: int
 ) -> tuple[Image, Walk]:
-    """The pages that a walk over a thread of a child of ours needs, and that walk.
+    """The pages that a walk over a thread of a child of ours needs, with all names, and a walk without them.
 
     It is walked again and again; after each time, the resident pages that it missed are put into the image.
     """
@@ -92,11 +92,11 @@ def snapshot(
     with stopped(tid) as registers:
         while True:
             image = Image(dict(pages), (walker_of(interpreter),), registers[_FS_BASE], registers[:REGISTERS])
-            walk = harness.walk(image, traced=True)
+            walk = harness.walk(image, traced=True, named=True)
             missed = {page for read in walk.trace if read.fault for page in _touched(read.address, read.size)}
             missed -= pages.keys() | absent
             if not missed:
-                return image, walk
+                return image, harness.walk(image, traced=True)
             for page in missed:
                 with suppress(ReadFault):
                     pages[page] = memory.read(page, PAGE_BYTES)

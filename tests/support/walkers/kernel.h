@@ -1,6 +1,6 @@
 /*
- * Stands in for BCC and the kernel, so that a C compiler makes a user-space program of the sampler's text. Maps
- * have one entry, or as many as an array has; helpers are functions of harness.c.
+ * Stands in for BCC and the kernel, so that a C compiler makes a user-space program of the sampler's text. Helpers
+ * are functions of harness.c.
  */
 #ifndef PIDFLAME_TESTS_KERNEL_H
 #define PIDFLAME_TESTS_KERNEL_H
@@ -42,6 +42,7 @@ struct task {
 
 #define BPF_FUNC_probe_read_user probe_read_user
 #define BPF_FUNC_probe_read_kernel probe_read_kernel
+#define BPF_FUNC_ktime_get_boot_ns ktime_get_boot_ns
 
 static long probe_read_user(void *destination, __u32 size, const void *address);
 static long probe_read_kernel(void *destination, __u32 size, const void *address);
@@ -49,6 +50,7 @@ static long bpf_get_stack(void *context, void *buffer, __u32 size, __u64 flags);
 static __u64 bpf_get_current_pid_tgid(void);
 static __u64 bpf_get_current_task(void);
 static __u64 bpf_ktime_get_ns(void);
+static __u64 ktime_get_boot_ns(void);
 static __u32 bpf_get_smp_processor_id(void);
 static void tail_call(struct bpf_perf_event_data *context, __u32 program);
 static long ringbuf_output(const void *record, __u64 size, __u64 flags);
@@ -65,28 +67,37 @@ static long ringbuf_output(const void *record, __u64 size, __u64 flags);
 	} name = {name##_lookup}
 #define BPF_PERCPU_ARRAY(name, leaf, count) BPF_ARRAY(name, leaf, count)
 
-/* A map of one entry: another key takes its place. */
+#define TABLE_ENTRIES 1024	/* more than one sample makes */
+
+/* A map that is searched from its start on. What is deleted makes room for the last entry. */
 #define BPF_TABLE(kind, key_type, leaf, name, size)                                                \
 	static struct {                                                                            \
 		key_type key;                                                                      \
 		leaf value;                                                                        \
-		bool present;                                                                      \
-	} name##_entry;                                                                            \
+	} name##_entries[TABLE_ENTRIES];                                                           \
+	static __u32 name##_count;                                                                 \
 	static leaf *name##_lookup(const key_type *key)                                            \
 	{                                                                                          \
-		bool found = name##_entry.present && !memcmp(key, &name##_entry.key, sizeof(*key)); \
-		return found ? &name##_entry.value : NULL;                                         \
+		for (__u32 i = 0; i < name##_count; i++)                                           \
+			if (!memcmp(key, &name##_entries[i].key, sizeof(*key)))                    \
+				return &name##_entries[i].value;                                   \
+		return NULL;                                                                       \
 	}                                                                                          \
 	static void name##_update(const key_type *key, const leaf *value)                          \
 	{                                                                                          \
-		name##_entry.key = *key;                                                           \
-		name##_entry.value = *value;                                                       \
-		name##_entry.present = true;                                                       \
+		leaf *found = name##_lookup(key);                                                  \
+		if (!found && name##_count < TABLE_ENTRIES) {                                      \
+			name##_entries[name##_count].key = *key;                                   \
+			found = &name##_entries[name##_count++].value;                             \
+		}                                                                                  \
+		if (found)                                                                         \
+			*found = *value;                                                           \
 	}                                                                                          \
 	static void name##_delete(const key_type *key)                                             \
 	{                                                                                          \
-		if (name##_lookup(key))                                                            \
-			name##_entry.present = false;                                              \
+		for (__u32 i = 0; i < name##_count; i++)                                           \
+			if (!memcmp(key, &name##_entries[i].key, sizeof(*key)))                    \
+				name##_entries[i] = name##_entries[--name##_count];                \
 	}                                                                                          \
 	static const struct {                                                                      \
 		leaf *(*lookup)(const key_type *);                                                 \

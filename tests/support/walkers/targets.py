@@ -13,14 +13,14 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from profiler.capture.records import RawSample
 from symbolizers.base import Symbolizer
-from symbolizers.frame import FIRST_ANNOTATION
+from symbolizers.frame import FIRST_ANNOTATION, CodeObject
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
 from tests.support.walkers.harness import Harness, Image, Walk
@@ -39,12 +39,16 @@ _CLASS = re.compile(r"\b(?:[A-Z]\w*::)*[A-Z]\w*[#.]")
 
 @dataclass(frozen=True)
 class Target:
-    """A process that waits: the image of its thread, the walk over it, and its stack as told and as found."""
+    """A process that waits: the image of its thread, the walk over it, and its stack as told and as found.
+
+    `codes` are the code objects of the stack as a reader finds them, without lines, by address and checksum.
+    """
 
     image: Image
     walk: Walk
     told: Stack
     found: Stack
+    codes: Mapping[tuple[int, int], CodeObject]
 
 
 @contextmanager
@@ -77,8 +81,11 @@ def take(harness: Harness, language: str, *scenario: str) -> Target:
         memory = NowaitReader(handle)
         image, walk = snapshot(harness, memory, interpreter, tid)
         found = named(walk.sample, file.symbolizer(interpreter, memory, lines=True))
+        reader = file.symbolizer(interpreter, memory, lines=False)
+        frames = [frame for frame in walk.sample.interpreter if frame.address < FIRST_ANNOTATION]
+        codes = {(frame.address, frame.checksum): reader.read(frame) for frame in frames}
         memory.forget()
-        return Target(image, walk, told, found)
+        return Target(image, walk, told, found, codes)
 
 
 def named(sample: RawSample, symbolizer: Symbolizer) -> Stack:
