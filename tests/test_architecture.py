@@ -61,8 +61,8 @@ STAGES: dict[str, set[str]] = {
     # from the descriptors how an annotation shows.
     "profiler.run.program": {
         *("profiler.capture", "profiler.run.codes", "profiler.run.stacks", "symbolizers.asker"),
-        *("symbolizers.base", "symbolizers.errors", "symbolizers.inspection", "symbolizers.process"),
-        *("symbolizers.questions", "symbolizers.taken"),
+        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
+        *("symbolizers.process", "symbolizers.questions", "symbolizers.taken"),
     },
     "profiler.run.processes": {
         *("profiler.capture", "profiler.run.program", "symbolizers.errors", "symbolizers.inspection"),

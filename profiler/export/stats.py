@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from profiler.export.text import counted_text, root_text, warnings
+from profiler.export.text import counted_text, frame_text, root_text, warnings
 from profiler.profile.model import Losses, Profile
 from symbolizers.errors import Reason
 
@@ -42,6 +42,7 @@ def to_json(profile: Profile) -> str:
                 "dropped_share_95": [round(row.verdict.low, 6), round(row.verdict.high, 6)],
                 "significant": row.verdict.significant,
                 "unlike": [feature.value for feature in row.verdict.unlike],
+                "hit": [frame_text(function) for function in row.hit],
                 "note": row.note,
             }
             for row in losses.per_process

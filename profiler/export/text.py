@@ -20,6 +20,12 @@ ELLIPSIS = "…"
 WARNED_PROCESSES = 5
 """How many processes have a warning of their own."""
 
+ADVICE = {
+    Reason.WOULD_FAULT: "--keep-partial keeps the rest of their stacks",
+    Reason.UNSUPPORTED: "'pidflame doctor' tells what can't be read",
+}
+"""What can be done about a loss, by its reason."""
+
 _UNPRINTABLE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
@@ -153,7 +159,9 @@ def _process_warning(row: ProcessLosses) -> str:
     )
     share = _share_text(row.verdict)
     lack = "lack the name of the function that ran" if any(row.partial.values()) else "were dropped"
-    return f"{share} of {root_text(row.root)}'s samples {lack} ({reasons}): {consequence}"
+    near = f"; most were in or near {', '.join(map(frame_text, row.hit))}" if row.hit else ""
+    advice = "".join(f"; {text}" for reason, text in ADVICE.items() if row.dropped.get(reason))
+    return f"{share} of {root_text(row.root)}'s samples {lack} ({reasons}): {consequence}{near}{advice}"
 
 
 def _by_name(counts: Mapping[Reason, int]) -> dict[str, int]:

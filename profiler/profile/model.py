@@ -85,6 +85,8 @@ class ProcessLosses:
     """What a person should know about this process, for example an unsupported interpreter version."""
     verdict: Verdict = Verdict()
     partial: Mapping[Reason, int] = field(default_factory=dict)
+    hit: tuple[Frame, ...] = ()
+    """The functions next to frames without a name: the few that were hit most often, in this order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,14 @@ class _Account:
     dropped: Counter[Reason] = field(default_factory=Counter)
     partial: Counter[Reason] = field(default_factory=Counter)
     leafless: int = 0
+    hit: Counter[Frame] = field(default_factory=Counter)
     evidence: Evidence = field(default_factory=Evidence)
 
 
 _DROPPED = {reason: Frame(MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason}
+_MAX_HIT = 1024
+"""Functions of one process that are counted as hit by losses."""
+_SHOWN_HIT = 3
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
@@ -60,6 +64,12 @@ class Aggregator:
         account.evidence.add(sample, lost=True)
         if self._keep_dropped:
             self._count(sample, (_DROPPED[reason],))
+
+    def blame(self, process: ProcessId, function: Frame) -> None:
+        """Counts `function` as next to a frame without a name, in a sample of `process` that was counted."""
+        account = self._accounts.get(process)
+        if account is not None and (function in account.hit or len(account.hit) < _MAX_HIT):
+            account.hit[function] += 1
 
     def note(self, process: ProcessId, text: str) -> None:
         """Keeps something that a person should know about `process`."""
@@ -108,6 +118,7 @@ class Aggregator:
                     "; ".join(self._notes.get(process, ())),
                     verdict,
                     dict(account.partial),
+                    tuple(function for function, _ in account.hit.most_common(_SHOWN_HIT)),
                 )
             )
         rows.sort(key=lambda row: (-row.samples, row.root.pid))

@@ -141,6 +141,16 @@ class CodeObjects:
             shown_above = code.stands_for_caller
         return frames
 
+    def beside(self, sample: RawSample, gone: Gone) -> Frame | None:
+        """The named function next to the first frame of `sample` that is `gone`, or to where its walk ended.
+
+        It is the nearest caller, or else the nearest callee.
+        """
+        keys = [key_of(frame) for frame in sample.interpreter]
+        first = next((at for at, key in enumerate(keys) if key in gone), len(keys))
+        near = (*keys[first:], *reversed(keys[:first]))
+        return next((self._definitions[key] for key in near if key in self._definitions), None)
+
     def _know(self, key: CodeKey, code: CodeObject) -> None:
         if len(self._known) > _MAX_CODES:
             self._known.clear()

@@ -20,6 +20,7 @@ from profiler.run.stacks import CodeMap, Element, Partial, merge, native_element
 from symbolizers.asker import Ask
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
+from symbolizers.frame import Frame
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
@@ -109,13 +110,15 @@ class Surroundings:
 
     `ask` puts a question to the worker; `emit` takes finished stacks, root first, and what each lacks, and
     `drop` takes lost samples. A frame without a name costs the whole stack if the reason is one of `costly`.
-    `note` takes what people should know about a process; `configure` tells the kernel which walkers it needs.
+    `note` takes what people should know about a process; `blame` takes the function next to a frame that has
+    no name; `configure` tells the kernel which walkers it needs.
     """
 
     ask: Ask
     emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None]
     drop: Callable[[RawSample, Reason], None]
     note: Callable[[ProcessId, str], None]
+    blame: Callable[[ProcessId, Frame], None]
     configure: Callable[[int, int, tuple[Interpreter, ...]], None]
     lines: bool
     costly: frozenset[Reason]
@@ -170,6 +173,7 @@ class Program:
         # Structures that contradict themselves say nothing that is worth a part of a stack.
         if failure is Reason.CHANGED or failure in self._around.costly:
             self._around.drop(sample, failure)
+            self._blame(sample, NOTHING_GONE)
         elif self._around.waiting.count >= _MAX_WAITING:
             self._around.drop(sample, Reason.WOULD_FAULT)
         else:
@@ -303,6 +307,13 @@ class Program:
             self._around.drop(sample, costly[0])
         else:
             self._hand_on(sample, gone)
+        if gone:
+            self._blame(sample, gone)
+
+    def _blame(self, sample: RawSample, gone: Gone) -> None:
+        function = self._codes.beside(sample, gone)
+        if function is not None:
+            self._around.blame(self.process, function)
 
     def _wait_to_be_placed(self, sample: RawSample, gone: Gone) -> None:
         self._unplaced.append((sample, gone))

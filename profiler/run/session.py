@@ -92,6 +92,7 @@ class Session:
                 emit=self._tasks.emit,
                 drop=self._tasks.drop,
                 note=self._aggregator.note,
+                blame=self._aggregator.blame,
                 configure=self._configure,
                 lines=recording.lines,
                 costly=_costly(recording),

@@ -1,4 +1,4 @@
-"""Stacks in which a name is gone: the rest of them stays, and every sample is accounted for."""
+"""Code that lives for milliseconds: its name is taken, or else the rest of the stack stays."""
 
 from __future__ import annotations
 
@@ -24,23 +24,41 @@ def burn():
 def caller(text):
     namespace = {"burn": burn}
     exec(text, namespace)
-    namespace["short_lived"]()
+    namespace["NAME"]()
 
 end = time.monotonic() + 3
 number = 0
 while time.monotonic() < end:
     number += 1
-    caller(f"def short_lived():\n    number = {number}\n    return burn()")
+    caller(f"def NAME():\n    number = {number}\n    return burn()")
 """
 """Code that lives for some milliseconds, and calls a known function: the session does not hurry for it."""
+TAKEN, LEFT = "short_lived", "short_lived_ж"
+"""Names that the kernel takes, and that it leaves to the reader: their characters are too wide."""
+
+
+def program(tmp_path: Path, name: str) -> list[str]:
+    """The command that runs code of this name."""
+    path = tmp_path / "short_lived.py"
+    path.write_text(SHORT_LIVED.replace("NAME", name))
+    return [SYSTEM_PYTHON, str(path)]
+
+
+@pytest.mark.parametrize("options", [(), ("--lines",)])
+def test_code_keeps_the_name_that_it_had_at_the_interrupt(tmp_path: Path, options: tuple[str, ...]) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), *options, command=program(tmp_path, TAKEN))
+    recorded.accounted()
+    assert recorded.stats["samples"] > 2.5 * HZ
+    assert not any((*recorded.stats["partial"].values(), *recorded.stats["dropped"].values()))
+    assert recorded.within(TAKEN) > 0.9 * recorded.stats["samples"]
+    (row,) = (each for each in recorded.stats["per_process"] if each["samples"] > HZ)
+    assert ("functions show no line" in row["note"]) == ("--lines" in options)
 
 
 @pytest.mark.parametrize("option", [None, "--drop-partial", "--keep-partial"])
 def test_the_rest_of_a_stack_stays_when_a_name_is_gone(tmp_path: Path, option: str | None) -> None:
-    program = tmp_path / "short_lived.py"
-    program.write_text(SHORT_LIVED)
     options = [option] if option else []
-    recorded = record(tmp_path, "-F", str(HZ), *options, command=[SYSTEM_PYTHON, str(program)])
+    recorded = record(tmp_path, "-F", str(HZ), *options, command=program(tmp_path, LEFT))
     recorded.accounted()
     partial, dropped = recorded.stats["partial"]["changed"], recorded.stats["dropped"]["changed"]
     marked = recorded.where(lambda stack: "[changed]" in stack)
@@ -51,6 +69,9 @@ def test_the_rest_of_a_stack_stays_when_a_name_is_gone(tmp_path: Path, option: s
         assert marked == partial > 0.02 * recorded.stats["samples"]
         assert recorded.where(lambda stack: "[changed]" in stack and is_between(stack)) > 0.9 * marked
         assert dropped == 0
+        assert any(
+            row["hit"][0].startswith("caller (") for row in recorded.stats["per_process"] if row["hit"]
+        )
         assert recorded.within("caller") > 0.9 * recorded.stats["samples"]
 
 

@@ -56,6 +56,7 @@ class Table:
         self.emitted: dict[int, tuple[Element, ...]] = {}
         self.dropped: dict[int, Reason] = {}
         self.notes: list[tuple[ProcessId, str]] = []
+        self.blamed: list[tuple[ProcessId, Frame]] = []
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
         self.now_ns = START_NS
         self.table = ProcessTable(
@@ -64,6 +65,7 @@ class Table:
                 emit=self._emit,
                 drop=self._drop,
                 note=lambda process, text: self.notes.append((process, text)),
+                blame=lambda process, function: self.blamed.append((process, function)),
                 configure=lambda pid, start_ns, found: self.configured.append((pid, start_ns, found)),
                 lines=lines,
                 costly=costly,

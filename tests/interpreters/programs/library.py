@@ -14,25 +14,35 @@ import truth
 OTHERS = {"site-packages", "dist-packages", "lib2to3", "bad_coding.py", "__pycache__"}
 
 
-def tables(path):
+def compiled(path):
+    """The code objects of a file; none of a test file that is broken on purpose."""
     try:
         with open(path, "rb") as source:
-            code = compile(source.read(), path, "exec", 0, True)
+            return truth.with_nested([compile(source.read(), path, "exec", 0, True)])
     except (SyntaxError, ValueError, TypeError):
-        return []  # a test file that is broken on purpose
+        return []
+
+
+def tables(path):
     return [
         [
             binascii.hexlify(getattr(each, "co_linetable", None) or each.co_lnotab).decode(),
             each.co_firstlineno,
             truth.lines(each),
         ]
-        for each in truth.with_nested([code])
+        for each in compiled(path)
     ]
 
 
-for folder, folders, files in os.walk(os.path.dirname(os.__file__)):
-    folders[:] = sorted(set(folders) - OTHERS)
-    for name in sorted(set(files) - OTHERS):
-        if name.endswith(".py"):
-            path = os.path.join(folder, name)
-            sys.stdout.write(json.dumps([path, tables(path)]) + "\n")
+def sources():
+    """The files of the standard library, by path."""
+    for folder, folders, files in os.walk(os.path.dirname(os.__file__)):
+        folders[:] = sorted(set(folders) - OTHERS)
+        for name in sorted(set(files) - OTHERS):
+            if name.endswith(".py"):
+                yield os.path.join(folder, name)
+
+
+if __name__ == "__main__":
+    for path in sources():
+        sys.stdout.write(json.dumps([path, tables(path)]) + "\n")

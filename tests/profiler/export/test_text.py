@@ -130,13 +130,16 @@ def test_a_warning_says_how_much_of_what_was_lost_and_why() -> None:
     assert warnings(Losses(0, 0, {}, 0)) == [NO_SAMPLE]
     assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=TOO_MANY))) == [
         "12.3 % (10.1 to 14.8) of python3 (4711)'s samples were dropped (would_fault, exited):"
-        " its functions look smaller than they are"
+        " its functions look smaller than they are; --keep-partial keeps the rest of their stacks"
     ]
+    hit = (Frame("python", "load", "app.py", 3), Frame("python", "a;b"))
+    row = ProcessLosses(root, 999, 876, {}, verdict=TOO_MANY, partial=partial, hit=hit)
+    assert warnings(ledger(row))[0].endswith("; most were in or near load (app.py:3), a:b")
     unlike = Verdict(0.0081, 0.0069, 0.0094, False, (Feature.THREAD, Feature.FUNCTION))
     assert warnings(ledger(ProcessLosses(root, 999, 876, DROPPED, verdict=unlike))) == [
         "0.8 % (0.7 to 0.9) of python3 (4711)'s samples were dropped (would_fault, exited):"
         " they are unlike the kept ones (by thread and function): some of its functions look much smaller"
-        " than they are"
+        " than they are; --keep-partial keeps the rest of their stacks"
     ]
 
 

@@ -148,3 +148,13 @@ def test_a_name_that_changes_is_the_one_that_ran_and_is_noted() -> None:
     assert [text for _, text in table.notes] == [
         "1 functions had another name later than when they were first seen"
     ]
+
+
+def test_the_function_next_to_what_is_gone_is_blamed() -> None:
+    table = known(1, 3)
+    waiting = [table.sample(1, 2, 3), table.sample(2), table.sample(1, 2)]
+    table.read({2: Changed("reused")})
+    assert table.settled() >= set(waiting)
+    assert sorted(function.name for _, function in table.blamed) == ["function_1", "function_3"]
+    table.sample(1, status=WalkStatus.TORN)
+    assert table.blamed[-1][1] == named(1)

@@ -51,6 +51,8 @@ struct request {
 	__u32 in_kernel;	/* nonzero: the kernel was interrupted, which has the registers on its stack */
 	__u32 stack_gap;	/* bytes behind them there */
 	__u32 named;		/* nonzero: code objects are named */
+	__u32 frames;		/* how many frames follow, which take the place of a walk by the first walker */
+	__u32 padding;
 };
 
 struct read {
@@ -83,6 +85,7 @@ static struct read reads[MOST_READS];
 static struct answer answer;
 static __u32 fails_at, takes_names;
 static __u8 record[sizeof(struct scratch)];
+static struct interpreter_frame given[MAX_INTERPRETER_FRAMES];
 static __u8 names[MAX_FRESH * (sizeof(__u32) + sizeof(struct name_record))];
 
 #define REQUIRE(condition)                                                                         \
@@ -246,6 +249,19 @@ static long ringbuf_output(const void *sent, __u64 size, __u64 flags)
 	return 0;
 }
 
+/* Puts the frames into the scratch that a walk would have left there; on_record() is next. */
+static void put_frames(const struct request *request, const struct process_config *config)
+{
+	struct scratch *s = (struct scratch *)scratches_entries;
+
+	fill_head(s, bpf_get_current_pid_tgid(), &task, &task);
+	memset(s->registers, 0, sizeof(s->registers));
+	prepare_walks(s, config);
+	memcpy(s->frames, given, request->frames * sizeof(given[0]));
+	s->walk.count = s->sight.ends[0] = request->frames;
+	next_program = on_record;
+}
+
 /* One sample, in a scratch that is full of `left` by those before. */
 static void sample(const struct request *request, int left)
 {
@@ -268,6 +284,8 @@ static void sample(const struct request *request, int left)
 	fails_at = request->fails_at;
 	takes_names = request->named;
 	next_program = on_sample;
+	if (request->frames)
+		put_frames(request, &config);
 	setjmp(next_run);
 	next_program(&context);
 }
@@ -351,6 +369,8 @@ int main(void)
 			page_count = 0;
 		receive_pages(request.pages);
 		receive_rows(request.rows);
+		REQUIRE(request.frames <= MAX_INTERPRETER_FRAMES);
+		receive(given, request.frames * sizeof(given[0]), false);
 		words = calloc(request.words + 1, sizeof(*words));
 		receive(words, request.words * sizeof(*words), false);
 		exchange(words, request.words, false);

@@ -20,6 +20,7 @@ from profiler.capture.header import BPF_DIRECTORY, read_header
 from profiler.capture.program import namer_name, program_text, walker_name
 from profiler.capture.records import CodeName, RawSample
 from profiler.capture.wire import decode
+from symbolizers.frame import RawFrame
 from symbolizers.registry import LANGUAGES
 from symbolizers.taken import TakenName
 
@@ -39,9 +40,10 @@ _HERE = Path(__file__).parent
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 _RECORDS = read_header("records.h")
 _WALKER = _RECORDS.structs["walker"]
+_FRAME = _RECORDS.structs["interpreter_frame"].layout
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _LAYOUT_BYTES = 512
-_REQUEST = struct.Struct(f"<Q{REGISTERS}Q10I")
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q11I4x")
 _ANSWER = struct.Struct("<4IQI4x")
 _SIZE = struct.Struct("<I")
 _READ = struct.Struct("<Q2I")
@@ -192,13 +194,14 @@ class Harness:
         twice: bool = True,
         traced: bool = False,
         named: bool = False,
+        frames: Sequence[RawFrame] = (),
     ) -> Walk:
         """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
 
-        With `named`, its code is named, too. The read of the number `fails_at`, counted from 1, faults
-        whatever is there; 0 for none. With `twice`, what earlier samples left in the scratch must make no
-        difference. Raises `HarnessError`, after which there is no program any more; KeyError for a change
-        outside the pages.
+        With `named`, its code is named, too; `frames` take the place of what is walked. The read of the
+        number `fails_at`, counted from 1, faults whatever is there; 0 for none. With `twice`, what earlier
+        samples left in the scratch must make no difference. Raises `HarnessError`, after which there is no
+        program any more; KeyError for a change outside the pages.
         """
         words = dict(changes or {})
         for address in words:
@@ -207,10 +210,11 @@ class Harness:
         rows = self._new_rows(image)
         parts = list(self._walkers(image))
         counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at, twice)
-        place = image.in_kernel, image.stack_gap, named
+        place = image.in_kernel, image.stack_gap, named, len(frames)
         parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts, *place))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
         parts += (self._rows[row].to_bytes(8, "little") + row for row in rows)
+        parts += (_FRAME.pack(*frame) for frame in frames)
         parts += (struct.pack("<2Q", address, word) for address, word in words.items())
         self._image = image
         try:

@@ -93,7 +93,7 @@ def snapshot(
         while True:
             image = Image(dict(pages), (walker_of(interpreter),), registers[_FS_BASE], registers[:REGISTERS])
             walk = harness.walk(image, traced=True, named=True)
-            missed = {page for read in walk.trace if read.fault for page in _touched(read.address, read.size)}
+            missed = {page for read in walk.trace if read.fault for page in touched(read.address, read.size)}
             missed -= pages.keys() | absent
             if not missed:
                 return image, harness.walk(image, traced=True)
@@ -103,5 +103,6 @@ def snapshot(
             absent |= missed - pages.keys()
 
 
-def _touched(address: int, size: int) -> range:
+def touched(address: int, size: int) -> range:
+    """The pages that a read touches, by address."""
     return range(address & ~(PAGE_BYTES - 1), address + size, PAGE_BYTES)
