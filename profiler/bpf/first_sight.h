@@ -149,8 +149,10 @@ static __always_inline void begin_names(struct bpf_perf_event_data *ctx, struct 
 	__u32 named = READ_BACK(s->sight.named), slot;
 	const struct walker *walker;
 
-	if (named >= READ_BACK(s->sight.fresh) || s->sight.name_bytes > MOST_NAME_BYTES)
+	if (named >= READ_BACK(s->sight.fresh) || s->sight.name_bytes > MOST_NAME_BYTES ||
+	    s->sight.name_runs >= MAX_NAME_RUNS)
 		return;
+	s->sight.name_runs += 1;
 	slot = s->sight.slots[named & (MAX_FRESH - 1)];
 	for (int i = 0; i < MAX_WALKERS; i++) {
 		if (slot >= s->sight.ends[i])

@@ -18,7 +18,9 @@
 #define WINDOW_BYTES (WINDOW_WORDS * sizeof(__u64))
 #define CHECKSUM_WORDS 16
 #define REGISTERS 21	/* words of struct pt_regs */
-#define MAX_FRESH 32	/* code objects that are named at one interrupt: a power of two */
+#define MAX_NAME_RUNS 4	/* of programs that name code, at one interrupt */
+#define NAMES_PER_RUN 8	/* what the verifier can follow in little time */
+#define MAX_FRESH (MAX_NAME_RUNS * NAMES_PER_RUN)	/* a power of two */
 #define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
 #define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
 
@@ -50,7 +52,8 @@ struct sight {
 	__u32 wakes;		/* whether there is something new */
 	__u32 fresh;		/* how many code objects are to be named … */
 	__u32 named;		/* … and how many of them have been … */
-	__u32 name_bytes;	/* … in records of so many bytes */
+	__u32 name_bytes;	/* … in records of so many bytes, … */
+	__u32 name_runs;	/* … by so many runs */
 	__u16 slots[MAX_FRESH];	/* a frame of each */
 	__u32 ends[MAX_WALKERS];	/* behind the last frame of each walk */
 };

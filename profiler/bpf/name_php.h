@@ -57,7 +57,7 @@ int on_name_php(struct bpf_perf_event_data *ctx)
 	layout = layout_at_hand(s);
 	if (!layout)
 		return 0;
-	for (int i = 0; i < MAX_FRESH; i++) {
+	for (int i = 0; i < NAMES_PER_RUN; i++) {
 		frame = next_fresh(s);
 		if (!frame)
 			break;

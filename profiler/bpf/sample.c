@@ -16,10 +16,10 @@
 #include "arch_x86_64.h"
 
 /*
- * Runs of walkers. Behind them come on_record(), on_fresh(), the programs that name code (one run a walker), and
- * on_record() again: 33 tail calls in all, the kernel's limit.
+ * Runs of walkers. Behind them come on_record(), on_fresh(), runs of programs that name code, and on_record()
+ * again: 33 tail calls in all, the kernel's limit.
  */
-#define MOST_RUNS (33 - MAX_WALKERS - 3)
+#define MOST_RUNS (33 - MAX_NAME_RUNS - 3)
 
 #define READ_TASK(destination, task, offset) \
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))

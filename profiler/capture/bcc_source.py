@@ -86,6 +86,7 @@ class BccSource:
         self._records: list[bytes] = []
         self._online = 0
         self._loaded: dict[str, bool] = {}
+        self._named: set[str] = set()
         self._notes: list[str] = []
         self._rows: dict[bytes, int] = {}
 
@@ -172,6 +173,7 @@ class BccSource:
             # The kernel side may have removed it, at exec or exit.
             with suppress(KeyError):
                 del table[key]
+        self._load_namers()
 
     def has_targets(self) -> bool:
         return self._sampling.targets is None or len(self._bpf[b"targets"]) > 0
@@ -206,9 +208,7 @@ class BccSource:
         """Loads the walker when its language is first seen: it takes time, and many machines run just one."""
         if language not in self._loaded:
             try:
-                number = _PROGRAMS[language]
-                self._load_stage(_NAMERS + number, namer_name(language))
-                self._load_stage(number, walker_name(language))
+                self._load_stage(_PROGRAMS[language], walker_name(language))
             except Exception as error:  # bcc raises bare Exception
                 self._notes.append(
                     f"this kernel refuses the walker for {language} ({error}): its functions have no names"
@@ -218,6 +218,20 @@ class BccSource:
                 return False
             self._loaded[language] = True
         return self._loaded[language]
+
+    def _load_namers(self) -> None:
+        """Loads what takes names for the languages that have walkers: they already walk meanwhile."""
+        for language in [each for each, is_loaded in self._loaded.items() if is_loaded]:
+            if language in self._named:
+                continue
+            self._named.add(language)
+            try:
+                self._load_stage(_NAMERS + _PROGRAMS[language], namer_name(language))
+            except Exception as error:  # bcc raises bare Exception
+                self._notes.append(
+                    f"this kernel refuses to take names of {language} at once ({error}): short-lived code may"
+                    " have none here; please report it with what 'pidflame doctor' says"
+                )
 
     def _load_stage(self, stage: int, program: bytes) -> None:
         """Loads a program that goes on with a sample, to run as `stage`. Raises what bcc does."""
