@@ -56,7 +56,7 @@ def lie(heap: PythonHeap, chance: random.Random) -> int:
 
 
 def round_of(target: HostileProcess, number: int) -> bool:
-    """Has the target run another code object, whose names lie; every fourth one's do not. Whether they lie."""
+    """Has the target run another code object, whose names lie but for every fourth one. Whether they lie."""
     chance = random.Random(number)
     heap = PythonHeap(ROW, next_address=ARENA + 0x8000 + 0x1000 * (number % 512))
     lies = number % 4 != 0

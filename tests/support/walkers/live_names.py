@@ -33,7 +33,7 @@ def _taken(
     pages: dict[int, bytes] = {}
     absent: set[int] = set()
     while True:
-        image = Image(dict(pages), (walker_of(interpreter),), 0)
+        image = Image(dict(pages), (walker_of(interpreter),), thread_pointer=1)
         walk = harness.walk(image, traced=True, named=True, frames=frames, twice=False)
         missed = {page for read in walk.trace if read.fault for page in touched(read.address, read.size)}
         missed -= pages.keys() | absent
