@@ -1,4 +1,4 @@
-"""A language is a folder with a descriptor and two headers, and these agree about it."""
+"""A language is a folder with a descriptor and three headers, and these agree about it."""
 
 from __future__ import annotations
 
