@@ -47,6 +47,7 @@ enum walk_status {
 	WALK_TRUNCATED = 1,	/* more than MAX_INTERPRETER_FRAMES */
 	WALK_FAULT = 2,		/* a page on the way is not resident */
 	WALK_TORN = 3,		/* the structures contradict themselves */
+	WALK_ROOT_FAULT = 4,	/* the page where it begins is not resident: perhaps the interpreter did not use it yet */
 };
 
 /*

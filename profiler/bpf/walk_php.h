@@ -45,7 +45,7 @@ static __always_inline int begin_php_walk(const struct scratch *s, struct php_wa
 
 	walk->begun = 1;
 	if (READ_USER(bailout, s->walk.root + layout->bailout))
-		return WALK_FAULT;
+		return WALK_ROOT_FAULT;
 	if (!bailout || bailout - s->registers[REGISTER_STACK_POINTER] >= MOST_PHP_STACK_BYTES)
 		return WALK_COMPLETE;
 	return READ_USER(walk->frame, s->walk.root + layout->current_frame) ? WALK_FAULT : WALK_COMPLETE;

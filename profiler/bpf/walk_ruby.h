@@ -60,7 +60,7 @@ static __always_inline int begin_ruby_walk(const struct scratch *s, struct ruby_
 					   const struct ruby_layout *layout)
 {
 	if (READ_USER(walk->vm, s->walk.root))
-		return WALK_FAULT;
+		return WALK_ROOT_FAULT;
 	walk->ractor = walk->vm + layout->vm_ractors;
 	if (!walk->vm || layout->vm_threads == RUBY_ABSENT)
 		return WALK_COMPLETE;
@@ -76,10 +76,13 @@ static __always_inline int find_ruby_thread(const struct scratch *s, struct ruby
 					    const struct ruby_layout *layout, __u64 *found)
 {
 	__u64 thread, native, id;
+	int status = WALK_COMPLETE;
 
 	*found = 0;
-	if (!walk->vm && begin_ruby_walk(s, walk, layout))
-		return WALK_FAULT;
+	if (!walk->vm)
+		status = begin_ruby_walk(s, walk, layout);
+	if (status != WALK_COMPLETE)
+		return status;
 	if (!walk->vm)
 		return WALK_COMPLETE;
 	for (int i = 0; i < RUBY_THREADS_PER_RUN; i++) {

@@ -31,6 +31,7 @@ class WalkStatus(IntEnum):
     TRUNCATED = 1
     FAULT = 2
     TORN = 3
+    ROOT_FAULT = 4
 
 
 class WireError(ValueError):

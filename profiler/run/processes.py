@@ -109,7 +109,14 @@ class ProcessTable:
         if before is not None:
             before.end(Reason.CHANGED)
         began_ns = event.time_ns + self._boot_offset_ns
-        program = Program(event.process, event.start_ns, began_ns, self._around, over=self._forget)
+        program = Program(
+            event.process,
+            event.start_ns,
+            began_ns,
+            self._around,
+            over=self._forget,
+            is_seen_from_its_start=True,
+        )
         self._programs[event.process] = program
         # An exec storm must not use up our CPU time: beyond the budget, only the first sample asks.
         if self._eager_again_ns <= event.time_ns:

@@ -8,7 +8,7 @@ the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -129,7 +129,8 @@ class Program:
     """A program of `process`, which it began to run at `began_ns` (on CLOCK_BOOTTIME).
 
     `over` is called when its process has exited and all answers about it have come. Its `state` moves as
-    `TRANSITIONS` says, and by nothing else.
+    `TRANSITIONS` says, and by nothing else. `is_seen_from_its_start`: its exec was seen. An interpreter's own
+    variables are on no page before it uses them, while the dynamic linker works: what runs then is native.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Program:
         surroundings: Surroundings,
         *,
         over: Callable[[Program], None],
+        is_seen_from_its_start: bool = False,
     ) -> None:
         self.process = process
         self.start_ns = start_ns
@@ -148,6 +150,8 @@ class Program:
         self.why = Reason.EXITED
         self._around = surroundings
         self._over = over
+        self._is_starting = is_seen_from_its_start
+        """Whether its interpreter has not run yet, as far as samples tell."""
         self._code = _UNKNOWN
         self._interpreters: tuple[Interpreter, ...] = ()
         self._codes = CodeObjects(lines=surroundings.lines)
@@ -169,6 +173,10 @@ class Program:
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
+        if sample.walk_status == WalkStatus.ROOT_FAULT:
+            status = WalkStatus.COMPLETE if self._is_starting else WalkStatus.FAULT
+            sample = replace(sample, walk_status=status)
+        self._is_starting = self._is_starting and not sample.interpreter
         failure = _FAILED_WALKS.get(sample.walk_status)
         # Structures that contradict themselves say nothing that is worth a part of a stack.
         if failure is Reason.CHANGED or failure in self._around.costly:

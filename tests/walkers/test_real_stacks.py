@@ -61,7 +61,10 @@ def test_a_read_that_faults_ends_the_walk_there(harness: Harness, language: str)
         walk = harness.walk(target.image, fails_at=number, traced=True)
         frames = walk.sample.interpreter
         assert walk.trace[number - 1].fault
-        if walk.sample.walk_status == WalkStatus.FAULT:
+        if walk.sample.walk_status == WalkStatus.ROOT_FAULT:
+            assert (number, frames) == (1, ())
+            ended.add(0)
+        elif walk.sample.walk_status == WalkStatus.FAULT:
             assert walk.reads == number
             assert frames == whole[: len(frames)]
             ended.add(len(frames))

@@ -158,3 +158,19 @@ def test_the_function_next_to_what_is_gone_is_blamed() -> None:
     assert sorted(function.name for _, function in table.blamed) == ["function_1", "function_3"]
     table.sample(1, status=WalkStatus.TORN)
     assert table.blamed[-1][1] == named(1)
+
+
+def test_an_interpreter_that_did_not_begin_yet_has_no_frames_to_lose() -> None:
+    table = known()
+    running = table.sample(status=WalkStatus.ROOT_FAULT)
+    assert table.dropped == {running: Reason.WOULD_FAULT}
+    table.inspected()
+    table.event(exited=False)
+    starting = table.sample(status=WalkStatus.ROOT_FAULT)
+    table.inspected()
+    first = table.sample(1)
+    table.read()
+    assert table.settled() >= {starting, first}
+    assert starting in table.emitted
+    later = table.sample(status=WalkStatus.ROOT_FAULT)
+    assert table.dropped[later] is Reason.WOULD_FAULT
