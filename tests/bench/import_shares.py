@@ -1,8 +1,8 @@
 """``import pandas``, by package: the shares in pidflame's stacks beside what the same processes say.
 
 A sample belongs to the module whose ``<module>`` frame is the innermost on its stack. Inside of the process,
-the CPU clock of the thread is read whenever the body of a module begins or ends (``timed_import.py``), so that
-the truth has no error of its own. Modules count together by the first two parts of their names.
+the CPU clock of the thread is read whenever the body of a module begins or ends (``timed_import.py``), so
+that the truth has no error of its own. Modules count together by the first two parts of their names.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ ONE_THREAD = "OPENBLAS_NUM_THREADS=1"
 """NumPy would start threads that burn CPU time, which no module imports."""
 PROGRAM = Path(__file__).resolve().parents[1] / "support" / "applications" / "timed_import.py"
 STANDARD_LIBRARY = "(standard library)"
+IMPORT = ";import_module ("
+"""What the program calls for it: the interpreter's own imports, and the program's, are over by then."""
 MARKERS = ("[changed]", "[exited]", "[would fault]")
 HEADER = (
     *("package", "of the CPU time, %", "samples", "of the samples, %"),
@@ -124,7 +126,9 @@ def package_of_file(file: str) -> str:
 
 
 def package_of_stack(stack: str) -> str:
-    """The package of the innermost module that runs, with whole paths; empty outside of all."""
+    """The package of the innermost module that runs, with whole paths; empty outside of the timed import."""
+    if IMPORT not in stack:
+        return ""
     for frame in reversed(stack.split(";")):
         module = _MODULE.fullmatch(frame)
         if module and (package := package_of_file(module[1])):

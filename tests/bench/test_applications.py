@@ -18,6 +18,7 @@ def test_three_sigma_of_one_per_cent_of_a_thousand(lost: int, passes: bool) -> N
 
 SITE = "/venv/lib/python3.11/site-packages"
 MAIN = "python (1);<module> (/app.py:1)"
+IMPORT = "import_module (/usr/lib/python3.11/importlib/__init__.py:1)"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,8 @@ MAIN = "python (1);<module> (/app.py:1)"
     ],
 )
 def test_a_sample_belongs_to_the_innermost_module(rest: str, belongs: str) -> None:
-    assert package_of_stack(f"{MAIN};{rest}") == belongs
+    assert package_of_stack(f"{MAIN};{IMPORT};{rest}") == belongs
+    assert package_of_stack(f"{MAIN};{rest}") == ""
 
 
 def test_a_share_is_right_within_three_sigma_of_its_samples() -> None:
