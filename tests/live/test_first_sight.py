@@ -1,0 +1,91 @@
+"""What it costs at the interrupt to name code that is seen for the first time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bench.depth import bpf_statistics, program_runs
+from tests.support.live.harness import RUBY, Recording
+
+HZ = 100
+LOOK_S = 3.0
+DEPTH = 30
+"""Functions that call each other: fewer than are named at one interrupt."""
+MOST_US = 3.0
+PYTHON = r"""
+import sys, time
+fresh = sys.argv[1] == "fresh"
+
+def chain(number):
+    names = [f"function_{number}_{depth}" for depth in range(DEPTH)]
+    pairs = zip(names, [*names[1:], "burn"])
+    lines = [f"def {name}(end):\n    return {called}(end)" for name, called in pairs]
+    namespace = {"burn": burn}
+    exec("\n".join(lines), namespace)
+    return namespace[names[0]]
+
+def burn(end):
+    while time.monotonic() < end:
+        pass
+
+run = chain(0)
+for number in range(1, 10**6):
+    run = chain(number) if fresh else run
+    run(time.monotonic() + 0.02)
+"""
+RUBY_PROGRAM = r"""
+fresh = ARGV[0] == "fresh"
+
+def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+
+def burn(finish)
+  nil while now < finish
+end
+
+def chain(number)
+  names = Array.new(DEPTH) { |depth| "method_#{number}_#{depth}" }
+  lines = names.zip([*names.drop(1), "burn"]).map { |name, called| "def #{name}(finish) = #{called}(finish)" }
+  eval(lines.join("\n"), TOPLEVEL_BINDING, "chain_#{number}.rb")
+  names.first
+end
+
+run = chain(0)
+(1..).each do |number|
+  run = chain(number) if fresh
+  send(run, now + 0.02)
+end
+"""
+
+
+def run_us(folder: Path, command: list[str]) -> float:
+    """Microseconds that the eBPF program takes for a sample of `command`: others cost next to nothing."""
+    folder.mkdir()
+    with subprocess.Popen(command) as target:
+        try:
+            recording = Recording(folder, ["-F", str(HZ), "-p", str(target.pid)])
+            time.sleep(LOOK_S)
+            _, spent_ns = program_runs([recording.process.pid])
+            recorded = recording.finish()
+        finally:
+            target.kill()
+    recorded.accounted()
+    assert recorded.stats["symbolized"] == recorded.stats["samples"] > HZ
+    return spent_ns / recorded.stats["samples"] / 1000
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "program"), [(sys.executable, PYTHON), (RUBY, RUBY_PROGRAM)], ids=["python", "ruby"]
+)
+def test_a_name_costs_three_microseconds_at_most(tmp_path: Path, interpreter: str, program: str) -> None:
+    file = tmp_path / "chain"
+    file.write_text(program.replace("DEPTH", str(DEPTH)))
+    with bpf_statistics():
+        known, fresh = (
+            run_us(tmp_path / kind, [interpreter, str(file), kind]) for kind in ("known", "fresh")
+        )
+    assert 0.05 < (fresh - known) / DEPTH < MOST_US, (known, fresh)
