@@ -75,16 +75,12 @@ static __always_inline int begin_ruby_walk(const struct scratch *s, struct ruby_
 static __always_inline int find_ruby_thread(const struct scratch *s, struct ruby_walk *walk,
 					    const struct ruby_layout *layout, __u64 *found)
 {
+	int status = walk->vm ? WALK_COMPLETE : begin_ruby_walk(s, walk, layout);
 	__u64 thread, native, id;
-	int status = WALK_COMPLETE;
 
 	*found = 0;
-	if (!walk->vm)
-		status = begin_ruby_walk(s, walk, layout);
-	if (status != WALK_COMPLETE)
+	if (status != WALK_COMPLETE || !walk->vm)
 		return status;
-	if (!walk->vm)
-		return WALK_COMPLETE;
 	for (int i = 0; i < RUBY_THREADS_PER_RUN; i++) {
 		if (walk->thread == walk->threads) {
 			if (layout->vm_ractors == RUBY_ABSENT)
