@@ -1,7 +1,8 @@
-"""What it costs at the interrupt to name code that is seen for the first time."""
+"""Code that is seen for the first time: what it costs to name it, and how often it wakes the profiler."""
 
 from __future__ import annotations
 
+import select
 import subprocess
 import sys
 import time
@@ -9,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from profiler.capture.bcc_source import BccSource
+from profiler.capture.records import CodeName, RawSample
+from profiler.capture.source import Sampling
+from symbolizers.process.identity import open_process
 from tests.bench.depth import bpf_statistics, program_runs
 from tests.support.live.harness import RUBY, Recording
+from tests.support.python_walk import find_python
 
 HZ = 100
 LOOK_S = 3.0
@@ -34,6 +40,7 @@ def burn(end):
         pass
 
 run = chain(0)
+print("ready", flush=True)
 for number in range(1, 10**6):
     run = chain(number) if fresh else run
     run(time.monotonic() + 0.02)
@@ -65,7 +72,7 @@ end
 def run_us(folder: Path, command: list[str]) -> float:
     """Microseconds that the eBPF program takes for a sample of `command`: others cost next to nothing."""
     folder.mkdir()
-    with subprocess.Popen(command) as target:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as target:
         try:
             recording = Recording(folder, ["-F", str(HZ), "-p", str(target.pid)])
             time.sleep(LOOK_S)
@@ -89,3 +96,33 @@ def test_a_name_costs_three_microseconds_at_most(tmp_path: Path, interpreter: st
             run_us(tmp_path / kind, [interpreter, str(file), kind]) for kind in ("known", "fresh")
         )
     assert 0.05 < (fresh - known) / DEPTH < MOST_US, (known, fresh)
+
+
+def test_code_that_is_new_wakes_the_profiler_within_a_budget(tmp_path: Path) -> None:
+    """Each sample has new code in it; none may have the profiler run in step with it."""
+    file = tmp_path / "chain"
+    file.write_text(PYTHON.replace("DEPTH", str(DEPTH)))
+    wakes = samples = names = 0
+    command = [sys.executable, str(file), "fresh"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as target:
+        assert target.stdout is not None
+        assert target.stdout.readline() == "ready\n"
+        source = BccSource(Sampling(HZ, (target.pid,)))
+        try:
+            source.load()
+            with open_process(target.pid) as handle:
+                source.configure(target.pid, handle.id.start_ns(), [find_python(handle)[1]])
+            source.start()
+            end_s = time.monotonic() + LOOK_S
+            while (left_s := end_s - time.monotonic()) > 0:
+                ready, _, _ = select.select([source], [], [], left_s)
+                wakes += bool(ready)
+                records = source.drain()
+                samples += sum(isinstance(record, RawSample) for record in records)
+                names += sum(isinstance(record, CodeName) for record in records)
+        finally:
+            source.close()
+            target.kill()
+    assert samples > LOOK_S * HZ / 2
+    assert names > 5 * samples
+    assert 10 < wakes < samples / 2
