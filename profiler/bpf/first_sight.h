@@ -19,7 +19,7 @@
 /* Of the ring buffer, one sample gets about this much for names: the rest is for samples. */
 #define MOST_NAME_BYTES 6144
 
-#define MAX_LOOKED 512	/* frames, from the leaf on: what the verifier can follow */
+#define MAX_LOOKED 256	/* frames, from the leaf on: what the verifier can follow */
 
 /* To wake user space makes a debt, of which each other sample pays 1 off. */
 #define MOST_DEBT 64
@@ -115,14 +115,15 @@ static __always_inline bool is_fresh(struct scratch *s, __u32 count)
  * Notes the frames whose code objects are to be named. Returns false where some are left for another sample. What
  * lies deeper than MAX_LOOKED frames is left to user space: it lives longer than all that it calls.
  */
-static __always_inline bool find_fresh(struct scratch *s, __u32 count)
+static __always_inline bool find_fresh(struct scratch *s)
 {
 	const struct interpreter_frame *frame;
 	struct seen_key key = {};
 	__u32 fresh;
 
 	for (__u32 slot = 0; slot < MAX_LOOKED; slot++) {
-		if (slot >= count)
+		/* read anew, so that the compiler keeps both bounds: Linux 5.10 sees no end of a loop up to a variable */
+		if (slot >= READ_BACK(s->head.interpreter_frames))
 			return true;
 		frame = frame_at(s, slot);
 		if (frame->address >> KIND_SHIFT >= FIRST_ANNOTATION)
@@ -195,19 +196,25 @@ static __always_inline const struct interpreter_frame *next_fresh(struct scratch
 	return frame;
 }
 
+/* Linux 5.10 forgets the bounds of what the compiler kept on the stack since they were checked. */
+#define MASKED(variable, mask)                                                                     \
+	({                                                                                         \
+		SHOW_BOUNDS(variable);                                                             \
+		(variable) & (mask);                                                               \
+	})
+
 /*
  * Takes a text of so many bytes into the record, which holds the texts of lower numbers already. It stays left
- * out where it is too long or not resident.
+ * out where it is too long or not resident. For the verifier, the read could go beyond the record, not the scratch.
  */
 static __always_inline void take_text(struct scratch *s, __u32 number, __u64 address, __u64 bytes)
 {
 	__u64 used = READ_BACK(s->text_bytes);
 
-	SHOW_BOUNDS(bytes);
-	SHOW_BOUNDS(used);
-	if (bytes > TEXT_BYTES || used > (MAX_TEXTS - 1) * TEXT_BYTES)
+	if (bytes > TEXT_BYTES || used + bytes >= sizeof(s->name.texts))
 		return;
-	if (bytes && read_user(s->name.texts + used, bytes, (const void *)address))
+	if (bytes && read_user(s->name.texts + MASKED(used, sizeof(s->name.texts) - 1),
+			       MASKED(bytes, 2 * TEXT_BYTES - 1), (const void *)address))
 		return;
 	s->name.head.texts[number & (MAX_TEXTS - 1)].bytes = bytes;
 	s->text_bytes = used + bytes;
@@ -219,9 +226,8 @@ static __always_inline void send_name(struct scratch *s)
 	__u64 bytes = READ_BACK(s->text_bytes);
 
 	s->sight.name_bytes += sizeof(s->name.head) + bytes;
-	SHOW_BOUNDS(bytes);
-	if (bytes <= sizeof(s->name.texts))
-		records.ringbuf_output(&s->name, sizeof(s->name.head) + bytes, BPF_RB_NO_WAKEUP);
+	records.ringbuf_output(&s->name, sizeof(s->name.head) + MASKED(bytes, sizeof(s->name.texts) - 1),
+			       BPF_RB_NO_WAKEUP);
 }
 
 /* Looks for code objects that user space was not told of, and has them named before the sample goes out. */
@@ -234,7 +240,7 @@ int on_fresh(struct bpf_perf_event_data *ctx)
 	if (!s)
 		return 0;
 	count = s->head.interpreter_frames;
-	if (find_fresh(s, count)) {
+	if (find_fresh(s)) {
 		make_whole_key(s, count, &key);
 		see(s, &key);
 	}

@@ -79,10 +79,10 @@ struct scratch {
 	__u64 registers[REGISTERS];	/* of the thread's user code, see read_user_registers() */
 	struct walker walkers[MAX_WALKERS];	/* of the process */
 	struct walk walk;
+	struct name_record name;	/* not last: see take_text() */
+	__u32 text_bytes;	/* of name.texts, so far */
 	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */
 	struct sight sight;
-	struct name_record name;
-	__u32 text_bytes;	/* of name.texts, so far */
 };
 
 /* Plain bytes: BCC makes code for every member of a map's value type, and here there are 4,000. */

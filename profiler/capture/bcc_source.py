@@ -51,9 +51,8 @@ _QUICKLY = ("-O1", "-g0")
 
 BCC itself optimizes what the compiler gives it, and nobody looks at the debugging information.
 """
-_STAGES = {len(LANGUAGES): b"on_record", len(LANGUAGES) + 1: b"on_fresh"}
-_NAMERS = len(LANGUAGES) + 2
-"""Behind the walkers in the map `stages` come these programs, and then those that take names."""
+_RECORD, _FRESH, _NAMERS = (len(LANGUAGES) + number for number in range(3))
+"""Behind the walkers in the map `stages` come these programs, the last of them one a language."""
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 """The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
 
@@ -98,8 +97,7 @@ class BccSource:
             with without_kallsyms():
                 self._bpf = bcc.BPF(text=program_text(LANGUAGES), cflags=flags)
             self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
-            for stage, program in _STAGES.items():
-                self._load_stage(stage, program)
+            self._load_stage(_RECORD, b"on_record")
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)
         except PrerequisiteError:
@@ -224,8 +222,11 @@ class BccSource:
         for language in [each for each, is_loaded in self._loaded.items() if is_loaded]:
             if language in self._named:
                 continue
+            is_first = not self._named
             self._named.add(language)
             try:
+                if is_first:
+                    self._load_stage(_FRESH, b"on_fresh")
                 self._load_stage(_NAMERS + _PROGRAMS[language], namer_name(language))
             except Exception as error:  # bcc raises bare Exception
                 self._notes.append(
