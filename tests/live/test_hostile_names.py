@@ -35,7 +35,6 @@ def stack_of(heap: PythonHeap, code: int, thread: int) -> None:
     frame = {"thread_frame": ARENA + THREAD, "cframe_frame": ARENA + FRAME}
     heap.words(ARENA + THREAD, frame)
     heap.words(ARENA + FRAME, {"frame_code": code, "frame_previous": 0, "frame_instr": code + 256})
-    heap.memory.write(ARENA + FRAME + ROW["frame_owner"], b"\0")
 
 
 def lie(heap: PythonHeap, chance: random.Random) -> int:
