@@ -64,7 +64,7 @@ class Outcome:
 
 
 def record_beside(
-    folder: Path, stuck: Sequence[Stuck], meanwhile: Callable[[], None] = lambda: None, *options: str
+    folder: Path, stuck: Sequence[Stuck], meanwhile: Callable[[], None] = lambda: None
 ) -> Outcome:
     """Records the machine while the siblings burn, and holds what it saw of them against their truth."""
     healthy = [workload(f"split.{suffix}", "--cpu-seconds", SIBLING_CPU_S) for suffix in ("py", "rb")]
@@ -72,7 +72,7 @@ def record_beside(
         for sibling in (python, ruby):
             prefer(sibling.process.pid)
         watch = Watch([each.pid for each in stuck])
-        recording = Recording(folder, ["-F", str(HZ), "-d", str(DURATION_S), "--lines", *options])
+        recording = Recording(folder, ["-F", str(HZ), "-d", str(DURATION_S), "--lines"])
         began_s = time.monotonic()
         before_s = {each.pid: each.cpu_s() for each in stuck}
         python.go()
@@ -138,30 +138,6 @@ def test_pages_that_do_not_come(place: Place, stuck_on: Any) -> None:
     assert outcome.late_s <= LATE_S
     assert not outcome.stopped
     assert max(took_s.values()) < 2.0, took_s
-
-
-@pytest.mark.parametrize("stuck_on", [on_userfault, on_file], ids=["userfaultfd", "fuse"])
-def test_the_rest_of_a_stuck_stack_can_be_kept(place: Place, stuck_on: Any) -> None:
-    with ExitStack() as stack:
-        stuck = [stack.enter_context(stuck_on(place, *each)) for each in PAGES]
-        outcome = record_beside(place.folder, stuck, lambda: None, "--keep-partial")
-        for each in stuck:
-            assert_kept(outcome, each)
-    assert outcome.late_s <= LATE_S
-
-
-def assert_kept(outcome: Outcome, stuck: Stuck) -> None:
-    """Nearly all its stacks show what it runs, in C, and a marker in the place of what does not come."""
-    row, root = outcome.row(stuck), f"({stuck.pid})"
-    kept = outcome.recorded.where(
-        lambda stack: (
-            stack[0].endswith(root)
-            and "[would fault]" in stack
-            and any("stuck_burner" in frame for frame in stack)
-        )
-    )
-    assert kept >= 0.9 * row["samples"] - 1, (stuck.name, row)
-    assert kept <= row["partial"]["would_fault"]
 
 
 def test_locks_files_and_stops(place: Place) -> None:
