@@ -50,7 +50,8 @@ class CodeObjects:
         self._asked: set[CodeKey] = set()
         self._taken: dict[CodeKey, TakenCode] = {}
         """What the kernel took of objects that the worker is asked for all the same."""
-        self._lineless: set[CodeKey] = set()
+        self.lineless = 0
+        """How many objects are known by name, but were gone before their line table could be read."""
         self.renamed = 0
         """How many objects had one name at the interrupt and another when they were read."""
 
@@ -60,12 +61,6 @@ class CodeObjects:
             self._known.update(parent._known)
             self._definitions.update(parent._definitions)
             self._taken.update(parent._taken)
-            self._lineless.update(parent._lineless)
-
-    @property
-    def lineless(self) -> int:
-        """How many objects are known by name, but were gone before their line table could be read."""
-        return len(self._lineless)
 
     def take(self, name: TakenName) -> CodeKey | None:
         """Takes in what the kernel took of a code object; its key, if that is all that is wanted of it."""
@@ -110,9 +105,11 @@ class CodeObjects:
         """Makes do with what the kernel took of an object that is gone for good; whether it took anything."""
         if reason not in (Reason.CHANGED, Reason.EXITED) or key not in self._taken:
             return False
-        self._know(key, self._taken.pop(key).code)
-        if self._lines:
-            self._lineless.add(key)
+        code = self._taken.pop(key).code
+        if self._lines:  # the first line is not the one that ran
+            code = replace(code, first_line=0)
+            self.lineless += 1
+        self._know(key, code)
         return True
 
     def why(self, key: CodeKey, otherwise: Reason) -> Reason:
@@ -132,9 +129,7 @@ class CodeObjects:
                 frames += [marker] if marker is not None else []
                 shown_above = shown_above and key not in gone
                 continue
-            if not shown_above and key in self._lineless:
-                frames.append(self._definitions[key]._replace(line=0))
-            elif not shown_above and self._lines:
+            if not shown_above and self._lines:
                 frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
             elif not shown_above:
                 frames.append(self._definitions[key])
@@ -158,7 +153,6 @@ class CodeObjects:
         self._known[key] = code
         self._definitions[key] = Frame(code.kind, code.name, code.file, code.first_line)
         self._failed.pop(key, None)
-        self._lineless.discard(key)
 
     def _as_taken(self, key: CodeKey, read: CodeObject) -> CodeObject:
         """`read`, under the name that it had at the interrupt: an object may be given another one later."""
