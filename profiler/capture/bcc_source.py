@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
 from types import ModuleType
@@ -205,34 +205,33 @@ class BccSource:
     def _has_walker(self, language: str) -> bool:
         """Loads the walker when its language is first seen: it takes time, and many machines run just one."""
         if language not in self._loaded:
-            try:
-                self._load_stage(_PROGRAMS[language], walker_name(language))
-            except Exception as error:  # bcc raises bare Exception
-                self._notes.append(
-                    f"this kernel refuses the walker for {language} ({error}): its functions have no names"
-                    " here; please report it with what 'pidflame doctor' says"
-                )
-                self._loaded[language] = False
-                return False
-            self._loaded[language] = True
+            stages = {_PROGRAMS[language]: walker_name(language)}
+            lack = "its functions have no names here"
+            self._loaded[language] = self._loads(stages, f"the walker for {language}", lack)
         return self._loaded[language]
 
     def _load_namers(self) -> None:
         """Loads what takes names for the languages that have walkers: they already walk meanwhile."""
-        for language in [each for each, is_loaded in self._loaded.items() if is_loaded]:
-            if language in self._named:
-                continue
-            is_first = not self._named
-            self._named.add(language)
-            try:
-                if is_first:
-                    self._load_stage(_FRESH, b"on_fresh")
-                self._load_stage(_NAMERS + _PROGRAMS[language], namer_name(language))
-            except Exception as error:  # bcc raises bare Exception
-                self._notes.append(
-                    f"this kernel refuses to take names of {language} at once ({error}): short-lived code may"
-                    " have none here; please report it with what 'pidflame doctor' says"
-                )
+        for language, is_loaded in self._loaded.items():
+            if is_loaded and language not in self._named:
+                stages = {} if self._named else {_FRESH: b"on_fresh"}
+                stages[_NAMERS + _PROGRAMS[language]] = namer_name(language)
+                self._named.add(language)
+                lack = "short-lived code may have none here"
+                self._loads(stages, f"to take names of {language} at once", lack)
+
+    def _loads(self, stages: Mapping[int, bytes], what: str, lack: str) -> bool:
+        """Loads a program for each of `stages`; where the kernel refuses one, a note says what is lacking."""
+        try:
+            for stage, program in stages.items():
+                self._load_stage(stage, program)
+        except Exception as error:  # bcc raises bare Exception
+            self._notes.append(
+                f"this kernel refuses {what} ({error}): {lack};"
+                " please report it with what 'pidflame doctor' says"
+            )
+            return False
+        return True
 
     def _load_stage(self, stage: int, program: bytes) -> None:
         """Loads a program that goes on with a sample, to run as `stage`. Raises what bcc does."""
