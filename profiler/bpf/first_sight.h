@@ -101,10 +101,10 @@ static __always_inline bool is_fresh(struct scratch *s, __u32 count)
 	s->sight.origin.began_ns = s->head.start_ns;
 	if (origin)
 		s->sight.origin = *origin;
-	s->sight.now_ns = boot_ns();
 	make_whole_key(s, count, &key);
 	if (is_seen(s, &key))
 		return false;
+	s->sight.now_ns = boot_ns();
 	s->sight.wakes = 1;
 	if (!count)
 		see(s, &key);
@@ -144,17 +144,25 @@ static __always_inline bool find_fresh(struct scratch *s)
 	return true;
 }
 
+/* The slot of the next of the fresh frames; that behind all frames where none is left, or no room. */
+static __always_inline __u32 fresh_slot(const struct scratch *s)
+{
+	__u32 named = READ_BACK(s->sight.named);
+
+	if (named >= READ_BACK(s->sight.fresh) || s->sight.name_bytes > MOST_NAME_BYTES)
+		return MAX_INTERPRETER_FRAMES;
+	return s->sight.slots[named & (MAX_FRESH - 1)];
+}
+
 /* Enters the program that names the next of the fresh frames, by a tail call. Returns where none is left. */
 static __always_inline void begin_names(struct bpf_perf_event_data *ctx, struct scratch *s)
 {
-	__u32 named = READ_BACK(s->sight.named), slot;
+	__u32 slot = fresh_slot(s);
 	const struct walker *walker;
 
-	if (named >= READ_BACK(s->sight.fresh) || s->sight.name_bytes > MOST_NAME_BYTES ||
-	    s->sight.name_runs >= MAX_NAME_RUNS)
+	if (slot >= MAX_INTERPRETER_FRAMES || s->sight.name_runs >= MAX_NAME_RUNS)
 		return;
 	s->sight.name_runs += 1;
-	slot = s->sight.slots[named & (MAX_FRESH - 1)];
 	for (int i = 0; i < MAX_WALKERS; i++) {
 		if (slot >= s->sight.ends[i])
 			continue;
@@ -178,15 +186,12 @@ static __always_inline int next_names(struct bpf_perf_event_data *ctx, struct sc
 /* The next frame to name among those of the walk at hand, with a record that is begun; NULL behind the last. */
 static __always_inline const struct interpreter_frame *next_fresh(struct scratch *s)
 {
-	__u32 named = READ_BACK(s->sight.named), slot;
+	__u32 slot = fresh_slot(s);
 	const struct interpreter_frame *frame;
 
-	if (named >= READ_BACK(s->sight.fresh) || s->sight.name_bytes > MOST_NAME_BYTES)
-		return NULL;
-	slot = s->sight.slots[named & (MAX_FRESH - 1)];
 	if (slot >= s->sight.ends[s->walk.slot & (MAX_WALKERS - 1)])
 		return NULL;
-	s->sight.named = named + 1;
+	s->sight.named += 1;
 	frame = frame_at(s, slot);
 	s->name.head.address = frame->address;
 	s->name.head.checksum = frame->checksum;

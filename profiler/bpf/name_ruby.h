@@ -9,7 +9,7 @@
  *   3  the file; left for a C function
  *
  * `details` is made of RUBY_NAME_*, with the number of blocks around the code from RUBY_NAME_LEVELS on.
- * symbolizers/ruby/labels.py makes a label of all that.
+ * symbolizers/ruby/taken.py makes a label of all that.
  */
 #ifndef PIDFLAME_NAME_RUBY_H
 #define PIDFLAME_NAME_RUBY_H

@@ -23,7 +23,7 @@ enum ruby_kind {
 
 #define RUBY_ABSENT 4294967295	/* a field that the version doesn't have */
 
-/* What name_head.details says of the texts. Mirrored by symbolizers/ruby/labels.py. */
+/* What name_head.details says of the texts. Mirrored by symbolizers/ruby/taken.py. */
 #define RUBY_NAME_METHOD 1	/* the code is a method of the class */
 #define RUBY_NAME_SINGLETON 2	/* … of its singleton class */
 #define RUBY_NAME_PART 4	/* the code is a rescue or an ensure, which shows as the code around it */

@@ -6,7 +6,8 @@
  * one record of variable length into the ring buffer `records`, or, when that is full, one count into `lost`.
  *
  * In between, a program for each language captures its interpreter's frames. This file knows no language:
- * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there). Such
+ * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there), as
+ * first_sight.h is before it and each name_X.h behind them, which take the names of new code. Such
  * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
  * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
  * where functions call themselves. At worst a sample takes some 10,500 of them: 26 runs of 400 at most, in
