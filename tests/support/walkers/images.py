@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from symbolizers.base import AddressSpace, Interpreter, RuntimeFile
@@ -83,26 +83,38 @@ def _ptrace(request: int, tid: int, data: ctypes.Array[ctypes.c_char] | None = N
 def snapshot(
     harness: Harness, memory: AddressSpace, interpreter: Interpreter, tid: int
 ) -> tuple[Image, Walk]:
-    """The pages that a walk over a thread of a child of ours needs, with all names, and a walk without them.
+    """The pages that a walk over a thread of a child of ours needs with all names, and one without them."""
+    with stopped(tid) as registers:
+        place = (walker_of(interpreter),), registers[_FS_BASE], registers[:REGISTERS]
+        image, _ = with_pages(
+            memory,
+            lambda pages: Image(pages, *place),
+            lambda image: harness.walk(image, traced=True, named=True),
+        )
+        return image, harness.walk(image, traced=True)
+
+
+def with_pages(
+    memory: AddressSpace, image_of: Callable[[dict[int, bytes]], Image], walk: Callable[[Image], Walk]
+) -> tuple[Image, Walk]:
+    """An image with all pages that a traced `walk` over it reads, as far as they are resident, and that walk.
 
     It is walked again and again; after each time, the resident pages that it missed are put into the image.
     """
     pages: dict[int, bytes] = {}
     absent: set[int] = set()
-    with stopped(tid) as registers:
-        while True:
-            image = Image(dict(pages), (walker_of(interpreter),), registers[_FS_BASE], registers[:REGISTERS])
-            walk = harness.walk(image, traced=True, named=True)
-            missed = {page for read in walk.trace if read.fault for page in touched(read.address, read.size)}
-            missed -= pages.keys() | absent
-            if not missed:
-                return image, harness.walk(image, traced=True)
-            for page in missed:
-                with suppress(ReadFault):
-                    pages[page] = memory.read(page, PAGE_BYTES)
-            absent |= missed - pages.keys()
+    while True:
+        image = image_of(dict(pages))
+        walked = walk(image)
+        missed = {page for read in walked.trace if read.fault for page in _touched(read.address, read.size)}
+        missed -= pages.keys() | absent
+        if not missed:
+            return image, walked
+        for page in missed:
+            with suppress(ReadFault):
+                pages[page] = memory.read(page, PAGE_BYTES)
+        absent |= missed - pages.keys()
 
 
-def touched(address: int, size: int) -> range:
-    """The pages that a read touches, by address."""
+def _touched(address: int, size: int) -> range:
     return range(address & ~(PAGE_BYTES - 1), address + size, PAGE_BYTES)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 from symbolizers.base import AddressSpace, Interpreter
-from symbolizers.errors import ReadFault
 from symbolizers.frame import RawFrame
 from symbolizers.taken import TakenName
-from tests.support.walkers.harness import PAGE_BYTES, Harness, Image
-from tests.support.walkers.images import touched, walker_of
+from tests.support.walkers.harness import Harness, Image, Walk
+from tests.support.walkers.images import walker_of, with_pages
 
 AT_ONCE = 16
 """Frames in one sample: fewer than are named at most."""
@@ -21,25 +19,13 @@ def taken_of(
 ) -> dict[tuple[int, int], TakenName]:
     """What is taken of `frames`, by address and checksum; nothing of some. The process stands still."""
     found: dict[tuple[int, int], TakenName] = {}
+    walker = walker_of(interpreter)
+
+    def name(image: Image) -> Walk:
+        return harness.walk(image, traced=True, named=True, frames=some, twice=False)
+
     for first in range(0, len(frames), AT_ONCE):
-        names = _taken(harness, memory, interpreter, frames[first : first + AT_ONCE])
-        found.update({(name.address, name.checksum): name for name in names})
+        some = frames[first : first + AT_ONCE]
+        _, walk = with_pages(memory, lambda pages: Image(pages, (walker,), thread_pointer=1), name)
+        found.update({(taken.address, taken.checksum): taken for taken in walk.names})
     return found
-
-
-def _taken(
-    harness: Harness, memory: AddressSpace, interpreter: Interpreter, frames: Sequence[RawFrame]
-) -> tuple[TakenName, ...]:
-    pages: dict[int, bytes] = {}
-    absent: set[int] = set()
-    while True:
-        image = Image(dict(pages), (walker_of(interpreter),), thread_pointer=1)
-        walk = harness.walk(image, traced=True, named=True, frames=frames, twice=False)
-        missed = {page for read in walk.trace if read.fault for page in touched(read.address, read.size)}
-        missed -= pages.keys() | absent
-        if not missed:
-            return walk.names
-        for page in missed:
-            with suppress(ReadFault):
-                pages[page] = memory.read(page, PAGE_BYTES)
-        absent |= missed - pages.keys()
