@@ -13,6 +13,10 @@ class Reason(str, Enum):
     EXITED = "exited"
     CHANGED = "changed"
     UNSUPPORTED = "unsupported"
+    PERMISSION = "permission"
+    """The kernel does not let us look into the process."""
+    NOT_INSPECTED = "not_inspected"
+    """The program ended, or the recording did, before anyone had looked into it."""
 
 
 class SymbolizeError(Exception):
@@ -34,6 +38,9 @@ class FaultReason(str, Enum):
     """The kernel does not let us read this process."""
 
 
+_REASONS = {FaultReason.EXITED: Reason.EXITED, FaultReason.PERMISSION: Reason.PERMISSION}
+
+
 class ReadFault(SymbolizeError):
     """A read of `address` in a target did not happen. Never a wait, never a zero."""
 
@@ -41,7 +48,7 @@ class ReadFault(SymbolizeError):
         super().__init__(address, fault)
         self.address = address
         self.fault = fault
-        self.reason = Reason.EXITED if fault is FaultReason.EXITED else Reason.WOULD_FAULT
+        self.reason = _REASONS.get(fault, Reason.WOULD_FAULT)
 
     def __str__(self) -> str:
         return f"read of {self.address:#x}: {self.fault.value}"
@@ -57,12 +64,6 @@ class Stalled(SymbolizeError):
     """Looking at this process or file overran its deadline; it is quarantined, nobody waits for it."""
 
     reason = Reason.STALLED
-
-
-class Unreadable(SymbolizeError):
-    """The kernel refuses what we asked of a process (no permission, an I/O error)."""
-
-    reason = Reason.UNSUPPORTED
 
 
 class Changed(SymbolizeError):

@@ -90,7 +90,8 @@ class Service:
             return Failed(error.reason, str(error))
         except OSError as error:  # no descriptors left, say: the worker goes on
             what = error.filename or type(question).__name__
-            return Failed(Reason.UNSUPPORTED, f"{what}: {error.strerror}")
+            reason = Reason.PERMISSION if isinstance(error, PermissionError) else Reason.UNSUPPORTED
+            return Failed(reason, f"{what}: {error.strerror}")
 
     def _answer(self, question: AnyQuestion) -> Answer:
         match question:

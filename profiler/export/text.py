@@ -141,10 +141,11 @@ def warnings(losses: Losses) -> list[str]:
         for row in losses.per_process:
             if not row.verdict.significant:
                 reasons.update(_by_name(row.dropped))
+                reasons.update(_by_name(row.partial))
         another = "another " if rows else ""
         sentences.append(
-            f"{another}{_share_text(losses.rest)} of all samples have no stack ({_names(reasons)}):"
-            " what ran then looks smaller than it was"
+            f"{another}{_share_text(losses.rest)} of all samples don't show what ran ({_names(reasons)}):"
+            " it looks smaller than it was"
         )
     return sentences
 

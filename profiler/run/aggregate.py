@@ -26,6 +26,10 @@ class _Account:
     hit: Counter[Frame] = field(default_factory=Counter)
     evidence: Evidence = field(default_factory=Evidence)
 
+    def lacking(self) -> int:
+        """How many of its samples don't say what ran."""
+        return self.dropped.total() + self.leafless
+
 
 _DROPPED = {reason: Frame(MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason}
 _MAX_HIT = 1024
@@ -100,15 +104,15 @@ class Aggregator:
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""
         accounts = self._accounts.values()
-        verdicts = judge(
-            [(each.dropped.total() + each.leafless, each.samples, each.evidence) for each in accounts]
-        )
+        verdicts = judge([(each.lacking(), each.samples, each.evidence) for each in accounts])
         dropped: Counter[Reason] = Counter()
         partial: Counter[Reason] = Counter()
         rows = []
+        lacking = 0
         for (process, account), verdict in zip(self._accounts.items(), verdicts, strict=True):
             dropped += account.dropped
             partial += account.partial
+            lacking += 0 if verdict.significant else account.lacking()
             rows.append(
                 ProcessLosses(
                     account.root,
@@ -123,8 +127,7 @@ class Aggregator:
             )
         rows.sort(key=lambda row: (-row.samples, row.root.pid))
         samples = sum(row.samples for row in rows)
-        told = sum(sum(row.dropped.values()) for row in rows if row.verdict.significant)
-        rest = judge_share(dropped.total() - told + lost, samples + lost)
+        rest = judge_share(lacking + lost, samples + lost)
         whole = samples - dropped.total() - partial.total()
         return Losses(samples, whole, dict(dropped), lost, tuple(rows), rest, dict(partial))
 

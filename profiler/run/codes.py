@@ -164,8 +164,13 @@ class CodeObjects:
         return named
 
 
-def partial_of(sample: RawSample, gone: Gone) -> Partial | None:
-    """What the stack of `sample` lacks, None if it is whole; the reason is of the frame nearest the leaf."""
+def partial_of(sample: RawSample, gone: Gone, unseen: Reason | None = None) -> Partial | None:
+    """What the stack of `sample` lacks, None if it is whole; the reason is of the frame nearest the leaf.
+
+    `unseen`: why nothing is known about its native frames.
+    """
+    if unseen is not None:
+        return Partial(unseen, leaf=not sample.kernel)
     reasons = reasons_of(sample, gone)
     if reasons:
         leaf = sample.leaf()

@@ -94,7 +94,8 @@ class ProcessTable:
     def _discovered(self, inspection: Inspection) -> None:
         process = inspection.process
         program = self._programs.get(process) or self._track(process, process.start_ns())
-        if not program.is_known:
+        # Programs are asked about before execs are listened to: the answer is about one that was replaced.
+        if not program.is_known and not program.is_seen_from_its_start:
             program.found(inspection)
 
     def _exited(self, process: ProcessId) -> None:

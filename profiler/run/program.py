@@ -45,6 +45,9 @@ What would fault says nothing about what ran, and a read that is tried again may
 that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker can stand in its place.
 """
 
+_REFUSED = frozenset((Reason.PERMISSION, Reason.UNSUPPORTED))
+"""The reasons for which a process can't be looked into; any other means that it was not, in time."""
+
 
 class State(Enum):
     """How much is known about a program, and whether the worker may still be asked about it."""
@@ -148,6 +151,7 @@ class Program:
         self.began_ns = began_ns
         self.state = State.NEW
         self.why = Reason.EXITED
+        self.is_seen_from_its_start = is_seen_from_its_start
         self._around = surroundings
         self._over = over
         self._is_starting = is_seen_from_its_start
@@ -294,8 +298,7 @@ class Program:
         if may_ask and not self.is_known:
             self._wait_to_be_placed(sample, gone)
             return
-        knows_leaf = not sample.user or self._code.find(sample.user[0]) is not None
-        if may_ask and not knows_leaf and sample.time_ns >= self._look_again_ns:
+        if may_ask and not self._knows_place(sample) and sample.time_ns >= self._look_again_ns:
             self._wait_to_be_placed(sample, gone)
             return
         missing = self._codes.missing(sample, gone)
@@ -309,12 +312,14 @@ class Program:
             self._settle(sample, {**gone, **lost} if lost else gone)
 
     def _settle(self, sample: RawSample, gone: Gone) -> None:
-        """Hands `sample` on, or drops it if one of its frames that are `gone` costs all of it."""
-        costly = [reason for reason in reasons_of(sample, gone) if reason in self._around.costly]
+        """Hands `sample` on, or drops it if something that it lacks costs all of it."""
+        unseen = self._unseen(sample)
+        reasons = [*reasons_of(sample, gone), *([unseen] if unseen is not None else [])]
+        costly = [reason for reason in reasons if reason in self._around.costly]
         if costly:
             self._around.drop(sample, costly[0])
         else:
-            self._hand_on(sample, gone)
+            self._hand_on(sample, gone, unseen)
         if gone:
             self._blame(sample, gone)
 
@@ -328,18 +333,30 @@ class Program:
         self._around.waiting.count += 1
         self.look(sample.time_ns)
 
-    def _hand_on(self, sample: RawSample, gone: Gone) -> None:
+    def _knows_place(self, sample: RawSample) -> bool:
+        """Whether the instruction that ran lies in a mapping that was found; none did in a kernel thread."""
+        return not sample.user or self._code.find(sample.user[0]) is not None
+
+    def _unseen(self, sample: RawSample) -> Reason | None:
+        """Why the native leaf of `sample` can't have a name, where nothing was found out about its place."""
+        if self._knows_place(sample):
+            return None
+        return self.why if self.why in _REFUSED else Reason.NOT_INSPECTED
+
+    def _hand_on(self, sample: RawSample, gone: Gone, unseen: Reason | None) -> None:
         frames = self._codes.frames(sample, gone)
         if sample.walk_status == WalkStatus.FAULT:
             frames.append(PLACEHOLDERS[Reason.WOULD_FAULT])
         loops = [part for each in self._interpreters for part in (each.loop, each.cold_loop)]
         interpreted = sample.leaf() is not None
         native = native_elements(sample.user, self._code, loops=loops, interpreted=interpreted)
+        if unseen is not None:
+            native.append(PLACEHOLDERS[unseen])
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (
             not interpreted and len(native) >= _MAX_NATIVE_FRAMES
         )
         elements = merge(frames, native, sample.kernel, truncated=truncated)
-        self._around.emit(sample, elements, partial_of(sample, gone))
+        self._around.emit(sample, elements, partial_of(sample, gone, unseen))
 
     def _ask(self, missing: Iterable[CodeKey]) -> None:
         keys, frames = self._codes.ask(missing)

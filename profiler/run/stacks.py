@@ -15,7 +15,6 @@ from symbolizers.inspection import CodeMapping, FileKey
 from symbolizers.native.unnamed import mapping_frame
 
 TRUNCATED = Frame(MARKER, "[truncated]")
-UNKNOWN = Frame(MARKER, "[unknown]")
 
 
 class NativeAddress(NamedTuple):
@@ -71,6 +70,7 @@ def native_elements(
     where code keeps none: the chain ends at the first address that isn't code. Where the thread is
     `interpreted`, a frame in one of the interpreter `loops` *is* an interpreter frame: what is above it
     was called from there. If the chain never gets to a loop, only the leaf is known to belong here.
+    The result is empty if even the instruction pointer isn't code.
     """
     found: list[Element] = []
     for level, address in enumerate(user):
@@ -79,8 +79,6 @@ def native_elements(
             return found
         element = code.find(address)
         if element is None:
-            if level == 0:
-                found.append(UNKNOWN)
             break
         found.append(element)
     return found[:1] if interpreted else found

@@ -23,6 +23,6 @@ def test_subshells_have_symbols(tmp_path: Path) -> None:
     script = f"for ((n = 0; n < 1500; n++)); do ( {burn} ); done"
     recorded = record(tmp_path, "-F", str(HZ), command=["bash", "-c", script])
     shells = recorded.where(lambda stack: stack[0].startswith("bash "))
-    unknown = recorded.where(lambda stack: stack[0].startswith("bash ") and "[unknown]" in stack)
+    unknown = recorded.where(lambda stack: stack[0].startswith("bash ") and "[not inspected]" in stack)
     assert shells > 100
     assert unknown <= 0.02 * shells, recorded.stacks.most_common(5)

@@ -27,4 +27,4 @@ def test_what_finds_no_room_is_counted(tmp_path: Path) -> None:
     samples, lost = recorded.stats["samples"], recorded.stats["lost"]
     assert lost > samples > 100
     assert 0.97 <= (samples + lost) / (truth["total_cpu_s"] * HZ) <= 1.03
-    assert any("of all samples have no stack" in warning for warning in recorded.stats["warnings"])
+    assert any("of all samples don't show what ran" in warning for warning in recorded.stats["warnings"])

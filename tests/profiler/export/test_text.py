@@ -154,10 +154,10 @@ def test_what_is_missing_besides_is_told_with_its_reasons() -> None:
         ProcessLosses(Root(b"b", 2), 10, 6, {Reason.CHANGED: 4}),
         ProcessLosses(Root(b"c", 3), 10, 6, {Reason.CHANGED: 3, Reason.EXITED: 1}),
     ]
-    end = "of all samples have no stack (lost, changed, exited): what ran then looks smaller than it was"
+    end = "of all samples don't show what ran (lost, changed, exited): it looks smaller than it was"
     assert warnings(ledger(*rows, lost=8, rest=TOO_MANY))[1:] == [f"another 12.3 % (10.1 to 14.8) {end}"]
     assert warnings(ledger(lost=8, rest=TOO_MANY)) == [
-        "12.3 % (10.1 to 14.8) of all samples have no stack (lost): what ran then looks smaller than it was"
+        "12.3 % (10.1 to 14.8) of all samples don't show what ran (lost): it looks smaller than it was"
     ]
 
 

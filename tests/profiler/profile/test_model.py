@@ -28,11 +28,13 @@ def test_values_are_frozen(value: type) -> None:
 
 
 def test_the_reasons_are_those_of_the_stats_file() -> None:
-    expected = {"would_fault", "stalled", "exited", "changed", "unsupported"}
+    known = {"would_fault", "stalled", "exited", "changed", "unsupported"}
+    expected = {*known, "permission", "not_inspected"}
     assert {reason.value for reason in Reason} == expected
 
 
-def test_a_fault_of_a_process_that_exited_counts_as_that() -> None:
+def test_a_fault_counts_as_what_it_met() -> None:
     reasons = {fault: errors.ReadFault(1, fault).reason for fault in FaultReason}
     assert reasons.pop(FaultReason.EXITED) is Reason.EXITED
+    assert reasons.pop(FaultReason.PERMISSION) is Reason.PERMISSION
     assert set(reasons.values()) == {Reason.WOULD_FAULT}

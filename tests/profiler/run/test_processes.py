@@ -6,7 +6,7 @@ import pytest
 
 from profiler.capture.wire import WalkStatus
 from profiler.run import program
-from profiler.run.stacks import TRUNCATED, UNKNOWN, NativeAddress, Partial
+from profiler.run.stacks import TRUNCATED, NativeAddress, Partial
 from symbolizers.errors import (
     FaultReason,
     ProcessGone,
@@ -14,7 +14,6 @@ from symbolizers.errors import (
     Reason,
     Stalled,
     SymbolizeError,
-    Unreadable,
 )
 from symbolizers.frame import MARKER, Frame
 from symbolizers.inspection import Inspection
@@ -35,6 +34,7 @@ from tests.support.process_table import (
     named,
 )
 
+NOT_INSPECTED = Frame(MARKER, "[not inspected]")
 FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
 SECOND = 1000 * MS
 
@@ -154,11 +154,12 @@ def test_the_end_asks_nothing_twice() -> None:
     assert len(table.questions.take_all()) == 1
 
 
-def test_what_is_still_not_inspected_at_the_end_is_shown_without_names() -> None:
+def test_what_is_still_not_inspected_at_the_end_is_partial() -> None:
     table = Table()
     native, interpreted = table.sample(user=(NATIVE,)), table.sample(1)
     table.table.finish()
-    assert table.emitted == {native: (UNKNOWN,)}
+    assert table.emitted == {native: (NOT_INSPECTED,)}
+    assert table.partial == {native: Partial(Reason.NOT_INSPECTED, leaf=True)}
     assert table.dropped == {interpreted: Reason.WOULD_FAULT}
 
 
@@ -166,7 +167,7 @@ def test_what_is_still_not_inspected_at_the_end_is_shown_without_names() -> None
     ("error", "reason"),
     [
         (ProcessGone("exited"), Reason.EXITED),
-        (Unreadable("no permission"), Reason.UNSUPPORTED),
+        (ReadFault(0x1234, FaultReason.PERMISSION), Reason.PERMISSION),
     ],
 )
 def test_a_process_that_cannot_be_inspected_shows_what_needs_no_names(
@@ -176,13 +177,26 @@ def test_a_process_that_cannot_be_inspected_shows_what_needs_no_names(
     native, interpreted = table.sample(user=(NATIVE,)), table.sample(1)
     table.answer(error)
     later = table.sample(1)
-    if reason is Reason.EXITED:  # its name is gone for good
-        marker = (Frame(MARKER, "[exited]"),)
-        assert table.emitted == {native: (UNKNOWN,), interpreted: marker, later: marker}
-    else:
-        assert table.emitted == {native: (UNKNOWN,)}
-        assert table.dropped == {interpreted: reason, later: reason}
+    unseen = Reason.NOT_INSPECTED if reason is Reason.EXITED else reason
+    unnamed = (Frame(MARKER, f"[{reason.value}]"),)
+    assert table.emitted == {
+        native: (Frame(MARKER, f"[{unseen.value.replace('_', ' ')}]"),),
+        interpreted: unnamed,
+        later: unnamed,
+    }
+    assert table.partial == {
+        native: Partial(unseen, leaf=True),
+        interpreted: Partial(reason, leaf=True),
+        later: Partial(reason, leaf=True),
+    }
     assert table.open == []
+
+
+def test_with_nothing_but_whole_stacks_wanted_what_was_not_inspected_is_dropped() -> None:
+    table = Table(costly=program.WHOLE_ONLY)
+    time = table.sample(user=(NATIVE,))
+    table.table.finish()
+    assert table.dropped == {time: Reason.NOT_INSPECTED}
 
 
 def test_a_stalled_process_is_quarantined() -> None:
@@ -218,7 +232,7 @@ def test_an_unknown_address_is_looked_for_in_fresh_maps_with_growing_patience() 
             table.inspected()
     assert 5 <= asked <= 15
     table.table.finish()
-    assert UNKNOWN in table.emitted[table.now_ns]
+    assert NOT_INSPECTED in table.emitted[table.now_ns]
 
 
 def test_notes_of_an_inspection_are_passed_on() -> None:
@@ -254,7 +268,22 @@ def test_an_answer_about_the_program_before_the_exec_is_not_taken_for_the_new_on
     assert time not in table.settled()
     new.answer(Inspection(ID, (), (), ()))
     table.table.finish()
-    assert table.emitted[time] == (UNKNOWN,)
+    assert table.emitted[time] == (NOT_INSPECTED,)
+
+
+def test_what_was_asked_before_the_recording_is_not_about_a_program_that_began_since() -> None:
+    table = Table()
+    table.table.discover([PID], START_NS)
+    old = table.take()
+    table.event(exited=False)
+    new = table.take()
+    old.answer(Inspection(ID, MAPPINGS, (INTERPRETER,), ()))
+    assert table.configured == []
+    time = table.sample(user=(NATIVE,))
+    new.answer(Inspection(ID, (), (), ()))
+    assert table.configured == []
+    table.table.finish()
+    assert table.partial == {time: Partial(Reason.NOT_INSPECTED, leaf=True)}
 
 
 def test_exit_lets_go_of_the_process_and_tells_the_worker() -> None:
@@ -282,8 +311,11 @@ def test_an_exit_before_the_inspection_leaves_what_needed_it_without_names() -> 
     interpreted, native = table.sample(1), table.sample(user=(NATIVE,))
     table.event(exited=True)
     table.answer(ProcessGone("exited"))
-    assert table.emitted == {interpreted: (Frame(MARKER, "[exited]"),), native: (UNKNOWN,)}
-    assert table.partial == {interpreted: Partial(Reason.EXITED, leaf=True)}
+    assert table.emitted == {interpreted: (Frame(MARKER, "[exited]"),), native: (NOT_INSPECTED,)}
+    assert table.partial == {
+        interpreted: Partial(Reason.EXITED, leaf=True),
+        native: Partial(Reason.NOT_INSPECTED, leaf=True),
+    }
     assert table.open == []
 
 

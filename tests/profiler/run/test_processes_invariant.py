@@ -15,7 +15,6 @@ from symbolizers.errors import (
     Reason,
     Stalled,
     SymbolizeError,
-    Unreadable,
 )
 from symbolizers.frame import CodeObject
 from symbolizers.inspection import Inspection
@@ -44,7 +43,7 @@ FAILURES: tuple[SymbolizeError, ...] = (
 REFUSALS: tuple[SymbolizeError, ...] = (
     Stalled("the deadline passed"),
     ProcessGone("exited"),
-    Unreadable("no permission"),
+    ReadFault(0x1234, FaultReason.PERMISSION),
 )
 
 

@@ -23,6 +23,7 @@ from profiler.run.significance import (
     judge_share,
     wilson,
 )
+from profiler.run.stacks import Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import RawFrame
 from tests.support.samples import raw_sample
@@ -178,7 +179,15 @@ def test_many_small_processes_that_lost_one_each_are_one_warning() -> None:
     losses = run_with_small_processes(small=200)
     assert not any(row.verdict.significant for row in losses.per_process)
     (sentence,) = warnings(losses)
-    assert sentence.startswith("7.7 % (6.7 to 8.8) of all samples have no stack (exited): ")
+    assert sentence.startswith("7.7 % (6.7 to 8.8) of all samples don't show what ran (exited): ")
+
+
+def test_many_small_processes_that_nobody_looked_into_are_one_warning() -> None:
+    aggregator = Aggregator()
+    for pid in range(200):
+        aggregator.add(raw(pid=pid), (), Partial(Reason.NOT_INSPECTED, leaf=pid % 2 == 0))
+    (sentence,) = warnings(aggregator.losses(lost=0))
+    assert sentence.startswith("50.0 % (43.1 to 56.9) of all samples don't show what ran (not_inspected): ")
 
 
 def test_samples_without_room_count_in_the_run_as_a_whole() -> None:
@@ -187,7 +196,7 @@ def test_samples_without_room_count_in_the_run_as_a_whole() -> None:
         aggregator.add(raw(), ())
     assert warnings(aggregator.losses(lost=3)) == []
     (sentence,) = warnings(aggregator.losses(lost=100))
-    assert sentence.startswith("9.1 % (7.5 to 10.9) of all samples have no stack (lost): ")
+    assert sentence.startswith("9.1 % (7.5 to 10.9) of all samples don't show what ran (lost): ")
 
 
 def test_a_loss_that_one_process_explains_is_told_once() -> None:
