@@ -76,7 +76,7 @@ check: $(CHECK_VENV)/.set-up
 	$(CHECK_VENV)/bin/ruff check .
 	$(CHECK_VENV)/bin/ruff format --check .
 	$(CHECK_VENV)/bin/mypy
-	$(CHECK_VENV)/bin/python -m pytest -q -m 'not live and not root'
+	$(CHECK_VENV)/bin/python -m pytest -q -n auto -m 'not live and not root'
 
 test: lint
 	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -114,7 +113,7 @@ def test_the_size_of_a_bit_field_is_no_part_of_the_offset(tmp_path: Path) -> Non
     assert Btf(write(tmp_path, builder.blob())).offset("flags", "bits") == 12
 
 
-@pytest.mark.parametrize("content", [b"", b"\x9f\xeb", b"\xeb\x9f" + bytes(40), os.urandom(64)[:2] + b"x"])
+@pytest.mark.parametrize("content", [b"", b"\x9f\xeb", b"\xeb\x9f" + bytes(40), b"no BTF"])
 def test_a_file_of_another_format_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="not little-endian BTF"):
         Btf(write(tmp_path, content))
