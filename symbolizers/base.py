@@ -13,7 +13,7 @@ All of them run where targets are touched (the deadline worker); only the value 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from symbolizers.errors import SymbolizeError
@@ -53,6 +53,19 @@ class Interpreter:
     cold_loop: tuple[int, int] = (0, 0)
     offsets: tuple[tuple[str, int], ...] = ()
     note: str = ""
+
+    def moved(self, distance: int) -> Interpreter:
+        """The same in a process that maps the file `distance` bytes further up."""
+        return replace(
+            self,
+            root=self.root + distance,
+            loop=_moved(self.loop, distance),
+            cold_loop=_moved(self.cold_loop, distance),
+        )
+
+
+def _moved(code: tuple[int, int], distance: int) -> tuple[int, int]:
+    return (code[0] + distance, code[1] + distance) if code[1] else code
 
 
 class RuntimeFile(Protocol):

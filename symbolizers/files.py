@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from symbolizers.base import Language, RuntimeFile
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Changed, Malformed, UnsupportedVersion
 from symbolizers.frame import Frame
-from symbolizers.inspection import VDSO, FileKey, Unsupported
+from symbolizers.inspection import VDSO, FileContents, FileKey, Unsupported
 from symbolizers.native.symbols import NativeSymbols, vdso_symbols
 from symbolizers.native.unnamed import VDSO_PATH, mapping_frame, module_name
-from symbolizers.process.files import FileUnavailable, open_mapping
+from symbolizers.process.files import FileUnavailable, mapped_as, open_mapping
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import Mapping
 from symbolizers.process.prefetch import FilePart
@@ -28,6 +29,7 @@ _MAX_FILES = 4096
 class OpenFile:
     """An opened file of a target. Lifetime: the file; the descriptor stays open for its symbols."""
 
+    key: FileKey
     fd: int
     elf: ElfFile
     path: str
@@ -42,6 +44,11 @@ class OpenFile:
         for each in self.elf.segments:
             start = each.address + bias
             yield FilePart(start, start + each.file_size, self.fd, each.offset)
+
+    def contents(self) -> FileContents:
+        """What it holds, in whichever process it is mapped."""
+        interpreters = tuple(runtime.attach(0) for _, runtime in self.runtimes)
+        return FileContents(self.key, self.elf.code_distance(), interpreters, self.notes)
 
     def name(self, offset: int) -> Frame:
         """The symbol at `offset` (bytes) of the file."""
@@ -62,17 +69,19 @@ class OpenFiles:
         self._vdso: NativeSymbols | None = None
 
     def find(self, handle: ProcessHandle, mapping: Mapping) -> OpenFile | None:
-        """The file behind `mapping`, opened at most once; None for memory and for what can't be read."""
+        """The file behind `mapping`, opened at most once; None for memory and for what can't be read.
+
+        That one process has no such file there (any more) says nothing of the next.
+        """
         key = file_key(mapping)
         if key is None or key == VDSO:
             return None
         if key not in self._files:
-            if len(self._files) >= _MAX_FILES:
-                self._evict()
             try:
-                self._files[key] = self._open(handle, mapping)
-            except Changed:  # this process has another file there; the next may still have this one
+                fd = open_mapping(handle, mapping)
+            except (FileUnavailable, Changed):
                 return None
+            self._keep(key, fd, mapping.path)
         return self._files[key]
 
     def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
@@ -82,10 +91,28 @@ class OpenFiles:
             if symbols is None:
                 raise Malformed("the vDSO has no symbols")
             return [symbols.name(offset) for offset in offsets]
-        known = self._files[file] if file in self._files else self._find_again(file, path)
-        if known is None:
-            raise Malformed("the file could not be opened")
+        known = self.find_by_name(file, path)
         return [known.name(offset) for offset in offsets]
+
+    def find_by_name(self, key: FileKey, path: str) -> OpenFile:
+        """The file that is or was mapped as `path`, by its name here if no process has it mapped any more.
+
+        Raises `Malformed` where it can't be had, or another one has that name.
+        """
+        if key not in self._files:
+            *device, inode = key
+            mapping = Mapping(0, 0, True, False, True, 0, (device[0], device[1]), inode, path)
+            self._keep(key, _open_by_name(mapping), path)
+        known = self._files[key]
+        if known is None:
+            raise Malformed("the file is no ELF file")
+        return known
+
+    def _keep(self, key: FileKey, fd: int, path: str) -> None:
+        """Recognises the file and keeps it open, or remembers that there is nothing in it."""
+        if len(self._files) >= _MAX_FILES:
+            self._evict()
+        self._files[key] = self._recognise(key, fd, path)
 
     def _evict(self) -> None:
         evicted = self._files.pop(next(iter(self._files)))
@@ -93,19 +120,7 @@ class OpenFiles:
             os.close(evicted.fd)
             evicted.fd = -1  # a process may still hold it
 
-    def _find_again(self, file: FileKey, path: str) -> OpenFile | None:
-        """A file that the worker before this one had open, by its name here, if the inode is the same."""
-        *device, inode = file
-        mapping = Mapping(0, 0, True, False, True, 0, (device[0], device[1]), inode, path)
-        with open_process(os.getpid()) as own:
-            return self.find(own, mapping)
-
-    def _open(self, handle: ProcessHandle, mapping: Mapping) -> OpenFile | None:
-        """Opens the file behind `mapping`. Raises `Changed` where another is mapped there by now."""
-        try:
-            fd = open_mapping(handle, mapping)
-        except FileUnavailable:
-            return None
+    def _recognise(self, key: FileKey, fd: int, path: str) -> OpenFile | None:
         try:
             elf = ElfFile.from_fd(fd)
         except Malformed:
@@ -124,7 +139,21 @@ class OpenFiles:
                 continue
             if runtime is not None:
                 runtimes.append((language, runtime))
-        return OpenFile(fd, elf, mapping.path, tuple(runtimes), tuple(notes), tuple(unsupported))
+        return OpenFile(key, fd, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
+
+
+def _open_by_name(mapping: Mapping) -> int:
+    """A descriptor of the file of `mapping`, by its name here. Raises `Malformed` where it can't be had."""
+    try:
+        with open_process(os.getpid()) as own:
+            fd = open_mapping(own, mapping)
+    except (FileUnavailable, Changed) as error:
+        raise Malformed(str(error)) from None
+    with suppress(OSError):
+        if mapped_as(fd) == (mapping.device, mapping.inode):
+            return fd
+    os.close(fd)
+    raise Malformed(f"{mapping.path!r} is another file now")
 
 
 def file_key(mapping: Mapping) -> FileKey | None:

@@ -38,6 +38,19 @@ class Unsupported:
 
 
 @dataclass(frozen=True, slots=True)
+class FileContents:
+    """What a file holds, in whichever process it is mapped.
+
+    Its code is mapped at `code_distance` + offset + bias; the `interpreters` in it are those of bias 0.
+    """
+
+    file: FileKey
+    code_distance: int
+    interpreters: tuple[Interpreter, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """What must be known about a process before any of its samples can be named."""
 
@@ -47,3 +60,5 @@ class Inspection:
     interpreters: tuple[Interpreter, ...]
     notes: tuple[str, ...]
     unsupported: tuple[Unsupported, ...] = ()
+    files: tuple[FileContents, ...] = ()
+    """Those of the mapped files that could be looked into."""

@@ -9,6 +9,7 @@ target may have.
     ReadCodes       Codes          the code objects behind captured frames of a process
     ReadThreads     ThreadNames    what a language calls the threads of a process
     ReadAwaiters    Awaiters       what waits for an asynchronous task of a process
+    LookInto        LookedInto     a mapped file: interpreters
     NameOffsets     Names          symbols of a mapped file
     Forget          Forgotten      a process that has exited
     any             Failed         the same, where there is no answer
@@ -24,7 +25,7 @@ import msgspec
 from symbolizers.base import TaskChain
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, Frame, RawFrame
-from symbolizers.inspection import FileKey, Inspection
+from symbolizers.inspection import FileContents, FileKey, Inspection
 from symbolizers.process.identity import ProcessId
 
 
@@ -66,6 +67,12 @@ class Awaiters(msgspec.Struct, frozen=True, tag=True):
     chain: TaskChain
 
 
+class LookedInto(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `LookInto`."""
+
+    contents: FileContents
+
+
 class Names(msgspec.Struct, frozen=True, tag=True):
     """The answer to `NameOffsets`: a frame for each offset."""
 
@@ -76,7 +83,7 @@ class Forgotten(msgspec.Struct, frozen=True, tag=True):
     """The answer to `Forget`."""
 
 
-Answer = Inspected | Codes | ThreadNames | Awaiters | Names | Forgotten | Failed
+Answer = Inspected | Codes | ThreadNames | Awaiters | LookedInto | Names | Forgotten | Failed
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
@@ -155,15 +162,27 @@ class ReadAwaiters(_OfProcess, frozen=True, tag=True):
         return Awaiters
 
 
-class NameOffsets(msgspec.Struct, frozen=True, tag=True):
-    """Which symbols lie at `offsets` (bytes) of `file`, mapped as `path`."""
+class _OfFile(msgspec.Struct, frozen=True):
+    """A question about `file`, mapped as `path`."""
 
     file: FileKey
     path: str
-    offsets: tuple[int, ...]
 
     def lane(self) -> Lane:
         return self.file
+
+
+class LookInto(_OfFile, frozen=True, tag=True):
+    """What it holds. It may be a file that no process maps any more."""
+
+    def answered_by(self) -> type[LookedInto]:
+        return LookedInto
+
+
+class NameOffsets(_OfFile, frozen=True, tag=True):
+    """Which symbols lie at `offsets` (bytes) of it."""
+
+    offsets: tuple[int, ...]
 
     def answered_by(self) -> type[Names]:
         return Names
@@ -176,7 +195,7 @@ class Forget(_OfProcess, frozen=True, tag=True):
         return Forgotten
 
 
-AnyQuestion = Inspect | ReadCodes | ReadThreads | ReadAwaiters | NameOffsets | Forget
+AnyQuestion = Inspect | ReadCodes | ReadThreads | ReadAwaiters | LookInto | NameOffsets | Forget
 
 
 class NotUnderstood(ValueError):

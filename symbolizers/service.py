@@ -21,7 +21,7 @@ from symbolizers.base import (
 from symbolizers.errors import FaultReason, Malformed, ProcessGone, ReadFault, Reason, SymbolizeError
 from symbolizers.files import OpenFile, OpenFiles, file_key
 from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
-from symbolizers.inspection import CodeMapping, FileKey, Inspection, Unsupported
+from symbolizers.inspection import CodeMapping, FileContents, FileKey, Inspection, Unsupported
 from symbolizers.native.unnamed import VDSO_PATH
 from symbolizers.process import maps
 from symbolizers.process.identity import ProcessHandle, ProcessId, open_process, runs_thread
@@ -38,6 +38,8 @@ from symbolizers.questions import (
     Forgotten,
     Inspect,
     Inspected,
+    LookedInto,
+    LookInto,
     NamedThread,
     NameOffsets,
     Names,
@@ -105,6 +107,8 @@ class Service:
                 return ThreadNames(tuple(NamedThread(tid, name) for tid, name in named.items()))
             case ReadAwaiters():
                 return Awaiters(self.task_chain(question.process, question.task, question.identity))
+            case LookInto():
+                return LookedInto(self._files.find_by_name(question.file, question.path).contents())
             case NameOffsets():
                 return Names(tuple(self.names(question.file, question.path, question.offsets)))
             case Forget():
@@ -134,11 +138,13 @@ class Service:
         notes: list[str] = []
         unsupported: list[Unsupported] = []
         interpreters: list[Interpreter] = []
+        files: dict[FileKey, FileContents] = {}
         mappings = read_mappings(process.handle, executable_only=True)
         for mapping in mappings:
             file = self._files.find(process.handle, mapping)
             if file is None:
                 continue
+            files[file.key] = file.contents()
             notes += file.notes
             unsupported += file.unsupported
             for language, runtime in file.runtimes:
@@ -155,6 +161,7 @@ class Service:
             tuple(interpreters),
             tuple(dict.fromkeys(notes)),
             tuple(dict.fromkeys(unsupported)),
+            tuple(files.values()),
         )
 
     def _attach(

@@ -46,7 +46,8 @@ STAGES: dict[str, set[str]] = {
     # process, and capture knows nothing else about processes.
     "profiler.capture": {
         *("profiler.errors", "symbolizers.base", "symbolizers.descriptor", "symbolizers.frame"),
-        *("symbolizers.process", "symbolizers.registry", "symbolizers.taken"),
+        *("symbolizers.inspection", "symbolizers.native", "symbolizers.process", "symbolizers.registry"),
+        "symbolizers.taken",
     },
     # Knows where code is mapped, as the worker says; names addresses at once in a mapping without symbols.
     "profiler.run.stacks": {
@@ -57,10 +58,14 @@ STAGES: dict[str, set[str]] = {
         *("profiler.capture", "profiler.run.stacks", "symbolizers.errors", "symbolizers.frame"),
         *("symbolizers.registry", "symbolizers.taken"),
     },
+    # Where a program's code is, as the worker found or the kernel told, and what is known of the files.
+    "profiler.run.mappings": {"profiler.run.stacks", "symbolizers.base", "symbolizers.inspection"},
+    "profiler.run.states": set(),
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
     # from the descriptors how an annotation shows.
     "profiler.run.program": {
-        *("profiler.capture", "profiler.run.codes", "profiler.run.stacks", "symbolizers.asker"),
+        *("profiler.capture", "profiler.run.codes", "profiler.run.mappings", "profiler.run.stacks"),
+        *("profiler.run.states", "symbolizers.asker"),
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
         *("symbolizers.process", "symbolizers.questions", "symbolizers.taken"),
     },
@@ -90,8 +95,14 @@ STAGES: dict[str, set[str]] = {
         "symbolizers.registry",
     },
     "profiler.run.session": {
-        *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.names"),
-        *("profiler.run.processes", "profiler.run.program", "profiler.run.stacks", "profiler.run.tasks"),
+        *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.mappings"),
+        *(
+            "profiler.run.names",
+            "profiler.run.processes",
+            "profiler.run.program",
+            "profiler.run.stacks",
+            "profiler.run.tasks",
+        ),
         *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.errors"),
         "symbolizers.frame",
     },

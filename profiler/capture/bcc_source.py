@@ -17,6 +17,7 @@ from typing import Any
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY, read_header
 from profiler.capture.kallsyms import without_kallsyms
+from profiler.capture.mapping_events import MappingEvents
 from profiler.capture.program import namer_name, program_text, task_offsets, walker_name
 from profiler.capture.records import Record
 from profiler.capture.source import Lost, Sampling
@@ -83,6 +84,7 @@ class BccSource:
         self._sampling = sampling
         self._bpf: Any = None
         self._records: list[bytes] = []
+        self._mappings: MappingEvents | None = None
         self._online = 0
         self._loaded: dict[str, bool] = {}
         self._named: set[str] = set()
@@ -128,7 +130,15 @@ class BccSource:
                 f"the kernel gave no {self._sampling.event} event ({error}): pidflame needs the capability"
                 " CAP_PERFMON (run it with sudo); --event cycles needs hardware counters, cpu-clock does not"
             ) from None
-        self._online = len(self._bpf.open_perf_events[(type_, config)])
+        cpus = list(self._bpf.open_perf_events[(type_, config)])
+        self._online = len(cpus)
+        try:
+            self._mappings = MappingEvents(cpus)
+        except OSError as error:
+            self._notes.append(
+                f"the kernel does not tell what programs map ({error.strerror}): those that end at once may"
+                " have no names"
+            )
 
     def add_target(self, pid: int) -> None:
         table = self._bpf[b"targets"]
@@ -151,7 +161,9 @@ class BccSource:
     def drain(self) -> Sequence[Record]:
         self._bpf.ring_buffer_consume()
         records, self._records = self._records, []
-        return [decode(record) for record in records]
+        # What was mapped before a sample comes before it.
+        mapped = self._mappings.drain() if self._mappings is not None else []
+        return [*mapped, *map(decode, records)]
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         values = dict.fromkeys(_CONFIG.fields, 0) | {"start_ns": start_ns}
@@ -188,6 +200,9 @@ class BccSource:
         return self._online
 
     def close(self) -> None:
+        if self._mappings is not None:
+            self._mappings.close()
+            self._mappings = None
         if self._bpf is not None:
             self._bpf.cleanup()
             self._bpf = None

@@ -1,10 +1,11 @@
-"""What the kernel side reports, decoded: samples, which are addresses; names of code; events of processes."""
+"""What the kernel side reports, decoded: samples, which are addresses; names of code; what processes do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from symbolizers.frame import FIRST_ANNOTATION, RawFrame
+from symbolizers.inspection import CodeMapping
 from symbolizers.process.identity import ProcessId
 from symbolizers.taken import TakenName
 
@@ -62,4 +63,30 @@ class ProcessEvent:
     exited: bool
 
 
-Record = RawSample | CodeName | ProcessEvent
+@dataclass(frozen=True, slots=True)
+class CodeMapped:
+    """The process `pid` has mapped code. `mapping` None: it begins another program, which has none so far."""
+
+    pid: int
+    time_ns: int
+    mapping: CodeMapping | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The process `pid` was forked by the process `parent_pid`."""
+
+    pid: int
+    time_ns: int
+    parent_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class MappingsLost:
+    """Some mappings of some processes were not told."""
+
+    time_ns: int
+
+
+MappingRecord = CodeMapped | Forked | MappingsLost
+Record = RawSample | CodeName | ProcessEvent | MappingRecord

@@ -50,7 +50,10 @@ class SampleSource(Protocol):
         """A file descriptor that becomes readable when records should be looked at soon."""
 
     def drain(self) -> Sequence[Record]:
-        """The records that wait, in order; returns at once."""
+        """The records that wait; returns at once.
+
+        Each kind is in order, and a mapping comes before the samples taken in it.
+        """
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
         """From now on, walk these `interpreters` when process `pid`, started at `start_ns`, is hit.

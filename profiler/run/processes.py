@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable
 
-from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.capture.records import CodeName, Forked, MappingRecord, MappingsLost, ProcessEvent, RawSample
 from profiler.run.program import Program, Surroundings
 from symbolizers.errors import Reason
-from symbolizers.inspection import Inspection
+from symbolizers.inspection import CodeMapping, FileKey, Inspection
 from symbolizers.process.identity import ProcessId
-from symbolizers.questions import Failed, Forget, Forgotten, Inspect, Inspected
+from symbolizers.questions import Failed, Forget, Forgotten, Inspect, Inspected, LookedInto, LookInto
 
 _EAGER_LOOKS_HZ = 20
+_FILE_LOOKS_HZ = 100
+"""Into new files; each is looked into once, and holds for every process that maps it."""
 _SECOND_NS = 1_000_000_000
+_HURRY_NS = 30_000_000
+"""For so long after its exec a program may take to map its interpreter."""
+_MOST_BEGINNING = 1024
+_MOST_MAPPED = 256
+"""Mappings of a program whose exec is about to come in: its file, and its dynamic linker."""
+_MOST_FORKS = 16_384
+_MOST_GENERATIONS = 8
+_MOST_ASKED = 16_384
+"""Files that are asked about by name."""
+
+
+class _Budget:
+    """For what is asked before a sample needs it: a storm must not use up our CPU time.
+
+    It allows `rate_hz` questions a second, those of a quiet second in one go.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._each_ns = _SECOND_NS // rate_hz
+        self._next_ns = 0
+
+    def begin(self, now_ns: int) -> None:
+        """There was no quiet second before."""
+        self._next_ns = now_ns
+
+    def take(self, now_ns: int) -> bool:
+        """Whether one more may be asked now; it counts as asked."""
+        if self._next_ns > now_ns:
+            return False
+        self._next_ns = max(self._next_ns, now_ns - _SECOND_NS) + self._each_ns
+        return True
 
 
 class ProcessTable:
@@ -23,7 +57,16 @@ class ProcessTable:
         self._around = surroundings
         self._programs: dict[ProcessId, Program] = {}
         self._stalled_pids: set[int] = set()
-        self._eager_again_ns = 0
+        self._beginning: dict[int, list[CodeMapping]] = {}
+        """By pid what programs have mapped whose exec is about to come in."""
+        self._latest: dict[int, Program] = {}
+        """By pid."""
+        self._forks: OrderedDict[int, Forked] = OrderedDict()
+        """By the pid of the process that was forked; most of them are never sampled."""
+        self._asked: set[FileKey] = set()
+        self._hurry_until_ns = 0
+        self._looks = _Budget(_EAGER_LOOKS_HZ)
+        self._file_looks = _Budget(_FILE_LOOKS_HZ)
         self._listening_ns = math.inf
         self._boot_offset_ns = 0
 
@@ -31,7 +74,7 @@ class ProcessTable:
         """Asks about processes that run already, so that their first samples have names."""
         for pid in pids:
             self._ask_about(pid)
-        self._eager_again_ns = now_ns
+        self._looks.begin(now_ns)
 
     def listen(self, boot_ns: int, now_ns: int) -> None:
         """From now on every exec comes in as an event. Times are on CLOCK_BOOTTIME and CLOCK_MONOTONIC."""
@@ -45,6 +88,28 @@ class ProcessTable:
     def name(self, code: CodeName) -> None:
         """Takes in the name of a code object that was seen for the first time."""
         self._program_of(code).name(code.name)
+
+    def mapped(self, record: MappingRecord) -> None:
+        """Takes in what a program has mapped, or a fork; it comes before all samples and execs after it."""
+        if isinstance(record, MappingsLost):
+            self._beginning.clear()
+            self._forks.clear()
+            for program in self._latest.values():
+                program.code.is_told = False
+        elif isinstance(record, Forked):
+            self._forks[record.pid] = record
+            if len(self._forks) > _MOST_FORKS:
+                self._forks.popitem(last=False)
+        elif record.mapping is None:
+            if len(self._beginning) >= _MOST_BEGINNING:  # of some, the exec was lost
+                del self._beginning[next(iter(self._beginning))]
+            self._beginning[record.pid] = []
+        else:
+            self._tell(record.pid, record.mapping, record.time_ns)
+
+    def is_in_hurry(self, now_ns: int) -> bool:
+        """Whether a program is about to map its interpreter, and runs it in a moment (CLOCK_MONOTONIC)."""
+        return now_ns < self._hurry_until_ns
 
     def event(self, event: ProcessEvent) -> None:
         """Takes in an exec or exit; it comes after all samples taken before it."""
@@ -69,7 +134,7 @@ class ProcessTable:
         if program is None:
             program = self._track(record.process, record.start_ns)
             # An exec of a process that started while we listen would have come in before its samples.
-            parent = self._programs.get(record.parent)
+            parent = self._programs.get(record.parent) or self._ancestor(record.process.pid)
             if parent is not None and record.start_ns >= self._listening_ns:
                 program.inherit(parent)
         program.start_ns = record.start_ns
@@ -77,7 +142,7 @@ class ProcessTable:
 
     def _track(self, process: ProcessId, start_ns: int) -> Program:
         program = Program(process, start_ns, start_ns, self._around, over=self._forget)
-        self._programs[process] = program
+        self._programs[process] = self._latest[process.pid] = program
         if process.pid in self._stalled_pids:
             program.end(Reason.STALLED)
         return program
@@ -97,6 +162,46 @@ class ProcessTable:
         # Programs are asked about before execs are listened to: the answer is about one that was replaced.
         if not program.is_known and not program.is_seen_from_its_start:
             program.found(inspection)
+
+    def _ancestor(self, pid: int) -> Program | None:
+        """The program of the nearest known process that `pid` descends from: those between only forked."""
+        for _ in range(_MOST_GENERATIONS):
+            fork = self._forks.get(pid)
+            if fork is None:
+                return None
+            pid = fork.parent_pid
+            if pid in self._latest:
+                forked_ns = fork.time_ns + self._boot_offset_ns
+                # Otherwise another process has its pid by now.
+                return self._latest[pid] if self._latest[pid].began_ns <= forked_ns else None
+        return None
+
+    def _tell(self, pid: int, mapping: CodeMapping, now_ns: int) -> None:
+        program = self._latest.get(pid)
+        if pid in self._beginning:
+            if len(self._beginning[pid]) < _MOST_MAPPED:
+                self._beginning[pid].append(mapping)
+        elif program is not None and program.code.is_told:
+            program.told((mapping,))
+        else:
+            return
+        self._look_into(mapping, now_ns)
+
+    def _look_into(self, mapping: CodeMapping, now_ns: int) -> None:
+        """Asks about a file that is mapped for the first time. Each is asked about once, by its name here."""
+        file = mapping.file
+        if file is None or file in self._asked or self._around.files.knows(file):
+            return
+        if len(self._asked) < _MOST_ASKED and self._file_looks.take(now_ns):
+            self._asked.add(file)
+
+            def looked(answer: LookedInto | Failed) -> None:
+                if isinstance(answer, LookedInto):
+                    self._around.files.learn(answer.contents)
+                    for program in self._latest.values():
+                        program.learn_of_files()
+
+            self._around.ask(LookInto(file, mapping.path), looked)
 
     def _exited(self, process: ProcessId) -> None:
         self._stalled_pids.discard(process.pid)
@@ -118,16 +223,22 @@ class ProcessTable:
             over=self._forget,
             is_seen_from_its_start=True,
         )
-        self._programs[event.process] = program
-        # An exec storm must not use up our CPU time: beyond the budget, only the first sample asks.
-        if self._eager_again_ns <= event.time_ns:
-            self._eager_again_ns = max(self._eager_again_ns, event.time_ns - _SECOND_NS)
-            self._eager_again_ns += _SECOND_NS // _EAGER_LOOKS_HZ
+        self._programs[event.process] = self._latest[event.process.pid] = program
+        mappings = self._beginning.pop(event.process.pid, None)
+        if mappings is not None:
+            program.code.is_told = True
+            program.told(mappings)
+            if program.code.awaits_interpreter():
+                self._hurry_until_ns = event.time_ns + _HURRY_NS
+        # Otherwise the first sample asks.
+        if (mappings is None or program.code.lacks_files()) and self._looks.take(event.time_ns):
             program.look(event.time_ns)
 
     def _forget(self, program: Program) -> None:
         """Lets go of a process that has exited, once all answers about it have come."""
         del self._programs[program.process]
+        if self._latest.get(program.process.pid) is program:
+            del self._latest[program.process.pid]
         if program.has_interpreters:
             self._around.ask(Forget(program.process), _ignore)
 

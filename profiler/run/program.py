@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from types import MappingProxyType
 
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
-from profiler.run.stacks import CodeMap, Element, Partial, merge, native_elements
+from profiler.run.mappings import KnownFiles, MappedCode
+from profiler.run.stacks import Element, Partial, merge, native_elements
+from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
 from symbolizers.asker import Ask
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
-from symbolizers.inspection import Inspection
+from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
 from symbolizers.taken import TakenName
@@ -49,53 +49,6 @@ _REFUSED = frozenset((Reason.PERMISSION, Reason.UNSUPPORTED))
 """The reasons for which a process can't be looked into; any other means that it was not, in time."""
 
 
-class State(Enum):
-    """How much is known about a program, and whether the worker may still be asked about it."""
-
-    NEW = "new"
-    """The worker was not asked about it yet; its first sample will do so."""
-    LOOKING = "looking"
-    """The worker looks at it for the first time; samples wait for that."""
-    KNOWN = "known"
-    """Its mappings and interpreters are known."""
-    LOOKING_AGAIN = "looking again"
-    """As KNOWN, but the worker looks once more: a sample shows that something has changed."""
-    EXITED = "exited"
-    """Its process has exited: nothing more is asked about it, but answers under way still count."""
-    OVER = "over"
-    """Nothing more will be learnt about it; `Program.why` says why."""
-
-
-class Happening(Enum):
-    """An event that moves a program from one state to another."""
-
-    LOOK = "the worker is asked to look at it"
-    FOUND = "mappings and interpreters were found"
-    EXIT = "its process has exited"
-    END = "it was replaced, or can't be looked into, or all answers have come"
-
-
-_ALIVE = (State.NEW, State.LOOKING, State.KNOWN, State.LOOKING_AGAIN)
-
-TRANSITIONS: Mapping[tuple[State, Happening], State] = MappingProxyType(
-    {
-        (State.NEW, Happening.LOOK): State.LOOKING,
-        (State.KNOWN, Happening.LOOK): State.LOOKING_AGAIN,
-        # At the start of a recording the worker looks at all that runs; a fork knows what its parent knew.
-        (State.NEW, Happening.FOUND): State.KNOWN,
-        (State.LOOKING, Happening.FOUND): State.KNOWN,
-        (State.LOOKING_AGAIN, Happening.FOUND): State.KNOWN,
-        (State.EXITED, Happening.FOUND): State.EXITED,
-        **{(state, Happening.EXIT): State.EXITED for state in _ALIVE},
-        **{(state, Happening.END): State.OVER for state in (*_ALIVE, State.EXITED)},
-    }
-)
-"""Every step that a program can take. Any other can't happen, or changes nothing."""
-
-_UNKNOWN = CodeMap()
-"""The mappings of a program that was not found yet."""
-
-
 _Waiting = tuple[RawSample, Gone]
 """A sample, and what it does not wait for any more."""
 
@@ -111,12 +64,13 @@ class Waiting:
 class Surroundings:
     """What programs need of a recording. Lifetime: the recording.
 
-    `ask` puts a question to the worker; `emit` takes finished stacks, root first, and what each lacks, and
-    `drop` takes lost samples. A frame without a name costs the whole stack if the reason is one of `costly`.
-    `note` takes what people should know about a process; `blame` takes the function next to a frame that has
-    no name; `configure` tells the kernel which walkers it needs.
+    `files` knows what programs map. `ask` puts a question to the worker; `emit` takes finished stacks, root
+    first, and what each lacks, and `drop` takes lost samples. A frame without a name costs the whole stack if
+    the reason is one of `costly`. `note` takes what people should know about a process; `blame` takes the
+    function next to a frame that has no name; `configure` tells the kernel which walkers it needs.
     """
 
+    files: KnownFiles
     ask: Ask
     emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None]
     drop: Callable[[RawSample, Reason], None]
@@ -156,8 +110,10 @@ class Program:
         self._over = over
         self._is_starting = is_seen_from_its_start
         """Whether its interpreter has not run yet, as far as samples tell."""
-        self._code = _UNKNOWN
-        self._interpreters: tuple[Interpreter, ...] = ()
+        self.is_known = False
+        """Whether its mappings and interpreters were ever found."""
+        self._code = MappedCode(surroundings.files)
+        self._configured: tuple[Interpreter, ...] = ()
         self._codes = CodeObjects(lines=surroundings.lines)
         self._open_questions = 0
         self._waiting: dict[CodeKey, list[_Waiting]] = {}
@@ -166,14 +122,14 @@ class Program:
         self._retry_ns = _FIRST_RETRY_NS
 
     @property
-    def is_known(self) -> bool:
-        """Whether its mappings and interpreters were ever found."""
-        return self._code is not _UNKNOWN
+    def code(self) -> MappedCode:
+        """Where its code is."""
+        return self._code
 
     @property
     def has_interpreters(self) -> bool:
         """Whether the worker holds something for it."""
-        return bool(self._interpreters)
+        return bool(self._configured)
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
@@ -212,24 +168,37 @@ class Program:
 
     def found(self, inspection: Inspection) -> None:
         """Takes in what the worker found."""
-        self._step(Happening.FOUND)
-        self._code = CodeMap(inspection.mappings)
-        self._run_interpreters(inspection.interpreters)
+        self._code.found(inspection)
+        self._configure()
         for note in inspection.notes:
             self._around.note(self.process, note)
-        self._place_again(self._unplaced)
+        self._know()
+
+    def told(self, mappings: Iterable[CodeMapping]) -> None:
+        """Takes in what the kernel tells of its mappings, which is all of them since its exec."""
+        for mapping in mappings:
+            self._code.tell(mapping)
+            for note in self._around.files.notes(mapping):
+                self._around.note(self.process, note)
+        self._configure()
+
+    def learn_of_files(self) -> None:
+        """Something was learnt about files, which it may have mapped."""
+        self._code.lacks_files()
+        self._configure()
 
     def inherit(self, parent: Program) -> None:
         """Takes over what is known about `parent`: a fork goes on with its parent's program.
 
         Many forks are over before they can be looked at.
         """
-        if self.state is not State.NEW or not parent.is_known or parent.began_ns > self.start_ns:
+        if self.state is not State.NEW or parent.began_ns > self.start_ns:
             return
-        self._step(Happening.FOUND)
-        self._code = parent._code
+        self._code = parent._code.copy()
         self._codes.inherit(parent._codes)
-        self._run_interpreters(parent._interpreters)
+        self._configure()
+        if parent.is_known or parent._code.is_whole():
+            self._know()
 
     def exited(self) -> None:
         """Its process has exited; all its samples have come."""
@@ -256,7 +225,7 @@ class Program:
 
     def retry(self) -> None:
         """Asks once more for everything that could not be read."""
-        if self.state in _ALIVE:
+        if self.state in ALIVE:
             self._ask(self._waiting)
 
     def _note_names(self) -> None:
@@ -274,10 +243,16 @@ class Program:
     def _step(self, happening: Happening) -> None:
         self.state = TRANSITIONS.get((self.state, happening), self.state)
 
-    def _run_interpreters(self, interpreters: tuple[Interpreter, ...]) -> None:
-        if self._interpreters != interpreters:
-            self._interpreters = interpreters
-            self._around.configure(self.process.pid, self.start_ns, interpreters)
+    def _know(self) -> None:
+        self.is_known = True
+        self._step(Happening.FOUND)
+        self._place_again(self._unplaced)
+
+    def _configure(self) -> None:
+        """Tells the kernel which interpreters run, where it does not know yet."""
+        if self._configured != self._code.interpreters:
+            self._configured = self._code.interpreters
+            self._around.configure(self.process.pid, self.start_ns, self._configured)
 
     def _looked(self, answer: Inspected | Failed) -> None:
         if self.state is State.OVER:
@@ -294,13 +269,17 @@ class Program:
         if self.state is State.OVER and self.why is Reason.STALLED:
             self._around.drop(sample, Reason.STALLED)
             return
-        may_ask = self.state in _ALIVE
+        may_ask = self.state in ALIVE
+        if may_ask and not self.is_known and self._code.is_whole():
+            self._know()
         if may_ask and not self.is_known:
             self._wait_to_be_placed(sample, gone)
             return
         if may_ask and not self._knows_place(sample) and sample.time_ns >= self._look_again_ns:
             self._wait_to_be_placed(sample, gone)
             return
+        if may_ask and self._code.lacks_files() and sample.time_ns >= self._look_again_ns:
+            self.look(sample.time_ns)
         missing = self._codes.missing(sample, gone)
         if missing and may_ask:
             self._waiting.setdefault(missing[0], []).append((sample, gone))
@@ -335,11 +314,12 @@ class Program:
 
     def _knows_place(self, sample: RawSample) -> bool:
         """Whether the instruction that ran lies in a mapping that was found; none did in a kernel thread."""
-        return not sample.user or self._code.find(sample.user[0]) is not None
+        return not sample.user or self._code.map().find(sample.user[0]) is not None
 
     def _unseen(self, sample: RawSample) -> Reason | None:
-        """Why the native leaf of `sample` can't have a name, where nothing was found out about its place."""
-        if self._knows_place(sample):
+        """Why frames of `sample` may be missing, where nobody has looked at its place or its program."""
+        is_known = self.is_known or self._code.interpreters or not self._code.lacks_files()
+        if not sample.user or (is_known and self._knows_place(sample)):
             return None
         return self.why if self.why in _REFUSED else Reason.NOT_INSPECTED
 
@@ -347,9 +327,9 @@ class Program:
         frames = self._codes.frames(sample, gone)
         if sample.walk_status == WalkStatus.FAULT:
             frames.append(PLACEHOLDERS[Reason.WOULD_FAULT])
-        loops = [part for each in self._interpreters for part in (each.loop, each.cold_loop)]
+        loops = [part for each in self._configured for part in (each.loop, each.cold_loop)]
         interpreted = sample.leaf() is not None
-        native = native_elements(sample.user, self._code, loops=loops, interpreted=interpreted)
+        native = native_elements(sample.user, self._code.map(), loops=loops, interpreted=interpreted)
         if unseen is not None:
             native.append(PLACEHOLDERS[unseen])
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (

@@ -15,10 +15,11 @@ from threading import Event, Thread
 
 import psutil
 
-from profiler.capture.records import CodeName, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample
 from profiler.capture.source import SampleSource, Sampling
 from profiler.profile.model import Profile
 from profiler.run.aggregate import Aggregator
+from profiler.run.mappings import KnownFiles
 from profiler.run.names import AddressNames
 from profiler.run.processes import ProcessTable
 from profiler.run.program import COSTLY, WHOLE_ONLY, Surroundings, Waiting
@@ -34,6 +35,8 @@ _POLL_S = (0.05, 0.15)
 """How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
 _POLL_FOR_TASKS_S = (0.004, 0.012)
 """The same where tasks are looked at, many of which are over soon."""
+_POLL_IN_HURRY_S = (0.001, 0.003)
+"""The same where a program is about to run its interpreter, whose place is told in a moment."""
 _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
@@ -88,6 +91,7 @@ class Session:
         )
         self._table = ProcessTable(
             Surroundings(
+                files=KnownFiles(),
                 ask=asker.ask,
                 emit=self._tasks.emit,
                 drop=self._tasks.drop,
@@ -175,7 +179,9 @@ class Session:
         end_s = math.inf if duration_s is None else self._started_s + duration_s
         pace_s = _POLL_FOR_TASKS_S if self._recording.async_tasks else _POLL_S
         while not self._stopped and (now_s := time.monotonic()) < end_s:
-            self._wait(min(random.uniform(*pace_s), end_s - now_s), self._source)
+            hurries = self._table.is_in_hurry(time.monotonic_ns())
+            nap_s = random.uniform(*(_POLL_IN_HURRY_S if hurries else pace_s))
+            self._wait(min(nap_s, end_s - now_s), self._source)
             self._drain()
             self._end_without_targets()
             if progress is not None:
@@ -224,8 +230,10 @@ class Session:
                     self._threads.sample(record)
             elif isinstance(record, CodeName):
                 self._table.name(record)
-            else:
+            elif isinstance(record, ProcessEvent):
                 self._table.event(record)
+            else:
+                self._table.mapped(record)
 
     def _finish_reads(self) -> None:
         """Asks once more for what could not be read; then what still lacks a name is dropped."""

@@ -91,6 +91,11 @@ class ElfFile:
                 return segment.address + file_offset - segment.offset
         raise Malformed(f"no segment loads file offset {file_offset:#x}")
 
+    def code_distance(self) -> int:
+        """How far addresses of code are above its file offsets, where it is mapped at load bias 0 (bytes)."""
+        code = next((segment for segment in self.segments if segment.flags & PF_X), None)
+        return code.address - code.offset if code is not None else 0
+
     def bias(self, mapping_start: int, mapping_offset: int) -> int:
         """What to subtract from a process's address to get this file's (0 for a fixed-address program).
 

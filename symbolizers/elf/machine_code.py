@@ -55,12 +55,6 @@ NO_CODE: Final = (0, 0)
 """The range ``(start, end)`` of code that is not known, or that there is not."""
 
 
-def moved(code: tuple[int, int], bias: int) -> tuple[int, int]:
-    """Where a process that maps the file at load bias `bias` (bytes) has the range `code`, if any."""
-    start, end = code
-    return (start + bias, end + bias) if end else NO_CODE
-
-
 def find_cold_part(elf: ElfFile, start: int, end: int) -> tuple[int, int]:
     """Where the other part of the function from `start` to `end` is; ``(0, 0)`` without one.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
-from symbolizers.elf.machine_code import find_cold_part, moved
+from symbolizers.elf.machine_code import find_cold_part
 from symbolizers.errors import UnsupportedVersion
 from symbolizers.layout import Row, displacement
 from symbolizers.php.functions import PhpSymbolizer
@@ -79,10 +79,10 @@ class PhpFile:
             version=self.version,
             layout=self.row.name,
             offsets=tuple(offsets.items()),
-            root=self.root + bias,
-            loop=moved(self.loop, bias),
-            cold_loop=moved(self.cold_loop, bias),
-        )
+            root=self.root,
+            loop=self.loop,
+            cold_loop=self.cold_loop,
+        ).moved(bias)
 
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> PhpSymbolizer:
         """A reader of the functions of one process, with line tables if `lines`."""

@@ -7,13 +7,16 @@ a dead FUSE or network mount: only the worker with the deadline may do so.
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import mmap
 import os
 import stat
 from dataclasses import dataclass
 
 from symbolizers.errors import Changed, ProcessGone, Reason, SymbolizeError
-from symbolizers.process.identity import ProcessHandle
-from symbolizers.process.maps import Mapping
+from symbolizers.process.identity import ProcessHandle, open_process
+from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.syscalls import (
     RESOLVE_CACHED,
     RESOLVE_IN_ROOT,
@@ -71,6 +74,21 @@ def file_id(fd: int) -> FileId:
     """The identity of an open file, from what the kernel has cached of it. Raises OSError."""
     status = cached_stat(fd)
     return FileId(status.device, status.inode, status.size_bytes, status.mtime_ns)
+
+
+def mapped_as(fd: int) -> tuple[tuple[int, int], int]:
+    """Device and inode of an open file as /proc/PID/maps gives them, wherever it is mapped.
+
+    They are found by mapping it here, because stat(2) has other devices on btrfs and overlay file systems.
+    Raises OSError where it can't be mapped.
+    """
+    try:
+        with mmap.mmap(fd, 1, access=mmap.ACCESS_COPY) as page, open_process(os.getpid()) as own:
+            address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+            mapping = next(each for each in read_mappings(own) if each.start == address)
+    except ValueError:
+        raise OSError(errno.ENODATA, "the file is empty") from None
+    return mapping.device, mapping.inode
 
 
 def _find(handle: ProcessHandle, mapping: Mapping) -> int:

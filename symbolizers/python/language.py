@@ -7,7 +7,7 @@ from typing import Final
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
-from symbolizers.elf.machine_code import NO_CODE, find_cold_part, moved
+from symbolizers.elf.machine_code import NO_CODE, find_cold_part
 from symbolizers.errors import Malformed, UnsupportedVersion
 from symbolizers.layout import Row, Version
 from symbolizers.python import debug_offsets
@@ -123,12 +123,12 @@ class PythonFile:
             language=PythonLanguage.name,
             version=self.version,
             layout=self.row.name,
-            root=self.root + bias,
-            loop=moved(self.loop, bias),
-            cold_loop=moved(self.cold_loop, bias),
+            root=self.root,
+            loop=self.loop,
+            cold_loop=self.cold_loop,
             offsets=self.row.numbers(),
             note=self.note,
-        )
+        ).moved(bias)
 
     def symbolizer(self, interpreter: Interpreter, memory: AddressSpace, *, lines: bool) -> PythonSymbolizer:
         """A reader of the code objects of one process, with their line tables if `lines`."""

@@ -8,7 +8,6 @@ from typing import Final
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
-from symbolizers.elf.machine_code import moved
 from symbolizers.errors import UnsupportedVersion
 from symbolizers.layout import Row, displacement
 from symbolizers.ruby.iseqs import RubySymbolizer
@@ -76,9 +75,9 @@ class RubyFile:
             layout=self.row.name,
             offsets=tuple(offsets.items()),
             note=self.note(),
-            root=self.root + bias,
-            loop=moved(self.loop, bias),
-        )
+            root=self.root,
+            loop=self.loop,
+        ).moved(bias)
 
     def note(self) -> str:
         """What people should know about this version, or nothing."""

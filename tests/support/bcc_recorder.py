@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from profiler.capture.bcc_source import BccSource
-from profiler.capture.records import CodeName, ProcessEvent, RawSample, Record
+from profiler.capture.records import CodeName, MappingRecord, ProcessEvent, RawSample
 from symbolizers.process.identity import ProcessId, start_ticks_of
 
 PATIENCE_S = 30.0
@@ -63,7 +63,9 @@ class Recorder:
 
     def __init__(self, source: BccSource) -> None:
         self.source = source
-        self.records: list[Record] = []
+        self.records: list[RawSample | CodeName | ProcessEvent] = []
+        self.mapped: list[MappingRecord] = []
+        """These are of the whole system."""
 
     def timed(self) -> list[RawSample | ProcessEvent]:
         return [record for record in self.records if not isinstance(record, CodeName)]
@@ -88,4 +90,8 @@ class Recorder:
         while not done():
             assert time.monotonic() < end_s, f"only {len(self.records)} records came"
             select.select([self.source], [], [], 0.25)
-            self.records += self.source.drain()
+            for record in self.source.drain():
+                if isinstance(record, RawSample | CodeName | ProcessEvent):
+                    self.records.append(record)
+                else:
+                    self.mapped.append(record)

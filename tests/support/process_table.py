@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.run.mappings import KnownFiles
 from profiler.run.processes import ProcessTable
 from profiler.run.program import COSTLY, Surroundings, Waiting
 from profiler.run.stacks import Element, Partial
@@ -61,6 +62,7 @@ class Table:
         self.now_ns = START_NS
         self.table = ProcessTable(
             Surroundings(
+                files=KnownFiles(),
                 ask=self.questions.ask,
                 emit=self._emit,
                 drop=self._drop,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, Frame, RawFrame
-from symbolizers.inspection import VDSO, CodeMapping, Inspection, Unsupported
+from symbolizers.inspection import VDSO, CodeMapping, FileContents, Inspection, Unsupported
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import (
     Answer,
@@ -25,6 +25,8 @@ from symbolizers.questions import (
     Forgotten,
     Inspect,
     Inspected,
+    LookedInto,
+    LookInto,
     NamedThread,
     NameOffsets,
     Names,
@@ -48,6 +50,7 @@ INSPECTION = Inspection(
     (INTERPRETER,),
     ("note",),
     (Unsupported("Ruby", "1.8", "2.5 to 4.0"),),
+    (FileContents((8, 1, 5), 1 << 20, (INTERPRETER,), ()),),
 )
 
 CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
@@ -59,6 +62,10 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
     ),
     (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(8, "pool \ud800"),))),
     (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, (FRAME, FRAME)))),
+    (
+        LookInto((8, 1, 5), "/bin/\udcff"),
+        LookedInto(FileContents((8, 1, 5), 1 << 20, (INTERPRETER,), ("note",))),
+    ),
     (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((FRAME,))),
     (Forget(PROCESS), Forgotten()),
 ]

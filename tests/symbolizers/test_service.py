@@ -19,6 +19,7 @@ from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
+from symbolizers.questions import LookedInto, LookInto
 from symbolizers.service import Service
 from tests.support.process.targets import Target, running
 
@@ -254,6 +255,25 @@ def test_a_file_that_took_the_name_of_another_is_not_taken_for_it(service: Servi
         service.names((*device, status.st_ino + 1), str(path), [0])
     with pytest.raises(Malformed):
         service.names((*device, status.st_ino), str(tmp_path / "missing"), [0])
+    with pytest.raises(Malformed):  # an inode of another file system has the same number
+        service.names((device[0], device[1] + 1, status.st_ino), str(path), [0])
+
+
+def test_a_file_that_nobody_maps_any_more_is_known_as_where_it_is_mapped(
+    service: Service, python: Target
+) -> None:
+    found = service.inspect(python.pid, None)
+    by_file = {each.file: each for each in found.files}
+    assert by_file.keys() == {mapping.file for mapping in found.mappings} - {None, VDSO}
+    fresh = Service(lines=False)
+    interpreters = []
+    for mapping in found.mappings:
+        if mapping.file in by_file:
+            answer = fresh.answer(LookInto(mapping.file, mapping.path))
+            assert answer == LookedInto(by_file[mapping.file])
+            bias = mapping.start - mapping.offset - answer.contents.code_distance
+            interpreters += [each.moved(bias) for each in answer.contents.interpreters]
+    assert tuple(interpreters) == found.interpreters
 
 
 def test_a_file_that_is_not_where_one_process_had_it_can_be_had_of_another(

@@ -1,0 +1,145 @@
+"""Where programs map code, and whose forks they are, told as it happens: perf's side-band records.
+
+/proc/PID/maps says the same of a program that still lives when it is read. These records know no deadline:
+the mappings of a program are here when it is long over. They begin with an exec: of what ran before there is
+nothing, and nothing says when something is unmapped. Nobody is woken for them: they are
+looked at whenever samples and execs are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import struct
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
+
+from profiler.capture.records import CodeMapped, Forked, MappingRecord, MappingsLost
+from symbolizers.inspection import VDSO, CodeMapping
+from symbolizers.native.unnamed import VDSO_PATH
+
+# linux/perf_event.h; the offsets in the first page of the buffer are those of struct perf_event_mmap_page.
+_NUMBERS = {"x86_64": 298, "aarch64": 241}
+_SOFTWARE, _DUMMY = 1, 9
+_SAMPLE_TIME = 1 << 2
+_FLAGS = sum(1 << bit for bit in (8, 9, 13, 18, 23, 24, 25))
+"""mmap, comm, task, sample_id_all, mmap2, comm_exec, use_clockid."""
+_ATTRIBUTES = struct.Struct("=IIQQQQQI4xQQQQIi")
+_ATTRIBUTES_BYTES = 112
+_CLOSE_ON_EXEC = 8
+_HEAD, _TAIL = 1024, 1032
+_LOST, _COMM, _FORK, _MMAP2 = 2, 3, 7, 10
+_IN_EXEC = 1 << 13
+_HEADER = struct.Struct("=IHH")
+_PROCESS = struct.Struct("=II")
+_MAPPED = struct.Struct("=QQQIIQQII")
+_WORD = struct.Struct("=Q")
+_BUFFER_PAGES = 16
+"""Of each CPU: some 600 records between two looks. More are lost, and are counted."""
+_MOST_PROCESSES = 4096
+"""Processes whose exec was seen; those of the others are of no use."""
+
+
+class MappingEvents:
+    """The side-band records of all CPUs. Lifetime: one recording."""
+
+    def __init__(self, cpus: Sequence[int]) -> None:
+        """Begins to listen on these `cpus`. Raises OSError where the kernel does not allow it."""
+        self._rings: list[_Ring] = []
+        self._began: OrderedDict[int, None] = OrderedDict()
+        try:
+            for cpu in cpus:
+                self._rings.append(_Ring(cpu))
+        except OSError:
+            self.close()
+            raise
+
+    def drain(self) -> list[MappingRecord]:
+        """What has come since the last time, by time; returns at once."""
+        told = chain.from_iterable(self._told(ring) for ring in self._rings)
+        return sorted(told, key=attrgetter("time_ns"))
+
+    def close(self) -> None:
+        """Gives every resource back; safe to call twice."""
+        for ring in self._rings:
+            ring.close()
+        self._rings.clear()
+
+    def _told(self, ring: _Ring) -> Iterator[MappingRecord]:
+        for kind, misc, body in ring.drain():
+            (time_ns,) = _WORD.unpack_from(body, len(body) - _WORD.size)
+            if kind == _LOST:
+                self._began.clear()
+                yield MappingsLost(time_ns)
+                continue
+            pid, other = _PROCESS.unpack_from(body)
+            if kind == _FORK and pid != other:
+                yield Forked(pid, time_ns, other)
+            elif kind == _COMM and misc & _IN_EXEC:
+                self._began[pid] = None
+                if len(self._began) > _MOST_PROCESSES:
+                    self._began.popitem(last=False)
+                yield CodeMapped(pid, time_ns, None)
+            elif kind == _MMAP2 and pid in self._began:
+                yield CodeMapped(pid, time_ns, _mapping(body))
+
+
+def _mapping(body: bytes) -> CodeMapping:
+    start, size, offset, major, minor, inode, _, _, _ = _MAPPED.unpack_from(body, _PROCESS.size)
+    path = body[_PROCESS.size + _MAPPED.size : -_WORD.size].partition(b"\0")[0]
+    if path == os.fsencode(VDSO_PATH):  # addresses in it count from its start
+        return CodeMapping(start, start + size, 0, VDSO, VDSO_PATH)
+    file = (major, minor, inode) if inode else None
+    # What /proc/PID/maps gives no name is called "//anon" here.
+    name = "" if path == b"//anon" else os.fsdecode(path)
+    return CodeMapping(start, start + size, offset, file, name)
+
+
+class _Ring:
+    """The records of one CPU."""
+
+    def __init__(self, cpu: int) -> None:
+        self._fd = _open_event(cpu)
+        try:
+            self._memory = mmap.mmap(self._fd, (1 + _BUFFER_PAGES) * mmap.PAGESIZE)
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def drain(self) -> Iterator[tuple[int, int, bytes]]:
+        """The type, misc bits and body of each record that has come."""
+        size = _BUFFER_PAGES * mmap.PAGESIZE
+        (head,) = _WORD.unpack_from(self._memory, _HEAD)
+        (tail,) = _WORD.unpack_from(self._memory, _TAIL)
+        at, length = tail % size, head - tail
+        data = self._memory[mmap.PAGESIZE + at : mmap.PAGESIZE + min(size, at + length)]
+        data += self._memory[mmap.PAGESIZE : mmap.PAGESIZE + length - len(data)]
+        _WORD.pack_into(self._memory, _TAIL, head)
+        at = 0
+        while at < len(data):
+            kind, misc, record_bytes = _HEADER.unpack_from(data, at)
+            yield kind, misc, data[at + _HEADER.size : at + record_bytes]
+            at += record_bytes
+
+    def close(self) -> None:
+        self._memory.close()
+        os.close(self._fd)
+
+
+def _open_event(cpu: int) -> int:
+    """A perf event that counts nothing and tells of mappings and execs of all processes on `cpu`."""
+    attributes = _ATTRIBUTES.pack(
+        *(_SOFTWARE, _ATTRIBUTES_BYTES, _DUMMY, 0, _SAMPLE_TIME, 0, _FLAGS),
+        *(0, 0, 0, 0, 0, 0, time.CLOCK_MONOTONIC),
+    )
+    block = ctypes.create_string_buffer(attributes, _ATTRIBUTES_BYTES)
+    number = _NUMBERS.get(os.uname().machine, _NUMBERS["aarch64"])
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd: int = libc.syscall(number, block, -1, cpu, -1, _CLOSE_ON_EXEC)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return fd
