@@ -55,17 +55,23 @@ class Interpreter:
     note: str = ""
 
     def moved(self, distance: int) -> Interpreter:
-        """The same in a process that maps the file `distance` bytes further up."""
+        """The same in a process that maps the file `distance` bytes further up.
+
+        Addresses wrap around: a file may say that its interpreter is anywhere.
+        """
         return replace(
             self,
-            root=self.root + distance,
+            root=(self.root + distance) & _WORD,
             loop=_moved(self.loop, distance),
             cold_loop=_moved(self.cold_loop, distance),
         )
 
 
+_WORD = (1 << 64) - 1
+
+
 def _moved(code: tuple[int, int], distance: int) -> tuple[int, int]:
-    return (code[0] + distance, code[1] + distance) if code[1] else code
+    return ((code[0] + distance) & _WORD, (code[1] + distance) & _WORD) if code[1] else code
 
 
 class RuntimeFile(Protocol):

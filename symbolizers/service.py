@@ -6,6 +6,7 @@ moment, and a fresh one must be able to go on: what is kept here is only cache.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -83,9 +84,13 @@ class Service:
         self._strategy = strategy
         self._files = OpenFiles(languages())
         self._processes: dict[ProcessId, _Process] = {}
+        self._has_erred = False
 
     def answer(self, question: AnyQuestion) -> Answer:
-        """The answer to `question`; `Failed` where a target or the system prevents one."""
+        """The answer to `question`; `Failed` where a target or the system prevents one.
+
+        That a target brings out an error of our own costs that target, and no other.
+        """
         try:
             return self._answer(question)
         except SymbolizeError as error:
@@ -94,6 +99,11 @@ class Service:
             what = error.filename or type(question).__name__
             reason = Reason.PERMISSION if isinstance(error, PermissionError) else Reason.UNSUPPORTED
             return Failed(reason, f"{what}: {error.strerror}")
+        except Exception as error:
+            if not self._has_erred:
+                self._has_erred = True
+                traceback.print_exc()
+            return Failed(Reason.UNSUPPORTED, f"an error of pidflame's: {error!r}")
 
     def _answer(self, question: AnyQuestion) -> Answer:
         match question:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
@@ -285,7 +286,14 @@ class BccSource:
         Row 0 stays empty: it means that no walker runs, also for a layout that finds the map full.
         """
         layout = read_header(f"{interpreter.language}_layout.h").structs[f"{interpreter.language}_layout"]
-        packed = layout.pack(dict(interpreter.offsets))
+        try:
+            packed = layout.pack(dict(interpreter.offsets))
+        except struct.error:
+            self._notes.append(
+                f"a build of {interpreter.language} {interpreter.version} says of itself what can't be: its"
+                " functions have no names here"
+            )
+            return 0
         table = self._bpf[b"layouts"]
         if packed not in self._rows and len(self._rows) + 1 < len(table):
             self._rows[packed] = len(self._rows) + 1

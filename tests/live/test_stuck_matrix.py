@@ -64,7 +64,10 @@ class Outcome:
 
 
 def record_beside(
-    folder: Path, stuck: Sequence[Stuck], meanwhile: Callable[[], None] = lambda: None
+    folder: Path,
+    stuck: Sequence[Stuck],
+    meanwhile: Callable[[], None] = lambda: None,
+    options: Sequence[str] = (),
 ) -> Outcome:
     """Records the machine while the siblings burn, and holds what it saw of them against their truth."""
     healthy = [workload(f"split.{suffix}", "--cpu-seconds", SIBLING_CPU_S) for suffix in ("py", "rb")]
@@ -72,7 +75,7 @@ def record_beside(
         for sibling in (python, ruby):
             prefer(sibling.process.pid)
         watch = Watch([each.pid for each in stuck])
-        recording = Recording(folder, ["-F", str(HZ), "-d", str(DURATION_S), "--lines"])
+        recording = Recording(folder, ["-F", str(HZ), "-d", str(DURATION_S), "--lines", *options])
         began_s = time.monotonic()
         before_s = {each.pid: each.cpu_s() for each in stuck}
         python.go()
@@ -138,6 +141,37 @@ def test_pages_that_do_not_come(place: Place, stuck_on: Any) -> None:
     assert outcome.late_s <= LATE_S
     assert not outcome.stopped
     assert max(took_s.values()) < 2.0, took_s
+
+
+@pytest.mark.parametrize("stuck_on", [on_userfault, on_file], ids=["userfaultfd", "fuse"])
+def test_the_rest_of_a_stuck_stack_can_be_kept(place: Place, stuck_on: Any) -> None:
+    with ExitStack() as stack:
+        stuck = [stack.enter_context(stuck_on(place, *each)) for each in PAGES]
+        outcome = record_beside(place.folder, stuck, options=["--keep-partial"])
+        for each, (_, part) in zip(stuck, PAGES, strict=True):
+            assert_kept(outcome, each, part)
+    assert outcome.late_s <= LATE_S
+
+
+def assert_kept(outcome: Outcome, stuck: Stuck, part: str) -> None:
+    """A marker stands in the place of what does not come, and the other frames are shown."""
+    row, root = outcome.row(stuck), f"({stuck.pid})"
+    stacks = {stack: count for stack, count in outcome.recorded.stacks.items() if stack[0].endswith(root)}
+    assert sum(stacks.values()) == row["samples"], (stuck.name, row)
+    kept = sum(
+        count for stack, count in stacks.items() if "[would fault]" in stack and is_rest_shown(stack, part)
+    )
+    assert kept >= 0.9 * row["samples"] - 1, (stuck.name, row, stacks)
+    assert row["partial"]["would_fault"] >= kept
+    assert not any("stuck_burner" in frame for stack in stacks for frame in stack), (stuck.name, stacks)
+
+
+def is_rest_shown(stack: Sequence[str], part: str) -> bool:
+    """Whether it has what can be read: the callers if only the leaf's name is stuck, else native frames."""
+    rest = [frame for frame in stack[1:] if frame != "[would fault]"]
+    if part in ("name", "lines"):
+        return any(".py:" in frame or ".rb:" in frame for frame in rest)
+    return bool(rest)
 
 
 def test_locks_files_and_stops(place: Place) -> None:

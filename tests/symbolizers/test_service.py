@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,13 +14,13 @@ import pytest
 
 from symbolizers import files as files_module
 from symbolizers import service as service_module
-from symbolizers.errors import Malformed, ProcessGone, SymbolizeError
+from symbolizers.errors import Malformed, ProcessGone, Reason, SymbolizeError
 from symbolizers.frame import NATIVE, RawFrame
 from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection
 from symbolizers.process.files import FileUnavailable, open_mapping
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
-from symbolizers.questions import LookedInto, LookInto
+from symbolizers.questions import Failed, Inspect, Inspected, LookedInto, LookInto
 from symbolizers.service import Service
 from tests.support.process.targets import Target, running
 
@@ -286,6 +287,24 @@ def test_a_file_that_is_not_where_one_process_had_it_can_be_had_of_another(
     with pytest.raises(Malformed):
         fresh.names(key_of(libc), str(another), [0])
     assert fresh.names(key_of(libc), libc.path, [0])
+
+
+def test_an_error_of_our_own_costs_one_question_and_is_said_once(
+    service: Service, plain: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_handle: ProcessHandle, *, executable_only: bool) -> tuple[Mapping, ...]:
+        raise struct.error(f"argument out of range ({executable_only=})")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service_module, "read_mappings", broken)
+        before = own_descriptors()
+        for _ in range(3):
+            answer = service.answer(Inspect(plain))
+            assert isinstance(answer, Failed)
+            assert (answer.reason, "argument out of range" in answer.detail) == (Reason.UNSUPPORTED, True)
+        assert own_descriptors() == before
+    assert capfd.readouterr().err.count("Traceback") == 1
+    assert isinstance(service.answer(Inspect(plain)), Inspected)
 
 
 def test_a_pipe_under_the_name_of_a_file_is_not_opened(service: Service, tmp_path: Path) -> None:

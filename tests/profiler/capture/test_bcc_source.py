@@ -253,6 +253,17 @@ def test_the_compiler_is_pointed_at_the_tree_of_the_package(recorder: Recorder) 
     assert os.environ["BCC_KERNEL_SOURCE"] == str(BPF_DIRECTORY)
 
 
+def test_a_build_that_lies_about_itself_has_no_walker(recorder: Recorder, target: Target) -> None:
+    inspection = Service(lines=False).inspect(target.pid, None)
+    (interpreter,) = inspection.interpreters
+    lie = tuple({**dict(interpreter.offsets), "thread_next": 1 << 40}.items())
+    recorder.source.configure(target.pid, inspection.process.start_ns(), [replace(interpreter, offsets=lie)])
+    assert "says of itself what can't be" in recorder.source.notes()[-1]
+    far = interpreter.moved((1 << 64) - interpreter.root - 0x100)
+    assert far.root == (1 << 64) - 0x100
+    recorder.source.configure(target.pid, inspection.process.start_ns(), [far.moved(0x200)])
+
+
 def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target: Target) -> None:
     inspection = Service(lines=False).inspect(target.pid, None)
     (interpreter,) = inspection.interpreters
