@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,10 @@ def test_code_keeps_the_name_that_it_had_at_the_interrupt(tmp_path: Path, option
     recorded = record(tmp_path, "-F", str(HZ), *options, command=program(tmp_path, TAKEN))
     recorded.accounted()
     assert recorded.stats["samples"] > 2.5 * HZ
-    assert not any((*recorded.stats["partial"].values(), *recorded.stats["dropped"].values()))
+    lost = Counter(recorded.stats["partial"]) + Counter(recorded.stats["dropped"])
+    assert lost["changed"] == lost["exited"] == 0
+    # Its process may be sampled before it was looked into, or while its memory is given back at the end.
+    assert lost.total() <= 2, recorded.stats
     assert recorded.within(TAKEN) > 0.9 * recorded.stats["samples"]
     (row,) = (each for each in recorded.stats["per_process"] if each["samples"] > HZ)
     assert ("functions show no line" in row["note"]) == ("--lines" in options)
