@@ -8,7 +8,6 @@ looked at whenever samples and execs are.
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import struct
@@ -21,16 +20,20 @@ from operator import attrgetter
 from profiler.capture.records import CodeMapped, Forked, MappingRecord, MappingsLost
 from symbolizers.inspection import VDSO, CodeMapping
 from symbolizers.native.unnamed import VDSO_PATH
+from symbolizers.process.syscalls import perf_event_open
 
 # linux/perf_event.h; the offsets in the first page of the buffer are those of struct perf_event_mmap_page.
-_NUMBERS = {"x86_64": 298, "aarch64": 241}
 _SOFTWARE, _DUMMY = 1, 9
 _SAMPLE_TIME = 1 << 2
 _FLAGS = sum(1 << bit for bit in (8, 9, 13, 18, 23, 24, 25))
 """mmap, comm, task, sample_id_all, mmap2, comm_exec, use_clockid."""
-_ATTRIBUTES = struct.Struct("=IIQQQQQI4xQQQQIi")
 _ATTRIBUTES_BYTES = 112
-_CLOSE_ON_EXEC = 8
+_ATTRIBUTES = struct.pack(
+    "=IIQQQQQI4xQQQQIi16x",
+    *(_SOFTWARE, _ATTRIBUTES_BYTES, _DUMMY, 0, _SAMPLE_TIME, 0, _FLAGS),
+    *(0, 0, 0, 0, 0, 0, time.CLOCK_MONOTONIC),
+)
+"""An event that counts nothing, and tells of mappings, forks and execs."""
 _HEAD, _TAIL = 1024, 1032
 _LOST, _COMM, _FORK, _MMAP2 = 2, 3, 7, 10
 _IN_EXEC = 1 << 13
@@ -103,7 +106,7 @@ class _Ring:
     """The records of one CPU."""
 
     def __init__(self, cpu: int) -> None:
-        self._fd = _open_event(cpu)
+        self._fd = perf_event_open(_ATTRIBUTES, cpu)
         try:
             self._memory = mmap.mmap(self._fd, (1 + _BUFFER_PAGES) * mmap.PAGESIZE)
         except OSError:
@@ -128,18 +131,3 @@ class _Ring:
     def close(self) -> None:
         self._memory.close()
         os.close(self._fd)
-
-
-def _open_event(cpu: int) -> int:
-    """A perf event that counts nothing and tells of mappings and execs of all processes on `cpu`."""
-    attributes = _ATTRIBUTES.pack(
-        *(_SOFTWARE, _ATTRIBUTES_BYTES, _DUMMY, 0, _SAMPLE_TIME, 0, _FLAGS),
-        *(0, 0, 0, 0, 0, 0, time.CLOCK_MONOTONIC),
-    )
-    block = ctypes.create_string_buffer(attributes, _ATTRIBUTES_BYTES)
-    number = _NUMBERS.get(os.uname().machine, _NUMBERS["aarch64"])
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd: int = libc.syscall(number, block, -1, cpu, -1, _CLOSE_ON_EXEC)
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return fd

@@ -35,12 +35,12 @@ class KnownFiles:
 
     def notes(self, mapping: CodeMapping) -> tuple[str, ...]:
         """What people should know of a process that maps it."""
-        contents = self._contents.get(mapping.file) if mapping.file is not None else None
+        contents = self._contents_of(mapping)
         return contents.notes if contents is not None else ()
 
     def interpreters(self, mapping: CodeMapping, program: FileKey | None) -> tuple[Interpreter, ...]:
         """Those in a file that a process of this `program` maps, where this mapping puts them."""
-        contents = self._contents.get(mapping.file) if mapping.file is not None else None
+        contents = self._contents_of(mapping)
         if contents is None or not contents.interpreters:
             return ()
         if program is not None and program != mapping.file:
@@ -51,6 +51,9 @@ class KnownFiles:
     def is_host(self, program: FileKey | None) -> bool:
         """Whether processes of this `program` map an interpreter some time after they began."""
         return program in self._hosts
+
+    def _contents_of(self, mapping: CodeMapping) -> FileContents | None:
+        return self._contents.get(mapping.file) if mapping.file is not None else None
 
 
 class MappedCode:

@@ -226,7 +226,6 @@ class ProcessTable:
         self._programs[event.process] = self._latest[event.process.pid] = program
         mappings = self._beginning.pop(event.process.pid, None)
         if mappings is not None:
-            program.code.is_told = True
             program.told(mappings)
             if program.code.awaits_interpreter():
                 self._hurry_until_ns = event.time_ns + _HURRY_NS

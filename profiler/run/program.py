@@ -112,7 +112,7 @@ class Program:
         """Whether its interpreter has not run yet, as far as samples tell."""
         self.is_known = False
         """Whether its mappings and interpreters were ever found."""
-        self._code = MappedCode(surroundings.files)
+        self.code = MappedCode(surroundings.files)
         self._configured: tuple[Interpreter, ...] = ()
         self._codes = CodeObjects(lines=surroundings.lines)
         self._open_questions = 0
@@ -120,11 +120,6 @@ class Program:
         self._unplaced: list[_Waiting] = []
         self._look_again_ns = 0
         self._retry_ns = _FIRST_RETRY_NS
-
-    @property
-    def code(self) -> MappedCode:
-        """Where its code is."""
-        return self._code
 
     @property
     def has_interpreters(self) -> bool:
@@ -168,7 +163,7 @@ class Program:
 
     def found(self, inspection: Inspection) -> None:
         """Takes in what the worker found."""
-        self._code.found(inspection)
+        self.code.found(inspection)
         self._configure()
         for note in inspection.notes:
             self._around.note(self.process, note)
@@ -176,15 +171,16 @@ class Program:
 
     def told(self, mappings: Iterable[CodeMapping]) -> None:
         """Takes in what the kernel tells of its mappings, which is all of them since its exec."""
+        self.code.is_told = True
         for mapping in mappings:
-            self._code.tell(mapping)
+            self.code.tell(mapping)
             for note in self._around.files.notes(mapping):
                 self._around.note(self.process, note)
         self._configure()
 
     def learn_of_files(self) -> None:
         """Something was learnt about files, which it may have mapped."""
-        self._code.lacks_files()
+        self.code.lacks_files()
         self._configure()
 
     def inherit(self, parent: Program) -> None:
@@ -194,10 +190,10 @@ class Program:
         """
         if self.state is not State.NEW or parent.began_ns > self.start_ns:
             return
-        self._code = parent._code.copy()
+        self.code = parent.code.copy()
         self._codes.inherit(parent._codes)
         self._configure()
-        if parent.is_known or parent._code.is_whole():
+        if parent.is_known or parent.code.is_whole():
             self._know()
 
     def exited(self) -> None:
@@ -250,8 +246,8 @@ class Program:
 
     def _configure(self) -> None:
         """Tells the kernel which interpreters run, where it does not know yet."""
-        if self._configured != self._code.interpreters:
-            self._configured = self._code.interpreters
+        if self._configured != self.code.interpreters:
+            self._configured = self.code.interpreters
             self._around.configure(self.process.pid, self.start_ns, self._configured)
 
     def _looked(self, answer: Inspected | Failed) -> None:
@@ -270,7 +266,7 @@ class Program:
             self._around.drop(sample, Reason.STALLED)
             return
         may_ask = self.state in ALIVE
-        if may_ask and not self.is_known and self._code.is_whole():
+        if may_ask and not self.is_known and self.code.is_whole():
             self._know()
         if may_ask and not self.is_known:
             self._wait_to_be_placed(sample, gone)
@@ -278,7 +274,7 @@ class Program:
         if may_ask and not self._knows_place(sample) and sample.time_ns >= self._look_again_ns:
             self._wait_to_be_placed(sample, gone)
             return
-        if may_ask and self._code.lacks_files() and sample.time_ns >= self._look_again_ns:
+        if may_ask and self.code.lacks_files() and sample.time_ns >= self._look_again_ns:
             self.look(sample.time_ns)
         missing = self._codes.missing(sample, gone)
         if missing and may_ask:
@@ -314,11 +310,11 @@ class Program:
 
     def _knows_place(self, sample: RawSample) -> bool:
         """Whether the instruction that ran lies in a mapping that was found; none did in a kernel thread."""
-        return not sample.user or self._code.map().find(sample.user[0]) is not None
+        return not sample.user or self.code.map().find(sample.user[0]) is not None
 
     def _unseen(self, sample: RawSample) -> Reason | None:
         """Why frames of `sample` may be missing, where nobody has looked at its place or its program."""
-        is_known = self.is_known or self._code.interpreters or not self._code.lacks_files()
+        is_known = self.is_known or self.code.interpreters or not self.code.lacks_files()
         if not sample.user or (is_known and self._knows_place(sample)):
             return None
         return self.why if self.why in _REFUSED else Reason.NOT_INSPECTED
@@ -329,7 +325,7 @@ class Program:
             frames.append(PLACEHOLDERS[Reason.WOULD_FAULT])
         loops = [part for each in self._configured for part in (each.loop, each.cold_loop)]
         interpreted = sample.leaf() is not None
-        native = native_elements(sample.user, self._code.map(), loops=loops, interpreted=interpreted)
+        native = native_elements(sample.user, self.code.map(), loops=loops, interpreted=interpreted)
         if unseen is not None:
             native.append(PLACEHOLDERS[unseen])
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (

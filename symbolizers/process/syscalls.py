@@ -18,6 +18,9 @@ RESOLVE_CACHED = 0x20
 
 _SYS_OPENAT2 = 437
 """The same number on every architecture (the system calls since 5.0 share one table)."""
+_SYS_PERF_EVENT_OPEN = {"x86_64": 298}.get(os.uname().machine, 241)
+"""241 in the table that newer architectures share."""
+_PERF_FLAG_FD_CLOEXEC = 1 << 3
 _AT_EMPTY_PATH = 0x1000
 _AT_STATX_DONT_SYNC = 0x4000
 _STATX_BASIC_STATS = 0x7FF
@@ -79,6 +82,15 @@ def openat2(directory_fd: int, path: bytes, *, flags: int, resolve: int) -> int:
     """A file descriptor for `path` under `directory_fd`, resolved by `resolve` rules. Raises OSError."""
     how = struct.pack("=QQQ", flags, 0, resolve)
     return _check(_syscall(_SYS_OPENAT2, directory_fd, ctypes.c_char_p(path), how, ctypes.c_size_t(len(how))))
+
+
+def perf_event_open(attributes: bytes, cpu: int) -> int:
+    """A descriptor of the event in `attributes` (struct perf_event_attr), of all processes on `cpu`.
+
+    It is closed by an exec. Raises OSError.
+    """
+    block = ctypes.create_string_buffer(attributes, len(attributes))
+    return _check(_syscall(_SYS_PERF_EVENT_OPEN, block, -1, cpu, -1, ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)))
 
 
 def _check(result: int) -> int:

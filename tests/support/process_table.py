@@ -11,7 +11,7 @@ from profiler.run.program import COSTLY, Surroundings, Waiting
 from profiler.run.stacks import Element, Partial
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, SymbolizeError
-from symbolizers.frame import CAPTURE_KIND_SHIFT, CodeObject, Frame, RawFrame
+from symbolizers.frame import CAPTURE_KIND_SHIFT, MARKER, CodeObject, Frame, RawFrame
 from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Codes, Question, ReadCodes
@@ -23,10 +23,12 @@ PID = 7
 START_NS = 1_000_000_000
 ID = ProcessId.from_start_ns(PID, START_NS)
 MS = 1_000_000
+SECOND = 1000 * MS
 LOOP = (0x1800, 0x1900)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", 0x4000, LOOP)
 MAPPINGS = (CodeMapping(0x1000, 0x2000, 0, (8, 1, 5), "/bin/python3"),)
 NATIVE, OUTSIDE = 0x1100, 0x9000
+NOT_INSPECTED = Frame(MARKER, "[not inspected]")
 PYTHON_CODE = 1 << 56
 NONE: Mapping[int, SymbolizeError] = {}
 

@@ -25,8 +25,10 @@ from tests.support.process_table import (
     MAPPINGS,
     MS,
     NATIVE,
+    NOT_INSPECTED,
     OUTSIDE,
     PID,
+    SECOND,
     START_NS,
     Table,
     frames_of,
@@ -34,9 +36,7 @@ from tests.support.process_table import (
     named,
 )
 
-NOT_INSPECTED = Frame(MARKER, "[not inspected]")
 FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
-SECOND = 1000 * MS
 
 
 def test_the_first_sample_of_a_process_waits_until_it_was_inspected() -> None:

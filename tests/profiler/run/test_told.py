@@ -5,7 +5,6 @@ from __future__ import annotations
 from profiler.capture.records import CodeMapped, Forked, MappingsLost
 from profiler.run.stacks import NativeAddress, Partial
 from symbolizers.errors import ProcessGone, Reason
-from symbolizers.frame import MARKER, Frame
 from symbolizers.inspection import CodeMapping, FileContents
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Forget, Inspect, LookedInto, LookInto
@@ -13,17 +12,15 @@ from tests.support.process_table import (
     ID,
     INTERPRETER,
     MAPPINGS,
-    MS,
     NATIVE,
+    NOT_INSPECTED,
     OUTSIDE,
     PID,
+    SECOND,
     START_NS,
     Table,
     known,
 )
-
-NOT_INSPECTED = Frame(MARKER, "[not inspected]")
-SECOND = 1000 * MS
 
 
 def told(table: Table, *mappings: CodeMapping, pid: int = PID) -> None:
