@@ -51,8 +51,8 @@ def test_code_keeps_the_name_that_it_had_at_the_interrupt(tmp_path: Path, option
     recorded.accounted()
     assert recorded.stats["samples"] > 2.5 * HZ
     lost = Counter(recorded.stats["partial"]) + Counter(recorded.stats["dropped"])
-    assert lost["changed"] == lost["exited"] == 0
     # Its process may be sampled before it was looked into, or while its memory is given back at the end.
+    assert lost.keys() <= {"not_inspected", "would_fault"}, recorded.stats
     assert lost.total() <= 2, recorded.stats
     assert recorded.within(TAKEN) > 0.9 * recorded.stats["samples"]
     (row,) = (each for each in recorded.stats["per_process"] if each["samples"] > HZ)
