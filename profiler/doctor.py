@@ -23,10 +23,9 @@ from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check, required_checks
-from symbolizers.asker import Asker
+from symbolizers.asker import Asker, workers
 from symbolizers.errors import ProcessGone, Reason
 from symbolizers.inspection import Inspection
-from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import command_name_of
 from symbolizers.process.memory import available_strategies, probe
 from symbolizers.process.prefetch import swap_kind
@@ -171,7 +170,7 @@ def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:
 
         asker.ask(Inspect(pid), looked)
 
-    with closing(Asker(DeadlineWorker("symbolizers.worker"))) as asker:
+    with closing(Asker(workers())) as asker:
         for pid in pids:
             ask_about(asker, pid)
         asker.wait_for_all(_LOOK_AT_ALL_S)

@@ -5,26 +5,54 @@ from __future__ import annotations
 import math
 import select
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from symbolizers.errors import Reason, Stalled
 from symbolizers.process.deadline import DeadlineWorker, Usage
-from symbolizers.questions import AnswerT, Failed, NotUnderstood, Question, decode_answer, encode
+from symbolizers.questions import AnswerT, Failed, Lane, NotUnderstood, Question, decode_answer, encode
 
 _LONGEST_S = 3600.0
 """poll(2) takes milliseconds in an int."""
 
 
+_QUICK_S, _THOROUGH_S = 0.15, 3.0
+"""The CPU time that a question may take of either worker. To look into hundreds of libraries takes 0.05 s."""
+_MOST_CPU_S = 2.0
+"""More than its budget: for steps that are not broken off in the middle, such as sorting a table."""
+_MOST_COSTLY = 4096
+
+ROOT_USER = 0
+
+Workers = Callable[[float], DeadlineWorker]
+"""Starts a worker whose questions may take so many CPU seconds each."""
+
+
+def workers(options: Sequence[str] = ()) -> Workers:
+    """Workers for questions about targets, with these command-line options."""
+
+    def start(budget_s: float) -> DeadlineWorker:
+        arguments = [*options, f"--budget={budget_s}"]
+        return DeadlineWorker("symbolizers.worker", arguments, most_cpu_s=budget_s + _MOST_CPU_S)
+
+    return start
+
+
 class Ask(Protocol):
     """Puts a question; `then` is called later with its answer.
 
-    A question that is asked `soon` comes before all others, because samples wait for it. Among such ones, the
-    processes take turns, each with its oldest.
+    A question that is asked `soon` comes before all others, because samples wait for it. Among such ones,
+    the users (by uid) whose processes the questions are about take turns, and so do the processes of each.
     """
 
     def __call__(
-        self, question: Question[AnswerT], then: Callable[[AnswerT | Failed], None], *, soon: bool = False
+        self,
+        question: Question[AnswerT],
+        then: Callable[[AnswerT | Failed], None],
+        *,
+        user: int = ROOT_USER,
+        soon: bool = False,
     ) -> None: ...
 
 
@@ -36,38 +64,62 @@ class Readable(Protocol):
 
 
 class Asker:
-    """Typed questions for a `DeadlineWorker`. Lifetime: that of the worker, which it closes.
+    """Typed questions for two workers: one for what is quick, another for what is not. It closes both.
 
-    Answers are handed out while somebody waits: a caller is never called back in the middle of its work.
+    The second is started by the first question that takes the quick one too much CPU time. What is costly
+    once is asked of it alone from then on, so that nothing else waits for it. Answers are handed out while
+    somebody waits: a caller is never called back in the middle of its work.
     """
 
-    def __init__(self, worker: DeadlineWorker) -> None:
-        self._worker = worker
+    def __init__(self, start: Workers) -> None:
+        self._start = start
+        self._quick = start(_QUICK_S)
+        self._thorough: DeadlineWorker | None = None
+        self._costly: OrderedDict[Lane, None] = OrderedDict()
 
     def ask(
-        self, question: Question[AnswerT], then: Callable[[AnswerT | Failed], None], *, soon: bool = False
+        self,
+        question: Question[AnswerT],
+        then: Callable[[AnswerT | Failed], None],
+        *,
+        user: int = ROOT_USER,
+        soon: bool = False,
     ) -> None:
         """As `Ask` says. A question that stalls twice is answered by `Failed`, as is one that breaks off."""
+        lane = question.lane()
+        is_costly = lane in self._costly
 
         def answered(message: bytes | Stalled) -> None:
-            then(_answer_in(message, question))
+            answer = _answer_in(message, question)
+            if isinstance(answer, Failed) and answer.reason is Reason.OVER_BUDGET and not is_costly:
+                self._costly[lane] = None
+                if len(self._costly) > _MOST_COSTLY:
+                    self._costly.popitem(last=False)
+                self.ask(question, then, user=user, soon=soon)
+            else:
+                then(answer)
 
-        self._worker.submit(encode(question), answered, lane=question.lane(), soon=soon)
+        worker = self._for_costly() if is_costly else self._quick
+        worker.submit(encode(question), answered, user=user, lane=lane, soon=soon)
 
     def pending(self) -> bool:
         """Whether any answer is still owed."""
-        return self._worker.pending()
+        return any(worker.pending() for worker in self._workers())
 
     def wait(self, longest_s: float, also: Sequence[Readable] = ()) -> None:
         """Waits for an answer, for one of `also` or for `longest_s`, and hands out the answers that came."""
         poll = select.poll()
-        for each in (self._worker, *also):
+        for each in also:
             poll.register(each.fileno(), select.POLLIN)
-        timeout_s = self._worker.timeout_s()
-        if timeout_s is not None:
-            longest_s = min(longest_s, timeout_s)
+        for worker in self._workers():
+            if worker.fileno() >= 0:
+                poll.register(worker.fileno(), worker.awaits())
+            timeout_s = worker.timeout_s()
+            if timeout_s is not None:
+                longest_s = min(longest_s, timeout_s)
         poll.poll(math.ceil(min(max(0.0, longest_s), _LONGEST_S) * 1000))
-        self._worker.collect()
+        for worker in self._workers():
+            worker.collect()
 
     def wait_for_all(self, longest_s: float) -> None:
         """Waits until no answer is owed any more, for `longest_s` at most, and hands them out."""
@@ -76,12 +128,26 @@ class Asker:
             self.wait(left_s)
 
     def usage(self) -> Usage:
-        """What the worker has cost so far."""
-        return self._worker.usage()
+        """What the workers have cost so far."""
+        usages = [worker.usage() for worker in self._workers()]
+        return Usage(
+            sum(usage.cpu_s for usage in usages),
+            sum(usage.max_rss_bytes for usage in usages),
+            sum(usage.replaced for usage in usages),
+        )
 
     def close(self) -> None:
-        """Ends the worker. Safe to call twice."""
-        self._worker.close()
+        """Ends the workers. Safe to call twice."""
+        for worker in self._workers():
+            worker.close()
+
+    def _for_costly(self) -> DeadlineWorker:
+        if self._thorough is None:
+            self._thorough = self._start(_THOROUGH_S)
+        return self._thorough
+
+    def _workers(self) -> list[DeadlineWorker]:
+        return [self._quick, *([self._thorough] if self._thorough is not None else [])]
 
 
 def _answer_in(message: bytes | Stalled, question: Question[AnswerT]) -> AnswerT | Failed:

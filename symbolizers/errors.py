@@ -17,6 +17,8 @@ class Reason(str, Enum):
     """The kernel does not let us look into the process."""
     NOT_INSPECTED = "not_inspected"
     """The program ended, or the recording did, before anyone had looked into it."""
+    OVER_BUDGET = "over_budget"
+    """To name it takes more CPU time or memory than what one program may cost."""
 
 
 class SymbolizeError(Exception):

@@ -1,7 +1,7 @@
 """The worker process: answers one question about targets after the other, until its stream ends.
 
 Started by `symbolizers.process.deadline.DeadlineWorker` as ``python -m symbolizers.worker FD [--lines]
-[--read-strategy=NAME]``.
+[--read-strategy=NAME] [--budget=SECONDS]``; the budget is the CPU time that one question may take.
 A program error ends it with a traceback: its parent counts that as a stall and starts another.
 """
 
@@ -12,10 +12,15 @@ import signal
 import socket
 import sys
 
+from symbolizers.errors import Reason
+from symbolizers.process.budget import CpuBudget, OverBudget
 from symbolizers.process.memory import ReadStrategy
 from symbolizers.process.messages import MessageStream, serve
-from symbolizers.questions import decode_question, encode
+from symbolizers.questions import Failed, decode_question, encode
 from symbolizers.service import Service
+
+_BUDGET_S = 3.0
+"""The CPU time of one question, where no option says otherwise."""
 
 
 def main() -> None:
@@ -23,16 +28,19 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    options = sys.argv[2:]
-    chosen = [option.partition("=")[2] for option in options if option.startswith("--read-strategy=")]
-    service = Service(
-        lines="--lines" in options,
-        strategy=ReadStrategy(chosen[0]) if chosen else None,
-    )
-    serve(
-        MessageStream(socket.socket(fileno=int(sys.argv[1]))),
-        lambda message: encode(service.answer(decode_question(message))),
-    )
+    options = dict(option.partition("=")[::2] for option in sys.argv[2:])
+    strategy = options.get("--read-strategy")
+    service = Service(lines="--lines" in options, strategy=ReadStrategy(strategy) if strategy else None)
+    budget = CpuBudget(float(options.get("--budget", _BUDGET_S)))
+
+    def answer(message: bytes) -> bytes:
+        try:
+            with budget.limit():
+                return encode(service.answer(decode_question(message)))
+        except OverBudget:
+            return encode(Failed(Reason.OVER_BUDGET, "it takes more CPU time than it may"))
+
+    serve(MessageStream(socket.socket(fileno=int(sys.argv[1]))), answer)
 
 
 if __name__ == "__main__":

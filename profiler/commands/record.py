@@ -26,8 +26,7 @@ from profiler.launch import Launched
 from profiler.profile.model import Profile
 from profiler.profile.paths import with_short_files
 from profiler.run.session import Progress, Recording, Session
-from symbolizers.asker import Asker
-from symbolizers.process.deadline import DeadlineWorker
+from symbolizers.asker import Asker, workers
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
 
@@ -202,7 +201,7 @@ def _read_options(name: str) -> list[str]:
 
 def _record(recording: Recording, worker_options: Sequence[str], launched: Launched | None) -> Profile:
     progress = _progress_line(recording.duration_s)
-    asker = Asker(DeadlineWorker("symbolizers.worker", worker_options))
+    asker = Asker(workers(worker_options))
     source = BccSource(recording.sampling)
     with closing(asker), closing(source):
         session = Session(recording, source, asker)

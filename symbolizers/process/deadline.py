@@ -7,8 +7,8 @@ own process from ending. One request is under way at a time, so it is plain whos
 from __future__ import annotations
 
 import os
+import select
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -16,7 +16,8 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from socket import SO_SNDTIMEO, SOL_SOCKET, socketpair
+from socket import socketpair
+from typing import NamedTuple
 
 from symbolizers.errors import Stalled
 from symbolizers.process.fair import FairQueue
@@ -27,9 +28,10 @@ _HARD_LIMIT_S = 20.0
 """Even a worker that makes progress has to answer by then (symbols of a huge file on a busy machine)."""
 _START_LIMIT_S = 30.0
 _MAX_FAILED_STARTS = 3
-_SEND_LIMIT = struct.pack("@ll", 1, 0)
-"""A timeval of a second: no request waits longer for room in the socket."""
-_MOST_SAID_BYTES = 1 << 16
+_LONGEST_PAUSE_S = 5.0
+"""Before another start, where workers die before they are ready."""
+_MOST_SAID_BYTES = 1 << 13
+"""Of what a worker says on its stderr: a traceback, once a run."""
 
 
 Then = Callable[["bytes | Stalled"], None]
@@ -49,6 +51,7 @@ class Urgency(IntEnum):
 @dataclass(frozen=True, slots=True)
 class _Request:
     message: bytes
+    user: int
     lane: Hashable
     then: Then
     is_second_try: bool = False
@@ -56,20 +59,36 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the workers so far have cost: CPU seconds in all, and the largest resident size of one."""
+    """What the workers so far have cost: CPU seconds in all, and the largest resident size of one.
+
+    `replaced`: how many were ended because they waited for too long, or died.
+    """
 
     cpu_s: float
     max_rss_bytes: int
+    replaced: int = 0
+
+
+class _Progress(NamedTuple):
+    """For how many nanoseconds a child ran and waited for a CPU, and whether it does so now."""
+
+    ran_ns: int
+    waited_ns: int
+    is_running: bool
+
+    def is_after(self, before: _Progress) -> bool:
+        return self.is_running or self.ran_ns + self.waited_ns > before.ran_ns + before.waited_ns
 
 
 class WorkerFailed(RuntimeError):
-    """The worker does not start or dies again and again: an installation or program error."""
+    """No worker ever starts: an installation or program error."""
 
 
 class DeadlineWorker:
     """Hands requests to a worker process and its answers back; never waits for it.
 
-    Lifetime: a recording. `collect` should be called when `fileno` is readable, and after `timeout_s`.
+    A worker that waits too long, or dies, is replaced. Lifetime: a recording. `collect` should be called when
+    `fileno` is ready for what `awaits` says, and after `timeout_s`.
     """
 
     def __init__(
@@ -78,33 +97,43 @@ class DeadlineWorker:
         arguments: Sequence[str] = (),
         *,
         deadline_s: float = DEADLINE_S,
+        most_cpu_s: float = _HARD_LIMIT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`most_cpu_s`: a request that takes more is `Stalled`, even if the worker does not end it itself."""
         self._command = (sys.executable, "-I", "-m", module)
         self._arguments = tuple(arguments)
         self._deadline_s = deadline_s
+        self._most_cpu_ns = int(most_cpu_s * 1e9)
         self._clock = clock
         self._queues: dict[Urgency, FairQueue[_Request]] = {urgency: FairQueue() for urgency in Urgency}
         self._current: _Request | None = None
         self._failed_starts = 0
         self._ready = False
+        self._was_ever_ready = False
         self._past = Usage(0.0, 0)
         # Workers don't get our stdout and stderr: one that stays in D state would keep a pipe open.
         self._said_fd = os.memfd_create("worker-stderr")
-        self._said_bytes = 0
+        self._has_said = False
+        self._process: subprocess.Popen[bytes] | None = None
         self._start()
 
     def fileno(self) -> int:
-        """The descriptor to wait for; another one after a stall."""
-        return self._stream.fileno()
+        """The descriptor to wait for, another one after a stall; -1 while no worker runs."""
+        return -1 if self._process is None else self._stream.fileno()
 
-    def submit(self, message: bytes, then: Then, *, lane: Hashable, soon: bool = False) -> None:
-        """Queues `message`, in `lane`; `then` is called by a `collect` to come.
+    def awaits(self) -> int:
+        """What to poll `fileno` for."""
+        return select.POLLIN | (select.POLLOUT if self._stream.has_unsent() else 0)
 
-        A lane gets no more than its turn: requests of other lanes don't wait for all of this one's. Requests
-        that are wanted `soon` come before all others.
+    def submit(self, message: bytes, then: Then, *, user: int, lane: Hashable, soon: bool = False) -> None:
+        """Queues `message`, in a `lane` of `user`; `then` is called by a `collect` to come.
+
+        A user gets no more than its turn, and neither does a lane: requests of others don't wait for all of
+        this one's. Requests that are wanted `soon` come before all others.
         """
-        self._queues[Urgency.SOON if soon else Urgency.PATIENT].put(lane, _Request(message, lane, then))
+        urgency = Urgency.SOON if soon else Urgency.PATIENT
+        self._queues[urgency].put(user, lane, _Request(message, user, lane, then))
         self._dispatch()
 
     def pending(self) -> bool:
@@ -112,16 +141,21 @@ class DeadlineWorker:
         return self._current is not None or any(self._queues.values())
 
     def timeout_s(self) -> float | None:
-        """Seconds until `collect` should be called even if nothing is readable; None: no need."""
+        """Seconds until `collect` should be called even if nothing is ready; None: no need."""
         if self._current is None and self._ready:
             return None
         return max(0.0, self._check_at - self._clock())
 
     def collect(self) -> None:
         """Hands out the answers that have come, and `Stalled` for a request that overran its deadline."""
+        if self._process is None:
+            if self._clock() >= self._check_at:
+                self._start()
+            return
         try:
             for message in self._stream.receive():
                 self._take(message)
+            self._stream.flush()
         except BrokenStream:
             self._replace("the worker died over it")
             return
@@ -130,8 +164,11 @@ class DeadlineWorker:
 
     def usage(self) -> Usage:
         """CPU and memory of all workers of this recording so far."""
+        if self._process is None:
+            return self._past
         cpu_s, max_rss_bytes = _cost_of(self._process.pid)
-        return Usage(self._past.cpu_s + cpu_s, max(self._past.max_rss_bytes, max_rss_bytes))
+        past = self._past
+        return replace(past, cpu_s=past.cpu_s + cpu_s, max_rss_bytes=max(past.max_rss_bytes, max_rss_bytes))
 
     def close(self) -> None:
         """Ends the worker and waits for nothing, whatever state it is in. Safe to call twice."""
@@ -142,22 +179,24 @@ class DeadlineWorker:
 
     def _take(self, message: bytes) -> None:
         answered, self._current = self._current, None
-        self._ready = True
+        self._ready = self._was_ever_ready = True
         self._dispatch()
         if answered is not None:
             answered.then(message)
 
     def _end(self) -> None:
-        self._stream.close()
-        self._process.send_signal(signal.SIGKILL)
-        self._process.poll()
+        if self._process is not None:
+            self._stream.close()
+            self._process.send_signal(signal.SIGKILL)
+            self._process.poll()
+            self._process = None
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Says on our stderr what workers have said on theirs."""
-        said = os.pread(self._said_fd, _MOST_SAID_BYTES, self._said_bytes)
-        self._said_bytes += len(said)
+        """Says on our stderr what the first worker that said something has said on its own."""
+        said = b"" if self._has_said else os.pread(self._said_fd, _MOST_SAID_BYTES, 0)
         if said:
+            self._has_said = True
             os.write(2, said)
 
     def _start(self) -> None:
@@ -171,7 +210,6 @@ class DeadlineWorker:
                 stderr=self._said_fd,
                 start_new_session=True,
             )
-        ours.setsockopt(SOL_SOCKET, SO_SNDTIMEO, _SEND_LIMIT)
         self._stream = MessageStream(ours)
         self._ready = False
         self._arm(_START_LIMIT_S, _START_LIMIT_S)
@@ -180,7 +218,7 @@ class DeadlineWorker:
         now = self._clock()
         self._check_at = now + deadline_s
         self._limit_at = now + limit_s
-        self._progress_ns = -1
+        self._progress: _Progress | None = None
 
     def _dispatch(self) -> None:
         if self._current is not None or not self._ready:
@@ -191,44 +229,53 @@ class DeadlineWorker:
         self._current = queue.take()
         # Where the worker is dead, collect() finds the end of the stream, or the deadline passes.
         with suppress(BrokenStream):
-            self._stream.send(self._current.message)
+            self._stream.post(self._current.message)
         self._arm(self._deadline_s, _HARD_LIMIT_S)
 
     def _check(self) -> None:
         """Replaces a worker that waits; one that works, or got no CPU, has more time."""
-        progress_ns, running = _progress_of(self._process.pid)
-        if self._clock() < self._limit_at and (running or progress_ns > self._progress_ns):
-            self._progress_ns = progress_ns
+        assert self._process is not None
+        now, before = _progress_of(self._process.pid), self._progress
+        if before is None:
+            self._ran_before_ns = now.ran_ns
+        if now.ran_ns - self._ran_before_ns > self._most_cpu_ns:
+            self._replace("it takes more CPU time than it may", again=False)
+        elif self._clock() < self._limit_at and (before is None or now.is_after(before)):
+            self._progress = now
             self._check_at = self._clock() + self._deadline_s
         else:
             self._replace("the deadline passed")
 
-    def _replace(self, why: str) -> None:
-        self._past = self.usage()
+    def _replace(self, why: str, *, again: bool = True) -> None:
+        self._past = replace(self.usage(), replaced=self._past.replaced + 1)
         self._end()
         self._failed_starts = 0 if self._ready else self._failed_starts + 1
-        if self._failed_starts >= _MAX_FAILED_STARTS:
+        if self._failed_starts >= _MAX_FAILED_STARTS and not self._was_ever_ready:
             raise WorkerFailed(f"the worker {' '.join(self._command)} does not start: {why}")
         stalled, self._current = self._current, None
-        self._start()
+        self._ready = False
+        if self._failed_starts:
+            pause_s = min(self._deadline_s * 2**self._failed_starts, _LONGEST_PAUSE_S)
+            self._arm(pause_s, pause_s)
+        else:
+            self._start()
         if stalled is None:
             return
-        if stalled.is_second_try:
+        if stalled.is_second_try or not again:
             stalled.then(Stalled(why))
         else:  # a slow disk looks like a dead one, once
-            again = replace(stalled, is_second_try=True)
-            self._queues[Urgency.AGAIN].put(again.lane, again)
+            request = replace(stalled, is_second_try=True)
+            self._queues[Urgency.AGAIN].put(request.user, request.lane, request)
 
 
-def _progress_of(pid: int) -> tuple[int, bool]:
-    """Nanoseconds for which our child `pid` ran or waited for a CPU, and whether it does so now."""
+def _progress_of(pid: int) -> _Progress:
     ran_ns, is_running = _run_time_of(pid)
     try:
         with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
             ran_ns, waited_ns, _ = map(int, file.read().split())
     except OSError:  # a kernel without scheduler statistics: clock ticks have to do
-        return ran_ns, is_running
-    return ran_ns + waited_ns, is_running
+        return _Progress(ran_ns, 0, is_running)
+    return _Progress(ran_ns, waited_ns, is_running)
 
 
 def _run_time_of(pid: int) -> tuple[int, bool]:

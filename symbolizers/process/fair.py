@@ -10,22 +10,25 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Item]):
-    """Hands out the oldest item of each lane, lane by lane (round robin)."""
+    """Hands out the oldest item of each lane: users take turns, and so do the lanes of each (round robin)."""
 
     def __init__(self) -> None:
-        self._lanes: OrderedDict[Hashable, deque[Item]] = OrderedDict()
+        self._users: OrderedDict[int, OrderedDict[Hashable, deque[Item]]] = OrderedDict()
 
     def __bool__(self) -> bool:
-        return bool(self._lanes)
+        return bool(self._users)
 
-    def put(self, lane: Hashable, item: Item) -> None:
-        """Appends `item` to `lane`; a lane that was empty is the last to have its turn."""
-        self._lanes.setdefault(lane, deque()).append(item)
+    def put(self, user: int, lane: Hashable, item: Item) -> None:
+        """Appends `item` to a `lane` of `user` (a uid); one that was empty is the last to have its turn."""
+        self._users.setdefault(user, OrderedDict()).setdefault(lane, deque()).append(item)
 
     def take(self) -> Item:
         """Removes the oldest item of the lane whose turn it is. Raises `KeyError` when all are empty."""
-        lane, items = self._lanes.popitem(last=False)
+        user, lanes = self._users.popitem(last=False)
+        lane, items = lanes.popitem(last=False)
         item = items.popleft()
         if items:
-            self._lanes[lane] = items
+            lanes[lane] = items
+        if lanes:
+            self._users[user] = lanes
         return item

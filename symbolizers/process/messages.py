@@ -20,11 +20,12 @@ class BrokenStream(ConnectionError):
 
 
 class MessageStream:
-    """One end. Lifetime: a connection. `receive` never waits; `send` and `wait_for_one` may."""
+    """One end. Lifetime: a connection. `post` and `receive` never wait; `send` and `wait_for_one` may."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._received = bytearray()
+        self._unsent = bytearray()
 
     def fileno(self) -> int:
         """Readable when `receive` should be called."""
@@ -36,6 +37,25 @@ class MessageStream:
             self._connection.sendall(_LENGTH.pack(len(message)) + message)
         except OSError as error:
             raise BrokenStream(str(error)) from None
+
+    def post(self, message: bytes) -> None:
+        """Sends as much of `message` as there is room for; `flush` sends the rest. Raises `BrokenStream`."""
+        self._unsent += _LENGTH.pack(len(message)) + message
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what was posted, as far as there is room. Raises `BrokenStream`."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._connection.send(self._unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise BrokenStream(str(error)) from None
+
+    def has_unsent(self) -> bool:
+        """Whether `flush` should be called when the stream is writable."""
+        return bool(self._unsent)
 
     def receive(self) -> Iterator[bytes]:
         """The messages that have come whole. Raises `BrokenStream`, after the last of them."""

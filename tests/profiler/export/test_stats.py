@@ -60,6 +60,7 @@ def test_the_file_has_every_figure_that_the_contract_names() -> None:
         "unsupported": 0,
         "permission": 0,
         "not_inspected": 0,
+        "over_budget": 0,
     }
     assert (stats["samples"], stats["symbolized"], stats["lost"]) == (10, 7, 4)
     assert (stats["duration_s"], stats["frequency_hz"], stats["cpus"]) == (2.0, 20, 2)

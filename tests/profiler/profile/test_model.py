@@ -29,7 +29,7 @@ def test_values_are_frozen(value: type) -> None:
 
 def test_the_reasons_are_those_of_the_stats_file() -> None:
     known = {"would_fault", "stalled", "exited", "changed", "unsupported"}
-    expected = {*known, "permission", "not_inspected"}
+    expected = {*known, "permission", "not_inspected", "over_budget"}
     assert {reason.value for reason in Reason} == expected
 
 

@@ -91,11 +91,20 @@ def test_dropped_samples_are_stacks_where_that_is_asked_for() -> None:
     for reason in (*Reason, Reason.WOULD_FAULT):
         aggregator.drop(raw(), reason)
     found = {frame: sample.count for sample in aggregator.samples({}) for frame in sample.frames}
-    names = ("would fault", "stalled", "exited", "changed", "unsupported", "permission", "not inspected")
+    names = (
+        "would fault",
+        "stalled",
+        "exited",
+        "changed",
+        "unsupported",
+        "permission",
+        "not inspected",
+        "over budget",
+    )
     dropped = {Frame(MARKER, f"[dropped: {name}]"): 1 for name in names}
     assert found == {MAIN: 1, **dropped, Frame(MARKER, "[dropped: would fault]"): 2}
     losses = aggregator.losses(lost=0)
-    assert (losses.samples, losses.symbolized) == (9, 1)
+    assert (losses.samples, losses.symbolized) == (10, 1)
     assert sum(sample.count for sample in aggregator.samples({})) == losses.samples
 
 

@@ -19,11 +19,10 @@ from profiler.capture.source import Lost, Sampling
 from profiler.errors import PrerequisiteError
 from profiler.profile.model import Profile
 from profiler.run.session import Progress, Recording, Session
-from symbolizers.asker import Asker
+from symbolizers.asker import Asker, workers
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import KERNEL, NATIVE, RawFrame
-from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from tests.support.process.targets import Target, running, state_of
 from tests.support.samples import raw_sample
@@ -125,7 +124,7 @@ def session(
     source: Replay, *, targets: tuple[int, ...], duration_s: float | None = None
 ) -> Iterator[Session]:
     recording = Recording(Sampling(20, targets), duration_s, False, "a test", time.monotonic())
-    with closing(source), closing(Asker(DeadlineWorker("symbolizers.worker"))) as asker:
+    with closing(source), closing(Asker(workers())) as asker:
         yield Session(recording, source, asker)
 
 

@@ -12,9 +12,8 @@ from dataclasses import replace
 from profiler.capture.source import Sampling
 from profiler.profile.model import Profile, Thread
 from profiler.run.session import Progress, Recording, Session
-from symbolizers.asker import Asker
+from symbolizers.asker import Asker, workers
 from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
-from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
 from symbolizers.python.kinds import PYTHON_TASK
@@ -43,7 +42,7 @@ def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
         threads=threads,
         async_tasks=async_tasks,
     )
-    with closing(source), closing(Asker(DeadlineWorker("symbolizers.worker"))) as asker:
+    with closing(source), closing(Asker(workers())) as asker:
         session = Session(recording, source, asker)
 
         def until_done(now: Progress) -> None:

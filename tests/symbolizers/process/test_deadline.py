@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -36,8 +38,8 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
     monkeypatch.setattr("symbolizers.process.deadline.sys", SimpleNamespace(executable=str(launcher)))
     with ExitStack() as stack:
 
-        def made(*arguments: str, clock: Callable[[], float] = time.monotonic) -> DeadlineWorker:
-            return stack.enter_context(closing(DeadlineWorker(MODULE, arguments, clock=clock)))
+        def made(*arguments: str, **options: Any) -> DeadlineWorker:
+            return stack.enter_context(closing(DeadlineWorker(MODULE, arguments, **options)))
 
         yield made
 
@@ -56,16 +58,24 @@ class Replies:
         def answered(message: bytes | Stalled) -> None:
             self.found.append((lane, message if isinstance(message, Stalled) else json.loads(message)))
 
-        worker.submit(json.dumps(request).encode(), answered, lane=lane, soon=soon)
+        worker.submit(json.dumps(request).encode(), answered, user=0, lane=lane, soon=soon)
 
     def until(self, worker: DeadlineWorker, count: int) -> list[Reply]:
         """The first `count` answers, waited for as the session waits."""
         end_s = time.monotonic() + PATIENCE_S
         while len(self.found) < count:
             assert time.monotonic() < end_s, f"only {len(self.found)} answers"
-            select.select([worker], [], [], worker.timeout_s())
+            wait_for(worker)
             worker.collect()
         return self.found
+
+
+def wait_for(worker: DeadlineWorker) -> None:
+    timeout_s = worker.timeout_s()
+    poll = select.poll()
+    if worker.fileno() >= 0:
+        poll.register(worker.fileno(), worker.awaits())
+    poll.poll(None if timeout_s is None else timeout_s * 1000 + 1)
 
 
 @pytest.fixture
@@ -306,3 +316,50 @@ def test_a_worker_that_dies_over_a_request_is_replaced_however_often(make: Make)
     for _ in range(6):
         assert isinstance(answer(worker, "die"), Stalled)
     assert isinstance(answer(worker, "pid"), int)
+
+
+def test_a_request_that_takes_more_cpu_time_than_it_may_is_not_tried_again(make: Make) -> None:
+    worker = make(most_cpu_s=0.2)
+    assert answer(worker, "work", 0.05) == "worked"
+    assert isinstance(answer(worker, "work", 600), Stalled)
+    usage = worker.usage()
+    assert usage.replaced == 1
+    assert usage.cpu_s < 2.0
+    assert answer(worker, "echo", "alive") == "alive"
+
+
+def test_a_worker_that_reads_nothing_does_not_hold_us_up(make: Make, replies: Replies) -> None:
+    worker = make()
+    os.kill(pid_of(worker), signal.SIGSTOP)
+    start_s = time.monotonic()
+    replies.submit(worker, "long", "echo", "x" * (8 << 20))
+    assert time.monotonic() - start_s < 0.5
+    ((_, value),) = replies.until(worker, 1)
+    assert value == "x" * (8 << 20), "the second worker reads"
+
+
+def test_workers_that_die_while_they_start_are_started_again_after_pauses(
+    make: Make, replies: Replies
+) -> None:
+    worker = make()
+    pid_of(worker)
+    killed = 0
+    replies.submit(worker, "patient", "echo", 1)
+    end_s = time.monotonic() + 2.0
+    while time.monotonic() < end_s:
+        process = worker._process
+        if process is not None:
+            process.kill()
+            killed += 1
+        wait_for(worker)
+        worker.collect()
+    assert 4 < killed < 20, "there are pauses, and they grow"
+    assert [value for _, value in replies.found if not isinstance(value, Stalled)] == []
+    assert answer(worker, "echo", "alive") == "alive"
+
+
+def test_what_workers_say_is_passed_on_once(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    worker = make()
+    for _ in range(3):
+        assert isinstance(answer(worker, "no_such_method"), Stalled)
+    assert capfd.readouterr().err.count("Traceback") == 1

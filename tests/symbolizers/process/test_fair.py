@@ -12,9 +12,9 @@ from symbolizers.process.fair import FairQueue
 def test_lanes_take_turns_and_each_hands_out_its_oldest() -> None:
     queue: FairQueue[str] = FairQueue()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
-        queue.put(item[0], item)
+        queue.put(0, item[0], item)
     taken = [queue.take() for _ in range(4)]
-    queue.put("d", "d1")
+    queue.put(0, "d", "d1")
     assert taken + [queue.take() for _ in range(3)] == ["a1", "b1", "c1", "a2", "b2", "a3", "d1"]
     assert not queue
     with pytest.raises(KeyError):
@@ -30,7 +30,7 @@ def test_nothing_is_lost_and_a_lane_stays_in_order(steps: list[tuple[int, bool]]
         if take and queue:
             taken.append(queue.take())
         else:
-            queue.put(lane, (lane, number))
+            queue.put(lane % 2, lane, (lane, number))
             put.append((lane, number))
     while queue:
         taken.append(queue.take())
@@ -43,8 +43,19 @@ def test_nothing_is_lost_and_a_lane_stays_in_order(steps: list[tuple[int, bool]]
 def test_one_who_asks_much_does_not_delay_the_others(many: int, others: int) -> None:
     queue: FairQueue[int] = FairQueue()
     for _ in range(many):
-        queue.put("greedy", 0)
+        queue.put(0, "greedy", 0)
     for other in range(1, others + 1):
-        queue.put(other, other)
+        queue.put(0, other, other)
+    first = [queue.take() for _ in range(others + 1)]
+    assert set(first) == set(range(others + 1))
+
+
+@given(st.integers(1, 50), st.integers(1, 5))
+def test_a_user_of_many_processes_does_not_delay_the_other_users(many: int, others: int) -> None:
+    queue: FairQueue[int] = FairQueue()
+    for lane in range(many):
+        queue.put(1000, lane, 0)
+    for other in range(1, others + 1):
+        queue.put(other, "only", other)
     first = [queue.take() for _ in range(others + 1)]
     assert set(first) == set(range(others + 1))

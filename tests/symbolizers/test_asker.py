@@ -1,0 +1,98 @@
+"""Questions that cost too much, asked of real workers: they go to the second one, and delay nobody."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from symbolizers.asker import Asker, workers
+from symbolizers.errors import Reason
+from symbolizers.inspection import FileKey
+from symbolizers.process.deadline import DeadlineWorker
+from symbolizers.questions import Answer, Failed, Inspect, Inspected, NameOffsets, Names
+from tests.support.elf_programs import build
+
+SYMBOLS = 2_000_000
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def costly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program with two million function symbols, as far as its symbol table says."""
+    program = build(tmp_path_factory.mktemp("costly"), "costly")
+    data = bytearray(program.read_bytes())
+    sections, count = struct.unpack_from("<Q", data, 0x28)[0], struct.unpack_from("<H", data, 0x3C)[0]
+    for at in range(sections, sections + 64 * count, 64):
+        if struct.unpack_from("<I", data, at + 4)[0] == 2:  # SHT_SYMTAB
+            struct.pack_into("<QQ", data, at + 24, len(data), SYMBOLS * 24)
+    symbols = b"".join(struct.pack("<IBBHQQ", 1, 0x12, 0, 1, address, 1) for address in range(SYMBOLS, 0, -1))
+    program.write_bytes(data + symbols)
+    return program
+
+
+@pytest.fixture
+def asker() -> Iterator[Asker]:
+    with closing(Asker(workers())) as made:
+        yield made
+
+
+def key_of(path: Path) -> FileKey:
+    status = path.stat()
+    return os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
+
+
+def ask(asker: Asker, question: NameOffsets | Inspect, into: list[Answer]) -> None:
+    def answered(answer: Answer) -> None:
+        into.append(answer)
+
+    asker.ask(question, answered)
+
+
+def wait(asker: Asker, *answers: list[Answer]) -> None:
+    end_s = time.monotonic() + PATIENCE_S
+    while not all(answers):
+        assert time.monotonic() < end_s
+        asker.wait(1.0)
+
+
+def test_a_costly_question_is_answered_and_delays_nobody(asker: Asker, costly: Path) -> None:
+    named: list[Answer] = []
+    quick: list[Answer] = []
+    key = key_of(costly)
+    ask(asker, NameOffsets(key, str(costly), (0x1000,)), named)
+    ask(asker, Inspect(os.getpid()), quick)
+    wait(asker, quick)
+    assert isinstance(quick[0], Inspected)
+    assert not named, "it is still at work"
+    wait(asker, named)
+    assert isinstance(named[0], (Names, Failed)), named
+    usage = asker.usage()
+    assert usage.replaced == 0
+    again: list[Answer] = []
+    ask(asker, NameOffsets(key, str(costly), (0x1008,)), again)
+    ask(asker, Inspect(os.getpid()), quick)
+    wait(asker, again)
+    assert asker.usage().cpu_s - usage.cpu_s < 3.5, "the first worker was not asked again"
+
+
+def test_what_costs_even_the_second_worker_too_much_is_over_budget(costly: Path) -> None:
+    def start(_budget_s: float) -> DeadlineWorker:
+        return workers()(0.05)
+
+    with closing(Asker(start)) as asker:
+        answers: list[Answer] = []
+        ask(asker, NameOffsets(key_of(costly), str(costly), (0x1000,)), answers)
+        wait(asker, answers)
+        assert isinstance(answers[0], Failed)
+        assert answers[0].reason is Reason.OVER_BUDGET
+        healthy: list[Answer] = []
+        ask(asker, Inspect(os.getpid()), healthy)
+        wait(asker, healthy)
+        assert isinstance(healthy[0], Inspected)
+        assert asker.usage().replaced == 0
