@@ -6,30 +6,38 @@ Every method touches files of targets and so may wait: only the worker calls the
 from __future__ import annotations
 
 import os
+import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from symbolizers.base import Language, RuntimeFile
 from symbolizers.elf.file import ElfFile
-from symbolizers.errors import Changed, Malformed, UnsupportedVersion
+from symbolizers.errors import Changed, Malformed, ProcessGone, UnsupportedVersion
 from symbolizers.frame import Frame
 from symbolizers.inspection import VDSO, FileContents, FileKey, Unsupported
 from symbolizers.native.symbols import NativeSymbols, vdso_symbols
 from symbolizers.native.unnamed import VDSO_PATH, mapping_frame, module_name
-from symbolizers.process.files import FileUnavailable, mapped_as, open_mapping
+from symbolizers.process.files import FileUnavailable, FoundFile, found_file, mapped_as
 from symbolizers.process.identity import ProcessHandle, open_process
-from symbolizers.process.maps import Mapping
+from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.prefetch import FilePart
+from symbolizers.process.syscalls import CachedStat, cached_stat, inode_generation
 
 _MAX_FILES = 4096
+_MAX_SYMBOLS = 16
+"""Files whose symbol tables are kept; a large one takes tens of megabytes."""
 
 
 @dataclass(slots=True)
 class OpenFile:
-    """An opened file of a target. Lifetime: the file; the descriptor stays open for its symbols."""
+    """An opened file of a target. Lifetime: the file; the descriptor stays open for its symbols.
 
-    key: FileKey
+    While it is open, no other file has its device and inode. `told` is its key as the kernel tells of it;
+    None where that is not known.
+    """
+
     fd: int
     elf: ElfFile
     path: str
@@ -37,6 +45,7 @@ class OpenFile:
     """The interpreters in it."""
     notes: tuple[str, ...]
     unsupported: tuple[Unsupported, ...]
+    told: FileKey | None = None
     symbols: NativeSymbols | None = None
 
     def parts(self, bias: int) -> Iterator[FilePart]:
@@ -45,10 +54,10 @@ class OpenFile:
             start = each.address + bias
             yield FilePart(start, start + each.file_size, self.fd, each.offset)
 
-    def contents(self) -> FileContents:
-        """What it holds, in whichever process it is mapped."""
+    def contents(self, told: FileKey) -> FileContents:
+        """What it holds, in whichever process it is mapped; the kernel tells of it as `told`."""
         interpreters = tuple(runtime.attach(0) for _, runtime in self.runtimes)
-        return FileContents(self.key, self.elf.code_distance(), interpreters, self.notes)
+        return FileContents(told, self.elf.code_distance(), interpreters, self.notes)
 
     def name(self, offset: int) -> Frame:
         """The symbol at `offset` (bytes) of the file."""
@@ -66,65 +75,136 @@ class OpenFiles:
     def __init__(self, languages: Sequence[Language]) -> None:
         self._languages = languages
         self._files: dict[FileKey, OpenFile | None] = {}
+        """By what statx(2) says of the descriptor. None: there is nothing in it."""
+        self._told: dict[FileKey, OpenFile] = {}
+        self._with_symbols: OrderedDict[int, OpenFile] = OrderedDict()
+        """By descriptor, the last one used at the end."""
         self._vdso: NativeSymbols | None = None
+        self._began_ns = time.time_ns()
 
-    def find(self, handle: ProcessHandle, mapping: Mapping) -> OpenFile | None:
-        """The file behind `mapping`, opened at most once; None for memory and for what can't be read.
+    def find(self, handle: ProcessHandle, mapping: Mapping) -> tuple[FileKey | None, OpenFile | None]:
+        """Key and file behind `mapping`, opened at most once; None for memory and for what can't be read.
 
         That one process has no such file there (any more) says nothing of the next.
         """
-        key = file_key(mapping)
-        if key is None or key == VDSO:
-            return None
-        if key not in self._files:
-            try:
-                fd = open_mapping(handle, mapping)
-            except (FileUnavailable, Changed):
-                return None
-            self._keep(key, fd, mapping.path)
-        return self._files[key]
+        if not mapping.inode:
+            return (VDSO if mapping.path == VDSO_PATH else None), None
+        try:
+            with found_file(handle, mapping) as found:
+                key = _key_of(found.status)
+                if key not in self._files:
+                    key = self._open(found, mapping)
+        except (FileUnavailable, Changed):
+            return None, None
+        return key, self._files[key]
 
-    def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
-        """Frames for `offsets` (bytes) in `file`, mapped as `path`. `Malformed` where it can't be had."""
+    def names(
+        self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None = None
+    ) -> list[Frame]:
+        """Frames for `offsets` (bytes) in `file`, mapped as `path`, perhaps by the process `mapped_by`.
+
+        Raises `Malformed` where it can't be had.
+        """
         if file == VDSO:
             symbols = self._vdso = self._vdso or vdso_symbols()
             if symbols is None:
                 raise Malformed("the vDSO has no symbols")
             return [symbols.name(offset) for offset in offsets]
-        known = self.find_by_name(file, path)
+        known = self.find_by_name(file, path, mapped_by)
+        self._with_symbols[known.fd] = known
+        self._with_symbols.move_to_end(known.fd)
+        if len(self._with_symbols) > _MAX_SYMBOLS:
+            self._with_symbols.popitem(last=False)[1].symbols = None
         return [known.name(offset) for offset in offsets]
 
-    def find_by_name(self, key: FileKey, path: str) -> OpenFile:
-        """The file that is or was mapped as `path`, by its name here if no process has it mapped any more.
+    def find_by_name(self, key: FileKey, path: str, mapped_by: int | None = None) -> OpenFile:
+        """The file that is or was mapped as `path`, perhaps by the process with the pid `mapped_by`.
 
-        Raises `Malformed` where it can't be had, or another one has that name.
+        It is looked for in that process, or else by its name here. Raises `Malformed` where it can't be had,
+        or another one has that name.
         """
-        if key not in self._files:
-            *device, inode = key
-            mapping = Mapping(0, 0, True, False, True, 0, (device[0], device[1]), inode, path)
-            self._keep(key, _open_by_name(mapping), path)
-        known = self._files[key]
+        if key not in self._files and key not in self._told:
+            if mapped_by is not None:
+                self._find_in(mapped_by, path)
+            if key not in self._files and key not in self._told:
+                self._open_by_name(key, path)
+        known = self._told.get(key) if key.is_told else self._files.get(key)
         if known is None:
             raise Malformed("the file is no ELF file")
         return known
 
-    def _keep(self, key: FileKey, fd: int, path: str) -> None:
-        """Recognises the file and keeps it open, or remembers that there is nothing in it."""
-        if len(self._files) >= _MAX_FILES:
-            self._evict()
-        self._files[key] = self._recognise(key, fd, path)
+    def _find_in(self, pid: int, path: str) -> None:
+        """Opens the file that the process `pid`, if there is one, has mapped as `path`."""
+        with suppress(ProcessGone), open_process(pid) as handle:
+            for mapping in read_mappings(handle, executable_only=True):
+                if mapping.path == path:
+                    self.find(handle, mapping)
+                    return
 
-    def _evict(self) -> None:
-        evicted = self._files.pop(next(iter(self._files)))
-        if evicted is not None:
-            os.close(evicted.fd)
-            evicted.fd = -1  # a process may still hold it
+    def _open_by_name(self, key: FileKey, path: str) -> None:
+        mapping = Mapping(0, 0, True, False, True, 0, key.device, key.inode, path)
+        try:
+            with open_process(os.getpid()) as own, found_file(own, mapping) as found:
+                if key.is_told:
+                    self._open(found, mapping, told=key)
+                elif _key_of(found.status) != key or self._open(found, mapping) != key:
+                    raise Changed(f"{path!r} is another file now")
+        except (FileUnavailable, Changed) as error:
+            raise Malformed(str(error)) from None
 
-    def _recognise(self, key: FileKey, fd: int, path: str) -> OpenFile | None:
+    def _open(self, found: FoundFile, mapping: Mapping, *, told: FileKey | None = None) -> FileKey:
+        """Opens the file, recognises it and keeps it open; or remembers that there is nothing in it.
+
+        Returns its key. With `told`, raises `Changed` if it is another file than the one that the kernel has
+        told of. Raises OSError.
+        """
+        fd = found.open()
+        is_kept = False
+        try:
+            status = cached_stat(fd)
+            generation = inode_generation(fd)
+            if told is not None and not self._is_told(fd, status, generation, told):
+                raise Changed(f"{mapping.path!r} is another file now")
+            if told is None and generation is not None:
+                told = FileKey(mapping.device, mapping.inode, (generation,))
+            key = _key_of(status)
+            file = self._files[key] if key in self._files else self._recognise(fd, mapping.path)
+            is_kept = file is not None and file.fd == fd
+            self._keep(key, file, told)
+        finally:
+            if not is_kept:
+                os.close(fd)
+        return key
+
+    def _is_told(self, fd: int, status: CachedStat, generation: int | None, told: FileKey) -> bool:
+        """Whether an open file is the one that the kernel has told of, as far as anybody can say."""
+        if mapped_as(fd) != (told.device, told.inode):
+            return False
+        if generation is None:
+            return status.ctime_ns < self._began_ns
+        return told.version == (generation,)
+
+    def _keep(self, key: FileKey, file: OpenFile | None, told: FileKey | None) -> None:
+        if key not in self._files and len(self._files) >= _MAX_FILES:
+            self._evict(self._files.pop(next(iter(self._files))))
+        self._files[key] = file
+        if file is not None and told is not None:
+            file.told = told
+            self._told[told] = file
+
+    def _evict(self, evicted: OpenFile | None) -> None:
+        if evicted is None:
+            return
+        if evicted.told is not None and self._told.get(evicted.told) is evicted:
+            del self._told[evicted.told]
+        self._with_symbols.pop(evicted.fd, None)
+        os.close(evicted.fd)
+        evicted.fd = -1  # a process may still hold it
+
+    def _recognise(self, fd: int, path: str) -> OpenFile | None:
         try:
             elf = ElfFile.from_fd(fd)
         except Malformed:
-            os.close(fd)
             return None
         runtimes: list[tuple[Language, RuntimeFile]] = []
         notes: list[str] = []
@@ -139,25 +219,8 @@ class OpenFiles:
                 continue
             if runtime is not None:
                 runtimes.append((language, runtime))
-        return OpenFile(key, fd, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
+        return OpenFile(fd, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
 
 
-def _open_by_name(mapping: Mapping) -> int:
-    """A descriptor of the file of `mapping`, by its name here. Raises `Malformed` where it can't be had."""
-    try:
-        with open_process(os.getpid()) as own:
-            fd = open_mapping(own, mapping)
-    except (FileUnavailable, Changed) as error:
-        raise Malformed(str(error)) from None
-    with suppress(OSError):
-        if mapped_as(fd) == (mapping.device, mapping.inode):
-            return fd
-    os.close(fd)
-    raise Malformed(f"{mapping.path!r} is another file now")
-
-
-def file_key(mapping: Mapping) -> FileKey | None:
-    """What tells the file of `mapping` from others; None for memory without a file."""
-    if mapping.inode:
-        return (*mapping.device, mapping.inode)
-    return VDSO if mapping.path == VDSO_PATH else None
+def _key_of(status: CachedStat) -> FileKey:
+    return FileKey(status.device, status.inode, (status.size_bytes, status.mtime_ns, status.ctime_ns))

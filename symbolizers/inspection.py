@@ -8,10 +8,27 @@ from typing import NamedTuple
 from symbolizers.base import Interpreter
 from symbolizers.process.identity import ProcessId
 
-FileKey = tuple[int, int, int]
-"""Device major, minor and inode: a file's identity as /proc/PID/maps gives it."""
 
-VDSO: FileKey = (0, 0, 0)
+class FileKey(NamedTuple):
+    """What tells a file, and one version of it, from all others.
+
+    For a file that the worker has opened through a mapping, it is what statx(2) says of that descriptor:
+    `device` (major and minor) and `inode`, and as `version` size (bytes), mtime and ctime (ns). For one that
+    the kernel has told of, it is what a side-band record says: `version` is the inode's generation alone. One
+    file may have a key of either kind.
+    """
+
+    device: tuple[int, int]
+    inode: int
+    version: tuple[int, ...]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the kernel has told of it."""
+        return len(self.version) == 1
+
+
+VDSO = FileKey((0, 0), 0, ())
 """Stands for the kernel's ``[vdso]``, which is no file but the same code in every process."""
 
 
@@ -39,7 +56,7 @@ class Unsupported:
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """What a file holds, in whichever process it is mapped.
+    """What a `file` that the kernel tells of holds, in whichever process it is mapped.
 
     Its code is mapped at `code_distance` + offset + bias; the `interpreters` in it are those of bias 0.
     """
@@ -61,4 +78,4 @@ class Inspection:
     notes: tuple[str, ...]
     unsupported: tuple[Unsupported, ...] = ()
     files: tuple[FileContents, ...] = ()
-    """Those of the mapped files that could be looked into."""
+    """Those of the mapped files that could be looked into and that the kernel may tell of."""

@@ -88,7 +88,7 @@ Answer = Inspected | Codes | ThreadNames | Awaiters | LookedInto | Names | Forgo
 AnswerT = TypeVar("AnswerT", bound=Answer)
 AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
 
-Lane = tuple[int, ...]
+Lane = tuple[object, ...]
 """What a question is about, as far as fairness goes: a pid, or a file. Lanes take turns."""
 
 
@@ -180,9 +180,10 @@ class LookInto(_OfFile, frozen=True, tag=True):
 
 
 class NameOffsets(_OfFile, frozen=True, tag=True):
-    """Which symbols lie at `offsets` (bytes) of it."""
+    """Which symbols lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it."""
 
     offsets: tuple[int, ...]
+    mapped_by: int | None = None
 
     def answered_by(self) -> type[Names]:
         return Names

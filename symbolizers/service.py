@@ -20,7 +20,7 @@ from symbolizers.base import (
     ThreadReader,
 )
 from symbolizers.errors import FaultReason, Malformed, ProcessGone, ReadFault, Reason, SymbolizeError
-from symbolizers.files import OpenFile, OpenFiles, file_key
+from symbolizers.files import OpenFile, OpenFiles
 from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
 from symbolizers.inspection import CodeMapping, FileContents, FileKey, Inspection, Unsupported
 from symbolizers.native.unnamed import VDSO_PATH
@@ -118,9 +118,10 @@ class Service:
             case ReadAwaiters():
                 return Awaiters(self.task_chain(question.process, question.task, question.identity))
             case LookInto():
-                return LookedInto(self._files.find_by_name(question.file, question.path).contents())
+                file = self._files.find_by_name(question.file, question.path)
+                return LookedInto(file.contents(question.file))
             case NameOffsets():
-                return Names(tuple(self.names(question.file, question.path, question.offsets)))
+                return Names(tuple(self.names(question)))
             case Forget():
                 self.forget(question.process)
                 return Forgotten()
@@ -149,12 +150,14 @@ class Service:
         unsupported: list[Unsupported] = []
         interpreters: list[Interpreter] = []
         files: dict[FileKey, FileContents] = {}
-        mappings = read_mappings(process.handle, executable_only=True)
-        for mapping in mappings:
-            file = self._files.find(process.handle, mapping)
+        mappings: list[CodeMapping] = []
+        for mapping in read_mappings(process.handle, executable_only=True):
+            key, file = self._files.find(process.handle, mapping)
+            mappings.append(_code_mapping(mapping, key))
             if file is None:
                 continue
-            files[file.key] = file.contents()
+            if file.told is not None and file.told not in files:
+                files[file.told] = file.contents(file.told)
             notes += file.notes
             unsupported += file.unsupported
             for language, runtime in file.runtimes:
@@ -167,7 +170,7 @@ class Service:
                     notes += [interpreter.note] if interpreter.note else []
         return Inspection(
             process.handle.id,
-            tuple(map(_code_mapping, mappings)),
+            tuple(mappings),
             tuple(interpreters),
             tuple(dict.fromkeys(notes)),
             tuple(dict.fromkeys(unsupported)),
@@ -221,9 +224,9 @@ class Service:
             return reader.chain(task, identity)
         raise Malformed("no interpreter with tasks that say who waits for them")
 
-    def names(self, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
-        """Frames for `offsets` in `file`, mapped as `path`. Raises `Malformed` if the file can't be had."""
-        return self._files.names(file, path, offsets)
+    def names(self, question: NameOffsets) -> list[Frame]:
+        """A frame for each of its offsets. Raises `Malformed` if the file can't be had."""
+        return self._files.names(question.file, question.path, question.offsets, question.mapped_by)
 
     def forget(self, process: ProcessId) -> None:
         """Gives back what is held for `process`, which exited or replaced its program."""
@@ -261,7 +264,7 @@ def _missing(result: CodeObject | SymbolizeError) -> int | None:
     return None
 
 
-def _code_mapping(mapping: maps.Mapping) -> CodeMapping:
+def _code_mapping(mapping: maps.Mapping, file: FileKey | None) -> CodeMapping:
     # The vDSO's addresses count from its start, whatever offset maps gives for it.
     offset = 0 if mapping.path == VDSO_PATH else mapping.offset
-    return CodeMapping(mapping.start, mapping.end, offset, file_key(mapping), mapping.path)
+    return CodeMapping(mapping.start, mapping.end, offset, file, mapping.path)

@@ -18,7 +18,7 @@ from itertools import chain
 from operator import attrgetter
 
 from profiler.capture.records import CodeMapped, Forked, MappingRecord, MappingsLost
-from symbolizers.inspection import VDSO, CodeMapping
+from symbolizers.inspection import VDSO, CodeMapping, FileKey
 from symbolizers.native.unnamed import VDSO_PATH
 from symbolizers.process.syscalls import perf_event_open
 
@@ -92,11 +92,11 @@ class MappingEvents:
 
 
 def _mapping(body: bytes) -> CodeMapping:
-    start, size, offset, major, minor, inode, _, _, _ = _MAPPED.unpack_from(body, _PROCESS.size)
+    start, size, offset, major, minor, inode, generation, _, _ = _MAPPED.unpack_from(body, _PROCESS.size)
     path = body[_PROCESS.size + _MAPPED.size : -_WORD.size].partition(b"\0")[0]
     if path == os.fsencode(VDSO_PATH):  # addresses in it count from its start
         return CodeMapping(start, start + size, 0, VDSO, VDSO_PATH)
-    file = (major, minor, inode) if inode else None
+    file = FileKey((major, minor), inode, (generation & 0xFFFFFFFF,)) if inode else None
     # What /proc/PID/maps gives no name is called "//anon" here.
     name = "" if path == b"//anon" else os.fsdecode(path)
     return CodeMapping(start, start + size, offset, file, name)

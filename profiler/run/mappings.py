@@ -84,7 +84,9 @@ class MappedCode:
         """Takes in what the worker has found."""
         for contents in inspection.files:
             self._files.learn(contents)
-        self._unknown.difference_update(each.file for each in inspection.mappings if each.file is not None)
+        looked_at = {each.start for each in inspection.mappings if each.file is not None}
+        seen = (each.file for each in self._mappings if each.start in looked_at)
+        self._unknown.difference_update(file for file in seen if file is not None)
         if not self.is_told:
             self.interpreters, self._mappings, self._map = (), [], None
         known = self.map()

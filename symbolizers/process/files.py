@@ -12,7 +12,9 @@ import errno
 import mmap
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from symbolizers.errors import Changed, ProcessGone, Reason, SymbolizeError
 from symbolizers.process.identity import ProcessHandle, open_process
@@ -21,6 +23,7 @@ from symbolizers.process.syscalls import (
     RESOLVE_CACHED,
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
+    CachedStat,
     cached_stat,
     openat2,
 )
@@ -36,18 +39,20 @@ class FileUnavailable(SymbolizeError):
     reason = Reason.UNSUPPORTED
 
 
-@dataclass(frozen=True, slots=True)
-class FileId:
-    """A file and its version, for caches: `device` as ``(major, minor)`` from stat(2), not from maps."""
+class FoundFile(NamedTuple):
+    """A regular file that was found and not opened; `status` is what the kernel has cached of it."""
 
-    device: tuple[int, int]
-    inode: int
-    size_bytes: int
-    mtime_ns: int
+    path_fd: int
+    status: CachedStat
+
+    def open(self) -> int:
+        """A read-only descriptor of it, the caller's to close. Raises OSError. It may wait."""
+        return os.open(f"/proc/self/fd/{self.path_fd}", _READ)
 
 
-def open_mapping(handle: ProcessHandle, mapping: Mapping) -> int:
-    """A read-only file descriptor, the caller's to close, of the regular file that `mapping` maps.
+@contextmanager
+def found_file(handle: ProcessHandle, mapping: Mapping) -> Iterator[FoundFile]:
+    """The regular file that `mapping` maps, found in the block and not opened yet.
 
     By /proc/PID/map_files, which finds deleted files and those of other mount namespaces but needs
     CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE; without it, by name under the process's root. Raises
@@ -60,20 +65,13 @@ def open_mapping(handle: ProcessHandle, mapping: Mapping) -> int:
         try:
             if not handle.alive():
                 raise ProcessGone(f"process {handle.id.pid} has exited")
-            _expect_file_of(mapping, found)
-            return os.open(f"/proc/self/fd/{found}", _READ)
+            yield FoundFile(found, _status_of(mapping, found))
         finally:
             os.close(found)
     except OSError as error:
         if not handle.alive():
             raise ProcessGone(f"process {handle.id.pid} has exited") from None
         raise FileUnavailable(f"{mapping.path!r}: {error.strerror}") from None
-
-
-def file_id(fd: int) -> FileId:
-    """The identity of an open file, from what the kernel has cached of it. Raises OSError."""
-    status = cached_stat(fd)
-    return FileId(status.device, status.inode, status.size_bytes, status.mtime_ns)
 
 
 def mapped_as(fd: int) -> tuple[tuple[int, int], int]:
@@ -114,7 +112,7 @@ def _find_by_name(handle: ProcessHandle, mapping: Mapping) -> int:
         os.close(root)
 
 
-def _expect_file_of(mapping: Mapping, found: int) -> None:
+def _status_of(mapping: Mapping, found: int) -> CachedStat:
     """Raises `Changed` for another inode: a file took the name, or the place in the address space. Devices
     are not compared: maps and stat(2) disagree about them on btrfs and overlay file systems.
     """
@@ -123,3 +121,4 @@ def _expect_file_of(mapping: Mapping, found: int) -> None:
         raise FileUnavailable(f"{mapping.path!r} is not a regular file")
     if status.inode != mapping.inode:
         raise Changed(f"{mapping.path!r} is another file now")
+    return status

@@ -17,7 +17,7 @@ from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Codes, Question, ReadCodes
 from symbolizers.taken import TakenName
 from tests.support.asked import Asked, Questions, Said
-from tests.support.samples import raw_sample
+from tests.support.samples import raw_sample, told_file
 
 PID = 7
 START_NS = 1_000_000_000
@@ -26,7 +26,7 @@ MS = 1_000_000
 SECOND = 1000 * MS
 LOOP = (0x1800, 0x1900)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", 0x4000, LOOP)
-MAPPINGS = (CodeMapping(0x1000, 0x2000, 0, (8, 1, 5), "/bin/python3"),)
+MAPPINGS = (CodeMapping(0x1000, 0x2000, 0, told_file(5), "/bin/python3"),)
 NATIVE, OUTSIDE = 0x1100, 0x9000
 NOT_INSPECTED = Frame(MARKER, "[not inspected]")
 PYTHON_CODE = 1 << 56

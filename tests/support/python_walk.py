@@ -11,11 +11,11 @@ from symbolizers.checksum import checksum
 from symbolizers.elf.file import ElfFile
 from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.layout import Row
-from symbolizers.process.files import open_mapping
 from symbolizers.process.identity import ProcessHandle
 from symbolizers.process.maps import read_mappings
 from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.python.language import PythonFile, PythonLanguage
+from tests.support.process.readers import open_mapping
 
 _REFERENCE_TAGS = 7
 

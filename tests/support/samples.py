@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from profiler.capture.records import NO_PROCESS, RawSample
 from symbolizers.frame import RawFrame
+from symbolizers.inspection import FileKey
 from symbolizers.process.identity import ProcessId
+
+
+def told_file(inode: int) -> FileKey:
+    """The key of a file that the kernel has told of."""
+    return FileKey((8, 1), inode, (0,))
 
 
 def raw_sample(

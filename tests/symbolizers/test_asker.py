@@ -44,7 +44,8 @@ def asker() -> Iterator[Asker]:
 
 def key_of(path: Path) -> FileKey:
     status = path.stat()
-    return os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
+    device = os.major(status.st_dev), os.minor(status.st_dev)
+    return FileKey(device, status.st_ino, (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
 def ask(asker: Asker, question: NameOffsets | Inspect, into: list[Answer]) -> None:

@@ -40,17 +40,18 @@ from symbolizers.questions import (
     decode_question,
     encode,
 )
+from tests.support.samples import told_file
 
 PROCESS = ProcessId(7, 100)
 FRAME = Frame("python", "f\ud800;\n", "/tmp/\udcff.py", 3)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", (1 << 64) - 1, (1, 2), (3, 4), (("a", 5),), "a note")
 INSPECTION = Inspection(
     PROCESS,
-    (CodeMapping(1, 2, 0, (8, 1, 5), "/bin/\udcff"), CodeMapping(3, 4, 0, None, "")),
+    (CodeMapping(1, 2, 0, told_file(5), "/bin/\udcff"), CodeMapping(3, 4, 0, None, "")),
     (INTERPRETER,),
     ("note",),
     (Unsupported("Ruby", "1.8", "2.5 to 4.0"),),
-    (FileContents((8, 1, 5), 1 << 20, (INTERPRETER,), ()),),
+    (FileContents(told_file(5), 1 << 20, (INTERPRETER,), ()),),
 )
 
 CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
@@ -63,8 +64,8 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
     (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(8, "pool \ud800"),))),
     (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, (FRAME, FRAME)))),
     (
-        LookInto((8, 1, 5), "/bin/\udcff"),
-        LookedInto(FileContents((8, 1, 5), 1 << 20, (INTERPRETER,), ("note",))),
+        LookInto(told_file(5), "/bin/\udcff"),
+        LookedInto(FileContents(told_file(5), 1 << 20, (INTERPRETER,), ("note",))),
     ),
     (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((FRAME,))),
     (Forget(PROCESS), Forgotten()),

@@ -7,7 +7,8 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ import pytest
 from symbolizers import files as files_module
 from symbolizers import service as service_module
 from symbolizers.errors import Malformed, ProcessGone, Reason, SymbolizeError
-from symbolizers.frame import NATIVE, RawFrame
+from symbolizers.frame import NATIVE, Frame, RawFrame
 from symbolizers.inspection import VDSO, CodeMapping, FileKey, Inspection
-from symbolizers.process.files import FileUnavailable, open_mapping
+from symbolizers.process.files import FileUnavailable, FoundFile, found_file
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
-from symbolizers.questions import Failed, Inspect, Inspected, LookedInto, LookInto
+from symbolizers.process.syscalls import inode_generation
+from symbolizers.questions import Failed, Inspect, Inspected, LookedInto, LookInto, NameOffsets
 from symbolizers.service import Service
 from tests.support.process.targets import Target, running
 
@@ -64,6 +66,25 @@ def key_of(mapping: CodeMapping) -> FileKey:
     return mapping.file
 
 
+def names(service: Service, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
+    return service.names(NameOffsets(file, path, tuple(offsets)))
+
+
+def opened_key(path: Path) -> FileKey:
+    status = path.stat()
+    device = os.major(status.st_dev), os.minor(status.st_dev)
+    return FileKey(device, status.st_ino, (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+def told_key(path: Path, *, inode: int | None = None, newer: int = 0) -> FileKey:
+    status = path.stat()
+    with path.open("rb") as file:
+        generation = inode_generation(file.fileno())
+    assert generation is not None
+    device = os.major(status.st_dev), os.minor(status.st_dev)
+    return FileKey(device, status.st_ino if inode is None else inode, (generation + newer,))
+
+
 def test_an_inspection_says_who_what_and_where(service: Service, python: Target) -> None:
     found = service.inspect(python.pid, None)
     assert found.process == ProcessId(python.pid, start_ticks_of(python.pid))
@@ -79,8 +100,7 @@ def test_an_inspection_says_who_what_and_where(service: Service, python: Target)
     assert [f"{each.start:08x}-{each.end:08x}" for each in found.mappings] == [line[0] for line in executable]
     libc = file_of(found, "libc.so")
     (line,) = [line for line in executable if line[-1] == libc.path]
-    device, inode = line[3].split(":"), int(line[4])
-    assert libc.file == (int(device[0], 16), int(device[1], 16), inode)
+    assert libc.file == opened_key(Path(libc.path))
     assert libc.offset == int(line[2], 16)
 
 
@@ -137,14 +157,14 @@ def test_addresses_of_a_file_have_the_names_of_its_functions(service: Service, p
     address = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
     assert address is not None
     offset = address - own.start + own.offset
-    frame, unmapped = service.names(key_of(libc), libc.path, [offset, 1 << 40])
+    frame, unmapped = names(service, key_of(libc), libc.path, [offset, 1 << 40])
     assert (frame.kind, frame.file) == (NATIVE, os.path.basename(libc.path))
     assert frame.name.strip("_") == "getpid"
     assert unmapped.name.startswith("[libc.so")
 
 
 def test_the_vdso_has_names(service: Service) -> None:
-    (frame,) = service.names(VDSO, "[vdso]", [0])
+    (frame,) = names(service, VDSO, "[vdso]", [0])
     assert frame.kind == NATIVE
     assert "vdso" in frame.name
 
@@ -184,11 +204,17 @@ def test_files_are_opened_once_and_their_number_is_bounded(
 ) -> None:
     opened: list[str] = []
 
-    def counted(handle: ProcessHandle, mapping: Mapping) -> int:
-        opened.append(mapping.path)
-        return open_mapping(handle, mapping)
+    class Counted(FoundFile):
+        def open(self) -> int:
+            opened.append(os.readlink(f"/proc/self/fd/{self.path_fd}"))
+            return super().open()
 
-    monkeypatch.setattr(files_module, "open_mapping", counted)
+    @contextmanager
+    def counting(handle: ProcessHandle, mapping: Mapping) -> Iterator[FoundFile]:
+        with found_file(handle, mapping) as found:
+            yield Counted(*found)
+
+    monkeypatch.setattr(files_module, "found_file", counting)
     service.inspect(python.pid, None)
     service.inspect(plain, None)
     service.inspect(python.pid, None)
@@ -206,17 +232,18 @@ def test_files_are_opened_once_and_their_number_is_bounded(
 def test_a_file_that_cannot_be_had_leaves_its_addresses_and_the_rest(
     service: Service, python: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refusing(handle: ProcessHandle, mapping: Mapping) -> int:
+    @contextmanager
+    def refusing(handle: ProcessHandle, mapping: Mapping) -> Iterator[FoundFile]:
         if "libc.so" in mapping.path:
             raise FileUnavailable("a dead mount")
-        return open_mapping(handle, mapping)
+        with found_file(handle, mapping) as found:
+            yield found
 
-    monkeypatch.setattr(files_module, "open_mapping", refusing)
+    monkeypatch.setattr(files_module, "found_file", refusing)
     found = service.inspect(python.pid, None)
     libc = file_of(found, "libc.so")
     assert [each.language for each in found.interpreters] == ["python"]
-    with pytest.raises(Malformed):
-        service.names(key_of(libc), libc.path, [0])
+    assert libc.file is None
 
 
 def test_an_executable_mapping_of_something_else_is_no_program(service: Service, tmp_path: Path) -> None:
@@ -234,30 +261,92 @@ def test_an_executable_mapping_of_something_else_is_no_program(service: Service,
         found = service.inspect(process.pid, None)
         assert [each.language for each in found.interpreters] == ["python"]
         with pytest.raises(Malformed):
-            service.names(key_of(file_of(found, "poem.txt")), str(text), [0])
+            names(service, key_of(file_of(found, "poem.txt")), str(text), [0])
         process.kill()
 
 
 def test_a_fresh_worker_finds_the_files_of_the_one_before(service: Service, plain: int) -> None:
     libc = file_of(service.inspect(plain, None), "libc.so")
     offsets = [libc.offset + step * 1000 for step in range(100)]
-    expected = service.names(key_of(libc), libc.path, offsets)
+    expected = names(service, key_of(libc), libc.path, offsets)
     fresh = Service(lines=False)
-    assert fresh.names(key_of(libc), libc.path, offsets) == expected
-    assert fresh.names(key_of(libc), libc.path, offsets) == expected
+    assert names(fresh, key_of(libc), libc.path, offsets) == expected
+    assert names(fresh, key_of(libc), libc.path, offsets) == expected
 
 
 def test_a_file_that_took_the_name_of_another_is_not_taken_for_it(service: Service, tmp_path: Path) -> None:
     path = tmp_path / "library.so"
     path.write_bytes(Path("/bin/cat").read_bytes())
-    status = path.stat()
-    device = (os.major(status.st_dev), os.minor(status.st_dev))
-    with pytest.raises(Malformed):
-        service.names((*device, status.st_ino + 1), str(path), [0])
-    with pytest.raises(Malformed):
-        service.names((*device, status.st_ino), str(tmp_path / "missing"), [0])
-    with pytest.raises(Malformed):  # an inode of another file system has the same number
-        service.names((device[0], device[1] + 1, status.st_ino), str(path), [0])
+    for key in (opened_key(path), told_key(path)):
+        (major, minor), inode, version = key
+        elsewhere = FileKey((major, minor + 1), inode, version)
+        later = FileKey((major, minor), inode, (version[0] + 1, *version[1:]))
+        for wrong in (key._replace(inode=inode + 1), elsewhere, later):
+            with pytest.raises(Malformed):
+                names(service, wrong, str(path), [0])
+        fresh = Service(lines=False)
+        with pytest.raises(Malformed):
+            names(fresh, key, str(tmp_path / "missing"), [0])
+        assert names(fresh, key, str(path), [0])
+
+
+def test_a_file_is_found_in_the_process_that_maps_it_where_it_has_no_name_here(tmp_path: Path) -> None:
+    path = tmp_path / "sleeper"
+    path.write_bytes(Path("/bin/sleep").read_bytes())
+    path.chmod(0o755)
+    with subprocess.Popen([path, "30"]) as process:
+        while os.readlink(f"/proc/{process.pid}/exe") != str(path):
+            pass
+        path.unlink()
+        mapping = file_of(Service(lines=False).inspect(process.pid, None), "sleeper")
+        fresh = Service(lines=False)
+        with pytest.raises(Malformed):
+            names(fresh, key_of(mapping), mapping.path, [0])
+        question = NameOffsets(key_of(mapping), mapping.path, (0,), process.pid)
+        (frame,) = fresh.names(question)
+        assert "sleeper" in frame.name
+        process.kill()
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[int]:
+    """The pid of a process that maps the file at `path` as code."""
+    program = "import mmap, sys; f = open(sys.argv[1], 'rb'); m = mmap.mmap(f.fileno(), 0, prot=5); print()"
+    command = [sys.executable, "-c", f"{program}; sys.stdout.flush(); sys.stdin.read()", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        yield process.pid
+        process.kill()
+
+
+def test_a_file_with_the_inode_of_one_that_was_nothing_is_looked_into(
+    service: Service, tmp_path: Path
+) -> None:
+    """The number of a deleted file goes to the next one on ext4, whoever makes it."""
+    first, second = tmp_path / "nothing.so", tmp_path / "library.so"
+    first.write_text("no ELF file")
+    with mapped(first) as pid:
+        assert file_of(service.inspect(pid, None), "nothing").file is not None
+    inode = first.stat().st_ino
+    first.unlink()
+    second.write_bytes(Path(sys.executable).resolve().read_bytes())
+    assert second.stat().st_ino == inode, "this file system uses no number again at once"
+    with mapped(second) as pid:
+        found = service.inspect(pid, None)
+        assert told_key(second) in {each.file for each in found.files}
+
+
+def test_a_file_that_changes_in_its_place_is_looked_into_again(service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "library.so"
+    path.write_text("no ELF file")
+    with mapped(path) as pid:
+        before = file_of(service.inspect(pid, None), "library").file
+    path.write_bytes(Path(sys.executable).resolve().read_bytes())
+    with mapped(path) as pid:
+        found = service.inspect(pid, None)
+        assert file_of(found, "library").file != before
+        assert told_key(path) in {each.file for each in found.files}
 
 
 def test_a_file_that_nobody_maps_any_more_is_known_as_where_it_is_mapped(
@@ -265,13 +354,15 @@ def test_a_file_that_nobody_maps_any_more_is_known_as_where_it_is_mapped(
 ) -> None:
     found = service.inspect(python.pid, None)
     by_file = {each.file: each for each in found.files}
-    assert by_file.keys() == {mapping.file for mapping in found.mappings} - {None, VDSO}
+    told = {each.path: told_key(Path(each.path)) for each in found.mappings if each.file not in (None, VDSO)}
+    assert by_file.keys() == set(told.values())
     fresh = Service(lines=False)
     interpreters = []
     for mapping in found.mappings:
-        if mapping.file in by_file:
-            answer = fresh.answer(LookInto(mapping.file, mapping.path))
-            assert answer == LookedInto(by_file[mapping.file])
+        if mapping.path in told:
+            key = told[mapping.path]
+            answer = fresh.answer(LookInto(key, mapping.path))
+            assert answer == LookedInto(by_file[key])
             bias = mapping.start - mapping.offset - answer.contents.code_distance
             interpreters += [each.moved(bias) for each in answer.contents.interpreters]
     assert tuple(interpreters) == found.interpreters
@@ -285,8 +376,8 @@ def test_a_file_that_is_not_where_one_process_had_it_can_be_had_of_another(
     another.write_bytes(b"of another inode")
     fresh = Service(lines=False)
     with pytest.raises(Malformed):
-        fresh.names(key_of(libc), str(another), [0])
-    assert fresh.names(key_of(libc), libc.path, [0])
+        names(fresh, key_of(libc), str(another), [0])
+    assert names(fresh, key_of(libc), libc.path, [0])
 
 
 def test_an_error_of_our_own_costs_one_question_and_is_said_once(
@@ -311,4 +402,4 @@ def test_a_pipe_under_the_name_of_a_file_is_not_opened(service: Service, tmp_pat
     pipe = tmp_path / "library.so"
     os.mkfifo(pipe)
     with pytest.raises(Malformed):
-        service.names((1, 2, pipe.stat().st_ino), str(pipe), [0])
+        names(service, FileKey((1, 2), pipe.stat().st_ino, (0,)), str(pipe), [0])

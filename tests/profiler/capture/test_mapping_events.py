@@ -15,8 +15,9 @@ import pytest
 from profiler.capture import mapping_events
 from profiler.capture.mapping_events import MappingEvents
 from profiler.capture.records import CodeMapped, Forked, MappingRecord, MappingsLost
-from symbolizers.files import file_key
-from symbolizers.process.maps import parse_mappings
+from symbolizers.inspection import VDSO, FileKey
+from symbolizers.process.maps import Mapping, parse_mappings
+from symbolizers.process.syscalls import inode_generation
 
 pytestmark = pytest.mark.live
 
@@ -28,6 +29,18 @@ MAPS = ["/bin/cat", "/proc/self/maps"]
 def events() -> Iterator[MappingEvents]:
     with closing(MappingEvents(sorted(os.sched_getaffinity(0)))) as events:
         yield events
+
+
+def key_of(mapping: Mapping) -> FileKey | None:
+    if not mapping.inode:
+        return VDSO if mapping.path == "[vdso]" else None
+    fd = os.open(mapping.path, os.O_RDONLY)
+    try:
+        generation = inode_generation(fd)
+    finally:
+        os.close(fd)
+    assert generation is not None
+    return FileKey(mapping.device, mapping.inode, (generation,))
 
 
 def until(events: MappingEvents, done: Callable[[list[MappingRecord]], bool]) -> list[MappingRecord]:
@@ -47,10 +60,10 @@ def test_a_program_that_is_over_has_told_what_it_had_mapped(events: MappingEvent
     told = [each for each in events.drain() if isinstance(each, CodeMapped) and each.pid == process.pid]
     assert told[0].mapping is None
     found = {each.mapping[:4] for each in told if each.mapping is not None}
-    files = [each for each in expected if file_key(each) is not None]
+    files = [each for each in expected if key_of(each) is not None]
     assert {"[vdso]", "/usr/bin/cat"} <= {each.path for each in files}
     # The dynamic linker maps a library whole, and then its parts over that.
-    assert found >= {(each.start, each.end, each.offset, file_key(each)) for each in files}
+    assert found >= {(each.start, each.end, each.offset, key_of(each)) for each in files}
     paths = {each.mapping.path for each in told if each.mapping is not None}
     assert paths == {each.path for each in files}
     assert [each.time_ns for each in told] == sorted(each.time_ns for each in told)

@@ -14,12 +14,15 @@ from profiler.run.stacks import Element, KernelAddress, NativeAddress, Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, NATIVE, Frame
 from symbolizers.process.identity import ProcessId
-from tests.support.samples import raw_sample
+from tests.support.samples import raw_sample, told_file
 
 TICK_NS = 10_000_000
 MAIN = Frame("python", "main", "app.py", 1)
 OPEN = Frame(NATIVE, "open", "libc.so.6")
-ONE, OTHER = NativeAddress((8, 1, 5), 16, "/lib/libc.so.6"), NativeAddress((8, 1, 5), 20, "/lib/libc.so.6")
+ONE, OTHER = (
+    NativeAddress(told_file(5), 16, "/lib/libc.so.6"),
+    NativeAddress(told_file(5), 20, "/lib/libc.so.6"),
+)
 
 NAMES: dict[Element, Frame] = {ONE: OPEN, OTHER: OPEN}
 

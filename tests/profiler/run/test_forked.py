@@ -7,6 +7,7 @@ import pytest
 from profiler.run.stacks import NativeAddress
 from symbolizers.questions import Inspect
 from tests.support.process_table import INTERPRETER, NATIVE, PID, START_NS, Table, frames_of, named, raw_frame
+from tests.support.samples import told_file
 
 FORK = 8
 FORKED_NS = 3 * START_NS
@@ -27,7 +28,7 @@ def test_a_fork_is_what_its_parent_is() -> None:
     native = table.sample(pid=FORK, start_ns=FORKED_NS, parent=PID, user=(NATIVE,))
     python = table.sample(1, pid=FORK, start_ns=FORKED_NS, parent=PID)
     assert table.open == []
-    assert table.emitted[native] == (NativeAddress((8, 1, 5), 0x100, "/bin/python3"),)
+    assert table.emitted[native] == (NativeAddress(told_file(5), 0x100, "/bin/python3"),)
     assert table.emitted[python] == (named(1),)
     assert table.configured == [(PID, START_NS, (INTERPRETER,)), (FORK, FORKED_NS, (INTERPRETER,))]
     table.sample(2, pid=FORK, start_ns=FORKED_NS, parent=PID)

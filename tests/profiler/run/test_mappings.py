@@ -12,9 +12,10 @@ from profiler.run.stacks import NativeAddress
 from symbolizers.base import Interpreter
 from symbolizers.inspection import VDSO, CodeMapping, FileContents, FileKey, Inspection
 from symbolizers.process.identity import ProcessId
+from tests.support.samples import told_file
 
-PROGRAM: FileKey = (8, 1, 5)
-LIBRARY: FileKey = (8, 1, 6)
+PROGRAM = told_file(5)
+LIBRARY = told_file(6)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", 0x9000, (0x1100, 0x1200))
 ANOTHER = Interpreter("ruby", "3.1.2", "3.1", 0x9000)
 HOLDS_ONE = FileContents(LIBRARY, 0x1000, (INTERPRETER,), ("a note",))
@@ -29,7 +30,7 @@ def inspection(*mappings: CodeMapping, found: tuple[Interpreter, ...] = ()) -> I
 
 
 mapped = st.builds(
-    lambda start, pages, file: mapping(start << 12, (start + pages) << 12, (8, 1, file)),
+    lambda start, pages, file: mapping(start << 12, (start + pages) << 12, told_file(file)),
     st.integers(0, 30),
     st.integers(1, 12),
     st.integers(1, 1 << 20),

@@ -35,6 +35,7 @@ from tests.support.process_table import (
     known,
     named,
 )
+from tests.support.samples import told_file
 
 FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
 
@@ -46,7 +47,7 @@ def test_the_first_sample_of_a_process_waits_until_it_was_inspected() -> None:
     (asked,) = table.questions.open
     assert (asked.question, asked.soon) == (Inspect(PID, ID.start_ticks), True)
     table.inspected()
-    assert table.emitted == {time: (NativeAddress((8, 1, 5), 0x100, "/bin/python3"),)}
+    assert table.emitted == {time: (NativeAddress(told_file(5), 0x100, "/bin/python3"),)}
 
 
 def test_the_kernel_is_told_which_interpreters_to_walk_and_only_news() -> None:
@@ -106,8 +107,8 @@ def test_annotations_show_as_markers_in_their_place_or_not_at_all() -> None:
 def test_a_stack_of_annotations_alone_is_native() -> None:
     table = known()
     kind, text = next(iter(MARKERS.items()))
-    native = NativeAddress((8, 1, 5), 0x100, "/bin/python3")
-    caller = NativeAddress((8, 1, 5), 0x120, "/bin/python3")
+    native = NativeAddress(told_file(5), 0x100, "/bin/python3")
+    caller = NativeAddress(told_file(5), 0x120, "/bin/python3")
     time = table.sample(-kind, user=(NATIVE, NATIVE + 0x21))
     assert table.emitted[time] == (Frame(MARKER, text), caller, native)
 

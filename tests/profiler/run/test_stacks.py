@@ -16,9 +16,10 @@ from profiler.run.stacks import (
 )
 from symbolizers.frame import NATIVE, Frame
 from symbolizers.inspection import CodeMapping
+from tests.support.samples import told_file
 
-PROGRAM = CodeMapping(0x1000, 0x3000, 0x400, (8, 1, 11), "/bin/program")
-LIBRARY = CodeMapping(0x5000, 0x6000, 0, (8, 1, 12), "/lib/libc.so.6")
+PROGRAM = CodeMapping(0x1000, 0x3000, 0x400, told_file(11), "/bin/program")
+LIBRARY = CodeMapping(0x5000, 0x6000, 0, told_file(12), "/lib/libc.so.6")
 GENERATED = CodeMapping(0x8000, 0x9000, 0, None, "")
 CODE = CodeMap((PROGRAM, LIBRARY, GENERATED))
 LOOP = (0x1800, 0x1900)
@@ -26,11 +27,11 @@ JUNK = 0x7777
 
 
 def in_program(address: int) -> NativeAddress:
-    return NativeAddress((8, 1, 11), address - 0x1000 + 0x400, "/bin/program")
+    return NativeAddress(told_file(11), address - 0x1000 + 0x400, "/bin/program")
 
 
 def in_library(address: int) -> NativeAddress:
-    return NativeAddress((8, 1, 12), address - 0x5000, "/lib/libc.so.6")
+    return NativeAddress(told_file(12), address - 0x5000, "/lib/libc.so.6")
 
 
 def native(*user: int, loops: tuple[tuple[int, int], ...] = (), interpreted: bool = False) -> list[Element]:

@@ -21,6 +21,7 @@ from tests.support.process_table import (
     Table,
     known,
 )
+from tests.support.samples import told_file
 
 
 def told(table: Table, *mappings: CodeMapping, pid: int = PID) -> None:
@@ -36,10 +37,10 @@ def test_a_program_whose_files_are_known_needs_no_look() -> None:
     table.event(exited=False)
     file, look = table.questions.take_all()
     assert (file.question, look.question) == (
-        LookInto((8, 1, 5), "/bin/python3"),
+        LookInto(told_file(5), "/bin/python3"),
         Inspect(PID, ID.start_ticks),
     )
-    file.answer(LookedInto(FileContents((8, 1, 5), 0x1000, (INTERPRETER,), ())))
+    file.answer(LookedInto(FileContents(told_file(5), 0x1000, (INTERPRETER,), ())))
     moved = INTERPRETER.moved(0)
     assert table.configured == [(PID, START_NS, (moved,))]
     look.answer(ProcessGone("exited"))
@@ -47,7 +48,7 @@ def test_a_program_whose_files_are_known_needs_no_look() -> None:
     told(table, *MAPPINGS, pid=8)
     table.event(exited=False, pid=8)
     time = table.sample(pid=8, user=(NATIVE,))
-    assert table.emitted == {time: (NativeAddress((8, 1, 5), 0x100, "/bin/python3"),)}
+    assert table.emitted == {time: (NativeAddress(told_file(5), 0x100, "/bin/python3"),)}
     assert table.configured[1:] == [(8, START_NS, (moved,))]
     assert table.partial == {}
     assert [type(each) for each in table.open] == [Forget]
@@ -61,7 +62,7 @@ def test_what_is_over_before_its_file_was_looked_into_may_lack_frames() -> None:
     table.event(exited=True)
     for asked in table.questions.take_all():
         asked.answer(ProcessGone("exited"))
-    native = NativeAddress((8, 1, 5), 0x100, "/bin/python3")
+    native = NativeAddress(told_file(5), 0x100, "/bin/python3")
     assert table.emitted == {time: (NOT_INSPECTED, native)}
     assert table.partial == {time: Partial(Reason.NOT_INSPECTED, leaf=True)}
 
@@ -102,7 +103,7 @@ def test_after_a_loss_of_mappings_the_worker_is_asked() -> None:
 
 def test_a_program_that_maps_its_interpreter_later_makes_haste() -> None:
     table = Table()
-    library = CodeMapping(0x5000, 0x6000, 0, (8, 1, 6), "/lib/libpython3.so")
+    library = CodeMapping(0x5000, 0x6000, 0, told_file(6), "/lib/libpython3.so")
     for pid in (PID, 8):
         assert not table.table.is_in_hurry(table.now_ns)
         told(table, *MAPPINGS, pid=pid)
@@ -110,7 +111,7 @@ def test_a_program_that_maps_its_interpreter_later_makes_haste() -> None:
         assert table.table.is_in_hurry(table.now_ns) is (pid == 8)
         table.table.mapped(CodeMapped(pid, table.now_ns, library))
         for asked in table.questions.take_all():
-            if asked.question == LookInto((8, 1, 6), "/lib/libpython3.so"):
-                asked.answer(LookedInto(FileContents((8, 1, 6), 0, (INTERPRETER,), ())))
+            if asked.question == LookInto(told_file(6), "/lib/libpython3.so"):
+                asked.answer(LookedInto(FileContents(told_file(6), 0, (INTERPRETER,), ())))
     assert [pid for pid, _, _ in table.configured] == [PID, 8]
     assert not table.table.is_in_hurry(table.now_ns + SECOND)

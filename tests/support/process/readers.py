@@ -10,13 +10,21 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from symbolizers.errors import FaultReason, ReadFault, SymbolizeError
-from symbolizers.process.identity import open_process
+from symbolizers.process.files import found_file
+from symbolizers.process.identity import ProcessHandle, open_process
+from symbolizers.process.maps import Mapping
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.syscalls import process_vm_readv
 
 
 def open_reader(pid: int, strategy: ReadStrategy) -> NowaitReader:
     return NowaitReader(open_process(pid), strategy)
+
+
+def open_mapping(handle: ProcessHandle, mapping: Mapping) -> int:
+    """A descriptor of the file that `mapping` maps, the caller's to close."""
+    with found_file(handle, mapping) as found:
+        return found.open()
 
 
 def fault_of(read: Callable[[], bytes]) -> ReadFault:

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from symbolizers.base import AddressSpace, Interpreter, RuntimeFile
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import ReadFault
-from symbolizers.process.files import open_mapping
 from symbolizers.process.identity import ProcessHandle
 from symbolizers.process.maps import read_mappings
 from symbolizers.registry import languages
+from tests.support.process.readers import open_mapping
 from tests.support.walkers.harness import PAGE_BYTES, REGISTERS, Harness, Image, Walk, Walker
 
 _PTRACE_GETREGS, _PTRACE_DETACH, _PTRACE_SEIZE, _PTRACE_INTERRUPT = 12, 17, 0x4206, 0x4207

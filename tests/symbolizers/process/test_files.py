@@ -9,10 +9,11 @@ import pytest
 
 from symbolizers.errors import Changed, ProcessGone
 from symbolizers.process import files
-from symbolizers.process.files import FileUnavailable, file_id, open_mapping
+from symbolizers.process.files import FileUnavailable
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import Mapping, read_mappings
 from symbolizers.process.syscalls import cached_stat
+from tests.support.process.readers import open_mapping
 from tests.support.process.targets import NOBODY, Target, in_time, running, running_fuse
 
 pytestmark = pytest.mark.root
@@ -50,14 +51,11 @@ def test_executable_of_a_process(memory: Target) -> None:
         program = os.stat(f"/proc/{memory.pid}/exe")
         mapping = next(found for found in read_mappings(handle) if found.inode == program.st_ino)
         file = open_mapping(handle, mapping)
-        identity = file_id(file)
+        identity = cached_stat(file)
         assert os.pread(file, 4, 0) == b"\x7fELF"
         os.close(file)
-    assert (identity.inode, identity.size_bytes, identity.mtime_ns) == (
-        program.st_ino,
-        program.st_size,
-        program.st_mtime_ns,
-    )
+    assert (identity.inode, identity.size_bytes) == (program.st_ino, program.st_size)
+    assert (identity.mtime_ns, identity.ctime_ns) == (program.st_mtime_ns, program.st_ctime_ns)
     assert identity.device == (os.major(program.st_dev), os.minor(program.st_dev))
 
 
