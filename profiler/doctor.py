@@ -142,7 +142,7 @@ def _sampler(inspections: Sequence[Inspection]) -> Check:
             source.start()
             for inspection in walked.values():
                 process = inspection.process
-                source.configure(process.pid, process.start_ns(), inspection.interpreters)
+                source.configure(process.pid, process.start_ns(), inspection.interpreters, user=os.getuid())
             source.stop()
         except PrerequisiteError as error:
             return Check("sampler", "refused", str(error))

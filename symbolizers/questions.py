@@ -88,7 +88,7 @@ Answer = Inspected | Codes | ThreadNames | Awaiters | LookedInto | Names | Forgo
 AnswerT = TypeVar("AnswerT", bound=Answer)
 AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
 
-Lane = tuple[object, ...]
+Lane = tuple["int | tuple[int, ...]", ...]
 """What a question is about, as far as fairness goes: a pid, or a file. Lanes take turns."""
 
 

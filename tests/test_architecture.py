@@ -55,28 +55,36 @@ STAGES: dict[str, set[str]] = {
     },
     # What a program knows by name; the descriptors say what an annotation shows as, and what the kernel took.
     "profiler.run.codes": {
-        *("profiler.capture", "profiler.run.stacks", "symbolizers.errors", "symbolizers.frame"),
+        *("profiler.capture", "profiler.run.allowance", "profiler.run.stacks"),
+        *("symbolizers.errors", "symbolizers.frame"),
         *("symbolizers.registry", "symbolizers.taken"),
     },
     # Where a program's code is, as the worker found or the kernel told, and what is known of the files.
     "profiler.run.mappings": {"profiler.run.stacks", "symbolizers.base", "symbolizers.inspection"},
     "profiler.run.states": set(),
+    "profiler.run.allowance": set(),
+    "profiler.run.surroundings": {
+        *("profiler.capture", "profiler.run.allowance", "profiler.run.mappings", "profiler.run.stacks"),
+        *("symbolizers.asker", "symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
+        "symbolizers.process",
+    },
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
     # from the descriptors how an annotation shows.
     "profiler.run.program": {
         *("profiler.capture", "profiler.run.codes", "profiler.run.mappings", "profiler.run.stacks"),
-        *("profiler.run.states", "symbolizers.asker"),
+        *("profiler.run.states", "profiler.run.surroundings"),
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
         *("symbolizers.process", "symbolizers.questions", "symbolizers.taken"),
     },
     "profiler.run.processes": {
-        *("profiler.capture", "profiler.run.program", "symbolizers.errors", "symbolizers.inspection"),
-        *("symbolizers.process", "symbolizers.questions"),
+        *("profiler.capture", "profiler.run.program", "profiler.run.surroundings", "symbolizers.asker"),
+        *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
     "profiler.run.significance": {"profiler.capture", "profiler.profile"},
     # Counts stacks whose elements have no names yet, so it knows what such an element is.
     "profiler.run.aggregate": {
-        *("profiler.capture", "profiler.profile", "profiler.run.significance", "profiler.run.stacks"),
+        *("profiler.capture", "profiler.profile", "profiler.run.allowance"),
+        *("profiler.run.significance", "profiler.run.stacks"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
     "profiler.run.names": {
@@ -95,14 +103,9 @@ STAGES: dict[str, set[str]] = {
         "symbolizers.registry",
     },
     "profiler.run.session": {
-        *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.mappings"),
-        *(
-            "profiler.run.names",
-            "profiler.run.processes",
-            "profiler.run.program",
-            "profiler.run.stacks",
-            "profiler.run.tasks",
-        ),
+        *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.allowance"),
+        *("profiler.run.mappings", "profiler.run.names", "profiler.run.processes", "profiler.run.stacks"),
+        *("profiler.run.surroundings", "profiler.run.tasks"),
         *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.errors"),
         "symbolizers.frame",
     },
@@ -151,7 +154,9 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.inspection", "symbolizers.native", "symbolizers.process", "symbolizers.questions"),
         "symbolizers.registry",
     },
-    "symbolizers.worker": {"symbolizers.process", "symbolizers.questions", "symbolizers.service"},
+    "symbolizers.worker": {
+        *("symbolizers.errors", "symbolizers.process", "symbolizers.questions", "symbolizers.service"),
+    },
 }
 """The stages that each stage may import. A wall is moved here first, with the reason beside it."""
 

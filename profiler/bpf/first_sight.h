@@ -253,6 +253,8 @@ int on_fresh(struct bpf_perf_event_data *ctx)
 	s->name.head.pid = s->head.pid;
 	s->name.head.start_ns = s->head.start_ns;
 	s->name.head.parent_pid = s->head.parent_pid;
+	s->name.head.uid = s->head.uid;
+	s->name.head.padding = 0;
 	s->name.head.parent_start_ns = s->head.parent_start_ns;
 	return next_names(ctx, s);
 }

@@ -66,11 +66,12 @@ struct sample_head {
 	char comm[16];		/* of the group leader */
 	char thread_comm[16];	/* of the thread itself */
 	__u32 parent_pid;	/* thread group of the parent */
+	__u32 uid;		/* the real one, in the initial user namespace */
 	__u16 interpreter_frames;
 	__u16 user_frames;
 	__u16 kernel_frames;
 	__u8 walk_status;
-	char padding[5];
+	__u8 walkers;		/* how many were to run */
 };
 
 /* Each language defines its addresses and owners. An annotation has position and checksum 0. */
@@ -102,6 +103,8 @@ struct name_head {
 	__u32 parent_pid;
 	__u32 first_line;	/* of the code; 0: none */
 	__u32 details;
+	__u32 uid;		/* as in sample_head */
+	__u32 padding;
 	struct text texts[MAX_TEXTS];
 };
 
@@ -111,6 +114,8 @@ struct process_event {
 	__u32 pid;
 	__u64 time_ns;
 	__u64 start_ns;
+	__u32 uid;		/* as in sample_head */
+	__u32 padding;
 };
 
 /* One interpreter of a process. */
@@ -122,7 +127,7 @@ struct walker {
 
 /*
  * The walkers that run for a process, leaf first; row is 0 behind the last. start_ns is checked, so that a
- * reused pid never inherits them. Fork copies this to the child; exec and exit remove it.
+ * reused pid never inherits them. A fork that is sampled gets a copy; exec and exit remove it.
  */
 struct process_config {
 	__u64 start_ns;		/* in clock ticks' resolution, see same_start() */

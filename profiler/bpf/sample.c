@@ -26,6 +26,7 @@
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
 #define MOST_STACK_BYTES (64ULL << 20)
+#define MAX_GENERATIONS 4	/* of forks between a process and the one that is known */
 
 /* Captures a stack into `body`. Returns its size in bytes; 0 for a user stack of a kernel thread, say. */
 static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8 *body, __u64 flags)
@@ -133,8 +134,8 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	READ_TASK(s->head.comm, leader, TASK_COMM);
 	READ_TASK(s->head.thread_comm, task, TASK_COMM);
 	READ_TASK(s->head.thread_pointer, task, TASK_THREAD_POINTER);
+	s->head.uid = (__u32)bpf_get_current_uid_gid();
 	s->head.walk_status = WALK_COMPLETE;
-	__builtin_memset(s->head.padding, 0, sizeof(s->head.padding));
 }
 
 /* Runs the walker, by a tail call. Returns where it can't run, or ran too often: frames are missing then. */
@@ -201,23 +202,68 @@ static __always_inline const void *layout_at_hand(const struct scratch *s)
 	return layouts.lookup(&row);
 }
 
+/*
+ * Finds the configuration of the process that `leader` leads. A fork goes on with its parent's program, as long as
+ * neither has replaced it: it takes over the parent's when it is first sampled, as most forks never are.
+ */
+static __always_inline const struct process_config *find_config(struct scratch *s, const void *leader)
+{
+	__u32 pid = s->head.pid, own_pid = pid;
+	__u64 start_ns = s->head.start_ns, program = 0, parents_program = 0;
+	const struct process_config *config = processes.lookup(&pid);
+	struct process_config copy;
+
+	if (config && same_start(config->start_ns, start_ns))
+		return config;
+#pragma unroll
+	for (int generation = 0; generation < MAX_GENERATIONS; generation++) {
+		READ_TASK(program, leader, TASK_PROGRAM);
+		READ_TASK(parents_program, leader, TASK_PARENTS_PROGRAM);
+		if (program != parents_program)
+			return NULL;
+		READ_TASK(leader, leader, TASK_REAL_PARENT);
+		READ_TASK(leader, leader, TASK_GROUP_LEADER);
+		READ_TASK(program, leader, TASK_PROGRAM);
+		READ_TASK(pid, leader, TASK_TGID);
+		if (program != parents_program)
+			return NULL;
+		config = processes.lookup(&pid);
+		if (config && same_start(config->start_ns, start_ns_of(leader))) {
+			copy = *config;
+			copy.start_ns = start_ns;
+			processes.update(&own_pid, &copy);
+			return processes.lookup(&own_pid);
+		}
+	}
+	return NULL;
+}
+
 /* Notes which walkers are to run. */
 static __always_inline void prepare_walks(struct scratch *s, const struct process_config *config)
 {
+	__u32 walkers = 0;
+
 	s->walk.count = s->walk.runs = 0;
 	s->walk.codes = 0;
 	__builtin_memset(&s->sight, 0, sizeof(s->sight));
 	s->walkers[0].row = 0;
-	if (config && s->head.thread_pointer && same_start(config->start_ns, s->head.start_ns))
+	if (config) {
 		__builtin_memcpy(s->walkers, config->walkers, sizeof(s->walkers));
+#pragma unroll
+		for (int slot = 0; slot < MAX_WALKERS; slot++)
+			walkers += s->walkers[slot].row != 0;
+	}
+	s->head.walkers = walkers;
 }
 
 int on_sample(struct bpf_perf_event_data *ctx)
 {
 	__u64 ids = bpf_get_current_pid_tgid();
 	const void *task, *leader = NULL;
-	__u32 pid = ids >> 32;
 	struct scratch *s;
+#if FILTER_TARGETS
+	__u32 pid = ids >> 32;
+#endif
 
 	if (!(__u32)ids)
 		return 0;	/* idle */
@@ -232,7 +278,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
 	fill_head(s, ids, task, leader);
 	read_user_registers(s->registers, (const volatile __u64 *)ctx, task);
-	prepare_walks(s, processes.lookup(&pid));
+	prepare_walks(s, s->head.thread_pointer ? find_config(s, leader) : NULL);
 	begin_walk(ctx, s, 0);
 	return end_sample(ctx);
 }
@@ -245,17 +291,16 @@ static __always_inline void send_event(__u32 type, __u32 pid, __u64 start_ns, __
 	event.pid = pid;
 	event.time_ns = bpf_ktime_get_ns();
 	event.start_ns = start_ns;
+	event.uid = (__u32)bpf_get_current_uid_gid();
 	if (records.ringbuf_output(&event, sizeof(event), flags))
 		count_lost(LOST_EVENT);
 }
 
-/* args: struct task_struct *parent, struct task_struct *child. The child shares the addresses. */
+/* args: struct task_struct *parent, struct task_struct *child. */
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *parent = (const void *)ctx->args[0], *child = (const void *)ctx->args[1];
-	const void *leader = NULL;
 	__u32 parent_pid = 0, child_pid = 0, child_tid = 0;
-	struct process_config *config, copy;
 	__u32 *target, inherited;
 
 	READ_TASK(parent_pid, parent, TASK_TGID);
@@ -269,13 +314,6 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 		targets.update(&child_pid, &inherited);
 	}
 	note_fork(parent_pid, child_pid, start_ns_of(child));
-	config = processes.lookup(&parent_pid);
-	READ_TASK(leader, parent, TASK_GROUP_LEADER);
-	if (config && same_start(config->start_ns, start_ns_of(leader))) {
-		copy = *config;
-		copy.start_ns = start_ns_of(child);
-		processes.update(&child_pid, &copy);
-	}
 	return 0;
 }
 

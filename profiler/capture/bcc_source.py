@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
@@ -44,6 +45,8 @@ _RAW_TRACEPOINTS = {
     b"sched_process_exit": b"on_exit",
 }
 
+_MOST_ROWS_OF_USER = 32
+"""Layouts of builds of interpreters that one user other than root may have; all have 255."""
 _RECORDS = read_header("records.h")
 _LOST = _RECORDS.enums["lost_record"]
 _CONFIG = _RECORDS.structs["process_config"]
@@ -91,6 +94,7 @@ class BccSource:
         self._named: set[str] = set()
         self._notes: list[str] = []
         self._rows: dict[bytes, int] = {}
+        self._rows_of: Counter[int] = Counter()
 
     def load(self) -> None:
         bcc = import_bcc()
@@ -166,9 +170,9 @@ class BccSource:
         mapped = self._mappings.drain() if self._mappings is not None else []
         return [*mapped, *map(decode, records)]
 
-    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
+    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
         values = dict.fromkeys(_CONFIG.fields, 0) | {"start_ns": start_ns}
-        walkers = self._walkers(interpreters)
+        walkers = self._walkers(interpreters, user)
         if len(walkers) > _MAX_WALKERS:
             self._notes.append(
                 f"process {pid} runs more than {_MAX_WALKERS} interpreters: functions of some have no names"
@@ -185,6 +189,7 @@ class BccSource:
             with suppress(KeyError):
                 del table[key]
         self._load_namers()
+        return bool(walkers)
 
     def has_targets(self) -> bool:
         return self._sampling.targets is None or len(self._bpf[b"targets"]) > 0
@@ -208,11 +213,11 @@ class BccSource:
             self._bpf.cleanup()
             self._bpf = None
 
-    def _walkers(self, interpreters: Sequence[Interpreter]) -> list[dict[str, int]]:
+    def _walkers(self, interpreters: Sequence[Interpreter], user: int) -> list[dict[str, int]]:
         """A ``struct walker`` for each of the `interpreters` that this kernel can walk."""
         walkers = []
         for interpreter in sorted(interpreters, key=lambda each: _PROGRAMS[each.language]):
-            row = self._row(interpreter) if self._has_walker(interpreter.language) else 0
+            row = self._row(interpreter, user) if self._has_walker(interpreter.language) else 0
             if row:
                 program = _PROGRAMS[interpreter.language]
                 walkers.append({"root": interpreter.root, "row": row, "program": program})
@@ -280,10 +285,11 @@ class BccSource:
             pages *= 2
         return pages
 
-    def _row(self, interpreter: Interpreter) -> int:
+    def _row(self, interpreter: Interpreter, user: int) -> int:
         """The row of the interpreter's layout in the map of layouts, where it is put when it is first seen.
 
-        Row 0 stays empty: it means that no walker runs, also for a layout that finds the map full.
+        Row 0 stays empty: it means that no walker runs, also for a layout that finds the map full. A `user`
+        other than root may put some there, so that there is room for those of the others.
         """
         layout = read_header(f"{interpreter.language}_layout.h").structs[f"{interpreter.language}_layout"]
         try:
@@ -295,17 +301,21 @@ class BccSource:
             )
             return 0
         table = self._bpf[b"layouts"]
-        if packed not in self._rows and len(self._rows) + 1 < len(table):
+        if packed in self._rows:
+            return self._rows[packed]
+        if len(self._rows) + 1 < len(table) and (user == 0 or self._rows_of[user] < _MOST_ROWS_OF_USER):
             self._rows[packed] = len(self._rows) + 1
+            self._rows_of[user] += 1
             row = packed.ljust(ctypes.sizeof(table.Leaf), b"\0")
             table[ctypes.c_int(self._rows[packed])] = table.Leaf.from_buffer_copy(row)
-        elif packed not in self._rows:
-            self._rows[packed] = 0
-            self._notes.append(
-                f"more than {len(table) - 1} builds of interpreters run: functions of the others, such as"
-                f" {interpreter.language} {interpreter.version}, have no names here"
-            )
-        return self._rows[packed]
+            return self._rows[packed]
+        note = (
+            f"user {user} runs more builds of interpreters than there is room for: functions of the others,"
+            f" such as {interpreter.language} {interpreter.version}, have no names here"
+        )
+        if not any(each.startswith(note[: note.index(":")]) for each in self._notes):
+            self._notes.append(note)
+        return 0
 
     def _on_record(self, _context: object, data: int, size: int) -> int:
         self._records.append(ctypes.string_at(data, size))

@@ -43,6 +43,9 @@ def task_offsets(btf: Btf) -> dict[str, int]:
         "TASK_START_BOOTTIME": btf.offset("task_struct", "start_boottime"),
         "TASK_COMM": btf.offset("task_struct", "comm"),
         "TASK_PID": btf.offset("task_struct", "pid"),
+        # How often it has replaced its program, and how often its parent had when it forked it.
+        "TASK_PROGRAM": btf.offset("task_struct", "self_exec_id"),
+        "TASK_PARENTS_PROGRAM": btf.offset("task_struct", "parent_exec_id"),
         "TASK_TGID": btf.offset("task_struct", "tgid"),
         "TASK_SIGNAL": btf.offset("task_struct", "signal"),
         "SIGNAL_LIVE": btf.offset("signal_struct", "live"),

@@ -36,6 +36,10 @@ class RawSample:
     thread_pointer: int = 0
     """By this, languages tell their threads apart (pthread_self() returns it); 0 for a kernel thread."""
     thread_comm: bytes = b""
+    uid: int = 0
+    """The real user of the process, in the initial user namespace."""
+    walkers: int = 0
+    """How many walkers were to run: as many as the sampler had a configuration for."""
 
     def leaf(self) -> RawFrame | None:
         """The frame of the innermost function that an interpreter runs: the first that is no annotation."""
@@ -51,6 +55,7 @@ class CodeName:
     """As in `RawSample`."""
     name: TakenName
     parent: ProcessId = NO_PROCESS
+    uid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class ProcessEvent:
     time_ns: int
     start_ns: int
     exited: bool
+    uid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,11 @@ class SampleSource(Protocol):
         Each kind is in order, and a mapping comes before the samples taken in it.
         """
 
-    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
-        """From now on, walk these `interpreters` when process `pid`, started at `start_ns`, is hit.
+    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
+        """From now on, walk these `interpreters` when process `pid` of `user`, started at `start_ns`, is hit.
 
-        If the kernel allows no such walk, `notes` says so, and samples keep their native frames.
+        Whether any of them is walked. If the kernel allows no such walk, or the user runs more builds than
+        there is room for, `notes` says so, and samples keep their native frames.
         """
 
     def add_target(self, pid: int) -> None:

@@ -47,8 +47,9 @@ def decode(record: bytes) -> Record:
         if kind == _CODE_NAME:
             return _code_name(record)
         if kind in (_EXEC, _EXIT):
-            _, pid, time_ns, start_ns = _EVENT.layout.unpack_from(record)
-            return ProcessEvent(ProcessId.from_start_ns(pid, start_ns), time_ns, start_ns, kind == _EXIT)
+            _, pid, time_ns, start_ns, uid, _ = _EVENT.layout.unpack_from(record)
+            process = ProcessId.from_start_ns(pid, start_ns)
+            return ProcessEvent(process, time_ns, start_ns, kind == _EXIT, uid)
     except struct.error as error:
         raise WireError(f"record of {len(record)} bytes: {error}") from None
     raise WireError(f"record type {kind}")
@@ -76,6 +77,8 @@ def _sample(record: bytes) -> RawSample:
         parent=ProcessId.from_start_ns(head["parent_pid"], head["parent_start_ns"]),
         thread_pointer=head["thread_pointer"],
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
+        uid=head["uid"],
+        walkers=head["walkers"],
     )
 
 
@@ -97,4 +100,5 @@ def _code_name(record: bytes) -> CodeName:
         start_ns=head["start_ns"],
         name=TakenName(head["address"], head["checksum"], head["first_line"], head["details"], tuple(texts)),
         parent=ProcessId.from_start_ns(head["parent_pid"], head["parent_start_ns"]),
+        uid=head["uid"],
     )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from profiler.capture.records import RawSample
 from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
+from profiler.run.allowance import Allowance, Allowances
 from profiler.run.significance import Evidence, judge, judge_share
 from profiler.run.stacks import Element, Partial
 from symbolizers.errors import Reason
@@ -19,6 +20,7 @@ from symbolizers.process.identity import ProcessId
 @dataclass(slots=True)
 class _Account:
     root: Root
+    allowance: Allowance
     samples: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
     partial: Counter[Reason] = field(default_factory=Counter)
@@ -35,7 +37,15 @@ _DROPPED = {reason: Frame(MARKER, f"[dropped: {reason.value.replace('_', ' ')}]"
 _MAX_HIT = 1024
 """Functions of one process that are counted as hit by losses."""
 _SHOWN_HIT = 3
+_STACK_BYTES, _ELEMENT_BYTES, _ADDRESS_BYTES = 300, 8, 320
+"""What a stack takes, each element of it, and an address that is in none before."""
+_TEXT_SHARE = 8
+"""How many bytes of names, which a file repeats for each stack, count as one."""
+_OVER_BUDGET = Frame(MARKER, "[over budget]")
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
+
+
+_Stack = tuple[Root, Thread | None, tuple[Element, ...]]
 
 
 class Aggregator:
@@ -45,17 +55,24 @@ class Aggregator:
     threads stay two.
     """
 
-    def __init__(self, *, keep_dropped: bool = False, threads: bool = False) -> None:
+    def __init__(
+        self, *, keep_dropped: bool = False, threads: bool = False, allowances: Allowances | None = None
+    ) -> None:
         self._keep_dropped = keep_dropped
         self._threads = threads
-        self._stacks: Counter[tuple[Root, Thread | None, tuple[Element, ...]]] = Counter()
+        self._allowances = allowances or Allowances()
+        self._stacks: Counter[_Stack] = Counter()
+        self._addresses: dict[Element, Element] = {}
+        """Each once, however many stacks it is in."""
         self._accounts: dict[ProcessId, _Account] = {}
         self._notes: dict[ProcessId, list[str]] = {}
 
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
         """Counts a finished stack, root first, and what it lacks."""
         account = self._account(sample)
-        self._count(sample, elements)
+        if not self._count(sample, elements, account.allowance):
+            self._count(sample, (_OVER_BUDGET, *elements[-1:]))
+            partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
         account.evidence.add(sample, lost=partial is not None and partial.leaf)
         if partial is not None:
             account.partial[partial.reason] += 1
@@ -131,13 +148,30 @@ class Aggregator:
         whole = samples - dropped.total() - partial.total()
         return Losses(samples, whole, dict(dropped), lost, tuple(rows), rest, dict(partial))
 
-    def _count(self, sample: RawSample, elements: tuple[Element, ...]) -> None:
+    def _count(
+        self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
+    ) -> bool:
+        """Counts a stack; False where it is a new one, for which the `allowance` has no room."""
         thread = Thread(sample.thread_comm, sample.tid) if self._threads else None
-        self._stacks[Root(sample.comm, sample.process.pid), thread, elements] += 1
+        stack = Root(sample.comm, sample.process.pid), thread, elements
+        if stack not in self._stacks:
+            if allowance is not None and not allowance.take(self._size_of(elements)):
+                return False
+            stack = *stack[:2], tuple(self._addresses.setdefault(each, each) for each in elements)
+        self._stacks[stack] += 1
+        return True
+
+    def _size_of(self, elements: tuple[Element, ...]) -> int:
+        texts = sum(len(each.name) + len(each.file) for each in elements if isinstance(each, Frame))
+        new = sum(each not in self._addresses for each in elements)
+        return _STACK_BYTES + _ELEMENT_BYTES * len(elements) + texts // _TEXT_SHARE + _ADDRESS_BYTES * new
 
     def _account(self, sample: RawSample) -> _Account:
         root = Root(sample.comm, sample.process.pid)
-        account = self._accounts.setdefault(sample.process, _Account(root))
+        account = self._accounts.get(sample.process)
+        if account is None:
+            account = _Account(root, self._allowances.of_process(sample.uid))
+            self._accounts[sample.process] = account
         account.root = root
         account.samples += 1
         return account

@@ -6,12 +6,16 @@ worker is asked for what the kernel left, and for line tables.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from sys import getsizeof
 from types import MappingProxyType
+from typing import NamedTuple
 
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
+from profiler.run.allowance import Allowance
 from profiler.run.stacks import Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
@@ -32,24 +36,58 @@ _MARKERS = {kind: Frame(MARKER, text) for kind, text in MARKERS.items()}
 """What an annotation among the frames of an interpreter shows as, by its kind."""
 PLACEHOLDERS = {reason: Frame(MARKER, f"[{reason.value.replace('_', ' ')}]") for reason in Reason}
 """What stands in the place of a frame without a name, by the reason: ``[changed]``."""
-_MAX_CODES = 200_000
-_MAX_INHERITED = 10_000
-"""Code objects that a fork takes over from its parent; one with more is asked itself."""
+_KEY_BYTES = 400
+"""What a code object that is asked for or has failed takes here."""
+_CODE_BYTES = 500
+"""What one that is known takes, beside its texts and lines."""
+_LINE_BYTES = 72
+_WORTH_CLEARING_BYTES = 1 << 16
+_LEAST_DELTA = 64
+
+
+class _Known(NamedTuple):
+    code: CodeObject
+    definition: Frame
+
+    def size_bytes(self) -> int:
+        texts = getsizeof(self.code.name) + getsizeof(self.code.file)
+        return _CODE_BYTES + texts + _LINE_BYTES * len(self.code.starts)
+
+
+class _Shared:
+    """Code objects that were known when a process forked; it and its forks share them."""
+
+    def __init__(self, known: dict[CodeKey, _Known], allowance: Allowance) -> None:
+        self.known = known
+        size_bytes = sum(each.size_bytes() for each in known.values())
+        self.is_allowed = allowance.take(size_bytes)
+        if self.is_allowed:
+            weakref.finalize(self, allowance.give_back, size_bytes)
+
+
+_NOTHING_SHARED: Mapping[CodeKey, _Known] = MappingProxyType({})
 
 
 class CodeObjects:
-    """Code objects by key. Lifetime: one program. With `lines`, frames show the line that runs."""
+    """Code objects by key. Lifetime: one program. With `lines`, frames show the line that runs.
 
-    def __init__(self, *, lines: bool) -> None:
+    What the `allowance` has no room for is forgotten, and asked for again when it is next needed.
+    """
+
+    def __init__(self, *, lines: bool, allowance: Allowance) -> None:
         self._lines = lines
-        self._known: dict[CodeKey, CodeObject] = {}
-        self._definitions: dict[CodeKey, Frame] = {}
+        self._allowance = allowance
+        self._held_bytes = 0
+        self._known: dict[CodeKey, _Known] = {}
+        self._shared: _Shared | None = None
         self._failed: dict[CodeKey, Reason] = {}
         self._unread: dict[CodeKey, RawFrame] = {}
         """As last captured: where an object has copies, their owners differ, and the last one still lives."""
         self._asked: set[CodeKey] = set()
         self._taken: dict[CodeKey, TakenCode] = {}
         """What the kernel took of objects that the worker is asked for all the same."""
+        self.is_full = False
+        """Whether there was no room to ask for what the last sample needs."""
         self.lineless = 0
         """How many objects are known by name, but were gone before their line table could be read."""
         self.renamed = 0
@@ -57,48 +95,60 @@ class CodeObjects:
 
     def inherit(self, parent: CodeObjects) -> None:
         """Takes over what the program of a parent knows."""
-        if len(parent._known) <= _MAX_INHERITED:
-            self._known.update(parent._known)
-            self._definitions.update(parent._definitions)
-            self._taken.update(parent._taken)
+        self._shared = parent._share()
+        self._known = {key: known for key, known in parent._known.items() if self._hold(_KEY_BYTES)}
+        self._taken = {key: taken for key, taken in parent._taken.items() if self._hold(_KEY_BYTES)}
+
+    def close(self) -> None:
+        """Gives everything back."""
+        self._shared = None
+        self._allowance.give_all_back()
 
     def take(self, name: TakenName) -> CodeKey | None:
         """Takes in what the kernel took of a code object; its key, if that is all that is wanted of it."""
         key = name.address, name.checksum
         name_code = NAMERS.get(capture_kind(name.address))
         taken = name_code(name) if name_code is not None else None
-        if taken is None or key in self._known:
+        if taken is None or self._find(key) is not None:
             return None
         if taken.is_whole and not self._lines:
-            self._know(key, taken.code)
-            return key
-        if len(self._taken) < _MAX_CODES:
+            return key if self._know(key, taken.code) else None
+        if self._hold(_KEY_BYTES):
             self._taken[key] = taken
         return None
 
     def missing(self, sample: RawSample, gone: Gone) -> list[CodeKey]:
         """What `sample` needs and is neither known nor `gone`, leaf first."""
         frames = {key_of(frame): frame for frame in sample.interpreter if frame.address < FIRST_ANNOTATION}
-        missing = [key for key in frames if key not in self._known and key not in gone]
-        self._unread.update((key, frames[key]._replace(position=0)) for key in missing)
+        missing = [key for key in frames if self._find(key) is None and key not in gone]
+        self.is_full = False
+        for key in missing:
+            if key in self._unread or self._hold(_KEY_BYTES):
+                self._unread[key] = frames[key]._replace(position=0)
+            else:
+                self.is_full = True
         return missing
 
     def ask(self, keys: Iterable[CodeKey]) -> tuple[list[CodeKey], tuple[RawFrame, ...]]:
         """Those of `keys` that were not asked for before, and what to ask the worker for them."""
-        asked = [key for key in keys if key not in self._asked]
+        asked = [key for key in keys if key not in self._asked and key in self._unread]
         self._asked.update(asked)
         return asked, tuple(self._unread[key] for key in asked)
 
     def learn(self, keys: Sequence[CodeKey], found: Sequence[CodeObject | Reason]) -> Gone:
-        """Takes in the answer about `keys`; those of them that failed, each with its reason."""
+        """Takes in the answer about `keys`; those of them that failed, each with its reason.
+
+        An answer may be about the first of them only: the others are to be asked for again.
+        """
         self._asked.difference_update(keys)
-        for key, result in zip(keys, found, strict=True):
-            if result is not Reason.WOULD_FAULT:
-                self._unread.pop(key, None)
+        for key, result in zip(keys, found, strict=False):
             if isinstance(result, CodeObject):
-                self._know(key, self._as_taken(key, result))
+                if not self._know(key, self._as_taken(key, result)):
+                    self._failed[key] = Reason.OVER_BUDGET
             elif not self.fall_back(key, result):
                 self._failed[key] = result
+            if result is not Reason.WOULD_FAULT and self._unread.pop(key, None) is not None:
+                self._let_go(0 if key in self._failed else _KEY_BYTES)
         return {key: self._failed[key] for key in keys if key in self._failed}
 
     def fall_back(self, key: CodeKey, reason: Reason) -> bool:
@@ -109,8 +159,7 @@ class CodeObjects:
         if self._lines:  # the first line is not the one that ran
             code = replace(code, first_line=0)
             self.lineless += 1
-        self._know(key, code)
-        return True
+        return self._know(key, code)
 
     def why(self, key: CodeKey, otherwise: Reason) -> Reason:
         """Why the last attempt to read `key` failed; `otherwise` where there was none."""
@@ -122,17 +171,18 @@ class CodeObjects:
         shown_above = False
         for raw in sample.interpreter:
             key = key_of(raw)
-            code = self._known.get(key)
-            if code is None:
+            known = self._find(key)
+            if known is None:
                 annotation = _MARKERS.get(capture_kind(raw.address))
                 marker = PLACEHOLDERS[gone[key]] if key in gone else annotation
                 frames += [marker] if marker is not None else []
                 shown_above = shown_above and key not in gone
                 continue
+            code = known.code
             if not shown_above and self._lines:
                 frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
             elif not shown_above:
-                frames.append(self._definitions[key])
+                frames.append(known.definition)
             shown_above = code.stands_for_caller
         return frames
 
@@ -144,15 +194,57 @@ class CodeObjects:
         keys = [key_of(frame) for frame in sample.interpreter]
         first = next((at for at, key in enumerate(keys) if key in gone), len(keys))
         near = (*keys[first:], *reversed(keys[:first]))
-        return next((self._definitions[key] for key in near if key in self._definitions), None)
+        found = (self._find(key) for key in near)
+        return next((known.definition for known in found if known is not None), None)
 
-    def _know(self, key: CodeKey, code: CodeObject) -> None:
-        if len(self._known) > _MAX_CODES:
+    def _find(self, key: CodeKey) -> _Known | None:
+        known = self._known.get(key)
+        return known if known is not None or self._shared is None else self._shared.known.get(key)
+
+    def _know(self, key: CodeKey, code: CodeObject) -> bool:
+        """Keeps what is known of `key`; False where there is no room, not even without its lines."""
+        definition = Frame(code.kind, code.name, code.file, code.first_line)
+        known = _Known(code, definition)
+        if not self._hold(known.size_bytes()):
+            known = _Known(replace(code, starts=(), lines=()), definition)
+            if not self._hold(known.size_bytes()):
+                return False
+            self.lineless += 1
+        if key in self._known:
+            self._let_go(self._known[key].size_bytes())
+        self._known[key] = known
+        if self._failed.pop(key, None) is not None:
+            self._let_go(_KEY_BYTES)
+        return True
+
+    def _share(self) -> _Shared | None:
+        """What a fork shares with this program; the few objects that were learnt since are not in it."""
+        before = self._shared.known if self._shared is not None else _NOTHING_SHARED
+        if len(self._known) > max(_LEAST_DELTA, len(before) // 8):
+            shared = _Shared({**before, **self._known}, self._allowance.above or self._allowance)
+            if shared.is_allowed:
+                self._let_go(sum(each.size_bytes() for each in self._known.values()))
+                self._shared, self._known = shared, {}
+        return self._shared
+
+    def _hold(self, size_bytes: int) -> bool:
+        """Whether there is room for so much more, which then counts; all that is known may go for it."""
+        if not self._allowance.take(size_bytes):
+            if self._held_bytes < _WORTH_CLEARING_BYTES:
+                return False
             self._known.clear()
-            self._definitions.clear()
-        self._known[key] = code
-        self._definitions[key] = Frame(code.kind, code.name, code.file, code.first_line)
-        self._failed.pop(key, None)
+            self._taken.clear()
+            self._failed.clear()
+            self._let_go(self._held_bytes - _KEY_BYTES * len(self._unread))
+            if not self._allowance.take(size_bytes):
+                return False
+        self._held_bytes += size_bytes
+        return True
+
+    def _let_go(self, size_bytes: int) -> None:
+        size_bytes = min(size_bytes, self._held_bytes)
+        self._held_bytes -= size_bytes
+        self._allowance.give_back(size_bytes)
 
     def _as_taken(self, key: CodeKey, read: CodeObject) -> CodeObject:
         """`read`, under the name that it had at the interrupt: an object may be given another one later."""

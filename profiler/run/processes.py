@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from profiler.capture.records import CodeName, Forked, MappingRecord, MappingsLost, ProcessEvent, RawSample
-from profiler.run.program import Program, Surroundings
+from profiler.run.program import Program
+from profiler.run.surroundings import Surroundings
+from symbolizers.asker import ROOT_USER
 from symbolizers.errors import Reason
 from symbolizers.inspection import CodeMapping, FileKey, Inspection
-from symbolizers.process.identity import ProcessId
+from symbolizers.process.identity import ProcessId, user_of
 from symbolizers.questions import Failed, Forget, Forgotten, Inspect, Inspected, LookedInto, LookInto
 
 _EAGER_LOOKS_HZ = 20
@@ -63,7 +65,7 @@ class ProcessTable:
         """By pid."""
         self._forks: OrderedDict[int, Forked] = OrderedDict()
         """By the pid of the process that was forked; most of them are never sampled."""
-        self._asked: set[FileKey] = set()
+        self._asked: OrderedDict[FileKey, None] = OrderedDict()
         self._hurry_until_ns = 0
         self._looks = _Budget(_EAGER_LOOKS_HZ)
         self._file_looks = _Budget(_FILE_LOOKS_HZ)
@@ -118,6 +120,11 @@ class ProcessTable:
         else:
             self._replaced(event)
 
+    def configure(self) -> None:
+        """Tells the sampler, which is loaded now, what is known so far."""
+        for program in self._programs.values():
+            program.configure_again()
+
     def retry(self) -> None:
         """Asks once more for everything that failed: the end of the recording has come."""
         for program in self._programs.values():
@@ -132,33 +139,35 @@ class ProcessTable:
         """What runs in the process of `record`, which may be the first that was heard of it."""
         program = self._programs.get(record.process)
         if program is None:
-            program = self._track(record.process, record.start_ns)
+            program = self._track(record.process, record.start_ns, record.uid)
             # An exec of a process that started while we listen would have come in before its samples.
             parent = self._programs.get(record.parent) or self._ancestor(record.process.pid)
             if parent is not None and record.start_ns >= self._listening_ns:
                 program.inherit(parent)
-        program.start_ns = record.start_ns
+        program.start_ns, program.user = record.start_ns, record.uid
         return program
 
-    def _track(self, process: ProcessId, start_ns: int) -> Program:
-        program = Program(process, start_ns, start_ns, self._around, over=self._forget)
+    def _track(self, process: ProcessId, start_ns: int, user: int) -> Program:
+        program = Program(process, start_ns, start_ns, self._around, user=user, over=self._forget)
         self._programs[process] = self._latest[process.pid] = program
         if process.pid in self._stalled_pids:
             program.end(Reason.STALLED)
         return program
 
     def _ask_about(self, pid: int) -> None:
+        user = user_of(pid)
+
         def looked(answer: Inspected | Failed) -> None:
             if isinstance(answer, Inspected):
-                self._discovered(answer.inspection)
+                self._discovered(answer.inspection, user)
             elif answer.reason is Reason.STALLED:
                 self._stalled_pids.add(pid)
 
-        self._around.ask(Inspect(pid), looked)
+        self._around.ask(Inspect(pid), looked, user=user)
 
-    def _discovered(self, inspection: Inspection) -> None:
+    def _discovered(self, inspection: Inspection, user: int) -> None:
         process = inspection.process
-        program = self._programs.get(process) or self._track(process, process.start_ns())
+        program = self._programs.get(process) or self._track(process, process.start_ns(), user)
         # Programs are asked about before execs are listened to: the answer is about one that was replaced.
         if not program.is_known and not program.is_seen_from_its_start:
             program.found(inspection)
@@ -185,15 +194,17 @@ class ProcessTable:
             program.told((mapping,))
         else:
             return
-        self._look_into(mapping, now_ns)
+        self._look_into(mapping, now_ns, program.user if program is not None else ROOT_USER)
 
-    def _look_into(self, mapping: CodeMapping, now_ns: int) -> None:
+    def _look_into(self, mapping: CodeMapping, now_ns: int, user: int) -> None:
         """Asks about a file that is mapped for the first time. Each is asked about once, by its name here."""
         file = mapping.file
         if file is None or file in self._asked or self._around.files.knows(file):
             return
-        if len(self._asked) < _MOST_ASKED and self._file_looks.take(now_ns):
-            self._asked.add(file)
+        if self._file_looks.take(now_ns):
+            self._asked[file] = None
+            if len(self._asked) > _MOST_ASKED:
+                self._asked.popitem(last=False)
 
             def looked(answer: LookedInto | Failed) -> None:
                 if isinstance(answer, LookedInto):
@@ -201,7 +212,7 @@ class ProcessTable:
                     for program in self._latest.values():
                         program.learn_of_files()
 
-            self._around.ask(LookInto(file, mapping.path), looked)
+            self._around.ask(LookInto(file, mapping.path), looked, user=user)
 
     def _exited(self, process: ProcessId) -> None:
         self._stalled_pids.discard(process.pid)
@@ -214,12 +225,14 @@ class ProcessTable:
         before = self._programs.get(event.process)
         if before is not None:
             before.end(Reason.CHANGED)
+            before.close()
         began_ns = event.time_ns + self._boot_offset_ns
         program = Program(
             event.process,
             event.start_ns,
             began_ns,
             self._around,
+            user=event.uid,
             over=self._forget,
             is_seen_from_its_start=True,
         )
@@ -236,10 +249,11 @@ class ProcessTable:
     def _forget(self, program: Program) -> None:
         """Lets go of a process that has exited, once all answers about it have come."""
         del self._programs[program.process]
+        program.close()
         if self._latest.get(program.process.pid) is program:
             del self._latest[program.process.pid]
         if program.has_interpreters:
-            self._around.ask(Forget(program.process), _ignore)
+            self._around.ask(Forget(program.process), _ignore, user=program.user)
 
 
 def _ignore(_answer: Forgotten | Failed) -> None:

@@ -7,20 +7,21 @@ the end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
-from profiler.run.mappings import KnownFiles, MappedCode
-from profiler.run.stacks import Element, Partial, merge, native_elements
+from profiler.run.mappings import MappedCode
+from profiler.run.stacks import merge, native_elements
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
-from symbolizers.asker import Ask
+from profiler.run.surroundings import WHOLE_ONLY, Surroundings
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame
+from symbolizers.frame import RawFrame
 from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
@@ -31,19 +32,13 @@ _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.FAULT: Reason.WOULD_FAULT,
     WalkStatus.TORN: Reason.CHANGED,
 }
-_MAX_WAITING = 100_000
-"""Samples that may wait in all; beyond that they are dropped at once, so memory stays bounded."""
+_SAMPLE_BYTES, _FRAME_BYTES = 1000, 220
+"""What a sample that waits takes, and each frame of it."""
+_MOST_ASKED = 128
+"""Code objects in one question: another process has its turn between two of them."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 
-
-WHOLE_ONLY = frozenset(Reason)
-COSTLY = frozenset((Reason.WOULD_FAULT, Reason.STALLED, Reason.UNSUPPORTED))
-"""The reasons for which a frame without a name costs its stack, unless people want it otherwise.
-
-What would fault says nothing about what ran, and a read that is tried again may still succeed. A code object
-that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker can stand in its place.
-"""
 
 _REFUSED = frozenset((Reason.PERMISSION, Reason.UNSUPPORTED))
 """The reasons for which a process can't be looked into; any other means that it was not, in time."""
@@ -51,35 +46,6 @@ _REFUSED = frozenset((Reason.PERMISSION, Reason.UNSUPPORTED))
 
 _Waiting = tuple[RawSample, Gone]
 """A sample, and what it does not wait for any more."""
-
-
-@dataclass(slots=True)
-class Waiting:
-    """How many samples wait, over all programs of a recording."""
-
-    count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What programs need of a recording. Lifetime: the recording.
-
-    `files` knows what programs map. `ask` puts a question to the worker; `emit` takes finished stacks, root
-    first, and what each lacks, and `drop` takes lost samples. A frame without a name costs the whole stack if
-    the reason is one of `costly`. `note` takes what people should know about a process; `blame` takes the
-    function next to a frame that has no name; `configure` tells the kernel which walkers it needs.
-    """
-
-    files: KnownFiles
-    ask: Ask
-    emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None]
-    drop: Callable[[RawSample, Reason], None]
-    note: Callable[[ProcessId, str], None]
-    blame: Callable[[ProcessId, Frame], None]
-    configure: Callable[[int, int, tuple[Interpreter, ...]], None]
-    lines: bool
-    costly: frozenset[Reason]
-    waiting: Waiting
 
 
 class Program:
@@ -97,10 +63,12 @@ class Program:
         began_ns: int,
         surroundings: Surroundings,
         *,
+        user: int,
         over: Callable[[Program], None],
         is_seen_from_its_start: bool = False,
     ) -> None:
         self.process = process
+        self.user = user
         self.start_ns = start_ns
         self.began_ns = began_ns
         self.state = State.NEW
@@ -108,13 +76,17 @@ class Program:
         self.is_seen_from_its_start = is_seen_from_its_start
         self._around = surroundings
         self._over = over
-        self._is_starting = is_seen_from_its_start
-        """Whether its interpreter has not run yet, as far as samples tell."""
+        self._interprets_since_ns = math.inf if is_seen_from_its_start else 0.0
+        """When its interpreter was first seen to run (CLOCK_MONOTONIC)."""
         self.is_known = False
         """Whether its mappings and interpreters were ever found."""
         self.code = MappedCode(surroundings.files)
         self._configured: tuple[Interpreter, ...] = ()
-        self._codes = CodeObjects(lines=surroundings.lines)
+        self._has_walkers = True
+        self._is_unsupported = False
+        """Whether it has an interpreter in it that no layout describes."""
+        self._allowance = surroundings.allowances.of_process(user)
+        self._codes = CodeObjects(lines=surroundings.lines, allowance=self._allowance)
         self._open_questions = 0
         self._waiting: dict[CodeKey, list[_Waiting]] = {}
         self._unplaced: list[_Waiting] = []
@@ -128,17 +100,18 @@ class Program:
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
+        if sample.interpreter:
+            self._interprets_since_ns = min(self._interprets_since_ns, sample.time_ns)
         if sample.walk_status == WalkStatus.ROOT_FAULT:
-            status = WalkStatus.COMPLETE if self._is_starting else WalkStatus.FAULT
+            status = WalkStatus.FAULT if self._interprets(sample) else WalkStatus.COMPLETE
             sample = replace(sample, walk_status=status)
-        self._is_starting = self._is_starting and not sample.interpreter
+        if self._lacks_walk(sample) and self._has_walkers:
+            self._configure()  # the kernel's map of processes was full
         failure = _FAILED_WALKS.get(sample.walk_status)
         # Structures that contradict themselves say nothing that is worth a part of a stack.
         if failure is Reason.CHANGED or failure in self._around.costly:
             self._around.drop(sample, failure)
             self._blame(sample, NOTHING_GONE)
-        elif self._around.waiting.count >= _MAX_WAITING:
-            self._around.drop(sample, Reason.WOULD_FAULT)
         else:
             self._place(sample)
         # The walker may still know an earlier program, if its exec came before anyone listened.
@@ -159,12 +132,13 @@ class Program:
             self._retry_ns = min(self._retry_ns * 2, _LAST_RETRY_NS)
             self._open_questions += 1
             question = Inspect(self.process.pid, self.process.start_ticks)
-            self._around.ask(question, self._looked, soon=True)
+            self._around.ask(question, self._looked, user=self.user, soon=True)
 
     def found(self, inspection: Inspection) -> None:
         """Takes in what the worker found."""
         self.code.found(inspection)
-        self._configure()
+        self._is_unsupported = bool(inspection.unsupported)
+        self.configure()
         for note in inspection.notes:
             self._around.note(self.process, note)
         self._know()
@@ -176,12 +150,23 @@ class Program:
             self.code.tell(mapping)
             for note in self._around.files.notes(mapping):
                 self._around.note(self.process, note)
-        self._configure()
+        self.configure()
 
     def learn_of_files(self) -> None:
         """Something was learnt about files, which it may have mapped."""
         self.code.lacks_files()
-        self._configure()
+        self.configure()
+
+    def configure(self) -> None:
+        """Tells the kernel which interpreters run, where it does not know yet."""
+        if self._configured != self.code.interpreters:
+            self._configured = self.code.interpreters
+            self._configure()
+
+    def configure_again(self) -> None:
+        """The same, whether it knows or not."""
+        if self._configured:
+            self._configure()
 
     def inherit(self, parent: Program) -> None:
         """Takes over what is known about `parent`: a fork goes on with its parent's program.
@@ -192,7 +177,8 @@ class Program:
             return
         self.code = parent.code.copy()
         self._codes.inherit(parent._codes)
-        self._configure()
+        self._interprets_since_ns = parent._interprets_since_ns
+        self.configure()
         if parent.is_known or parent.code.is_whole():
             self._know()
 
@@ -218,6 +204,10 @@ class Program:
         self._note_names()
         if has_exited:
             self._over(self)
+
+    def close(self) -> None:
+        """Nothing more will come of it: gives back what it holds."""
+        self._codes.close()
 
     def retry(self) -> None:
         """Asks once more for everything that could not be read."""
@@ -245,10 +235,23 @@ class Program:
         self._place_again(self._unplaced)
 
     def _configure(self) -> None:
-        """Tells the kernel which interpreters run, where it does not know yet."""
-        if self._configured != self.code.interpreters:
-            self._configured = self.code.interpreters
-            self._around.configure(self.process.pid, self.start_ns, self._configured)
+        self._has_walkers = self._around.configure(
+            self.process.pid, self.start_ns, self._configured, user=self.user
+        )
+
+    def _interprets(self, sample: RawSample) -> bool:
+        """Whether its interpreter had begun to run by then, as far as samples tell."""
+        return sample.time_ns >= self._interprets_since_ns
+
+    def _lacks_walk(self, sample: RawSample) -> bool:
+        """Whether no walker ran for `sample`, though one should have."""
+        return bool(
+            self._configured
+            and sample.user
+            and not sample.walkers
+            and not sample.interpreter
+            and self._interprets(sample)
+        )
 
     def _looked(self, answer: Inspected | Failed) -> None:
         if self.state is State.OVER:
@@ -277,20 +280,23 @@ class Program:
         if may_ask and self.code.lacks_files() and sample.time_ns >= self._look_again_ns:
             self.look(sample.time_ns)
         missing = self._codes.missing(sample, gone)
-        if missing and may_ask:
-            self._waiting.setdefault(missing[0], []).append((sample, gone))
-            self._around.waiting.count += 1
+        if missing and may_ask and not self._codes.is_full:
+            if self._holds(sample):
+                self._waiting.setdefault(missing[0], []).append((sample, gone))
             self._ask(missing)
         else:
-            why = {key: self._codes.why(key, self.why) for key in missing}
+            otherwise = Reason.OVER_BUDGET if may_ask else self.why
+            why = {key: self._codes.why(key, otherwise) for key in missing}
             lost = {key: reason for key, reason in why.items() if not self._codes.fall_back(key, reason)}
             self._settle(sample, {**gone, **lost} if lost else gone)
 
     def _settle(self, sample: RawSample, gone: Gone) -> None:
         """Hands `sample` on, or drops it if something that it lacks costs all of it."""
         unseen = self._unseen(sample)
-        reasons = [*reasons_of(sample, gone), *([unseen] if unseen is not None else [])]
-        costly = [reason for reason in reasons if reason in self._around.costly]
+        costly = [reason for reason in reasons_of(sample, gone) if reason in self._around.costly]
+        # A stack of which nobody knows what it lacks stays, unless only whole ones are wanted.
+        if unseen is not None and self._around.costly == WHOLE_ONLY:
+            costly.append(unseen)
         if costly:
             self._around.drop(sample, costly[0])
         else:
@@ -304,9 +310,16 @@ class Program:
             self._around.blame(self.process, function)
 
     def _wait_to_be_placed(self, sample: RawSample, gone: Gone) -> None:
-        self._unplaced.append((sample, gone))
-        self._around.waiting.count += 1
+        if self._holds(sample):
+            self._unplaced.append((sample, gone))
         self.look(sample.time_ns)
+
+    def _holds(self, sample: RawSample) -> bool:
+        """Whether there is room for `sample` to wait; otherwise it is dropped."""
+        has_room = self._allowance.take(_size_of(sample))
+        if not has_room:
+            self._around.drop(sample, Reason.OVER_BUDGET)
+        return has_room
 
     def _knows_place(self, sample: RawSample) -> bool:
         """Whether the instruction that ran lies in a mapping that was found; none did in a kernel thread."""
@@ -315,6 +328,10 @@ class Program:
     def _unseen(self, sample: RawSample) -> Reason | None:
         """Why frames of `sample` may be missing, where nobody has looked at its place or its program."""
         is_known = self.is_known or self.code.interpreters or not self.code.lacks_files()
+        if self._lacks_walk(sample):
+            return Reason.NOT_INSPECTED
+        if self._is_unsupported and sample.user:
+            return Reason.UNSUPPORTED
         if not sample.user or (is_known and self._knows_place(sample)):
             return None
         return self.why if self.why in _REFUSED else Reason.NOT_INSPECTED
@@ -336,14 +353,16 @@ class Program:
 
     def _ask(self, missing: Iterable[CodeKey]) -> None:
         keys, frames = self._codes.ask(missing)
-        if not keys:
-            return
+        for at in range(0, len(keys), _MOST_ASKED):
+            self._ask_for(keys[at : at + _MOST_ASKED], frames[at : at + _MOST_ASKED])
+
+    def _ask_for(self, keys: Sequence[CodeKey], frames: tuple[RawFrame, ...]) -> None:
         self._open_questions += 1
 
         def read(answer: Codes | Failed) -> None:
             self._read(keys, answer)
 
-        self._around.ask(ReadCodes(self.process, frames), read, soon=True)
+        self._around.ask(ReadCodes(self.process, frames), read, user=self.user, soon=True)
 
     def _read(self, keys: Sequence[CodeKey], answer: Codes | Failed) -> None:
         if self.state is State.OVER:
@@ -354,7 +373,9 @@ class Program:
             return
         failed = self._codes.learn(keys, answer.found)
         gone = {key: reason for key, reason in failed.items() if reason is not Reason.WOULD_FAULT}
-        for key in keys:
+        answered, others = keys[: len(answer.found)], keys[len(answer.found) :]
+        self._ask(others if answered else ())
+        for key in answered:
             if key in gone or key not in failed:
                 self._place_again(self._waiting.pop(key, []), gone)
         self._end_if_answered()
@@ -366,6 +387,12 @@ class Program:
     def _place_again(self, waiting: list[_Waiting], gone: Gone = NOTHING_GONE) -> None:
         """Places samples that waited anew, without what is `gone` now, and empties the list."""
         samples, waiting[:] = waiting[:], []
-        self._around.waiting.count -= len(samples)
         for sample, before in samples:
+            self._allowance.give_back(_size_of(sample))
             self._place(sample, {**before, **gone} if gone else before)
+
+
+def _size_of(sample: RawSample) -> int:
+    """What it takes while it waits."""
+    frames = len(sample.interpreter) + len(sample.user) + len(sample.kernel)
+    return _SAMPLE_BYTES + _FRAME_BYTES * frames

@@ -19,11 +19,12 @@ from profiler.capture.records import CodeName, ProcessEvent, RawSample
 from profiler.capture.source import SampleSource, Sampling
 from profiler.profile.model import Profile
 from profiler.run.aggregate import Aggregator
+from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
 from profiler.run.names import AddressNames
 from profiler.run.processes import ProcessTable
-from profiler.run.program import COSTLY, WHOLE_ONLY, Surroundings, Waiting
 from profiler.run.stacks import Element
+from profiler.run.surroundings import COSTLY, WHOLE_ONLY, Surroundings
 from profiler.run.tasks import TaskStacks
 from profiler.run.threads import ThreadNames
 from symbolizers.asker import Asker, Readable
@@ -66,6 +67,8 @@ class Recording:
     """Whether the threads of a process are told apart."""
     async_tasks: bool = False
     """Whether what awaits a running task is put under it."""
+    trusted: frozenset[int] = frozenset((0,))
+    """The users (uids) whose processes may cost what they need: root, and whoever records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,10 @@ class Session:
         self._recording = recording
         self._source = source
         self._asker = asker
-        self._aggregator = Aggregator(keep_dropped=recording.keep_dropped, threads=recording.threads)
+        allowances = Allowances(recording.trusted)
+        self._aggregator = Aggregator(
+            keep_dropped=recording.keep_dropped, threads=recording.threads, allowances=allowances
+        )
         self._tasks = TaskStacks(
             ask=asker.ask,
             emit=self._aggregator.add,
@@ -100,7 +106,7 @@ class Session:
                 configure=self._configure,
                 lines=recording.lines,
                 costly=_costly(recording),
-                waiting=Waiting(),
+                allowances=allowances,
             )
         )
         self._threads = ThreadNames(asker.ask)
@@ -111,7 +117,7 @@ class Session:
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
-        self._early: list[tuple[int, int, tuple[Interpreter, ...]]] | None = []
+        self._is_loaded = False
         self._started_s = 0.0
         self._wall = datetime.now().astimezone()
 
@@ -155,9 +161,8 @@ class Session:
 
     def start(self) -> None:
         """Begins to sample. Raises `PrerequisiteError` when the kernel does not let us."""
-        early, self._early = self._early or [], None
-        for configuration in early:
-            self._source.configure(*configuration)
+        self._is_loaded = True
+        self._table.configure()
         self._source.start()
         self._table.listen(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns())
         self._complete_targets()
@@ -193,12 +198,11 @@ class Session:
         with suppress(BlockingIOError):
             self._woken.recv(_WAKE_BYTES)
 
-    def _configure(self, pid: int, start_ns: int, interpreters: tuple[Interpreter, ...]) -> None:
+    def _configure(
+        self, pid: int, start_ns: int, interpreters: tuple[Interpreter, ...], *, user: int
+    ) -> bool:
         """Tells the sampler, once it is loaded."""
-        if self._early is None:
-            self._source.configure(pid, start_ns, interpreters)
-        else:
-            self._early.append((pid, start_ns, interpreters))
+        return not self._is_loaded or self._source.configure(pid, start_ns, interpreters, user=user)
 
     def _complete_targets(self) -> None:
         """Drops targets that ended, and adds children that began, before forks and exits could be seen."""

@@ -60,6 +60,14 @@ def start_ticks_of(pid: int) -> int:
     return int(text.rpartition(b")")[2].split()[_START_TIME_AFTER_COMM])
 
 
+def user_of(pid: int) -> int:
+    """The user (uid) of the process `pid`; root where the kernel shows it to nobody else, or it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return 0
+
+
 def command_name_of(pid: int) -> str:
     """What the process that has `pid` now calls itself (its comm), undecodable bytes as ``\\xNN``.
 

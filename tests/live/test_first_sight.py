@@ -111,7 +111,7 @@ def test_code_that_is_new_wakes_the_profiler_within_a_budget(tmp_path: Path) -> 
         try:
             source.load()
             with open_process(target.pid) as handle:
-                source.configure(target.pid, handle.id.start_ns(), [find_python(handle)[1]])
+                source.configure(target.pid, handle.id.start_ns(), [find_python(handle)[1]], user=0)
             source.start()
             end_s = time.monotonic() + LOOK_S
             while (left_s := end_s - time.monotonic()) > 0:

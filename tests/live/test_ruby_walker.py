@@ -26,7 +26,7 @@ def sampled(target: RubyTarget, count: int) -> list[tuple[RawSample, tuple[str, 
     symbolizer = target.symbolizer(target.memory)
     try:
         source.load()
-        source.configure(pid, target.handle.id.start_ns(), [target.interpreter])
+        source.configure(pid, target.handle.id.start_ns(), [target.interpreter], user=0)
         source.start()
         target.stdin.write("\n")
         target.stdin.flush()

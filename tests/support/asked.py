@@ -44,7 +44,12 @@ class Questions:
         self.open: list[Asked] = []
 
     def ask(
-        self, question: Question[AnswerT], then: Callable[[AnswerT | Failed], None], *, soon: bool = False
+        self,
+        question: Question[AnswerT],
+        then: Callable[[AnswerT | Failed], None],
+        *,
+        user: int = 0,
+        soon: bool = False,
     ) -> None:
         self.open.append(Asked(question, soon, cast(Callable[[Answer], None], then)))
 

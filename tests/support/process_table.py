@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
 from profiler.run.processes import ProcessTable
-from profiler.run.program import COSTLY, Surroundings, Waiting
 from profiler.run.stacks import Element, Partial
+from profiler.run.surroundings import COSTLY, Surroundings
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, SymbolizeError
 from symbolizers.frame import CAPTURE_KIND_SHIFT, MARKER, CodeObject, Frame, RawFrame
@@ -62,6 +63,7 @@ class Table:
         self.blamed: list[tuple[ProcessId, Frame]] = []
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
         self.now_ns = START_NS
+        self.allowances = Allowances()
         self.table = ProcessTable(
             Surroundings(
                 files=KnownFiles(),
@@ -70,10 +72,10 @@ class Table:
                 drop=self._drop,
                 note=lambda process, text: self.notes.append((process, text)),
                 blame=lambda process, function: self.blamed.append((process, function)),
-                configure=lambda pid, start_ns, found: self.configured.append((pid, start_ns, found)),
+                configure=self._configure,
                 lines=lines,
                 costly=costly,
-                waiting=Waiting(),
+                allowances=self.allowances,
             )
         )
 
@@ -81,6 +83,12 @@ class Table:
     def open(self) -> list[Question[Answer]]:
         """The questions that are open."""
         return [asked.question for asked in self.questions.open]
+
+    def _configure(
+        self, pid: int, start_ns: int, interpreters: tuple[Interpreter, ...], *, user: int
+    ) -> bool:
+        self.configured.append((pid, start_ns, interpreters))
+        return True
 
     def _emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None) -> None:
         assert sample.time_ns not in self.settled()
@@ -105,6 +113,8 @@ class Table:
         position: int = 0,
         start_ns: int = START_NS,
         parent: int = 0,
+        uid: int = 0,
+        walkers: int = 1,
     ) -> int:
         """Takes in a sample (of code objects, leaf first) and gives its time, which tells it apart."""
         self.now_ns += after_ns
@@ -117,6 +127,8 @@ class Table:
                 interpreter=tuple(raw_frame(code, position=position) for code in codes),
                 user=user,
                 parent=ProcessId.from_start_ns(parent, START_NS),
+                uid=uid,
+                walkers=walkers,
             )
         )
         return self.now_ns

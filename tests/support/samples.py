@@ -28,6 +28,8 @@ def raw_sample(
     parent: ProcessId = NO_PROCESS,
     thread_pointer: int = 0,
     thread_comm: bytes = b"",
+    uid: int = 0,
+    walkers: int = 1,
 ) -> RawSample:
     """A sample of process `pid`, which started at `start_ns`; of its main thread without a `tid`."""
     return RawSample(
@@ -44,4 +46,6 @@ def raw_sample(
         parent=parent,
         thread_pointer=thread_pointer,
         thread_comm=thread_comm,
+        uid=uid,
+        walkers=walkers,
     )

@@ -85,7 +85,7 @@ def test_a_walker_that_the_kernel_refuses_costs_the_names_alone() -> None:
     def configure_as_nobody() -> None:
         changed = ctypes.CDLL(None).syscall(SYS_SETRESUID, *map(ctypes.c_long, (-1, NOBODY, -1)))
         assert changed == 0
-        source.configure(os.getpid(), inspection.process.start_ns(), inspection.interpreters)
+        source.configure(os.getpid(), inspection.process.start_ns(), inspection.interpreters, user=0)
 
     with closing(source):
         source.load()

@@ -58,7 +58,7 @@ def configure(recorder: Recorder, service: Service, target: Target) -> Inspectio
     """What the session does: inspects the process and tells the kernel what to walk."""
     inspection = service.inspect(target.pid, None)
     assert [interpreter.language for interpreter in inspection.interpreters] == ["python"]
-    recorder.source.configure(target.pid, inspection.process.start_ns(), inspection.interpreters)
+    recorder.source.configure(target.pid, inspection.process.start_ns(), inspection.interpreters, user=0)
     return inspection
 
 
@@ -152,11 +152,11 @@ def test_interpreter_frames_come_where_they_are_asked_for(
     leaves = service.read(inspection.process, sorted(frames))
     assert {leaf.name for leaf in leaves if isinstance(leaf, CodeObject)} >= {"spin"}
 
-    recorder.source.configure(target.pid, inspection.process.start_ns(), ())
+    recorder.source.configure(target.pid, inspection.process.start_ns(), (), user=0)
     since_ns = time.monotonic_ns()
     recorder.until(lambda: len(of_thread(since_ns)) >= 10)
     assert not any(sample.interpreter for sample in of_thread(since_ns))
-    recorder.source.configure(target.pid, inspection.process.start_ns(), ())
+    recorder.source.configure(target.pid, inspection.process.start_ns(), (), user=0)
 
 
 def test_walkers_have_their_turn_one_after_the_other(
@@ -165,7 +165,7 @@ def test_walkers_have_their_turn_one_after_the_other(
     """The same interpreter in every slot, and once more: its frames come as often as there are slots."""
     inspection = configure(recorder, service, target)
     several = inspection.interpreters * (MAX_WALKERS + 1)
-    recorder.source.configure(target.pid, inspection.process.start_ns(), several)
+    recorder.source.configure(target.pid, inspection.process.start_ns(), several, user=0)
     assert f"process {target.pid} runs more than {MAX_WALKERS} interpreters" in recorder.source.notes()[-1]
     tid = target.ask("spinning_thread")
 
@@ -185,7 +185,7 @@ def test_a_configuration_of_another_process_with_the_pid_is_not_used(
 ) -> None:
     inspection = service.inspect(target.pid, None)
     another = ProcessId(target.pid, inspection.process.start_ticks - 1)
-    recorder.source.configure(target.pid, another.start_ns(), inspection.interpreters)
+    recorder.source.configure(target.pid, another.start_ns(), inspection.interpreters, user=0)
     target.ask("spinning_thread")
     recorder.until(lambda: len(recorder.samples(target.pid)) >= 10)
     assert not any(sample.interpreter for sample in recorder.samples(target.pid))
@@ -257,11 +257,13 @@ def test_a_build_that_lies_about_itself_has_no_walker(recorder: Recorder, target
     inspection = Service(lines=False).inspect(target.pid, None)
     (interpreter,) = inspection.interpreters
     lie = tuple({**dict(interpreter.offsets), "thread_next": 1 << 40}.items())
-    recorder.source.configure(target.pid, inspection.process.start_ns(), [replace(interpreter, offsets=lie)])
+    recorder.source.configure(
+        target.pid, inspection.process.start_ns(), [replace(interpreter, offsets=lie)], user=0
+    )
     assert "says of itself what can't be" in recorder.source.notes()[-1]
     far = interpreter.moved((1 << 64) - interpreter.root - 0x100)
     assert far.root == (1 << 64) - 0x100
-    recorder.source.configure(target.pid, inspection.process.start_ns(), [far.moved(0x200)])
+    recorder.source.configure(target.pid, inspection.process.start_ns(), [far.moved(0x200)], user=0)
 
 
 def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target: Target) -> None:
@@ -270,6 +272,6 @@ def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target:
     for number in range(LAYOUT_ROWS):
         offsets = tuple({**dict(interpreter.offsets), "thread_next": 8 * number}.items())
         other = replace(interpreter, offsets=offsets)
-        recorder.source.configure(target.pid, inspection.process.start_ns(), [other])
+        recorder.source.configure(target.pid, inspection.process.start_ns(), [other], user=0)
     note = recorder.source.notes()[-1]
     assert note.startswith(f"more than {LAYOUT_ROWS - 1} builds of interpreters run")

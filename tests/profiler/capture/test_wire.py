@@ -44,27 +44,31 @@ samples = st.builds(
     parent=processes,
     thread_pointer=u64,
     thread_comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
+    uid=u32,
+    walkers=st.integers(0, 255),
 )
 events = st.builds(
-    lambda pid, time_ns, start_ns, exited: ProcessEvent(
-        ProcessId.from_start_ns(pid, start_ns), time_ns, start_ns, exited
+    lambda pid, time_ns, start_ns, exited, uid: ProcessEvent(
+        ProcessId.from_start_ns(pid, start_ns), time_ns, start_ns, exited, uid
     ),
     u32,
     u64,
     u64,
     st.booleans(),
+    u32,
 )
 texts = st.tuples(
     *[st.none() | st.binary(max_size=HEADER.defines["TEXT_BYTES"])] * HEADER.defines["MAX_TEXTS"]
 )
 names = st.builds(
-    lambda pid, start_ns, name, parent: CodeName(
-        ProcessId.from_start_ns(pid, start_ns), start_ns, name, parent
+    lambda pid, start_ns, name, parent, uid: CodeName(
+        ProcessId.from_start_ns(pid, start_ns), start_ns, name, parent, uid
     ),
     u32,
     u64,
     st.builds(TakenName, u64, u32, u32, u32, texts),
     processes,
+    u32,
 )
 
 
@@ -74,16 +78,18 @@ def encoded(record: Record) -> bytes:
         name, parent = record.name, record.parent
         sizes = (HEADER.defines["TEXT_LEFT"] if text is None else len(text) for text in name.texts)
         ids = (TYPES["RECORD_NAME"], record.process.pid, record.start_ns, parent.start_ns(), name.address)
-        head = NAME.pack(*ids, name.checksum, parent.pid, name.first_line, name.details, *sizes)
+        head = NAME.pack(
+            *ids, name.checksum, parent.pid, name.first_line, name.details, record.uid, 0, *sizes
+        )
         return head + b"".join(text or b"" for text in name.texts)
     if isinstance(record, ProcessEvent):
         kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
-        return EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns)
+        return EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns, record.uid, 0)
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
     ids = (record.cpu, record.process.pid, record.tid, record.time_ns, record.start_ns)
     ids = (*ids, record.parent.start_ns(), record.thread_pointer)
-    rest = (record.comm, record.thread_comm, record.parent.pid, *counts, record.walk_status)
-    rest = (*rest, b"")
+    rest = (record.comm, record.thread_comm, record.parent.pid, record.uid, *counts, record.walk_status)
+    rest = (*rest, record.walkers)
     head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))

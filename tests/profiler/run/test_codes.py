@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from profiler.capture.wire import WalkStatus
-from profiler.run import codes, program
-from profiler.run.program import WHOLE_ONLY
+from profiler.run import allowance, codes
 from profiler.run.stacks import Partial
+from profiler.run.surroundings import WHOLE_ONLY
 from symbolizers.errors import Changed, FaultReason, Malformed, ReadFault, Reason, SymbolizeError
 from symbolizers.frame import MARKER, Frame
 from tests.support.process_table import PID, START_NS, frames_of, known, named, raw_frame
@@ -68,7 +68,8 @@ def test_a_code_object_with_copies_is_asked_for_at_the_last_one_and_read_once() 
 
 
 def test_code_objects_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codes, "_MAX_CODES", 5)
+    monkeypatch.setattr(allowance, "TRUSTED_BYTES", 4 * 8000)
+    monkeypatch.setattr(codes, "_WORTH_CLEARING_BYTES", 0)
     table = known()
     for code in range(1, 50):
         time = table.sample(code, code + 1)
@@ -78,10 +79,10 @@ def test_code_objects_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_stacks_that_are_cut_wait_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "TRUSTED_BYTES", 4 * 3700)
     table = known(costly=frozenset())
-    monkeypatch.setattr(program, "_MAX_WAITING", 2)
     times = [table.sample(number, status=WalkStatus.FAULT, after_ns=1) for number in (1, 2, 3)]
-    assert table.dropped == {times[2]: Reason.WOULD_FAULT}
+    assert table.dropped == {times[2]: Reason.OVER_BUDGET}
 
 
 def test_a_name_that_the_kernel_took_needs_no_question() -> None:

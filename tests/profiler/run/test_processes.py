@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from profiler.capture.wire import WalkStatus
-from profiler.run import program
+from profiler.run import allowance, program
 from profiler.run.stacks import TRUNCATED, NativeAddress, Partial
+from profiler.run.surroundings import WHOLE_ONLY
 from symbolizers.errors import (
     FaultReason,
     ProcessGone,
@@ -194,7 +195,7 @@ def test_a_process_that_cannot_be_inspected_shows_what_needs_no_names(
 
 
 def test_with_nothing_but_whole_stacks_wanted_what_was_not_inspected_is_dropped() -> None:
-    table = Table(costly=program.WHOLE_ONLY)
+    table = Table(costly=WHOLE_ONLY)
     time = table.sample(user=(NATIVE,))
     table.table.finish()
     assert table.dropped == {time: Reason.NOT_INSPECTED}
@@ -364,10 +365,11 @@ def test_a_quiet_time_gives_no_more_than_a_second_of_budget() -> None:
 
 
 def test_samples_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "_MAX_WAITING", 3)
+    monkeypatch.setattr(program, "_SAMPLE_BYTES", 4000)
+    monkeypatch.setattr(allowance, "TRUSTED_BYTES", 4 * 14_500)
     table = Table()
     times = [table.sample(1) for _ in range(5)]
-    assert table.dropped == dict.fromkeys(times[3:], Reason.WOULD_FAULT)
+    assert table.dropped == dict.fromkeys(times[3:], Reason.OVER_BUDGET)
     table.inspected()
     table.read()
     assert table.emitted.keys() == {*times[:3]}

@@ -69,9 +69,10 @@ class Replay:
         os.read(self._read_fd, 1)
         return self.batches.pop(0)
 
-    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter]) -> None:
+    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
         assert "load" in self.calls
         self.configured.append((pid, start_ns, tuple(each.language for each in interpreters)))
+        return True
 
     def has_targets(self) -> bool:
         return self.targets_left

@@ -77,7 +77,7 @@ static int (*next_program)(struct bpf_perf_event_data *);
 static jmp_buf next_run;
 
 static __u8 kernel_stack[KERNEL_STACK_BYTES];
-static struct task task = {&task, &task, START_NS, 0, PID, PID, "forged", NULL, kernel_stack};
+static struct task task = {&task, &task, START_NS, 0, 0, 0, PID, PID, "forged", NULL, kernel_stack};
 static struct bpf_perf_event_data context;
 static struct page *pages;
 static __u32 page_count;
@@ -194,6 +194,11 @@ static long bpf_get_stack(void *unused, void *buffer, __u32 size, __u64 flags)
 static __u64 bpf_get_current_pid_tgid(void)
 {
 	return (__u64)PID << 32 | PID;
+}
+
+static __u64 bpf_get_current_uid_gid(void)
+{
+	return 0;
 }
 
 static __u64 bpf_get_current_task(void)

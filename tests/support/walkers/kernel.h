@@ -22,7 +22,7 @@
 /* The one task, which is its own group leader and its own parent. */
 struct task {
 	const struct task *leader, *parent;
-	__u64 start_ns, thread_pointer;
+	__u64 start_ns, thread_pointer, program, parents_program;
 	__u32 pid, tgid;
 	char comm[16];
 	const void *signal, *stack;
@@ -31,6 +31,8 @@ struct task {
 #define TASK_GROUP_LEADER offsetof(struct task, leader)
 #define TASK_REAL_PARENT offsetof(struct task, parent)
 #define TASK_START_BOOTTIME offsetof(struct task, start_ns)
+#define TASK_PROGRAM offsetof(struct task, program)
+#define TASK_PARENTS_PROGRAM offsetof(struct task, parents_program)
 #define TASK_COMM offsetof(struct task, comm)
 #define TASK_PID offsetof(struct task, pid)
 #define TASK_TGID offsetof(struct task, tgid)
@@ -48,6 +50,7 @@ static long probe_read_user(void *destination, __u32 size, const void *address);
 static long probe_read_kernel(void *destination, __u32 size, const void *address);
 static long bpf_get_stack(void *context, void *buffer, __u32 size, __u64 flags);
 static __u64 bpf_get_current_pid_tgid(void);
+static __u64 bpf_get_current_uid_gid(void);
 static __u64 bpf_get_current_task(void);
 static __u64 bpf_ktime_get_ns(void);
 static __u64 ktime_get_boot_ns(void);

@@ -1,0 +1,56 @@
+"""What the programs of a recording need of it, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from profiler.capture.records import RawSample
+from profiler.run.allowance import Allowances
+from profiler.run.mappings import KnownFiles
+from profiler.run.stacks import Element, Partial
+from symbolizers.asker import Ask
+from symbolizers.base import Interpreter
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame
+from symbolizers.process.identity import ProcessId
+
+WHOLE_ONLY = frozenset(Reason)
+COSTLY = frozenset((Reason.WOULD_FAULT, Reason.STALLED, Reason.UNSUPPORTED))
+"""The reasons for which a frame without a name costs its stack, unless people want it otherwise.
+
+What would fault says nothing about what ran, and a read that is tried again may still succeed. A code object
+that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker can stand in its place.
+"""
+
+
+class Configure(Protocol):
+    """As `SampleSource.configure`."""
+
+    def __call__(
+        self, pid: int, start_ns: int, interpreters: tuple[Interpreter, ...], *, user: int
+    ) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What programs need of a recording. Lifetime: the recording.
+
+    `files` knows what programs map. `ask` puts a question to the worker; `emit` takes finished stacks, root
+    first, and what each lacks, and `drop` takes lost samples. A frame without a name costs the whole stack if
+    the reason is one of `costly`. `note` takes what people should know about a process; `blame` takes the
+    function next to a frame that has no name; `configure` tells the kernel which walkers it needs.
+    `allowances` say how much may be held for whom.
+    """
+
+    files: KnownFiles
+    ask: Ask
+    emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None]
+    drop: Callable[[RawSample, Reason], None]
+    note: Callable[[ProcessId, str], None]
+    blame: Callable[[ProcessId, Frame], None]
+    configure: Configure
+    lines: bool
+    costly: frozenset[Reason]
+    allowances: Allowances
