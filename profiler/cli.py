@@ -42,5 +42,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except click.Abort:  # Ctrl-C
+        click.echo("pidflame: interrupted", err=True)
         sys.exit(1)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from profiler.errors import UsageError
+from profiler.invoker import invoker
 from profiler.priority import restore_priority
 
 _NOT_FOUND = 127
@@ -76,18 +77,18 @@ def _become(command: Sequence[str], hold: int) -> None:
         if not os.read(hold, 1):
             os._exit(1)  # the profiler ended before it began
         restore_priority()
-        uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-        if os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
-            user = pwd.getpwuid(int(uid))
-            os.initgroups(user.pw_name, int(gid))
-            os.setgid(int(gid))
-            os.setuid(int(uid))
+        who = invoker()
+        if who is not None:
+            user = pwd.getpwuid(who.uid)
+            os.initgroups(user.pw_name, who.gid)
+            os.setgid(who.gid)
+            os.setuid(who.uid)
             os.environ["HOME"], os.environ["USER"] = user.pw_dir, user.pw_name
             os.environ["LOGNAME"] = user.pw_name
         os.execvp(command[0], list(command))
     except FileNotFoundError:
         os.write(2, f"pidflame: command not found: {command[0]}\n".encode(errors="replace"))
         os._exit(_NOT_FOUND)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, UsageError) as error:
         os.write(2, f"pidflame: cannot run {command[0]}: {error}\n".encode(errors="replace"))
         os._exit(_NOT_EXECUTABLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from profiler.priority import raise_priority
@@ -9,9 +10,18 @@ from profiler.priority import raise_priority
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    _open_standard_descriptors()
     raise_priority()
     try:
         from profiler.cli import main as run
+
+        run()
     except KeyboardInterrupt:
-        sys.exit(1)  # nothing was recorded yet
-    run()
+        sys.exit("pidflame: interrupted before it began")
+
+
+def _open_standard_descriptors() -> None:
+    """Opens /dev/null for each of stdin, stdout and stderr that is closed; else an output would become it."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)

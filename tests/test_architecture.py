@@ -33,7 +33,8 @@ STAGES: dict[str, set[str]] = {
     "profiler.errors": set(),
     "profiler.priority": set(),
     "profiler.start": {"profiler.cli", "profiler.priority"},
-    "profiler.launch": {"profiler.errors", "profiler.priority"},
+    "profiler.invoker": {"profiler.errors"},
+    "profiler.launch": {"profiler.errors", "profiler.invoker", "profiler.priority"},
     # Asks the machine for BCC and BTF in the same way as a recording will.
     "profiler.preflight": {"profiler.capture", "profiler.errors"},
     # Inspects as a session does and loads the sampler, but takes no sample apart.
@@ -121,7 +122,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.cli": {"profiler.errors"},
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
-        *("profiler.export", "profiler.launch", "profiler.preflight", "profiler.profile"),
+        *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight", "profiler.profile"),
         *("profiler.run.session", "symbolizers.asker", "symbolizers.process"),
     },
     "symbolizers.errors": set(),

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import traceback
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
+from functools import partial
+from typing import BinaryIO
 
-import click
-
-from profiler.errors import PidflameError, UsageError
+from profiler.commands.output_file import Destination, NamedFile, open_destination, rescue
+from profiler.commands.talk import say
+from profiler.errors import UsageError
 from profiler.export.registry import Format, format_for
 from profiler.export.stats import summary, to_json
 from profiler.export.text import warnings
 from profiler.profile.model import Profile
+
+
+def _write_stats(profile: Profile, stream: BinaryIO) -> None:
+    stream.write(to_json(profile).encode())
+
+
+_STATS = Format("stats", (".json",), _write_stats)
+_LAST_RESORT = format_for("", "folded")
+"""What a recording is kept as if its own exporter fails."""
 
 
 def output_files(outputs: Sequence[str], format_name: str | None) -> list[tuple[str, Format]]:
@@ -26,42 +35,89 @@ def output_files(outputs: Sequence[str], format_name: str | None) -> list[tuple[
     return [(path, format_for(path, format_name or ("folded" if path == "-" else None))) for path in outputs]
 
 
-def refuse_overwriting(paths: Sequence[str], *, force: bool) -> None:
-    """Raises `UsageError` if a file is in the way, or its folder does not exist."""
-    for path in paths:
-        if path == "-":
-            continue
-        if not Path(path).absolute().parent.is_dir():
-            raise UsageError(f"the folder of {path} does not exist")
-        if not force and os.path.lexists(path):
-            raise UsageError(f"{path} exists; --force overwrites it")
+class Outputs:
+    """All outputs of a recording. Lifetime: from before anything is recorded until they are in place."""
+
+    def __init__(self, files: Sequence[tuple[str, Format]], stats: str | None, *, force: bool) -> None:
+        """Opens them. Raises `UsageError` for what can't be written, or is in the way without `force`."""
+        self._waiting: list[tuple[Destination, Format]] = []
+        places: set[str] = set()
+        try:
+            for path, format_ in [*files, *([(stats, _STATS)] if stats else [])]:
+                destination = open_destination(path, replace=force)
+                self._waiting.append((destination, format_))
+                if isinstance(destination, NamedFile):
+                    if destination.place in places:
+                        raise UsageError(f"{path} is given twice; give each output its own file")
+                    places.add(destination.place)
+        except BaseException:
+            self.close()
+            raise
+
+    def deliver(self, profile: Profile) -> bool:
+        """Writes all, then says on stderr what a person should know. Returns whether all are in their places.
+
+        Each is tried, whatever became of the others. What can't be written in its place is kept in another.
+        """
+        delivered = True
+        while self._waiting:
+            destination, format_ = self._waiting[0]
+            delivered &= _deliver(destination, format_, profile)
+            _close(destination)
+            del self._waiting[0]
+        for note in profile.notes:
+            say(f"note: {note}")
+        for warning in warnings(profile.losses):
+            say(f"warning: {warning}")
+        say(summary(profile.losses))
+        return delivered
+
+    def unwritten(self) -> list[str]:
+        """The paths of those that are not in their places yet."""
+        return [destination.path for destination, _ in self._waiting]
+
+    def close(self) -> None:
+        """Removes what is not in its place. Safe to call twice."""
+        for destination, _ in self._waiting:
+            _close(destination)
 
 
-def deliver(profile: Profile, files: Sequence[tuple[str, Format]], stats: str | None) -> None:
-    """Writes all files, then says on stderr what a person should know about them."""
-    for path, format_ in files:
-        _write(path, format_, profile)
-    if stats:
-        Path(stats).write_text(to_json(profile), encoding="utf-8")
-    for path, format_ in files:
-        if path != "-":
-            click.echo(
-                f"wrote {path}" + (" (open it in a browser)" if format_.name == "svg" else ""), err=True
-            )
-    for note in profile.notes:
-        click.echo(f"note: {note}", err=True)
-    for warning in warnings(profile.losses):
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(summary(profile.losses), err=True)
-
-
-def _write(path: str, format_: Format, profile: Profile) -> None:
+def _deliver(destination: Destination, format_: Format, profile: Profile) -> bool:
     try:
-        if path == "-":
-            format_.write(profile, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-        else:
-            with open(path, "wb") as stream:
-                format_.write(profile, stream)
+        destination.write(partial(format_.write, profile))
+    except (
+        Exception
+    ) as error:  # of the file system, or of an exporter: the other outputs are written all the same
+        if not isinstance(error, OSError):
+            say(traceback.format_exc(), end="")
+        _close(destination)  # first: it may take the room that a rescue file needs
+        say(f"cannot write {destination.path}: {_reason(error)}; {_rescued(format_, profile)}")
+        return False
+    if isinstance(destination, NamedFile):
+        say(f"wrote {destination.path}" + (" (open it in a browser)" if format_.name == "svg" else ""))
+    return True
+
+
+def _rescued(format_: Format, profile: Profile) -> str:
+    """Writes a rescue file; returns what to say of it."""
+    what = "its contents are" if format_ is _STATS else "the recording is"
+    reason = ""
+    for each in [format_] if format_ is _STATS else dict.fromkeys([format_, _LAST_RESORT]):
+        try:
+            return f"{what} in {rescue(partial(each.write, profile), each.suffixes[0])}"
+        except Exception as error:  # the last of these is said
+            reason = _reason(error)
+    return f"{what} lost, since no other folder takes a file: {reason}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
+def _close(destination: Destination) -> None:
+    try:
+        destination.close()
     except OSError as error:
-        raise PidflameError(f"cannot write {path}: {error.strerror}; write elsewhere with -o") from None
+        say(f"cannot remove the temporary file of {destination.path}: {_reason(error)}")

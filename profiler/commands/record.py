@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 import click
@@ -18,7 +16,9 @@ import click
 from profiler import preflight
 from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import EVENTS, Sampling
-from profiler.commands.outputs import deliver, output_files, refuse_overwriting
+from profiler.commands.ending import Ending
+from profiler.commands.outputs import Outputs, output_files
+from profiler.commands.talk import say
 from profiler.commands.targets import find_targets
 from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import FORMATS
@@ -95,7 +95,8 @@ class Options:
     type=click.Path(dir_okay=False),
     multiple=True,
     metavar="FILE",
-    help="Where to write; may be repeated. The suffix selects the format; '-' is stdout."
+    help="Where to write; may be repeated. The suffix selects the format; '-' is stdout. A file appears once"
+    " it is whole; a device or a named pipe is written to."
     "  [default: a dated .svg in this folder]",
 )
 @click.option(
@@ -147,25 +148,25 @@ def command(**options: Any) -> None:
 def _run(options: Options) -> int:
     """Records and writes; returns the exit code."""
     asked_at_s = _program_start_s()
-    files = output_files(options.outputs, options.format_name)
-    written = [path for path, _ in files] + ([options.stats] if options.stats else [])
-    refuse_overwriting(written, force=options.force)
     if options.keep_partial and options.drop_partial:
         raise UsageError("--keep-partial and --drop-partial exclude each other; give one of them")
+    files = output_files(options.outputs, options.format_name)
     targets = find_targets(options.targets, children=options.children)
-    preflight.check(sys.argv[1:])
-    worker_options = [*(["--lines"] if options.lines else []), *_read_options(options.read_strategy)]
-    launched = Launched(options.command) if options.command else None
-    if targets:
-        click.echo(f"recording {', '.join(f'{each.name} ({each.pid})' for each in targets)}", err=True)
-    recording = _recording(options, [each.pid for each in targets], launched, asked_at_s)
-    profile = _record(recording, worker_options, launched)
-    if not options.full_paths:
-        profile = replace(profile, samples=with_short_files(profile.samples))
-    deliver(profile, files, options.stats)
-    if launched is not None:
-        return launched.exit_code()
-    return 1 if targets and not profile.losses.samples else 0
+    with Ending() as ending, closing(Outputs(files, options.stats, force=options.force)) as outputs:
+        ending.removes(outputs)
+        preflight.check(sys.argv[1:])
+        worker_options = [*(["--lines"] if options.lines else []), *_read_options(options.read_strategy)]
+        ending.check()
+        launched = Launched(options.command) if options.command else None
+        if targets:
+            say(f"recording {', '.join(f'{each.name} ({each.pid})' for each in targets)}")
+        recording = _recording(options, [each.pid for each in targets], launched, asked_at_s)
+        profile = _record(recording, worker_options, launched, ending)
+        if not options.full_paths:
+            profile = replace(profile, samples=with_short_files(profile.samples))
+        delivered = outputs.deliver(profile)
+        code = launched.exit_code() if launched else int(bool(targets) and not profile.losses.samples)
+    return code or int(not delivered)
 
 
 def _recording(
@@ -199,44 +200,24 @@ def _read_options(name: str) -> list[str]:
     return [f"--read-strategy={name}"]
 
 
-def _record(recording: Recording, worker_options: Sequence[str], launched: Launched | None) -> Profile:
+def _record(
+    recording: Recording, worker_options: Sequence[str], launched: Launched | None, ending: Ending
+) -> Profile:
     progress = _progress_line(recording.duration_s)
     asker = Asker(workers(worker_options))
     source = BccSource(recording.sampling)
     with closing(asker), closing(source):
         session = Session(recording, source, asker)
-        with _stopping_on_signals(session, launched):
+        with ending.stops(session, launched):
             session.prepare()
+            ending.check()
             session.start()
             if launched is not None:
                 launched.release()
             profile = session.run(progress)
     if progress is not None:
-        sys.stderr.write("\n")
+        say("")
     return profile
-
-
-@contextmanager
-def _stopping_on_signals(session: Session, launched: Launched | None) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the command's end all end the recording, which then writes its files."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        session.stop()
-        # A terminal sends Ctrl-C to the command itself; a SIGTERM is meant for us alone.
-        if launched is not None and number == signal.SIGTERM:
-            launched.forward(number)
-
-    def child_ended(_number: int, _frame: FrameType | None) -> None:
-        if launched is not None and launched.ended():
-            session.stop()
-
-    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGCHLD: child_ended}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _progress_line(duration_s: float | None) -> Callable[[Progress], None] | None:
@@ -251,10 +232,7 @@ def _progress_line(duration_s: float | None) -> Callable[[Progress], None] | Non
         if progress.elapsed_s - shown_s >= _PROGRESS_EVERY_S:
             shown_s = progress.elapsed_s
             hint = "" if duration_s is not None else ", Ctrl-C ends"
-            sys.stderr.write(
-                f"\rrecording: {progress.elapsed_s:.0f}{of} s, {progress.samples} samples{hint} "
-            )
-            sys.stderr.flush()
+            say(f"\rrecording: {progress.elapsed_s:.0f}{of} s, {progress.samples} samples{hint} ", end="")
 
     return show
 

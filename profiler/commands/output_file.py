@@ -1,0 +1,234 @@
+"""A file that is opened before a recording and is under its name only once it is whole.
+
+Its folder may belong to somebody hostile. So a name is opened only where nothing was before, no link is
+followed there, and all is written through that one descriptor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import BinaryIO, Protocol
+
+from profiler.errors import UsageError
+from profiler.invoker import invoker
+
+Contents = Callable[[BinaryIO], None]
+"""Writes all of a file; may be called again for another one."""
+
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_STREAM = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_RESCUE_FOLDERS = (os.environ.get("TMPDIR", "/tmp"), "/var/tmp", ".", "~", "/dev/shm")
+"""Tried in this order. The last one is memory: it has room even if the disk is full."""
+_NAMED_DESCRIPTORS = {"-": 1, "/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile("/(?:dev|proc/self)/fd/([0-9]{1,9})")
+_RENAME_NOREPLACE = 1 << 0
+"""linux/fs.h; since Linux 3.15, where the file system has it."""
+_UNKNOWN_TO_FILE_SYSTEM = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Destination(Protocol):
+    """Where one output goes. Lifetime: opened before the recording, closed after it."""
+
+    path: str
+
+    def write(self, contents: Contents) -> None:
+        """Writes all and puts it in its place. Raises OSError, and what `contents` raises."""
+
+    def close(self) -> None:
+        """Removes what was opened and not put in its place. Safe to call twice."""
+
+
+def open_destination(path: str, *, replace: bool) -> Destination:
+    """Opens what `path` names: a new file, or a descriptor, device or pipe that is there already.
+
+    `replace` lets the new file take the place of another. Raises `UsageError` if it can't be written.
+    """
+    try:
+        descriptor = _descriptor_in(path)
+        if descriptor is not None:
+            return Stream(path, _duplicate(descriptor))
+        return _open_in_folder(path, replace=replace)
+    except FileNotFoundError:
+        raise UsageError(f"the folder of {path} does not exist") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; write elsewhere with -o") from None
+
+
+def rescue(contents: Contents, suffix: str) -> str:
+    """Writes `contents` to a fresh file where there is room; returns its path.
+
+    Raises OSError if there is none, and what `contents` raises.
+    """
+    reasons: list[OSError] = []
+    for folder in map(os.path.expanduser, _RESCUE_FOLDERS):
+        try:
+            with closing(FreshFile(folder, suffix)) as file:
+                path = os.path.join(folder, file.name)
+                file.fill(contents)
+                file.check_is_at(path)
+                file.keep()
+                return path
+        except OSError as error:
+            reasons.append(error)
+    raise reasons[0]
+
+
+class FreshFile:
+    """A new file of a name that nobody can guess. It is readable by nobody but who called sudo.
+
+    Raises OSError. Lifetime: until `close`, which removes it unless it was renamed or kept.
+    """
+
+    def __init__(self, folder: str, suffix: str) -> None:
+        owner = invoker()
+        self.name = f"pidflame-{os.urandom(8).hex()}{suffix}"
+        self._stays = False
+        self._folder_fd = os.open(folder, _FOLDER)
+        try:
+            self._fd = os.open(self.name, _FRESH, 0o600, dir_fd=self._folder_fd)
+        except OSError:
+            os.close(self._folder_fd)
+            raise
+        if owner is not None:
+            with suppress(PermissionError):  # a file system without owners
+                os.fchown(self._fd, owner.uid, owner.gid)
+
+    def fill(self, contents: Contents) -> None:
+        """Writes all, up to the disk: some file systems find out only then that there is no room."""
+        with open(self._fd, "wb", closefd=False) as stream:
+            contents(stream)
+        os.fsync(self._fd)
+
+    def rename(self, name: str, *, replace: bool) -> None:
+        """Changes its name in its folder. Only with `replace` may there be something of that name."""
+        if replace:
+            os.rename(self.name, name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+        else:
+            _rename_to_free_name(self._folder_fd, self.name, name)
+        self.keep()
+
+    def keep(self) -> None:
+        """Leaves it under the name that it has."""
+        self._stays = True
+
+    def check_is_at(self, path: str) -> None:
+        """Raises OSError unless `path` is this very file: the owner of a folder can replace what is in it."""
+        if not os.path.samestat(os.fstat(self._fd), os.stat(path, follow_symlinks=False)):
+            raise OSError(errno.ESTALE, "its folder or the file was replaced meanwhile")
+
+    def close(self) -> None:
+        """Removes it, unless it stays. Safe to call twice."""
+        if self._fd < 0:
+            return
+        try:
+            if not self._stays:
+                os.unlink(self.name, dir_fd=self._folder_fd)
+        except FileNotFoundError:  # it was removed, perhaps with its folder
+            pass
+        finally:
+            os.close(self._fd)
+            os.close(self._folder_fd)
+            self._fd = -1
+
+
+class NamedFile:
+    """A `Destination` that is a new file. It has another name in its folder until it is whole."""
+
+    def __init__(self, path: str, *, replace: bool) -> None:
+        self.path = path
+        self._replace = replace
+        folder, self._name = os.path.split(path)
+        self.place = os.path.join(os.path.realpath(folder), self._name)
+        self._file = FreshFile(folder or ".", ".part")
+
+    def write(self, contents: Contents) -> None:
+        self._file.fill(contents)
+        self._file.rename(self._name, replace=self._replace)
+        self._file.check_is_at(self.path)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Stream:
+    """A `Destination` that is there already, and takes what is written to it at once."""
+
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+
+    def write(self, contents: Contents) -> None:
+        with open(self._fd, "wb", closefd=False) as stream:
+            contents(stream)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _descriptor_in(path: str) -> int | None:
+    """The descriptor that `path` names; links in /dev are no files that could be replaced."""
+    match = _DESCRIPTOR.fullmatch(path)
+    return int(match[1]) if match else _NAMED_DESCRIPTORS.get(path)
+
+
+def _duplicate(fd: int) -> int:
+    """A copy of a descriptor that we were started with; our own are not inheritable. Raises OSError."""
+    if not os.get_inheritable(fd):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return os.dup(fd)
+
+
+def _open_in_folder(path: str, *, replace: bool) -> Destination:
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return NamedFile(path, replace=replace)
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
+        return Stream(path, _open_stream(path))
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+        raise UsageError(f"{path} is neither a file nor a pipe; write elsewhere with -o")
+    if not replace:
+        raise UsageError(f"{path} exists; --force overwrites it")
+    return NamedFile(path, replace=replace)
+
+
+def _open_stream(path: str) -> int:
+    """Opens a device or a pipe that is there. Raises OSError and `UsageError`."""
+    try:
+        fd = os.open(path, _STREAM)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise UsageError(f"nobody reads from {path}: start its reader first") from None
+        raise
+    found = os.fstat(fd)
+    user = invoker()
+    ours = {0, os.geteuid(), *([user.uid] if user else [])}
+    # Whoever plants a pipe at a name that we will write to would read the recording.
+    if not (stat.S_ISCHR(found.st_mode) or (stat.S_ISFIFO(found.st_mode) and found.st_uid in ours)):
+        os.close(fd)
+        raise UsageError(f"{path} is a pipe of another user; write elsewhere with -o")
+    os.set_blocking(fd, True)
+    return fd
+
+
+def _rename_to_free_name(folder_fd: int, old: str, new: str) -> None:
+    """Renames within a folder. Raises FileExistsError, or another OSError."""
+    arguments = (folder_fd, os.fsencode(old), folder_fd, os.fsencode(new), _RENAME_NOREPLACE)
+    if _libc.renameat2(*arguments) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in _UNKNOWN_TO_FILE_SYSTEM:
+        raise OSError(number, os.strerror(number))
+    os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+    os.unlink(old, dir_fd=folder_fd)
