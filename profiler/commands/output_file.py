@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import BinaryIO, Protocol
 
+from profiler.commands.output_folder import open_folder, trusted_users
 from profiler.errors import UsageError
 from profiler.invoker import invoker
 
@@ -22,10 +23,9 @@ Contents = Callable[[BinaryIO], None]
 """Writes all of a file; may be called again for another one."""
 
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _STREAM = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_RESCUE_FOLDERS = (os.environ.get("TMPDIR", "/tmp"), "/var/tmp", ".", "~", "/dev/shm")
-"""Tried in this order. The last one is memory: it has room even if the disk is full."""
+_RESCUE_FOLDERS = ("/tmp", "/var/tmp", ".", "~", "/dev/shm")
+"""Tried in this order, after TMPDIR. The last is memory, and has room when the disk is full."""
 _NAMED_DESCRIPTORS = {"-": 1, "/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile("/(?:dev|proc/self)/fd/([0-9]{1,9})")
 _RENAME_NOREPLACE = 1 << 0
@@ -68,16 +68,17 @@ def rescue(contents: Contents, suffix: str) -> str:
 
     Raises OSError if there is none, and what `contents` raises.
     """
-    reasons: list[OSError] = []
-    for folder in map(os.path.expanduser, _RESCUE_FOLDERS):
+    reasons: list[Exception] = []
+    for name in filter(None, (os.environ.get("TMPDIR"), *_RESCUE_FOLDERS)):
+        folder = os.path.expanduser(name)
         try:
-            with closing(FreshFile(folder, suffix)) as file:
+            with closing(FreshFile(open_folder(folder), suffix)) as file:
                 path = os.path.join(folder, file.name)
                 file.fill(contents)
                 file.check_is_at(path)
                 file.keep()
                 return path
-        except OSError as error:
+        except (OSError, UsageError) as error:
             reasons.append(error)
     raise reasons[0]
 
@@ -88,19 +89,24 @@ class FreshFile:
     Raises OSError. Lifetime: until `close`, which removes it unless it was renamed or kept.
     """
 
-    def __init__(self, folder: str, suffix: str) -> None:
+    def __init__(self, folder_fd: int, suffix: str) -> None:
+        """Makes it in a folder, of which the descriptor is its own from now on."""
         owner = invoker()
         self.name = f"pidflame-{os.urandom(8).hex()}{suffix}"
         self._stays = False
-        self._folder_fd = os.open(folder, _FOLDER)
+        self._folder_fd = folder_fd
         try:
-            self._fd = os.open(self.name, _FRESH, 0o600, dir_fd=self._folder_fd)
+            self._fd = os.open(self.name, _FRESH, 0o600, dir_fd=folder_fd)
         except OSError:
-            os.close(self._folder_fd)
+            os.close(folder_fd)
             raise
-        if owner is not None:
-            with suppress(PermissionError):  # a file system without owners
-                os.fchown(self._fd, owner.uid, owner.gid)
+        try:
+            if owner is not None:
+                with suppress(PermissionError):  # a file system without owners
+                    os.fchown(self._fd, owner.uid, owner.gid)
+        except OSError:
+            self.close()
+            raise
 
     def fill(self, contents: Contents) -> None:
         """Writes all, up to the disk: some file systems find out only then that there is no room."""
@@ -143,12 +149,14 @@ class FreshFile:
 class NamedFile:
     """A `Destination` that is a new file. It has another name in its folder until it is whole."""
 
-    def __init__(self, path: str, *, replace: bool) -> None:
+    def __init__(self, path: str, folder_fd: int, *, replace: bool) -> None:
         self.path = path
         self._replace = replace
-        folder, self._name = os.path.split(path)
-        self.place = os.path.join(os.path.realpath(folder), self._name)
-        self._file = FreshFile(folder or ".", ".part")
+        folder = os.fstat(folder_fd)
+        self._name = os.path.basename(path)
+        self.place = (folder.st_dev, folder.st_ino, self._name)
+        """The same for two paths of one file."""
+        self._file = FreshFile(folder_fd, ".part")
 
     def write(self, contents: Contents) -> None:
         self._file.fill(contents)
@@ -190,32 +198,43 @@ def _duplicate(fd: int) -> int:
 
 
 def _open_in_folder(path: str, *, replace: bool) -> Destination:
+    folder, name = os.path.split(path)
+    if not name:
+        raise UsageError(f"{path!r} names no file; name one with -o")
+    folder_fd = open_folder(folder)
     try:
-        found = os.stat(path, follow_symlinks=False)
+        mode = _mode_of(name, folder_fd)
+        if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+            return Stream(path, _open_stream(path, folder_fd))
+        if mode and not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise UsageError(f"{path} is neither a file nor a pipe; write elsewhere with -o")
+        if mode and not replace:
+            raise UsageError(f"{path} exists; --force overwrites it")
+        return NamedFile(path, os.dup(folder_fd), replace=replace)
+    finally:
+        os.close(folder_fd)
+
+
+def _mode_of(name: str, folder_fd: int) -> int:
+    """The type and mode of what has this name; 0 if there is nothing. Raises OSError."""
+    try:
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode
     except FileNotFoundError:
-        return NamedFile(path, replace=replace)
-    if stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
-        return Stream(path, _open_stream(path))
-    if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
-        raise UsageError(f"{path} is neither a file nor a pipe; write elsewhere with -o")
-    if not replace:
-        raise UsageError(f"{path} exists; --force overwrites it")
-    return NamedFile(path, replace=replace)
+        return 0
 
 
-def _open_stream(path: str) -> int:
+def _open_stream(path: str, folder_fd: int) -> int:
     """Opens a device or a pipe that is there. Raises OSError and `UsageError`."""
     try:
-        fd = os.open(path, _STREAM)
+        fd = os.open(os.path.basename(path), _STREAM, dir_fd=folder_fd)
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise UsageError(f"nobody reads from {path}: start its reader first") from None
         raise
     found = os.fstat(fd)
-    user = invoker()
-    ours = {0, os.geteuid(), *([user.uid] if user else [])}
     # Whoever plants a pipe at a name that we will write to would read the recording.
-    if not (stat.S_ISCHR(found.st_mode) or (stat.S_ISFIFO(found.st_mode) and found.st_uid in ours)):
+    is_ours = stat.S_ISFIFO(found.st_mode) and found.st_uid in trusted_users()
+    if not (is_ours or stat.S_ISCHR(found.st_mode)):
         os.close(fd)
         raise UsageError(f"{path} is a pipe of another user; write elsewhere with -o")
     os.set_blocking(fd, True)

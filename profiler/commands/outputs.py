@@ -41,7 +41,7 @@ class Outputs:
     def __init__(self, files: Sequence[tuple[str, Format]], stats: str | None, *, force: bool) -> None:
         """Opens them. Raises `UsageError` for what can't be written, or is in the way without `force`."""
         self._waiting: list[tuple[Destination, Format]] = []
-        places: set[str] = set()
+        places: set[tuple[int, int, str]] = set()
         try:
             for path, format_ in [*files, *([(stats, _STATS)] if stats else [])]:
                 destination = open_destination(path, replace=force)

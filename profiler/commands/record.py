@@ -18,7 +18,7 @@ from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import EVENTS, Sampling
 from profiler.commands.ending import Ending
 from profiler.commands.outputs import Outputs, output_files
-from profiler.commands.talk import say
+from profiler.commands.talk import is_heard_by_a_person, say
 from profiler.commands.targets import find_targets
 from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import FORMATS
@@ -92,7 +92,7 @@ class Options:
     "-o",
     "--output",
     "outputs",
-    type=click.Path(dir_okay=False),
+    type=click.Path(dir_okay=False, readable=False),
     multiple=True,
     metavar="FILE",
     help="Where to write; may be repeated. The suffix selects the format; '-' is stdout. A file appears once"
@@ -127,7 +127,10 @@ class Options:
     help="How memory is read: by the kernel's own nowait reads, or only where pages are resident.",
 )
 @click.option(
-    "--stats", type=click.Path(dir_okay=False), metavar="FILE", help="Write the run's figures as JSON."
+    "--stats",
+    type=click.Path(dir_okay=False, readable=False),
+    metavar="FILE",
+    help="Write the run's figures as JSON.",
 )
 @click.option(
     "--keep-partial", is_flag=True, help="Keep stacks of which a read would fault, with a marker there."
@@ -222,7 +225,7 @@ def _record(
 
 def _progress_line(duration_s: float | None) -> Callable[[Progress], None] | None:
     """Writes one line over and over, on a terminal; None elsewhere."""
-    if not sys.stderr.isatty():
+    if not is_heard_by_a_person():
         return None
     of = "" if duration_s is None else f" of {duration_s:g}"
     shown_s = -_PROGRESS_EVERY_S

@@ -8,6 +8,11 @@ from contextlib import suppress
 _STDERR = 2
 
 
+def is_heard_by_a_person() -> bool:
+    """Whether stderr is a terminal."""
+    return os.isatty(_STDERR)
+
+
 def say(text: str, *, end: str = "\n") -> None:
     """Writes `text` to stderr at once; may be called from a signal handler.
 
