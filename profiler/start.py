@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from profiler.priority import raise_priority
@@ -19,9 +18,6 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.exit("pidflame: interrupted before it began")
-    finally:  # the files are in place: what the interpreter does to end is not worth another exit code
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
 
 
 def _open_standard_descriptors() -> None:

@@ -37,9 +37,10 @@ class Ending:
         self._before = {number: signal.signal(number, self._on_signal) for number in ours}
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
+        # With the outputs written, the process is about to end: a signal must not change its exit code.
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if failed else signal.SIG_IGN)
 
     def removes(self, outputs: Outputs) -> None:
         """What to remove when the recording is given up."""
@@ -63,6 +64,7 @@ class Ending:
 
         before = signal.signal(signal.SIGCHLD, child_ended)
         try:
+            child_ended(signal.SIGCHLD, None)  # it may have ended already
             yield
         finally:
             signal.signal(signal.SIGCHLD, before)
@@ -86,6 +88,5 @@ class Ending:
             if self._outputs is not None:
                 self._outputs.close()
             say(f"\npidflame: given up at the third Ctrl-C; not written: {', '.join(unwritten) or 'nothing'}")
-            os._exit(
-                PidflameError.exit_code
-            )  # an exception could be caught, or cut a file that is being written
+            # An exception could be caught on its way, and would come in the middle of a clean-up.
+            os._exit(PidflameError.exit_code)
