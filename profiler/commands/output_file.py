@@ -57,8 +57,6 @@ def open_destination(path: str, *, replace: bool) -> Destination:
         if descriptor is not None:
             return Stream(path, _duplicate(descriptor))
         return _open_in_folder(path, replace=replace)
-    except FileNotFoundError:
-        raise UsageError(f"the folder of {path} does not exist") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; write elsewhere with -o") from None
 
@@ -201,7 +199,10 @@ def _open_in_folder(path: str, *, replace: bool) -> Destination:
     folder, name = os.path.split(path)
     if not name:
         raise UsageError(f"{path!r} names no file; name one with -o")
-    folder_fd = open_folder(folder)
+    try:
+        folder_fd = open_folder(folder)
+    except FileNotFoundError:
+        raise UsageError(f"the folder of {path} does not exist") from None
     try:
         mode = _mode_of(name, folder_fd)
         if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
