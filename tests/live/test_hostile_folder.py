@@ -87,8 +87,7 @@ def test_no_link_leads_root_to_another_file(
                 outcomes["refused"] += 1
             check_victim(place)
     os.close(folder_fd)
-    with capfd.disabled():
-        print(name, force, outcomes)
+    assert outcomes["written"] < ROUNDS  # the attack was felt
     files = list((place / "rescues").iterdir())
     assert len(files) == outcomes["rescued"]
     for file in files:
