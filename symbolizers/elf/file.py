@@ -33,6 +33,8 @@ from symbolizers.errors import Malformed
 __all__ = ["ElfFile", "ElfSymbol", "FunctionTable", "Segment"]
 
 _PAGE_BYTES = mmap.PAGESIZE
+_MAX_SEARCHED_BYTES = 2 << 30
+"""Of tables, for all the symbols that are asked for by name. A browser's tables have 0.3 GB."""
 
 
 class ElfFile:
@@ -51,7 +53,7 @@ class ElfFile:
         self._header = read_header(source)
         self._all_segments = read_segments(source, self._header)
         self._sections: tuple[Section, ...] | None = None
-        self._starts: FunctionStarts | None = None
+        self._searched_bytes = 0
         self.segments = tuple(segment for segment in self._all_segments if segment.type == PT_LOAD)
         self.is_position_independent = self._header.position_independent
         self.build_id = read_build_id(source, self._all_segments, ()) or self._build_id_of_sections()
@@ -69,9 +71,12 @@ class ElfFile:
     def symbol(self, name: str) -> ElfSymbol | None:
         """The symbol that this file defines as `name`, in .dynsym or else .symtab; None without one.
 
-        Raises `Malformed`.
+        Raises `Malformed`, also where its tables are too large to search for yet another name.
         """
         for table in self._symbol_tables():
+            self._searched_bytes += table.size + table.strings_size
+            if self._searched_bytes > _MAX_SEARCHED_BYTES:
+                raise Malformed(f"symbol tables of {table.size + table.strings_size} bytes")
             found = table.lookup(self._source, name)
             if found is not None:
                 return found
@@ -114,20 +119,21 @@ class ElfFile:
         best = max(covering, key=lambda s: (s.flags & PF_X, _page(s.offset) == mapping_offset))
         return mapping_start - mapping_offset - best.address + best.offset
 
-    def function_bounds(self, address: int) -> tuple[int, int]:
-        """Where the function at `address` and the next one start, as .eh_frame_hdr says; (0, 0) unknown."""
-        if self._starts is None:
-            self._starts = self._function_starts()
-        start, end = self._starts.at_or_before(address), self._starts.after(address)
-        return (0, 0) if start is None or end is None else (start, end)
-
     def functions(self) -> FunctionTable:
         """All functions, from .dynsym, .symtab and MiniDebugInfo, and the starts in .eh_frame_hdr.
 
-        Broken parts are left out. The table needs neither this object nor its file any more.
+        Broken parts are left out. The table reads names from the file, which has to stay open.
         """
         tables = [*self._function_sources(), *self._mini_debug_info()]
-        return FunctionTable.read(tables, unwind=self._function_starts(), boundaries=self._code_ends())
+        return FunctionTable(tables, unwind=self.function_starts(), boundaries=self._code_ends())
+
+    def function_starts(self) -> FunctionStarts:
+        """The starts of all functions that .eh_frame_hdr knows; none where it is broken."""
+        segment = next((s for s in self._all_segments if s.type == PT_GNU_EH_FRAME), None)
+        try:
+            return read_function_starts(self._source, segment) if segment else NO_STARTS
+        except Malformed:
+            return NO_STARTS
 
     def _read_sections(self) -> tuple[Section, ...]:
         if self._sections is None:
@@ -166,17 +172,10 @@ class ElfFile:
             )
             if section is None:
                 return []
-            content = minidebuginfo.decompress(self._source.read(section.offset, section.size))
+            content = minidebuginfo.decompress(self._source, section)
             return ElfFile.from_bytes(content)._function_sources()
         except Malformed:
             return []
-
-    def _function_starts(self) -> FunctionStarts:
-        segment = next((s for s in self._all_segments if s.type == PT_GNU_EH_FRAME), None)
-        try:
-            return read_function_starts(self._source, segment) if segment else NO_STARTS
-        except Malformed:
-            return NO_STARTS
 
     def _code_ends(self) -> set[int]:
         ends = {s.address + s.memory_size for s in self.segments if s.flags & PF_X}

@@ -1,10 +1,12 @@
-"""All functions of one file, sorted by address, in arrays (some 25 bytes a function and their names)."""
+"""All functions of one file, sorted by address, in arrays: 24 bytes a function. Names stay in the file."""
 
 from __future__ import annotations
 
+import ctypes
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import compress
 
 from symbolizers.elf.eh_frame_hdr import NO_STARTS, FunctionStarts
 from symbolizers.elf.source import Source
@@ -12,12 +14,15 @@ from symbolizers.elf.symbols import SYMBOL_BYTES, SymbolTable
 from symbolizers.errors import Malformed
 
 _EXPORTED, _WEAK, _LOCAL, _NO_FUNCTION = 0, 1, 2, 255
-_UNDEFINED = (0, 0)  # section number 0, by bytes: another file defines the symbol
+_MAX_SYMBOLS = 3 << 20
+"""In all tables of a file together: one of the most symbols, and half as many in the others."""
 _MAX_ALIASES = 64
 """Linkers fold equal functions into one, which then has as many names as there were functions."""
 _MAX_ENCLOSING = 64
 """How many functions before an address are asked whether they reach that far."""
-_MAX_NAME_BYTES = 8192
+
+_INFO, _SECTION = 4, 6
+"""Bytes of a symbol: binding and type; the number of its section, of two bytes."""
 
 
 def _binding_of_info() -> bytes:
@@ -30,43 +35,41 @@ def _binding_of_info() -> bytes:
 
 
 _BINDING_OF_INFO = _binding_of_info()
+_FUNCTION_MASK = bytes(0 if binding == _NO_FUNCTION else 255 for binding in _BINDING_OF_INFO)
 
 
 class FunctionTable:
     """Names of the functions of one file by virtual address (as linked).
 
-    Holds bytes and arrays only: it outlives the file's descriptor and can be sent to another process.
+    Lifetime: as long as its sources can be read; a name is read when it is asked for.
     """
 
-    __slots__ = ("_bindings", "_boundaries", "_names", "_sizes", "_starts", "_strings", "unwind")
+    __slots__ = ("_boundaries", "_sizes", "_starts", "_symbols", "_tables", "unwind")
 
-    def __init__(self, unwind: FunctionStarts = NO_STARTS, boundaries: Iterable[int] = ()) -> None:
-        """`boundaries`: ends of executable sections and segments; no symbol without a size passes one."""
-        self.unwind = unwind
-        self._boundaries = sorted(boundaries)
-        self._strings: list[bytes] = []
-        self._starts = array("Q")
-        self._sizes = array("Q")
-        self._names = array("Q")  # index in _strings << 32 | offset there
-        self._bindings = array("B")
-
-    @classmethod
-    def read(
-        cls,
+    def __init__(
+        self,
         tables: Sequence[tuple[Source, SymbolTable]],
         *,
         unwind: FunctionStarts = NO_STARTS,
         boundaries: Iterable[int] = (),
-    ) -> FunctionTable:
-        """The functions of all `tables`. One that breaks its own rules is left out, the others stay."""
-        functions = cls(unwind, boundaries)
-        for source, table in tables:
-            try:
-                functions._add(source, table)
-            except Malformed:
-                continue
-        functions._sort()
-        return functions
+    ) -> None:
+        """The functions of all `tables`. One that breaks its own rules is left out, the others stay.
+
+        `boundaries`: ends of executable sections and segments; no symbol without a size passes one.
+        """
+        self.unwind = unwind
+        self._boundaries = sorted(boundaries)
+        self._tables = tables
+        left = _MAX_SYMBOLS
+        functions = array("Q")
+        for number, (source, table) in enumerate(tables):
+            if table.size // SYMBOL_BYTES <= left:
+                left -= table.size // SYMBOL_BYTES
+                _append(functions, source, table, number)
+        _sort(functions)
+        self._starts = functions[0::3]
+        self._symbols = functions[1::3]  # index of the table << 32 | index there
+        self._sizes = functions[2::3]
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -76,6 +79,7 @@ class FunctionTable:
 
         Of several names for the same code: exported before local, then the one with fewer leading
         underscores. A function without a size reaches to the next one, at most to its section's end.
+        Raises `Malformed` where the name can't be read any more.
         """
         last = following = bisect_right(self._starts, address)
         for _ in range(_MAX_ENCLOSING):
@@ -97,42 +101,11 @@ class FunctionTable:
         start = self.unwind.at_or_before(address)
         return start if start is not None and address < self._section_end(start) else None
 
-    def _add(self, source: Source, table: SymbolTable) -> None:
-        data = source.read(table.offset, table.size)
-        strings = source.read(table.strings_offset, table.strings_size)
-        bindings = data[4::SYMBOL_BYTES].translate(_BINDING_OF_INFO)
-        sections = zip(data[6::SYMBOL_BYTES], data[7::SYMBOL_BYTES], strict=True)
-        kept = [
-            index
-            for index, (binding, section) in enumerate(zip(bindings, sections, strict=True))
-            if binding != _NO_FUNCTION and section != _UNDEFINED
-        ]
-        words = array("Q", data)
-        base = len(self._strings) << 32
-        self._strings.append(strings)
-        self._starts.extend(map(words[1::3].__getitem__, kept))
-        self._sizes.extend(map(words[2::3].__getitem__, kept))
-        self._names.extend([base | words[index * 3] & 0xFFFFFFFF for index in kept])
-        self._bindings.extend(map(bindings.__getitem__, kept))
-
-    def _sort(self) -> None:
-        order = sorted(range(len(self._starts)), key=self._starts.__getitem__)
-        self._starts = array("Q", map(self._starts.__getitem__, order))
-        self._sizes = array("Q", map(self._sizes.__getitem__, order))
-        self._names = array("Q", map(self._names.__getitem__, order))
-        self._bindings = array("B", map(self._bindings.__getitem__, order))
-
     def _preference(self, index: int) -> tuple[bool, int, int, int, str]:
-        name = self._name(index)
-        binding = self._bindings[index]
+        source, table = self._tables[self._symbols[index] >> 32]
+        name, info = table.symbol_at(source, self._symbols[index] & 0xFFFFFFFF)
+        binding = _BINDING_OF_INFO[info]
         return binding == _LOCAL, len(name) - len(name.lstrip("_")), binding, index, name
-
-    def _name(self, index: int) -> str:
-        strings = self._strings[self._names[index] >> 32]
-        offset = self._names[index] & 0xFFFFFFFF
-        end = strings.find(b"\0", offset, offset + _MAX_NAME_BYTES)
-        name = strings[offset : end if end >= 0 else offset + _MAX_NAME_BYTES]
-        return name.decode(errors="backslashreplace").partition("@")[0]
 
     def _section_end(self, start: int) -> int:
         index = bisect_right(self._boundaries, start)
@@ -144,3 +117,52 @@ class FunctionTable:
             end = min(end, self._starts[following])
         unwound = self.unwind.after(start)
         return end if unwound is None else min(end, unwound)
+
+
+def _append(functions: array[int], source: Source, table: SymbolTable, number: int) -> None:
+    """Appends the functions that `table` defines: start, `number` and index, size. None if malformed."""
+    before = len(functions)
+    first = number << 32
+    try:
+        for data in table.blocks(source):
+            functions.extend(_functions_in(data, first))
+            first += len(data) // SYMBOL_BYTES
+    except Malformed:
+        del functions[before:]
+
+
+def _functions_in(symbols: bytes, first: int) -> array[int]:
+    """The functions that are defined among `symbols`, which are numbered from `first` on."""
+    count = len(symbols) // SYMBOL_BYTES
+    masks = symbols[_INFO::SYMBOL_BYTES].translate(_FUNCTION_MASK)
+    # A section 0 means that another file defines it.
+    low, high, mask = (
+        int.from_bytes(column, "little")
+        for column in (symbols[_SECTION::SYMBOL_BYTES], symbols[_SECTION + 1 :: SYMBOL_BYTES], masks)
+    )
+    wanted = ((low | high) & mask).to_bytes(count, "little")
+    words = array("Q", symbols)
+    columns = (words[1::3], range(first, first + count), words[2::3])
+    starts, numbers, sizes = (array("Q", compress(column, wanted)) for column in columns)
+    found = array("Q", bytes(SYMBOL_BYTES * len(starts)))
+    found[0::3], found[1::3], found[2::3] = starts, numbers, sizes
+    return found
+
+
+_libc = ctypes.CDLL(None)
+_qsort_r = _libc.qsort_r
+_qsort_r.argtypes = (*(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t), *(ctypes.c_void_p,) * 2)
+_qsort_r.restype = None
+_memcmp = ctypes.cast(_libc.memcmp, ctypes.c_void_p)
+
+
+def _sort(functions: array[int]) -> None:
+    """Sorts by start, then by number.
+
+    The C library sorts millions in place, in half the time and a quarter of the memory that a list of as many
+    numbers takes. Its qsort_r hands its last argument to memcmp: how many bytes to compare. Bytes compare as
+    numbers where the highest comes first.
+    """
+    functions.byteswap()
+    _qsort_r(functions.buffer_info()[0], len(functions) // 3, SYMBOL_BYTES, _memcmp, 16)
+    functions.byteswap()

@@ -30,9 +30,12 @@ _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _NOTE = struct.Struct("<III")
 
-_MAX_SEGMENTS = 1024
-_MAX_SECTIONS = 1 << 16
+_MAX_SEGMENTS = 128
+_MAX_SECTIONS = 1 << 12
+"""Programs and libraries have some 15 segments and 40 sections; each section that is kept takes 250 bytes."""
+_MAX_SECTION_NAMES_BYTES = 1 << 18
 _MAX_NOTES_BYTES = 1 << 16
+"""Of all notes of a file together."""
 _MAX_BUILD_ID_BYTES = 64
 _NT_GNU_BUILD_ID = 3
 
@@ -125,6 +128,8 @@ def find_section(
         index = sections[0].link
     if index >= len(sections):
         return None
+    if sections[index].size > _MAX_SECTION_NAMES_BYTES:
+        raise Malformed(f"names of sections of {sections[index].size} bytes")
     names = source.read(sections[index].offset, sections[index].size)
     wanted = name + b"\0"
     return next((s for s in sections if names.startswith(wanted, s.name)), None)
@@ -134,8 +139,11 @@ def read_build_id(source: Source, segments: Iterable[Segment], sections: Iterabl
     """The GNU build id from the note segments or, where these have none, the note sections; else b''."""
     places = [(s.offset, s.file_size, s.alignment) for s in segments if s.type == PT_NOTE]
     places += [(s.offset, s.size, 4) for s in sections if s.type == SHT_NOTE]
+    left_bytes = _MAX_NOTES_BYTES
     for offset, size, alignment in places:
-        found = _build_id_in(source.read(offset, min(size, _MAX_NOTES_BYTES)), 8 if alignment == 8 else 4)
+        notes = source.read(offset, min(size, left_bytes))
+        left_bytes -= len(notes)
+        found = _build_id_in(notes, 8 if alignment == 8 else 4)
         if found:
             return found
     return b""

@@ -25,6 +25,7 @@ _JUMP: Final = re.compile(rb"(?:\xe9|\x0f[\x80-\x8f])(?=(.{4}))", re.DOTALL)
 """``jmp`` or a conditional jump to an address relative to its end, 4 bytes on."""
 _LEAST_JUMPS: Final = 4
 _MAX_FUNCTION_BYTES: Final = 1 << 20
+"""The largest functions that are looked into run bytecode: some 300 kB."""
 
 
 def function_code(elf: ElfFile, name: str) -> tuple[int, bytes]:
@@ -63,11 +64,12 @@ def find_cold_part(elf: ElfFile, start: int, end: int) -> tuple[int, int]:
     """
     jumps: Counter[tuple[int, int]] = Counter()
     code = elf.read(start, min(end - start, _MAX_FUNCTION_BYTES)) if start < end else b""
+    starts = elf.function_starts()
     for match in _JUMP.finditer(code):
         (displacement,) = struct.unpack("<i", match[1])
         target = start + match.end() + len(match[1]) + displacement
         if not start <= target < end:
-            bounds = elf.function_bounds(target)
+            bounds = starts.around(target)
             if target != bounds[0]:
                 jumps[bounds] += 1
     (found, count), *_ = jumps.most_common(1) or [(NO_CODE, 0)]

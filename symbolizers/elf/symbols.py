@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import islice
+from itertools import compress, islice
 from typing import NamedTuple
 
 from symbolizers.elf.headers import Section
@@ -20,12 +21,18 @@ from symbolizers.errors import Malformed
 SYMBOL_BYTES = 24
 STB_LOCAL = 0
 MAX_SYMBOLS = 1 << 21
-"""The most in one table (node has 0.11 million); reading a table takes some 150 bytes for each."""
+"""The most in one table: a browser with all its symbols has 1 to 2 million, node has 0.11 million."""
+MAX_STRINGS_BYTES = 512 << 20
+"""The largest table of names: 2 million names of 250 bytes, which is long for C++."""
 
-_SYMBOL = struct.Struct("<IBBHQQ")
+_SYMBOL = struct.Struct("<4xBxHQQ")
+_NAME_AND_INFO = struct.Struct("<IB")
+_BLOCK_SYMBOLS = 1 << 16
 _MAX_PLACES = 4096
 """How often one name may stand in a string table: once, and as the tail of longer names."""
 
+_SHORT_NAME_BYTES = 256
+_MAX_NAME_BYTES = 8192
 _MAX_MATCHES = 4096
 """How many symbols of one name are looked at: every file compiled in may have a local one."""
 
@@ -72,8 +79,36 @@ class SymbolTable(NamedTuple):
         if section.link >= len(sections):
             raise Malformed(f"a symbol table with strings in section {section.link}")
         strings = sections[section.link]
+        if strings.size > MAX_STRINGS_BYTES:
+            raise Malformed(f"a table of names of {strings.size} bytes")
         size = section.size - section.size % SYMBOL_BYTES
         return cls(section.offset, size, strings.offset, strings.size)
+
+    def blocks(self, source: Source) -> Iterator[bytes]:
+        """The table, some thousand whole symbols at a time. Raises `Malformed`, also if it has no strings."""
+        if self.strings_offset + self.strings_size > source.size:
+            raise Malformed("a symbol table with strings past the end of the file")
+        block_bytes = _BLOCK_SYMBOLS * SYMBOL_BYTES
+        for at in range(0, self.size, block_bytes):
+            yield source.read(self.offset + at, min(block_bytes, self.size - at))
+
+    def symbol_at(self, source: Source, index: int) -> tuple[str, int]:
+        """Name and info byte of the symbol number `index`. Raises `Malformed`.
+
+        The name is cut at 8 kB and where its version begins; it is empty past the end of the strings.
+        """
+        offset, info = _NAME_AND_INFO.unpack(
+            source.read(self.offset + index * SYMBOL_BYTES, _NAME_AND_INFO.size)
+        )
+        name = b""
+        for most in (_SHORT_NAME_BYTES, _MAX_NAME_BYTES):
+            size = min(most, self.strings_size - offset)
+            if size <= 0:
+                break
+            name, end, _ = source.read(self.strings_offset + offset, size).partition(b"\0")
+            if end:
+                break
+        return name.decode(errors="backslashreplace").partition("@")[0], info
 
     def lookup(self, source: Source, name: str) -> ElfSymbol | None:
         """The symbol that the file defines under exactly `name`, or None; global before local.
@@ -85,18 +120,21 @@ class SymbolTable(NamedTuple):
         wanted = set(islice(places, _MAX_PLACES))
         if not wanted:
             return None
-        data = source.read(self.offset, self.size)
-        name_offsets = array("I", data)[:: SYMBOL_BYTES // 4]
-        matches = (index for index, name_offset in enumerate(name_offsets) if name_offset in wanted)
         found: ElfSymbol | None = None
-        for index in islice(matches, _MAX_MATCHES):
-            _, info, _, section, address, size = _SYMBOL.unpack_from(data, index * SYMBOL_BYTES)
+        for info, section, address, size in islice(self._named(source, wanted), _MAX_MATCHES):
             if not section:  # undefined here: another file has it
                 continue
             if info >> 4 != STB_LOCAL:
                 return ElfSymbol(name, address, size, _kind(info & 15))
             found = found or ElfSymbol(name, address, size, _kind(info & 15))
         return found
+
+    def _named(self, source: Source, wanted: set[int]) -> Iterator[tuple[int, int, int, int]]:
+        """Info, section, address and size of the symbols whose name is at one of the `wanted` offsets."""
+        for data in self.blocks(source):
+            name_offsets = array("I", data)[:: SYMBOL_BYTES // 4]
+            for index in compress(range(len(name_offsets)), map(wanted.__contains__, name_offsets)):
+                yield _SYMBOL.unpack_from(data, index * SYMBOL_BYTES)
 
 
 def _kind(number: int) -> SymbolKind:

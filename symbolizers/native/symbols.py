@@ -17,10 +17,7 @@ _demangled = partial(demangle.demangle, language=("itanium", "rust"))
 
 
 class NativeSymbols:
-    """Names for the addresses of one file. Lifetime: the file (build id).
-
-    Needs neither the file nor its `ElfFile` once it is made.
-    """
+    """Names for the addresses of one file. Lifetime: the open file, from which it reads each name."""
 
     def __init__(self, elf: ElfFile, module: str) -> None:
         """`module`: the file's name in frames, see `module_name`."""
@@ -33,6 +30,7 @@ class NativeSymbols:
 
         ``symbol`` of the module, or else ``[module+0xaddress]`` with the start of the function where
         unwind information knows it, so that one function is one frame; without that the address itself.
+        Raises `Malformed` where the file can't be read any more.
         """
         found = self._functions.find(address)
         if found is None:

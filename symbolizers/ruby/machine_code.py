@@ -112,8 +112,7 @@ def _find_jumping(elf: ElfFile) -> tuple[int, int]:
     around = [s for s in elf.segments if 0 <= near.address - s.address < s.file_size]
     start = max([near.address - _NEAR_BYTES, *(segment.address for segment in around)])
     end = min([near.address + _NEAR_BYTES, *(segment.address + segment.file_size for segment in around)])
-    jumps = Counter(
-        elf.function_bounds(start + match.start()) for match in _JUMP.finditer(elf.read(start, end - start))
-    )
+    code, starts = elf.read(start, end - start), elf.function_starts()
+    jumps = Counter(starts.around(start + match.start()) for match in _JUMP.finditer(code))
     loop, count = max(jumps.items(), key=lambda item: item[1], default=((0, 0), 0))
     return loop if count >= _MIN_JUMPS and loop[1] - loop[0] >= _MIN_LOOP_BYTES else (0, 0)

@@ -15,7 +15,7 @@ from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import NoteSection, SymbolTableSection
 
-from symbolizers.elf.file import ElfFile
+from symbolizers.elf.file import ElfFile, FunctionTable
 from tests.support.elf_programs import build
 
 PLACES = (Path("/usr/bin"), Path("/usr/lib/x86_64-linux-gnu"))
@@ -173,7 +173,10 @@ def _check_functions(path: Path, count: int) -> int:
     """How many of `count` addresses in and around random functions have a name."""
     oracle = _oracle(path)
     with _opened(path) as elf:
-        table = elf.functions()
+        return _check_table(path, oracle, elf.functions(), count)
+
+
+def _check_table(path: Path, oracle: Oracle, table: FunctionTable, count: int) -> int:
     assert len(table) == len(oracle.functions), path
     if not oracle.functions:
         return 0

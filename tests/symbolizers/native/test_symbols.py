@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import pickle
 import subprocess
 from pathlib import Path
 
@@ -45,14 +44,6 @@ def test_a_stripped_function_is_its_start_and_the_rest_is_the_address(tmp_path: 
     symbols = _symbols(path, "my program")
     assert symbols.name(helper) == symbols.name(helper + 2) == _native(f"[my program+{helper:#x}]")
     assert symbols.name(0x7FFF0000) == _native("[my program+0x7fff0000]")
-
-
-def test_names_are_made_without_the_file_and_in_another_process(tmp_path: Path) -> None:
-    path = build(tmp_path, "program")
-    with path.open("rb") as stream:
-        symbols = NativeSymbols(ElfFile.from_fd(stream.fileno()), "program")
-    copy = pickle.loads(pickle.dumps(symbols))
-    assert copy.name(_address(path, "marker")) == _native("marker", "program")
 
 
 def test_cpp_names_are_demangled(tmp_path: Path) -> None:
@@ -157,7 +148,7 @@ def test_a_real_library_by_the_dynamic_linkers_addresses() -> None:
     with open(line.split(maxsplit=5)[5], "rb") as stream:
         elf = ElfFile.from_fd(stream.fileno())
         symbols = NativeSymbols(elf, "libc.so.6")
-    for name in ("malloc", "qsort", "getenv", "read", "write", "nanosleep"):
-        address = ctypes.cast(getattr(libc, name), ctypes.c_void_p).value
-        assert address is not None
-        assert symbols.name(address - elf.bias(start, offset)) == _native(name, "libc.so.6")
+        for name in ("malloc", "qsort", "getenv", "read", "write", "nanosleep"):
+            address = ctypes.cast(getattr(libc, name), ctypes.c_void_p).value
+            assert address is not None
+            assert symbols.name(address - elf.bias(start, offset)) == _native(name, "libc.so.6")

@@ -133,7 +133,7 @@ def test_the_library_is_recognised(target: RubyTarget, library: Path) -> None:
         elf = ElfFile.from_fd(stream.fileno())
         runtime = RubyLanguage().recognise(elf)
         execute = elf.symbol("rb_vm_exec")
-        bounds = elf.function_bounds(runtime.loop[0]) if runtime is not None else (0, 0)
+        bounds = elf.function_starts().around(runtime.loop[0]) if runtime is not None else (0, 0)
     assert runtime is not None
     assert runtime.version == ruby_says("puts RUBY_VERSION")
     assert runtime.global_symbols
