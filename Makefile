@@ -30,6 +30,7 @@ help:
 	@echo 'make check   run ruff, mypy --strict and the tests that need neither root nor BCC'
 	@echo 'make test    run ruff, mypy --strict and all tests (the live ones as root)'
 	@echo 'make bench   measure pidflame beside perf and py-spy: a Markdown table'
+	@echo 'make fuzz    give every parser inputs that are almost right, for ten minutes'
 	@echo 'make test-interpreters   test every CPython, Ruby and PHP that can be had, live and to the line'
 	@echo 'make test-kernel         test the nowait reader on a kernel that has the flags, under QEMU'
 	@echo 'make test-fresh          run demo and test on fresh minimal roots of Debian 12 and 13'
@@ -96,6 +97,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f demo.svg
 
+include tests/fuzz/fuzz.mk
 include tests/interpreters/interpreters.mk
 include tests/kernel/kernel.mk
 include tests/fresh/fresh.mk

@@ -56,8 +56,13 @@ def start_ticks_of(pid: int) -> int:
             text = stat.read(4096)
     except (FileNotFoundError, ProcessLookupError):
         raise ProcessGone(f"no process {pid}") from None
+    return start_ticks_in(text)
+
+
+def start_ticks_in(stat: bytes) -> int:
+    """The start time in the text of /proc/PID/stat (clock ticks since boot)."""
     # The command name may hold spaces and brackets; nothing behind it does.
-    return int(text.rpartition(b")")[2].split()[_START_TIME_AFTER_COMM])
+    return int(stat.rpartition(b")")[2].split()[_START_TIME_AFTER_COMM])
 
 
 def user_of(pid: int) -> int:

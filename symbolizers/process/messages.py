@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 MAX_MESSAGE_BYTES = 64 << 20
 _LENGTH = struct.Struct("<I")
 _PIECE_BYTES = 1 << 16
+_MOST_PIECES = 128
+"""How many are taken at once (8 MB): the other side may never stop."""
 
 
 class BrokenStream(ConnectionError):
@@ -58,9 +60,11 @@ class MessageStream:
         return bool(self._unsent)
 
     def receive(self) -> Iterator[bytes]:
-        """The messages that have come whole. Raises `BrokenStream`, after the last of them."""
-        at_end = False
-        while not at_end:
+        """The messages that have come whole. Raises `BrokenStream`, after the last of them.
+
+        It ends, whatever comes meanwhile: what is left makes the stream readable again at once.
+        """
+        for _ in range(_MOST_PIECES):
             try:
                 piece = self._connection.recv(_PIECE_BYTES, socket.MSG_DONTWAIT)
             except BlockingIOError:
@@ -68,10 +72,9 @@ class MessageStream:
             except OSError:
                 piece = b""
             self._received += piece
-            at_end = not piece
             yield from self._whole()
-        if at_end:
-            raise BrokenStream("the stream has ended")
+            if not piece:
+                raise BrokenStream("the stream has ended")
 
     def wait_for_one(self) -> bytes | None:
         """The next message, however long it takes; None when the other side has closed the stream."""

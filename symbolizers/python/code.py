@@ -25,7 +25,8 @@ from symbolizers.python.strings import MAX_LENGTH, decode, decode_bytes, parse_h
 
 MAX_NAME_CHARACTERS: Final = 1024
 MAX_FILE_CHARACTERS: Final = 4096
-MAX_LINE_TABLE_BYTES: Final = 1 << 20
+MAX_LINE_TABLE_BYTES: Final = 1 << 18
+"""The longest found among some thousand packages has 74 kB. Each byte may stand for half a line."""
 
 _PAGE_BYTES: Final = 4096
 _PREFIX_BYTES: Final = 256

@@ -23,6 +23,8 @@ COOKIE: Final = b"xdebugpy"
 MAX_CHECKSUM_WORDS: Final = 16
 MAX_FRAME_WINDOW_BYTES: Final = 128
 """The walker's limits; as CHECKSUM_WORDS and MAX_FRAME_WINDOW in profiler/bpf."""
+MAX_HEAD_BYTES: Final = 1024
+"""So much is read of an object before anything is known about it. The head of a code object has 150 bytes."""
 
 _FREE_THREADED_AT: Final = 16
 _WORD: Final = struct.Struct("<Q")
@@ -211,8 +213,13 @@ def _check_regions(row: Row) -> None:
         raise ValueError("the parts of code objects lie too far apart")
     if row["frame_window"] > MAX_FRAME_WINDOW_BYTES:
         raise ValueError("the parts of frames lie too far apart")
-    if row["unicode_state"] >= row["unicode_ascii_data"] or row["bytes_size"] >= row["bytes_data"]:
+    string, bytes_, code = row["unicode_ascii_data"], row["bytes_data"], row["code_linetable"]
+    if max(string, bytes_, code) > MAX_HEAD_BYTES:
+        raise ValueError("the heads of objects are too long")
+    if max(row["unicode_length"] + 8, row["unicode_state"] + 4) > string or row["bytes_size"] + 8 > bytes_:
         raise ValueError("strings and bytes start before their heads end")
+    if row["object_type"] + 8 > min(string, bytes_, code):
+        raise ValueError("objects have their type behind their heads")
 
 
 def _word(table: bytes, offset: int) -> int:

@@ -64,7 +64,7 @@ class PythonObjects:
 
     def integers(self, addresses: Sequence[int]) -> list[int]:
         """Each ``int`` of one digit (of 30 bits) or two, as addresses have; 0 in place of anything else."""
-        size = self.places["int_digits"] + _DIGITS.size
+        size = max(self.places["int_digits"] + _DIGITS.size, self.row["object_type"] + _WORD.size)
         objects = self.memory.read_many([(checked(address), size) for address in addresses])
         return [self._integer(each) if isinstance(each, bytes) else 0 for each in objects]
 

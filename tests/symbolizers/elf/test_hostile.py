@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import time
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +14,17 @@ from hypothesis import strategies as st
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed
-from symbolizers.native.symbols import NativeSymbols
 from tests.support.elf_programs import build
+from tests.support.elf_use import (
+    DYNSYM,
+    EH_FRAME,
+    STRTAB,
+    SYMTAB,
+    sections_of,
+    segment_headers,
+    structure,
+    use_everything,
+)
 
 SOURCE = """
 int exported(int n) { return n * 2; }
@@ -24,9 +32,6 @@ static int __attribute__((noinline, used)) local(int n) { return exported(n) + 1
 int data = 3;
 """
 INTERESTING = (0, 1, 2, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 32, (1 << 63) - 1, (1 << 64) - 1)
-SYMTAB, STRTAB, DYNSYM = 2, 3, 11
-NOTE, EH_FRAME = 4, 0x6474E550
-ADDRESSES = (0, 1, 0x1000, 0x1120, 0x2000, 0x4000, (1 << 47), (1 << 64) - 1)
 
 
 @pytest.fixture(scope="module")
@@ -34,31 +39,6 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small library with every part that is read: notes, both symbol tables, an unwind table."""
     directory = tmp_path_factory.mktemp("hostile")
     return build(directory, "library.so", "-shared", "-fPIC", "-nostdlib", source=SOURCE).read_bytes()
-
-
-def _use_everything(data: bytes) -> None:
-    """Calls all that an ELF file answers; anything raised but `Malformed` fails the test."""
-    try:
-        elf = ElfFile.from_bytes(data)
-    except Malformed:
-        return
-    assert isinstance(elf.build_id, bytes)
-    for name in ("exported", "local", "absent"):
-        with suppress(Malformed):
-            elf.symbol(name)
-    for address in ADDRESSES:
-        with suppress(Malformed):
-            elf.read(address, 64)
-        with suppress(Malformed):
-            elf.bias(0x7F0000000000, address)
-        with suppress(Malformed):
-            elf.address_of_offset(address)
-    table = elf.functions()
-    symbols = NativeSymbols(elf, "library.so")
-    for address in (*ADDRESSES, *(segment.address for segment in elf.segments)):
-        table.find(address)
-        table.start_of(address)
-        assert len(symbols.name(address).name) <= 1100
 
 
 def _changes() -> st.SearchStrategy[list[tuple[int, int, int]]]:
@@ -76,56 +56,28 @@ def _changed(data: bytes, places: list[int], changes: list[tuple[int, int, int]]
     return bytes(result)
 
 
-def _sections_of(data: bytes) -> tuple[int, list[int]]:
-    """Offset of the section headers and their types, by index."""
-    at = struct.unpack_from("<Q", data, 40)[0]
-    count = struct.unpack_from("<H", data, 60)[0]
-    return at, [struct.unpack_from("<I", data, at + 64 * index + 4)[0] for index in range(count)]
-
-
-def _segment_headers(data: bytes) -> list[tuple[int, int, int]]:
-    """Type, offset and size of every segment."""
-    start, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
-    fields = (struct.unpack_from("<IIQQQQ", data, start + 56 * index) for index in range(count))
-    return [(kind, offset, size) for kind, _, offset, _, _, size in fields]
-
-
-def _structure(data: bytes) -> list[int]:
-    """Offsets of all fields of headers, notes, symbols and the unwind table: where lies hurt most."""
-    sections, kinds = _sections_of(data)
-    places = [*range(16, 64 + 56 * len(_segment_headers(data))), *range(sections, len(data))]
-    for index, kind in enumerate(kinds):
-        if kind in (SYMTAB, DYNSYM):
-            offset, size = struct.unpack_from("<QQ", data, sections + 64 * index + 24)
-            places += range(offset, offset + size)
-    for kind, offset, size in _segment_headers(data):
-        if kind in (NOTE, EH_FRAME):
-            places += range(offset, offset + size)
-    return places
-
-
 @settings(max_examples=900, deadline=timedelta(seconds=3))
 @given(changes=_changes())
 def test_forged_fields(library: bytes, changes: list[tuple[int, int, int]]) -> None:
-    _use_everything(_changed(library, _structure(library), changes))
+    use_everything(_changed(library, structure(library), changes))
 
 
 @settings(max_examples=300, deadline=timedelta(seconds=3))
 @given(changes=_changes(), cut=st.integers(0, 1 << 14) | st.just(1 << 20))
 def test_flipped_bytes_and_truncation(library: bytes, changes: list[tuple[int, int, int]], cut: int) -> None:
     data = _changed(library, list(range(len(library))), changes)
-    _use_everything(data[:cut])
+    use_everything(data[:cut])
 
 
 @settings(max_examples=200, deadline=timedelta(seconds=3))
 @given(tail=st.binary(max_size=600))
 def test_noise_behind_an_elf_ident(tail: bytes) -> None:
-    _use_everything(b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x03\x00\x3e\x00" + tail)
+    use_everything(b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x03\x00\x3e\x00" + tail)
 
 
 def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) -> None:
     """A sparse file may be as large as it likes, so the file's size is not the only bound."""
-    at, kinds = _sections_of(library)
+    at, kinds = sections_of(library)
     forged = bytearray(library)
     for index, kind in enumerate(kinds):
         if kind in (SYMTAB, STRTAB, DYNSYM):
@@ -143,7 +95,7 @@ def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) 
 
 
 def test_a_number_of_sections_beyond_all_reason_is_malformed(library: bytes, tmp_path: Path) -> None:
-    at, _ = _sections_of(library)
+    at, _ = sections_of(library)
     forged = bytearray(library)
     struct.pack_into("<H", forged, 60, 0)  # too many for 16 bits: the number is the size of section 0
     struct.pack_into("<Q", forged, at + 32, 1 << 20)
@@ -160,7 +112,7 @@ def test_a_number_of_sections_beyond_all_reason_is_malformed(library: bytes, tmp
 def test_a_broken_symbol_table_is_malformed_and_the_other_one_stays(
     library: bytes, field: int, value: int
 ) -> None:
-    at, kinds = _sections_of(library)
+    at, kinds = sections_of(library)
     forged = bytearray(library)
     form = "<I" if field == 40 else "<Q"
     struct.pack_into(form, forged, at + 64 * kinds.index(SYMTAB) + field, value)
@@ -173,7 +125,7 @@ def test_a_broken_symbol_table_is_malformed_and_the_other_one_stays(
 
 
 def test_an_unwind_table_longer_than_its_segment_is_left_out(library: bytes) -> None:
-    at = next(offset for kind, offset, _ in _segment_headers(library) if kind == EH_FRAME)
+    at = next(offset for kind, offset, _ in segment_headers(library) if kind == EH_FRAME)
     functions = struct.unpack_from("<I", library, at + 8)[0]
     assert len(ElfFile.from_bytes(library).functions().unwind.offsets) == functions > 0
     forged = bytearray(library)
@@ -183,7 +135,7 @@ def test_an_unwind_table_longer_than_its_segment_is_left_out(library: bytes) -> 
 
 def test_a_million_equal_symbols_cost_little(library: bytes) -> None:
     """Every symbol is the same function: no search may look at all of them."""
-    at, kinds = _sections_of(library)
+    at, kinds = sections_of(library)
     index = kinds.index(SYMTAB)
     count = 1_000_000
     name = library[struct.unpack_from("<Q", library, _strings_header(library, at, index) + 24)[0] :].index(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -67,3 +68,18 @@ def test_the_waiting_side_takes_one_after_the_other(ends: tuple[MessageStream, s
     assert (stream.wait_for_one(), stream.wait_for_one()) == (b"a", b"")
     other.close()
     assert stream.wait_for_one() is None
+
+
+class _Endless(socket.socket):
+    """A connection whose other side never stops sending empty messages."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        return bytes(size)
+
+
+def test_a_stream_that_never_stops_is_left_for_later() -> None:
+    with _Endless() as connection:
+        stream = MessageStream(connection)
+        for _ in range(2):
+            found = sum(1 for _ in islice(stream.receive(), 1 << 22))
+            assert 0 < found < 1 << 22

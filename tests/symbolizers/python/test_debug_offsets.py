@@ -94,13 +94,17 @@ WRONG = {
     "bytes in their head": {"bytes_data": 16},
     "strings in their head": {"unicode_ascii_data": 24},
     "no table of lines": {"code_linetable": 0},
+    "a type behind the head": {"object_size": 1 << 16, "object_type": 1 << 15},
+    "a type behind the head of a string": {"object_size": 64, "object_type": 40},
+    "a string's length at its end": {"unicode_length": 32, "unicode_ascii_data": 36},
+    "a string's head without an end": {"unicode_size": 1 << 20, "unicode_ascii_data": 1 << 20},
 }
 
 
 @pytest.mark.parametrize("changed", WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("row", SELF_DESCRIBED, ids=lambda row: row.name)
 def test_a_build_that_can_not_be(row: Row, changed: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"out of bounds|too far apart|before their heads"):
+    with pytest.raises(ValueError, match=r"out of bounds|too far apart|their heads|too long"):
         described(row, table_of(row, changed), places_of(row))
 
 
