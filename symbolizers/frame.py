@@ -76,6 +76,11 @@ class CodeObject:
     lines: tuple[int, ...] = ()
     stands_for_caller: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` where `starts` and `lines` are not parallel."""
+        if len(self.starts) != len(self.lines):
+            raise ValueError(f"{len(self.starts)} starts of {len(self.lines)} lines")
+
     def line_at(self, position: int) -> int:
         """The source line that runs at `position` (bytes, unsigned 32-bit as captured).
 

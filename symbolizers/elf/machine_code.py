@@ -24,17 +24,19 @@ CALL: Final = re.compile(rb"\xe8(....)", re.DOTALL)
 _JUMP: Final = re.compile(rb"(?:\xe9|\x0f[\x80-\x8f])(?=(.{4}))", re.DOTALL)
 """``jmp`` or a conditional jump to an address relative to its end, 4 bytes on."""
 _LEAST_JUMPS: Final = 4
-_MAX_FUNCTION_BYTES: Final = 1 << 20
+MAX_FUNCTION_BYTES: Final = 1 << 20
 """The largest functions that are looked into run bytecode: some 300 kB."""
+SMALL_FUNCTION_BYTES: Final = 1 << 14
+"""Of a function where each address is followed, which takes some microseconds."""
 
 
-def function_code(elf: ElfFile, name: str) -> tuple[int, bytes]:
-    """Address and code of the function that the file calls `name`; no code where it has none, or 1 MB of it.
+def function_code(elf: ElfFile, name: str, *, most_bytes: int = MAX_FUNCTION_BYTES) -> tuple[int, bytes]:
+    """Address and code of the function that the file calls `name`; no code where it has none, or too much.
 
     Raises `Malformed`.
     """
     symbol = elf.symbol(name)
-    if symbol is None or not 0 < symbol.size <= _MAX_FUNCTION_BYTES:
+    if symbol is None or not 0 < symbol.size <= most_bytes:
         return 0, b""
     return symbol.address, elf.read(symbol.address, symbol.size)
 
@@ -63,7 +65,7 @@ def find_cold_part(elf: ElfFile, start: int, end: int) -> tuple[int, int]:
     `Malformed`.
     """
     jumps: Counter[tuple[int, int]] = Counter()
-    code = elf.read(start, min(end - start, _MAX_FUNCTION_BYTES)) if start < end else b""
+    code = elf.read(start, min(end - start, MAX_FUNCTION_BYTES)) if start < end else b""
     starts = elf.function_starts()
     for match in _JUMP.finditer(code):
         (displacement,) = struct.unpack("<i", match[1])

@@ -12,7 +12,7 @@ import re
 from typing import Final, NamedTuple
 
 from symbolizers.elf.file import ElfFile, FunctionTable, Segment
-from symbolizers.elf.machine_code import ADDRESS, CALL, function_code, targets
+from symbolizers.elf.machine_code import ADDRESS, CALL, SMALL_FUNCTION_BYTES, function_code, targets
 from symbolizers.errors import Malformed
 
 _MAX_LOOP_BYTES: Final = 1 << 19
@@ -32,7 +32,8 @@ class Code(NamedTuple):
 
 def find_version(elf: ElfFile) -> tuple[int, ...]:
     """The version, ``(8, 2, 32)``; empty where that can't be found. Raises `Malformed`."""
-    for target in targets(ADDRESS, *function_code(elf, "php_request_startup")):
+    code = function_code(elf, "php_request_startup", most_bytes=SMALL_FUNCTION_BYTES)
+    for target in targets(ADDRESS, *code):
         try:
             text = elf.read(target, len(_POWERED_BY) + _MAX_VERSION_BYTES)
         except Malformed:

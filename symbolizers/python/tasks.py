@@ -16,6 +16,8 @@ MAX_TASKS: Final = 64
 """In a chain of awaiting tasks."""
 MAX_COROUTINES: Final = 64
 """In each task."""
+MAX_CHAIN_FRAMES: Final = 512
+"""Beyond these, tasks of a chain go without their coroutines."""
 
 _REFERENCE_TAGS: Final = 7
 """What a reference in a frame may have in its lowest bits, as in profiler/bpf/walk_python.h."""
@@ -52,7 +54,8 @@ class PythonTasks:
         frames: list[Frame] = []
         for waiting in reversed(awaiters):
             frames.append(self._name(waiting))
-            frames += self._coroutines(waiting)
+            if len(frames) < MAX_CHAIN_FRAMES:
+                frames += self._coroutines(waiting)
         frames.append(self._name(task))
         outermost = self._frame(self._coroutine(task) + self._places["coroutine_frame"])
         self._expect(task, identity)

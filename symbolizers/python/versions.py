@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from symbolizers.elf.file import ElfFile
@@ -28,7 +29,9 @@ _ADDED: Final[tuple[tuple[Version, str], ...]] = (
 """A function that each version was the first to export ("New in version" in its C API reference; of 3.0, what
 2.x calls PyString_FromString), newest first. In 2.x capsules came with 2.7."""
 
-_MAX_SEARCH_BYTES: Final = 64 << 20
+_MAX_SEARCH_BYTES: Final = 32 << 20
+"""Programs that embed an old Python have some 10 MB of code and constants."""
+_MAX_TEXTS: Final = 1 << 10
 _CHUNK_BYTES: Final = 1 << 20
 _LONGEST_TEXT_BYTES: Final = 32
 _PF_W: Final = 2
@@ -79,8 +82,9 @@ def _from_number(number: int) -> PythonVersion:
 def _from_text(elf: ElfFile, series: Version) -> PythonVersion:
     """The exact version if there is just one text of a version of `series`, else the series alone."""
     prefix = ".".join(map(str, series))
-    pattern = re.compile(rb"(?<![\w.])%s\.(\d{1,2})(a\d+|b\d+|rc\d+)?\+?\0" % re.escape(prefix.encode()))
-    found = {match.groups(b"") for text in _read_only_data(elf) for match in pattern.finditer(text)}
+    pattern = re.compile(rb"(?<![\w.])%s\.(\d{1,2})((?:a|b|rc)\d{1,3})?\+?\0" % re.escape(prefix.encode()))
+    matches = (match for text in _read_only_data(elf) for match in pattern.finditer(text))
+    found = {match.groups(b"") for match in islice(matches, _MAX_TEXTS)}
     if len(found) != 1:
         return PythonVersion((*series, 0), prefix, stable=True)
     ((micro, level),) = found

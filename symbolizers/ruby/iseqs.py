@@ -28,8 +28,8 @@ BODY_WORDS: Final = 12
 METHOD_WORDS: Final = 4
 """The words that are checksummed: of a body's start, and behind a method entry's flags (ruby_layout.h)."""
 
-MAX_CODE_WORDS: Final = 1 << 20
-"""Bytecode beyond this goes without a line table."""
+MAX_CODE_WORDS: Final = 1 << 18
+"""Bytecode beyond this (2 MB) goes without a line table."""
 
 _MAX_NESTED: Final = 64
 """How deep iseqs are nested at most: blocks in blocks, and the like."""

@@ -17,7 +17,7 @@ from collections import Counter
 from typing import Final, NamedTuple
 
 from symbolizers.elf.file import ElfFile
-from symbolizers.elf.machine_code import CALL, LOAD, function_code, targets
+from symbolizers.elf.machine_code import CALL, LOAD, SMALL_FUNCTION_BYTES, function_code, targets
 from symbolizers.errors import Malformed
 from symbolizers.layout import MAX_OFFSET_BYTES, Row
 
@@ -55,7 +55,8 @@ def find_global_symbols(elf: ElfFile, row: Row) -> int:
     symbol = elf.symbol("ruby_global_symbols")
     if symbol is not None:
         return symbol.address
-    for target in targets(LOAD, *function_code(elf, "rb_sym_all_symbols")):
+    code = function_code(elf, "rb_sym_all_symbols", most_bytes=SMALL_FUNCTION_BYTES)
+    for target in targets(LOAD, *code):
         start = target - row["symbols_by_name"]
         try:
             content = elf.read(start, row["symbols_ids"] + 8)

@@ -20,7 +20,7 @@ from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.python.layouts import LAYOUTS
 from symbolizers.python.layouts_tasks import TASKS
 from symbolizers.python.layouts_threads import THREADS
-from symbolizers.python.tasks import MAX_COROUTINES, MAX_TASKS, PythonTasks
+from symbolizers.python.tasks import MAX_CHAIN_FRAMES, MAX_COROUTINES, MAX_TASKS, PythonTasks
 from symbolizers.python.threads import PythonThreads
 from tests.fuzz.memory import Image, Mirror, seeds
 from tests.fuzz.python_images import ROOT, TASK, THREAD_POINTER, task_image, thread_image
@@ -146,7 +146,7 @@ def _run_tasks(data: bytes) -> TaskChain:
     symbolizer = PythonSymbolizer(row, memory, TypeAddresses(kind, kind, kind), lines=True)
     tasks = PythonTasks(row, places, memory, symbolizer)
     chain = tasks.chain(TASK, tasks.identity(TASK))
-    assert len(chain.frames) <= MAX_TASKS * (MAX_COROUTINES + 1) + 1
+    assert len(chain.frames) <= MAX_CHAIN_FRAMES + MAX_COROUTINES + MAX_TASKS
     return chain
 
 

@@ -74,7 +74,7 @@ def test_what_costs_too_much_is_a_problem() -> None:
 
     endless = problem_with(Target("endless", list, loops, cpu_limit_s=0.1), b"")
     assert endless[0].startswith(TooLong.__name__)
-    large = problem_with(Target("large", list, lambda data: kept.append(b"x" * (400 << 20))), b"")
+    large = problem_with(Target("large", list, lambda data: kept.append(b"x" * (128 << 20))), b"")
     assert large == ("memory", large[1])
 
 

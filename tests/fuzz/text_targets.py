@@ -16,12 +16,14 @@ from profiler.capture.mapping_events import MappingEvents, _Ring
 from profiler.capture.records import CodeMapped, CodeName, ProcessEvent
 from profiler.capture.wire import WireError, decode
 from profiler.errors import PrerequisiteError
+from symbolizers.errors import Reason
 from symbolizers.frame import RawFrame
 from symbolizers.native.unnamed import mapping_frame
 from symbolizers.process.identity import ProcessId, start_ticks_in
 from symbolizers.process.maps import parse_mappings
 from symbolizers.process.messages import MAX_MESSAGE_BYTES, BrokenStream, MessageStream
-from symbolizers.questions import NotUnderstood, decode_answer, decode_question, encode
+from symbolizers.process.pagemap import Residency
+from symbolizers.questions import Codes, NotUnderstood, decode_answer, decode_question, encode
 from symbolizers.registry import LANGUAGES
 from symbolizers.taken import TakenName
 from tests.fuzz.target import Target
@@ -35,6 +37,28 @@ _STAT: Final = b" S 1 7 7 0 -1 4194304 101 0 0 0 0 1 0 0 20 0 3 0 4242 10000 250
 _MMAP2: Final = struct.Struct("=IIQQQIIQQII")
 _END: Final = struct.Struct("=Q")
 _QUESTIONS: Final = tuple(question for question, _ in CONVERSATIONS)
+
+
+class _Told(Residency):
+    """Present pages as the pagemap says that is `entries`."""
+
+    def __init__(self, entries: bytes) -> None:
+        super().__init__(1)
+        self._entries = entries
+
+    def _pread(self, size_bytes: int, offset: int) -> bytes:
+        return self._entries[offset : offset + size_bytes]
+
+
+def _run_pagemap(data: bytes) -> None:
+    """The gate is the same as to look at one entry after the other; what is cut off is not present."""
+    entries = data[2:]
+    first, count = data[0] if data else 0, data[1] if len(data) > 1 else 0
+    told = _Told(entries)
+    told.look_ahead([(first, first + count // 2)])
+    pages = range(first, first + count + 1)
+    missing = [page for page in pages if not entries[8 * page + 7 : 8 * page + 8].rjust(1, b"\0")[0] & 0x80]
+    assert told.first_missing(pages[0], pages[-1]) == (missing[0] if missing else None)
 
 
 def _run_maps(data: bytes) -> None:
@@ -140,6 +164,9 @@ def _run_answers(data: bytes) -> None:
     question = _QUESTIONS[data[0] % len(_QUESTIONS)] if data else _QUESTIONS[0]
     answer = decode_answer(data[1:], question)
     assert decode_answer(encode(answer), question) == answer
+    if isinstance(answer, Codes):
+        for code in answer.found:
+            assert isinstance(code, Reason) or isinstance(code.line_at(2), int)
 
 
 def _run_questions(data: bytes) -> None:
@@ -154,6 +181,7 @@ def _answers() -> list[bytes]:
 
 TARGETS: Final = (
     Target("maps", lambda: [TEXT, *TEXT.splitlines()], _run_maps),
+    Target("pagemap", lambda: [b"\0\x40" + b"\xff" * 400, b"\5\x20" + bytes(399)], _run_pagemap),
     Target("stat", lambda: [b"bash", b"a) R 1 (b", b") S 1 1 1 1 1 1 1 1 1 1 1"], _run_stat, most_bytes=63),
     Target(
         "mapping_events",

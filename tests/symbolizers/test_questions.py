@@ -136,3 +136,10 @@ def test_a_forged_field_gives_an_answer_of_the_right_type_or_none(
         return
     assert isinstance(decoded, (Failed, question.answered_by()))
     assert decode_answer(encode(decoded), question) == decoded
+
+
+def test_a_line_table_with_starts_and_no_lines_is_refused() -> None:
+    question = ReadCodes(PROCESS, (RawFrame(1, 1, 2, 3),))
+    answer = encode(Codes((CodeObject("ruby", "f", "a.rb", 1, (0, 2), (1, 2)),)))
+    with pytest.raises(NotUnderstood, match="2 starts of 1 lines"):
+        decode_answer(answer.replace(b'"lines": [1, 2]', b'"lines": [1]'), question)

@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from symbolizers.elf.file import ElfFile
 from symbolizers.elf.symbols import MAX_STRINGS_BYTES, MAX_SYMBOLS
 from tests.support.elf_forge import Forged, Section, forge, symbol
@@ -21,7 +23,7 @@ from tests.support.elf_forge import Forged, Section, forge, symbol
 READ = """
 import json, sys, time
 from symbolizers.elf.file import ElfFile
-from symbolizers.errors import Malformed
+from symbolizers.errors import SymbolizeError
 from symbolizers.native.symbols import NativeSymbols
 from symbolizers.registry import languages
 def peak_bytes():
@@ -35,9 +37,9 @@ with open(sys.argv[1], "rb") as stream:
         elf = ElfFile.from_fd(stream.fileno())
         for language in loaded:
             try: language.recognise(elf)
-            except Malformed as error: said.append(str(error))
+            except SymbolizeError as error: said.append(str(error))
         named = NativeSymbols(elf, "m").name(int(sys.argv[2])).name
-    except Malformed as error: said.append(str(error))
+    except SymbolizeError as error: said.append(str(error))
 print(json.dumps([time.process_time() - started, peak_bytes() - before, named, said]))
 """
 
@@ -105,10 +107,10 @@ def test_holes_as_sections_notes_and_their_names(tmp_path: Path) -> None:
 
 
 def test_a_bomb_as_mini_debug_info(tmp_path: Path) -> None:
-    """1 GB packed to 150 kB, and a section that says it is packed debug information, of 100 MB."""
+    """128 MB packed to 20 kB, and a section that says it is packed debug information, of 100 MB."""
     packer = lzma.LZMACompressor(preset=0)
     zeros = bytes(1 << 20)
-    bomb = b"".join(packer.compress(zeros) for _ in range(1024)) + packer.flush()
+    bomb = b"".join(packer.compress(zeros) for _ in range(128)) + packer.flush()
     for content, size in ((bomb, 0), (bomb, 100 << 20)):
         debug = Section(content=content, size=size, name=b".gnu_debugdata")
         path = write(tmp_path / "bomb", forge(debug), size=200 << 20)
@@ -116,6 +118,47 @@ def test_a_bomb_as_mini_debug_info(tmp_path: Path) -> None:
         assert name == "[m+0x1008]"
         assert cpu_s < 1
         assert peak_bytes < 90 << 20
+
+
+CODE = 64 + 128 * 56
+"""Where the content of the first section is, in the file and in memory."""
+SEGMENTS = b"".join(
+    struct.pack("<IIQQQQQQ", 1, 5, 0, address, 0, size, size, 4096)
+    for address, size in [*((1 << 40 | number << 12, 8) for number in range(127)), (0, 80 << 20)]
+)
+
+
+def interpreter(functions: dict[str, int], content: bytes) -> Forged:
+    """A file whose `functions`, of so many bytes each, all begin with the `content`."""
+    names, symbols = b"\0", b""
+    for name, size in functions.items():
+        symbols += symbol(len(names), CODE, size)
+        names += name.encode() + b"\0"
+    tables = (Section.symbols(symbols, strings=3), Section.strings(names))
+    return forge(Section(content=content), *tables, segments=SEGMENTS)
+
+
+@pytest.mark.parametrize("instruction", [b"\x48\x8d\x05", b"\x48\x8b\x05"], ids=["lea", "mov"])
+def test_code_that_is_nothing_but_addresses(tmp_path: Path, instruction: bytes) -> None:
+    """Each is followed to see what is there, so functions that are looked at so are small."""
+    names = ("execute_ex", "zend_execute_internal", "php_request_startup", "executor_globals")
+    names = (*names, "zend_ce_generator", "ruby_vm_at_exit", "rb_sym_all_symbols")
+    code = b"2.7.1\0\0\0" + instruction * (1 << 18)
+    functions = dict.fromkeys(names, 700_000) | {"ruby_version": 6}
+    path = write(tmp_path / "code", interpreter(functions, code), size=90 << 20)
+    assert cost(path)[0] < 0.5
+
+
+def test_texts_of_versions_without_an_end(tmp_path: Path) -> None:
+    functions = dict.fromkeys(("_PyRuntime", "PyThreadState_GetFrame"), 8)
+    for number in ("1", "1a" + "1" * 100):
+        text = f"3.9.{number}\0".encode()
+        path = write(
+            tmp_path / "texts", interpreter(functions, text * ((64 << 20) // len(text))), size=90 << 20
+        )
+        cpu_s, peak_bytes, _, _ = cost(path)
+        assert cpu_s < 1.5
+        assert peak_bytes < 30 << 20
 
 
 def test_a_name_without_an_end_is_cut(tmp_path: Path) -> None:
