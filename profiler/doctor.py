@@ -29,7 +29,8 @@ from symbolizers.inspection import Inspection
 from symbolizers.process.identity import command_name_of
 from symbolizers.process.memory import available_strategies, probe
 from symbolizers.process.prefetch import swap_kind
-from symbolizers.questions import Failed, Inspect, Inspected
+from symbolizers.process.sandbox import Part
+from symbolizers.questions import Failed, Inspect, Inspected, ReadSandbox, Sandboxed
 
 _LOOK_AT_ALL_S = 30.0
 """How long looking at all processes may take; each has the worker's deadline besides."""
@@ -73,8 +74,8 @@ class Report:
 
 def examine(arguments: Sequence[str]) -> Report:
     """Looks at the machine and at every process. `arguments` are those of the recording in the advice."""
-    inspections, not_looked_at = _inspect_all()
-    checks = [*required_checks(arguments), *_further_checks()]
+    inspections, not_looked_at, sandbox = _inspect_all()
+    checks = [*required_checks(arguments), *_further_checks(), sandbox]
     if all(check.ok for check in checks if check.required):
         checks.append(_sampler(inspections))
     return Report(tuple(checks), _interpreters(inspections), not_looked_at)
@@ -153,12 +154,13 @@ def _sampler(inspections: Sequence[Inspection]) -> Check:
     return Check("sampler", f"loads{walkers}")
 
 
-def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:
+def _inspect_all() -> tuple[list[Inspection], Mapping[str, int], Check]:
     """Every process but this one, as a recording looks at it: by the worker with the deadline."""
     pids = [pid for pid in psutil.pids() if pid != os.getpid()]
     inspections: list[Inspection] = []
     failures: Counter[str] = Counter()
     waiting = set(pids)
+    sandbox = Check("sandbox", "unknown", "the worker did not say", required=False)
 
     def ask_about(asker: Asker, pid: int) -> None:
         def looked(answer: Inspected | Failed) -> None:
@@ -170,13 +172,30 @@ def _inspect_all() -> tuple[list[Inspection], Mapping[str, int]]:
 
         asker.ask(Inspect(pid), looked)
 
+    def told(answer: Sandboxed | Failed) -> None:
+        nonlocal sandbox
+        if isinstance(answer, Sandboxed):
+            sandbox = _sandbox(answer.parts)
+
     with closing(Asker(workers())) as asker:
+        asker.ask(ReadSandbox(), told, soon=True)
         for pid in pids:
             ask_about(asker, pid)
         asker.wait_for_all(_LOOK_AT_ALL_S)
     if waiting:
         failures["no time left"] += len(waiting)
-    return inspections, failures
+    return inspections, failures, sandbox
+
+
+def _sandbox(parts: Sequence[Part]) -> Check:
+    """What holds in the worker, which reads what targets wrote; a recording works without, too."""
+    missing = [f"{part.name} ({part.problem})" for part in parts if part.problem]
+    found = ", ".join(part.name for part in parts if not part.problem) or "none"
+    problem = (
+        f"the worker that reads other processes keeps rights that it should not have: {', '.join(missing)};"
+        " run it as root, outside of a container"
+    )
+    return Check("sandbox", found, problem if missing else "", required=False)
 
 
 def _interpreters(inspections: Sequence[Inspection]) -> tuple[RunningInterpreter, ...]:

@@ -11,7 +11,10 @@ from contextlib import suppress
 from profiler.errors import UsageError
 from profiler.invoker import invoker
 from profiler.priority import restore_priority
+from profiler.privileges import give_up_capabilities, protect_terminal
 
+_FIRST_OF_OURS = 3
+"""The command has the descriptors before it: standard input, output and error."""
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 _OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
@@ -70,21 +73,24 @@ class Launched:
 
 
 def _become(command: Sequence[str], hold: int) -> None:
-    """In the child: waits to be released, gives sudo's privileges back, runs the command."""
+    """In the child: waits to be released, gives all privileges of ours back, runs the command."""
     try:
         for number in _OURS:
             signal.signal(number, signal.SIG_DFL)
         if not os.read(hold, 1):
             os._exit(1)  # the profiler ended before it began
         restore_priority()
+        os.closerange(_FIRST_OF_OURS, os.sysconf("SC_OPEN_MAX"))
         who = invoker()
         if who is not None:
+            protect_terminal()
             user = pwd.getpwuid(who.uid)
             os.initgroups(user.pw_name, who.gid)
             os.setgid(who.gid)
             os.setuid(who.uid)
             os.environ["HOME"], os.environ["USER"] = user.pw_dir, user.pw_name
             os.environ["LOGNAME"] = user.pw_name
+        give_up_capabilities()
         os.execvp(command[0], list(command))
     except FileNotFoundError:
         os.write(2, f"pidflame: command not found: {command[0]}\n".encode(errors="replace"))

@@ -17,17 +17,9 @@ from pathlib import Path
 from profiler.capture.bcc_source import import_bcc
 from profiler.capture.btf import HEADER_BYTES, VMLINUX, read_btf
 from profiler.errors import PrerequisiteError
+from profiler.privileges import recording_capabilities
+from symbolizers.process.capabilities import Capability, own_sets
 
-_CAPABILITIES: Mapping[str, int] = {
-    "CAP_DAC_READ_SEARCH": 2,
-    "CAP_SYS_PTRACE": 19,
-    "CAP_SYS_ADMIN": 21,
-    "CAP_SYSLOG": 34,
-    "CAP_PERFMON": 38,
-    "CAP_BPF": 39,
-}
-"""What a recording uses, with the bit numbers of linux/capability.h: opening files of other users'
-processes, reading their memory, finding mapped files (map_files), kernel symbols, sampling, eBPF."""
 _OLDEST_KERNEL = (5, 8)
 """The first with the BPF ring buffer."""
 _FIRST_NAMESPACES: Mapping[str, int] = {
@@ -84,15 +76,15 @@ def required_checks(arguments: Sequence[str]) -> Iterator[Check]:
 
 
 def missing_capabilities() -> list[str]:
-    """Names of the capabilities that a recording needs and this process does not have."""
-    return [name for name, bit in _CAPABILITIES.items() if not has_capability(bit)]
+    """Names of the capabilities that a recording needs and this process does not have, by their numbers.
 
-
-def has_capability(bit: int) -> bool:
-    """Whether the capability with this number (linux/capability.h) is in effect."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        line = next(line for line in status if line.startswith("CapEff:"))
-    return bool(int(line.split()[1], 16) >> bit & 1)
+    Whoever has CAP_SYS_ADMIN needs no CAP_CHECKPOINT_RESTORE.
+    """
+    effective = own_sets().effective
+    needed = recording_capabilities()
+    if effective >> Capability.SYS_ADMIN & 1:
+        needed -= {Capability.CHECKPOINT_RESTORE}
+    return [f"CAP_{each.name}" for each in sorted(needed) if not effective >> each & 1]
 
 
 def _architecture() -> Check:
@@ -142,7 +134,8 @@ def _capabilities(arguments: Sequence[str]) -> Check:
         "or grant just these to one run:\n"
         f"  sudo setpriv --reuid=$(id -u) --regid=$(id -g) --init-groups {_grant(missing)} {command}"
     )
-    return Check("capabilities", f"{len(_CAPABILITIES) - len(missing)} of {len(_CAPABILITIES)}", problem)
+    needed = len(recording_capabilities())
+    return Check("capabilities", f"{needed - len(missing)} of {needed}", problem)
 
 
 def _grant(names: list[str]) -> str:

@@ -12,6 +12,7 @@ target may have.
     LookInto        LookedInto     a mapped file: interpreters
     NameOffsets     Names          symbols of a mapped file
     Forget          Forgotten      a process that has exited
+    ReadSandbox     Sandboxed      the worker itself: what it gave up
     any             Failed         the same, where there is no answer
 """
 
@@ -27,6 +28,7 @@ from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, Frame, RawFrame
 from symbolizers.inspection import FileContents, FileKey, Inspection
 from symbolizers.process.identity import ProcessId
+from symbolizers.process.sandbox import Part
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -83,7 +85,13 @@ class Forgotten(msgspec.Struct, frozen=True, tag=True):
     """The answer to `Forget`."""
 
 
-Answer = Inspected | Codes | ThreadNames | Awaiters | LookedInto | Names | Forgotten | Failed
+class Sandboxed(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `ReadSandbox`."""
+
+    parts: tuple[Part, ...]
+
+
+Answer = Inspected | Codes | ThreadNames | Awaiters | LookedInto | Names | Forgotten | Sandboxed | Failed
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
@@ -196,7 +204,17 @@ class Forget(_OfProcess, frozen=True, tag=True):
         return Forgotten
 
 
-AnyQuestion = Inspect | ReadCodes | ReadThreads | ReadAwaiters | LookInto | NameOffsets | Forget
+class ReadSandbox(msgspec.Struct, frozen=True, tag=True):
+    """Which parts of its sandbox hold in the worker, as it finds them in force when it answers."""
+
+    def lane(self) -> Lane:
+        return ()
+
+    def answered_by(self) -> type[Sandboxed]:
+        return Sandboxed
+
+
+AnyQuestion = Inspect | ReadCodes | ReadThreads | ReadAwaiters | LookInto | NameOffsets | Forget | ReadSandbox
 
 
 class NotUnderstood(ValueError):

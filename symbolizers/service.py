@@ -29,6 +29,7 @@ from symbolizers.process.identity import ProcessHandle, ProcessId, open_process,
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
 from symbolizers.process.prefetch import bring
+from symbolizers.process.sandbox import Sandbox
 from symbolizers.questions import (
     Answer,
     AnyQuestion,
@@ -46,7 +47,9 @@ from symbolizers.questions import (
     Names,
     ReadAwaiters,
     ReadCodes,
+    ReadSandbox,
     ReadThreads,
+    Sandboxed,
     ThreadNames,
 )
 from symbolizers.registry import LANGUAGE_OF_KIND, languages
@@ -78,9 +81,15 @@ class _Process:
 class Service:
     """The worker's side of every question about targets. Lifetime: the worker process."""
 
-    def __init__(self, *, lines: bool, strategy: ReadStrategy | None = None) -> None:
-        """`strategy`: one of `available_strategies`; by default the preferred one."""
+    def __init__(
+        self, *, lines: bool, strategy: ReadStrategy | None = None, sandbox: Sandbox | None = None
+    ) -> None:
+        """`strategy`: one of `available_strategies`; by default the preferred one.
+
+        `sandbox`: the one that this process entered, if it did.
+        """
         self._lines = lines
+        self._sandbox = sandbox or Sandbox()
         self._strategy = strategy
         self._files = OpenFiles(languages())
         self._processes: dict[ProcessId, _Process] = {}
@@ -125,6 +134,8 @@ class Service:
             case Forget():
                 self.forget(question.process)
                 return Forgotten()
+            case ReadSandbox():
+                return Sandboxed(self._sandbox.parts())
 
     def inspect(self, pid: int, start_ticks: int | None) -> Inspection:
         """Maps and interpreters of `pid`. Raises `ProcessGone` when it is not that process any more."""

@@ -16,6 +16,7 @@ from symbolizers.errors import Reason
 from symbolizers.process.budget import CpuBudget, OverBudget
 from symbolizers.process.memory import ReadStrategy
 from symbolizers.process.messages import MessageStream, serve
+from symbolizers.process.sandbox import Sandbox
 from symbolizers.questions import Failed, decode_question, encode
 from symbolizers.service import Service
 
@@ -30,7 +31,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     options = dict(option.partition("=")[::2] for option in sys.argv[2:])
     strategy = options.get("--read-strategy")
-    service = Service(lines="--lines" in options, strategy=ReadStrategy(strategy) if strategy else None)
+    stream = MessageStream(socket.socket(fileno=int(sys.argv[1])))
+    sandbox = Sandbox()
+    service = Service(
+        lines="--lines" in options,
+        strategy=ReadStrategy(strategy) if strategy else None,
+        sandbox=sandbox,
+    )
     budget = CpuBudget(float(options.get("--budget", _BUDGET_S)))
 
     def answer(message: bytes) -> bytes:
@@ -40,7 +47,8 @@ def main() -> None:
         except OverBudget:
             return encode(Failed(Reason.OVER_BUDGET, "it takes more CPU time than it may"))
 
-    serve(MessageStream(socket.socket(fileno=int(sys.argv[1]))), answer)
+    sandbox.enter()
+    serve(stream, answer)
 
 
 if __name__ == "__main__":

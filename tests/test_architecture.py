@@ -34,9 +34,15 @@ STAGES: dict[str, set[str]] = {
     "profiler.priority": set(),
     "profiler.start": {"profiler.cli", "profiler.priority"},
     "profiler.invoker": {"profiler.errors"},
-    "profiler.launch": {"profiler.errors", "profiler.invoker", "profiler.priority"},
+    # Gives up rights of its own by the calls with which the worker gives up its.
+    "profiler.privileges": {"symbolizers.process"},
+    "profiler.launch": {
+        *("profiler.errors", "profiler.invoker", "profiler.priority", "profiler.privileges"),
+    },
     # Asks the machine for BCC and BTF in the same way as a recording will.
-    "profiler.preflight": {"profiler.capture", "profiler.errors"},
+    "profiler.preflight": {
+        *("profiler.capture", "profiler.errors", "profiler.privileges", "symbolizers.process"),
+    },
     # Inspects as a session does and loads the sampler, but takes no sample apart.
     "profiler.doctor": {
         *("profiler.capture", "profiler.errors", "profiler.preflight", "symbolizers.asker"),
@@ -122,8 +128,13 @@ STAGES: dict[str, set[str]] = {
     "profiler.cli": {"profiler.errors"},
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
+<<<<<<< HEAD
         *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight", "profiler.profile"),
         *("profiler.run.session", "symbolizers.asker", "symbolizers.process"),
+=======
+        *("profiler.export", "profiler.launch", "profiler.preflight", "profiler.privileges"),
+        *("profiler.profile", "profiler.run.session", "symbolizers.asker", "symbolizers.process"),
+>>>>>>> 1e03536 (worker, run: give up what reading others does not take)
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),

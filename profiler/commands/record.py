@@ -23,6 +23,7 @@ from profiler.commands.targets import find_targets
 from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import FORMATS
 from profiler.launch import Launched
+from profiler.privileges import drop_what_loading_took
 from profiler.profile.model import Profile
 from profiler.profile.paths import with_short_files
 from profiler.run.session import Progress, Recording, Session
@@ -215,6 +216,7 @@ def _record(
             session.prepare()
             ending.check()
             session.start()
+            drop_what_loading_took()
             if launched is not None:
                 launched.release()
             profile = session.run(progress)

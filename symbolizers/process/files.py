@@ -19,16 +19,9 @@ from typing import NamedTuple
 from symbolizers.errors import Changed, ProcessGone, Reason, SymbolizeError
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import Mapping, read_mappings
-from symbolizers.process.syscalls import (
-    RESOLVE_CACHED,
-    RESOLVE_IN_ROOT,
-    RESOLVE_NO_MAGICLINKS,
-    CachedStat,
-    cached_stat,
-    openat2,
-)
+from symbolizers.process.open_how import FIND, find_in_root_how
+from symbolizers.process.syscalls import CachedStat, cached_stat, openat2
 
-_FIND = os.O_PATH | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 """Non-blocking: a file under another process's lease is refused rather than waited for (45 s)."""
 
@@ -91,23 +84,20 @@ def mapped_as(fd: int) -> tuple[tuple[int, int], int]:
 
 def _find(handle: ProcessHandle, mapping: Mapping) -> int:
     try:
-        return os.open(f"/proc/{handle.id.pid}/map_files/{mapping.start:x}-{mapping.end:x}", _FIND)
+        return os.open(f"/proc/{handle.id.pid}/map_files/{mapping.start:x}-{mapping.end:x}", FIND)
     except OSError:
         return _find_by_name(handle, mapping)
 
 
 def _find_by_name(handle: ProcessHandle, mapping: Mapping) -> int:
-    """RESOLVE_IN_ROOT: no symbolic link leads out of the target's root. RESOLVE_CACHED: the file is
-    mapped, so the kernel has its whole path in memory. A path for which it would have to ask a file system
-    is another one (or a dead server's), and gives EAGAIN at once.
+    """The file is mapped, so the kernel has its whole path in memory. A path for which it would have to ask a
+    file system is another one (or a dead server's), and gives EAGAIN at once.
     """
     # A deleted file has no name: if this name is there, the file is really called "... (deleted)".
     path = os.fsencode(mapping.path) + (b" (deleted)" if mapping.deleted else b"")
-    root = os.open(f"/proc/{handle.id.pid}/root", _FIND | os.O_DIRECTORY)
+    root = os.open(f"/proc/{handle.id.pid}/root", FIND | os.O_DIRECTORY)
     try:
-        return openat2(
-            root, path, flags=_FIND, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED
-        )
+        return openat2(root, path, find_in_root_how())
     finally:
         os.close(root)
 

@@ -13,12 +13,10 @@ PROCESS_VM_PIDFD = 1 << 0
 PROCESS_VM_NOWAIT = 1 << 1
 """A page that would need IO is not waited for (same series)."""
 
-RESOLVE_NO_MAGICLINKS = 0x02
-RESOLVE_IN_ROOT = 0x10
-RESOLVE_CACHED = 0x20
-
-_SYS_OPENAT2 = 437
+SYS_OPENAT2 = 437
 """The same number on every architecture (the system calls since 5.0 share one table)."""
+OPEN_HOW = struct.Struct("=QQQ")
+"""struct open_how: flags, mode, resolve."""
 _SYS_PERF_EVENT_OPEN = {"x86_64": 298}.get(os.uname().machine, 241)
 """241 in the table that newer architectures share."""
 _PERF_FLAG_FD_CLOEXEC = 1 << 3
@@ -28,7 +26,7 @@ _STATX_BASIC_STATS = 0x7FF
 _STATX_BYTES = 256
 
 _SECOND_NS = 1_000_000_000
-_FS_IOC_GETVERSION = 0x80087601
+FS_IOC_GETVERSION = 0x80087601
 """linux/fs.h: _IOR('v', 1, long). The kernel writes an int, or a long, by file system."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -92,17 +90,18 @@ def inode_generation(fd: int) -> int | None:
     None where the file system does not tell: ext4, XFS and Btrfs do, others don't.
     """
     try:
-        answer = fcntl.ioctl(fd, _FS_IOC_GETVERSION, bytes(8))
+        answer = fcntl.ioctl(fd, FS_IOC_GETVERSION, bytes(8))
     except OSError:
         return None
     generation: int = struct.unpack_from("=I", answer)[0]
     return generation
 
 
-def openat2(directory_fd: int, path: bytes, *, flags: int, resolve: int) -> int:
-    """A file descriptor for `path` under `directory_fd`, resolved by `resolve` rules. Raises OSError."""
-    how = struct.pack("=QQQ", flags, 0, resolve)
-    return _check(_syscall(_SYS_OPENAT2, directory_fd, ctypes.c_char_p(path), how, ctypes.c_size_t(len(how))))
+def openat2(directory_fd: int, path: bytes, how_address: int) -> int:
+    """A descriptor for `path` under `directory_fd`, by the struct open_how that is there. Raises OSError."""
+    how = ctypes.c_void_p(how_address)
+    size = ctypes.c_size_t(OPEN_HOW.size)
+    return _check(_syscall(SYS_OPENAT2, directory_fd, ctypes.c_char_p(path), how, size))
 
 
 def perf_event_open(attributes: bytes, cpu: int) -> int:

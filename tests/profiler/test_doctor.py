@@ -100,7 +100,7 @@ def test_the_keys_stay_what_they_are() -> None:
     assert list(document["checks"]) == [
         *("architecture", "kernel", "container", "capabilities", "lockdown", "btf", "pagemap", "bcc"),
         *("kptr_restrict", "perf_event_paranoid", "process_vm_pidfd", "process_vm_nowait", "read_strategy"),
-        *("pagemap_scan", "swap", "sampler"),
+        *("pagemap_scan", "swap", "sandbox", "sampler"),
     ]
     assert all(list(check) == ["ok", "required", "found", "problem"] for check in document["checks"].values())
 

@@ -11,6 +11,7 @@ import pytest
 
 from profiler import preflight
 from profiler.errors import PrerequisiteError
+from symbolizers.process.capabilities import Capability
 
 
 @pytest.mark.root
@@ -65,4 +66,4 @@ def test_missing_capabilities_come_with_commands_to_paste(monkeypatch: pytest.Mo
 def test_capabilities_have_the_numbers_of_the_kernels_header() -> None:
     header = Path("/usr/include/linux/capability.h").read_text()
     numbers = dict(re.findall(r"#define (CAP_\w+)\s+(\d+)$", header, re.MULTILINE))
-    assert {name: str(bit) for name, bit in preflight._CAPABILITIES.items()}.items() <= numbers.items()
+    assert {f"CAP_{each.name}": str(each.value) for each in Capability}.items() <= numbers.items()

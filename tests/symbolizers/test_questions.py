@@ -15,6 +15,7 @@ from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, Frame, RawFrame
 from symbolizers.inspection import VDSO, CodeMapping, FileContents, Inspection, Unsupported
 from symbolizers.process.identity import ProcessId
+from symbolizers.process.sandbox import Part
 from symbolizers.questions import (
     Answer,
     AnyQuestion,
@@ -33,7 +34,9 @@ from symbolizers.questions import (
     NotUnderstood,
     ReadAwaiters,
     ReadCodes,
+    ReadSandbox,
     ReadThreads,
+    Sandboxed,
     ThreadNames,
     WantedThread,
     decode_answer,
@@ -69,6 +72,7 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
     ),
     (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((FRAME,))),
     (Forget(PROCESS), Forgotten()),
+    (ReadSandbox(), Sandboxed((Part("network", ""), Part("seccomp", "Invalid argument")))),
 ]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
