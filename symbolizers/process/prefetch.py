@@ -43,11 +43,9 @@ _ZRAM = re.compile(r"/dev/(zram\d+)")
 _ENTRY_BYTES = 8
 _PRESENT = 1 << 63
 _SWAPPED = 1 << 62
-_TYPE_MASK = 0x1F
-_OFFSET_MASK = (1 << 50) - 1
-_FIRST_SPECIAL_TYPE = 23
-"""Swap types from here on are no swap but pages that migrate, are broken or lie in a device (linux/swap.h:
-MAX_SWAPFILES, with all of these configured)."""
+_ELSEWHERE = 1 << 56 | 1 << 57 | 1 << 58 | 1 << 61
+"""A page with any of these bits may look swapped but lies elsewhere: in a device or a file, behind a marker
+of a userfaultfd or a guard (fs/proc/task_mmu.c: PM_MMAP_EXCLUSIVE, PM_UFFD_WP, PM_GUARD_REGION, PM_FILE)."""
 
 
 class Swap(str, Enum):
@@ -124,10 +122,10 @@ def _entries(pid: int, pages: list[int]) -> list[int]:
 
 
 def _is_swapped(entry: int) -> bool:
-    """Type and offset show only with CAP_SYS_ADMIN; no swapped page is at 0, where the header of swap is."""
-    if entry & _PRESENT or not entry & _SWAPPED:
-        return False
-    return entry & _TYPE_MASK < _FIRST_SPECIAL_TYPE and bool(entry >> 5 & _OFFSET_MASK)
+    """A page that the kernel is moving looks the same without CAP_SYS_ADMIN: reading it waits for the kernel
+    to have moved it, not for the target.
+    """
+    return entry & (_PRESENT | _SWAPPED | _ELSEWHERE) == _SWAPPED
 
 
 def _is_cached(address: int, parts: Sequence[FilePart]) -> bool:

@@ -27,6 +27,7 @@ from symbolizers.service import Service
 from tests.support.process.readers import fault_of
 from tests.support.process.targets import (
     PAGE,
+    ROOT,
     Target,
     in_time,
     running,
@@ -102,6 +103,25 @@ def test_the_next_try_finds_what_was_swapped(swapped: Target, strategy: ReadStra
         assert bring_in_time(swapped.pid, strategy, [fault.address, fault.address + 8]) == 1
         assert reader.read(swapped["swapped"] + PAGE, 2) == b"\2\2"
     assert swapped_bytes(swapped.pid) == 3 * PAGE
+
+
+BRING_AS_A_WORKER = """
+import sys
+from symbolizers.process.capabilities import keep_only, reading_capabilities
+from symbolizers.process.identity import open_process
+from symbolizers.process.memory import NowaitReader
+from symbolizers.process.prefetch import bring
+keep_only(reading_capabilities())
+handle = open_process(int(sys.argv[1]))
+print(bring(handle, NowaitReader(handle), [int(sys.argv[2])]))
+"""
+
+
+@pytest.mark.usefixtures("swap")
+def test_it_takes_no_more_rights_than_a_worker_has(swapped: Target) -> None:
+    """Where a page is swapped to shows only with CAP_SYS_ADMIN."""
+    command = [sys.executable, "-c", BRING_AS_A_WORKER, str(swapped.pid), str(swapped["swapped"])]
+    assert subprocess.check_output(command, cwd=ROOT) == b"1\n"
 
 
 @pytest.mark.usefixtures("swap")
