@@ -18,7 +18,7 @@ from profiler.capture.bcc_source import import_bcc
 from profiler.capture.btf import HEADER_BYTES, VMLINUX, read_btf
 from profiler.errors import PrerequisiteError
 from profiler.privileges import recording_capabilities
-from symbolizers.process.capabilities import Capability, own_sets
+from symbolizers.process.capabilities import own_sets
 
 _OLDEST_KERNEL = (5, 8)
 """The first with the BPF ring buffer."""
@@ -76,15 +76,9 @@ def required_checks(arguments: Sequence[str]) -> Iterator[Check]:
 
 
 def missing_capabilities() -> list[str]:
-    """Names of the capabilities that a recording needs and this process does not have, by their numbers.
-
-    Whoever has CAP_SYS_ADMIN needs no CAP_CHECKPOINT_RESTORE.
-    """
+    """Names of the capabilities that a recording needs and this process does not have, by their numbers."""
     effective = own_sets().effective
-    needed = recording_capabilities()
-    if effective >> Capability.SYS_ADMIN & 1:
-        needed -= {Capability.CHECKPOINT_RESTORE}
-    return [f"CAP_{each.name}" for each in sorted(needed) if not effective >> each & 1]
+    return [f"CAP_{each.name}" for each in sorted(recording_capabilities()) if not effective >> each & 1]
 
 
 def _architecture() -> Check:

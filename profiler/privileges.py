@@ -10,6 +10,7 @@ from symbolizers.process.capabilities import (
     empty_bounding_set,
     gain_nothing_by_exec,
     keep_only,
+    own_sets,
     reading_capabilities,
 )
 from symbolizers.process.sandbox import enter_empty_network
@@ -31,10 +32,10 @@ def recording_capabilities() -> frozenset[Capability]:
 def drop_what_loading_took() -> None:
     """Leaves this process what it needs while it samples, and the workers that it starts what they need.
 
-    To be called by the only thread, when the command to record, if any, has been forked. Two of these steps
-    take rights that a user who is not root does not have.
+    To be called by the only thread, when the command to record, if any, has been forked. A user who is not
+    root has no right to two of these steps; `pidflame doctor` says what then holds of the worker.
     """
-    with suppress(PermissionError):
+    with suppress(OSError):  # also where the kernel has no such namespaces, or allows no more
         enter_empty_network()
     later = recording_capabilities() | _ROOTS_FILES | {Capability.KILL}
     reading = reading_capabilities()
@@ -48,8 +49,10 @@ def drop_what_loading_took() -> None:
 def protect_terminal() -> None:
     """Lets this process, and all that it starts, type nothing into its terminal that root's shell would read.
 
-    It needs CAP_SYS_ADMIN. Raises OSError.
+    Where root lacks CAP_SYS_ADMIN, nothing that it starts gains rights by an exec either. Raises OSError.
     """
+    if not own_sets().effective >> Capability.SYS_ADMIN & 1:
+        gain_nothing_by_exec()
     install(refuse_requests(_TERMINAL_INPUT))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from profiler import preflight
 from profiler.errors import PrerequisiteError
 from symbolizers.process.capabilities import Capability
+from tests.support.process.targets import ROOT
 
 
 @pytest.mark.root
@@ -50,6 +52,22 @@ def test_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     with pytest.raises(PrerequisiteError, match="aarch64"):
         preflight.check([])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("without", "missing"),
+    [
+        ("-checkpoint_restore", []),
+        ("-sys_admin", []),
+        ("-checkpoint_restore,-sys_admin", ["CAP_CHECKPOINT_RESTORE"]),
+        ("-bpf,-sys_ptrace", ["CAP_SYS_PTRACE", "CAP_BPF"]),
+    ],
+)
+def test_mapped_files_take_either_of_two_capabilities(without: str, missing: list[str]) -> None:
+    program = "from profiler.preflight import missing_capabilities; print(missing_capabilities())"
+    command = ("setpriv", f"--bounding-set={without}", sys.executable, "-c", program)
+    assert subprocess.check_output(command, cwd=ROOT, text=True) == f"{missing}\n"
 
 
 def test_missing_capabilities_come_with_commands_to_paste(monkeypatch: pytest.MonkeyPatch) -> None:
