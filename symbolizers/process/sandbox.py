@@ -31,7 +31,7 @@ from symbolizers.process.syscalls import FS_IOC_GETVERSION, SYS_OPENAT2
 
 MEMORY_BYTES = 512 << 20
 """Address space: 23 MB to start with, 67 MB with the symbols of node, LLVM and GCC. One read of a string
-table may take 128 MB (`symbolizers/elf/source.py`). What needs more is a MemoryError, and costs that question."""
+table may take 128 MB (`symbolizers/elf/source.py`). What needs more fails, and only that question is lost."""
 MESSAGES_BYTES = 1 << 16
 """What all workers of a recording together may say on stderr, which is a file in memory."""
 OOM_SCORE = 1000
