@@ -48,6 +48,8 @@ _LIMITS = {
     resource.RLIMIT_NPROC: 0,
 }
 _OWN = Path("/proc/self")
+_ADDRESSES = ("net/fib_trie", "net/if_inet6")
+"""Local addresses of IPv4 and IPv6; a kernel without one of these has no such file."""
 
 # Found with strace over recordings of everything that is supported (asm/unistd_64.h has the numbers).
 _CALLS = (
@@ -110,9 +112,8 @@ def enter_empty_network() -> None:
 
 
 def _has_no_network() -> bool:
-    """Every interface of our namespace has a line, behind two lines of headings."""
-    lines = (_OWN / "net/dev").read_text().splitlines()[2:]
-    return [line.split(":")[0].strip() for line in lines] in ([], ["lo"])
+    """Whether no interface of our namespace has an address, not even the loopback."""
+    return not any(path.exists() and path.read_text() for path in (_OWN / name for name in _ADDRESSES))
 
 
 def _leave_network() -> None:

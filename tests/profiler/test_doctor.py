@@ -25,6 +25,8 @@ from tests.support.live.harness import PIDFLAME
 from tests.support.process.targets import ROOT, running
 
 PATIENCE_S = 60.0
+PARTS = ("network", "limits", "oom_score", "capabilities", "seccomp")
+"""Of the sandbox; the first takes CAP_SYS_ADMIN."""
 
 FROM_THE_FUTURE = r"""
 #include <stdio.h>
@@ -115,6 +117,18 @@ def test_without_capabilities_it_says_which_and_how_to_get_them() -> None:
     assert problem.startswith("missing CAP_PERFMON CAP_BPF")
     assert f"sudo {os.path.realpath(PIDFLAME)} record" in problem
     assert "sampler" not in document["checks"]
+
+
+@pytest.mark.live
+def test_the_sandbox_of_the_worker_is_shown_as_far_as_it_holds() -> None:
+    code, document = ask_json()
+    whole = {"ok": True, "required": False, "found": ", ".join(PARTS), "problem": ""}
+    assert document["checks"]["sandbox"] == whole
+    code, document = ask_json("setpriv", "--bounding-set=-sys_admin")
+    assert (code, document["works"]) == (0, True)
+    limited = document["checks"]["sandbox"]
+    assert (limited["ok"], limited["found"]) == (False, ", ".join(PARTS[1:]))
+    assert f"{PARTS[0]} (Operation not permitted)" in limited["problem"]
 
 
 @pytest.mark.live

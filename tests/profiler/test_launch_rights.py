@@ -46,14 +46,15 @@ int main(void) {
 class Terminal:
     """A session on a terminal of its own, led by a process that launches `command` as a profiler does."""
 
-    def __init__(self, *command: str, sudo: bool) -> None:
+    def __init__(self, *command: str, sudo: bool, wrapper: tuple[str, ...] = ()) -> None:
         self.said = ""
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             names = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)} if sudo else {}
             kept = {name: value for name, value in os.environ.items() if not name.startswith("SUDO_")}
             os.chdir(ROOT)
-            os.execve(sys.executable, [sys.executable, "-c", LAUNCH, *command], {**kept, **names})
+            launch = [*wrapper, sys.executable, "-c", LAUNCH, *command]
+            os.execvpe(launch[0], launch, {**kept, **names})
 
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())
@@ -80,8 +81,9 @@ class Terminal:
         return bool(heard)
 
 
-def test_under_sudo_the_command_types_nothing_into_roots_terminal() -> None:
-    terminal = Terminal("/usr/bin/python3", "-c", TYPE, sudo=True)
+@pytest.mark.parametrize("wrapper", [(), ("setpriv", "--bounding-set=-sys_admin")], ids=["root", "container"])
+def test_under_sudo_the_command_types_nothing_into_roots_terminal(wrapper: tuple[str, ...]) -> None:
+    terminal = Terminal("/usr/bin/python3", "-c", TYPE, sudo=True, wrapper=wrapper)
     assert terminal.end() == 1
     assert "Operation not permitted" in terminal.said
     assert "typed" not in terminal.said
