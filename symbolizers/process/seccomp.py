@@ -10,8 +10,8 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 _SYS_SECCOMP = 317
 _SECCOMP_SET_MODE_FILTER = 1
@@ -24,7 +24,8 @@ _X32 = 1 << 30
 """Numbers from here on are calls of the x32 ABI."""
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 """Offsets in struct seccomp_data."""
-_LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x06
+_LOAD, _JUMP, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_AT_LEAST = 0x20, 0x05, 0x15, 0x25, 0x35
+_JUMP_ANY_BIT, _RETURN = 0x45, 0x06
 _ALLOW = 0x7FFF0000
 _REFUSE = 0x00050000 | errno.EPERM
 _IOCTLS = {_AUDIT_ARCH_X86_64: (16, _X32 + 514), _AUDIT_ARCH_I386: (54,)}
@@ -36,95 +37,56 @@ Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false (in instructions), operand: struct sock_filter."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoBits:
+Test = Callable[[int], list[Instruction]]
+"""Instructions that go on behind themselves if an argument is as it should be, else jump over as many."""
+
+
+def no_bits(argument: int, mask: int) -> Test:
     """Argument number `argument`, an int, has none of the bits `mask`."""
-
-    argument: int
-    mask: int
-
-    def code(self, refuse: int) -> list[Instruction]:
-        """Instructions that go on behind themselves, or jump over `refuse` more."""
-        return [_load(_low(self.argument)), (_JUMP_ANY_BIT, refuse, 0, self.mask)]
+    return lambda refuse: [_load(_low(argument)), (_JUMP_ANY_BIT, refuse, 0, mask)]
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+def one_of(argument: int, *values: int) -> Test:
     """Argument number `argument`, an int, is one of `values`."""
-
-    argument: int
-    values: Sequence[int]
-
-    def code(self, refuse: int) -> list[Instruction]:
-        """As `NoBits.code`."""
-        last = len(self.values) - 1
-        jumps = [
-            (_JUMP_EQUAL, last - index, refuse if index == last else 0, value)
-            for index, value in enumerate(self.values)
-        ]
-        return [_load(_low(self.argument)), *jumps]
+    return lambda refuse: [_load(_low(argument)), *_any_of(values), (_JUMP, 0, 0, refuse)]
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+def pointer(argument: int, value: int) -> Test:
     """Argument number `argument`, of 64 bits, is `value`, which has 32."""
-
-    argument: int
-    value: int
-
-    def code(self, refuse: int) -> list[Instruction]:
-        """As `NoBits.code`."""
-        return [
-            _load(_low(self.argument) + 4),
-            (_JUMP_EQUAL, 0, refuse + 2, 0),
-            _load(_low(self.argument)),
-            (_JUMP_EQUAL, 0, refuse, self.value),
-        ]
+    return lambda refuse: [
+        _load(_low(argument) + 4),
+        (_JUMP_EQUAL, 0, refuse + 2, 0),
+        _load(_low(argument)),
+        (_JUMP_EQUAL, 0, refuse, value),
+    ]
 
 
-@dataclass(frozen=True, slots=True)
-class AtLeast:
+def at_least(argument: int, value: int) -> Test:
     """Argument number `argument`, of 64 bits, is `value` or more; `value` has 32."""
-
-    argument: int
-    value: int
-
-    def code(self, refuse: int) -> list[Instruction]:
-        """As `NoBits.code`."""
-        return [
-            _load(_low(self.argument) + 4),
-            (_JUMP_GREATER, 2, 0, 0),
-            _load(_low(self.argument)),
-            (_JUMP_AT_LEAST, 0, refuse, self.value),
-        ]
+    return lambda refuse: [
+        _load(_low(argument) + 4),
+        (_JUMP_GREATER, 2, 0, 0),
+        _load(_low(argument)),
+        (_JUMP_AT_LEAST, 0, refuse, value),
+    ]
 
 
-Test = NoBits | OneOf | Pointer | AtLeast
+def allow(number: int, *tests: Test) -> list[Instruction]:
+    """Decides about the system call `number`: it may be made if its arguments pass all `tests`."""
+    body: list[Instruction] = [_return(_ALLOW), _return(_REFUSE)]
+    for test in reversed(tests):
+        body = test(len(body) - 1) + body
+    return [(_JUMP_EQUAL, 0, len(body), number), *body]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A system call that is allowed if its arguments pass all `tests`."""
-
-    number: int
-    tests: tuple[Test, ...] = ()
-
-    def code(self) -> list[Instruction]:
-        """Instructions that decide about this call, and go on behind themselves for any other."""
-        body: list[Instruction] = [_return(_ALLOW), _return(_REFUSE)]
-        for test in reversed(self.tests):
-            body = test.code(refuse=len(body) - 1) + body
-        return [(_JUMP_EQUAL, 0, len(body), self.number), *body]
-
-
-def allow_only(calls: Iterable[Call]) -> list[Instruction]:
-    """A filter that refuses all other calls, and every call by the ABIs of 32 bits and x32."""
+def only(calls: Iterable[Sequence[Instruction]]) -> list[Instruction]:
+    """A filter that refuses all but these calls (see `allow`), and all by the ABIs of 32 bits and x32."""
     return [
         _load(_ARCH),
         (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH_X86_64),
         _return(_REFUSE),
         _load(_NUMBER),
-        *(instruction for call in calls for instruction in call.code()),
+        *chain.from_iterable(calls),
         _return(_REFUSE),
     ]
 
