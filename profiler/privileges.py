@@ -29,18 +29,25 @@ def recording_capabilities() -> frozenset[Capability]:
     return reading_capabilities() | _LATER
 
 
+def leave_network() -> None:
+    """Moves this process, and all workers that it starts, into an empty network namespace where it may.
+
+    To be called before it samples, since on a busy machine the kernel can take its time for this. Where the
+    kernel refuses it, `pidflame doctor` says so.
+    """
+    with suppress(OSError):
+        enter_empty_network()
+
+
 def drop_what_loading_took() -> None:
     """Leaves this process what it needs while it samples, and the workers that it starts what they need.
 
-    To be called by the only thread, when the command to record, if any, has been forked. A user who is not
-    root has no right to two of these steps; `pidflame doctor` says what then holds of the worker.
+    To be called by the only thread, when the command to record, if any, has been forked.
     """
-    with suppress(OSError):  # also where the kernel has no such namespaces, or allows no more
-        enter_empty_network()
     later = recording_capabilities() | _ROOTS_FILES | {Capability.KILL}
     reading = reading_capabilities()
     keep_only(later | {Capability.SETPCAP}, inheritable=reading)
-    with suppress(PermissionError):
+    with suppress(PermissionError):  # a user who is not root gains nothing by an exec anyway
         empty_bounding_set()
     keep_only(later, inheritable=reading)
     gain_nothing_by_exec()

@@ -23,7 +23,7 @@ from profiler.commands.targets import find_targets
 from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import FORMATS
 from profiler.launch import Launched
-from profiler.privileges import drop_what_loading_took
+from profiler.privileges import drop_what_loading_took, leave_network
 from profiler.profile.model import Profile
 from profiler.profile.paths import with_short_files
 from profiler.run.session import Progress, Recording, Session
@@ -208,6 +208,7 @@ def _record(
     recording: Recording, worker_options: Sequence[str], launched: Launched | None, ending: Ending
 ) -> Profile:
     progress = _progress_line(recording.duration_s)
+    leave_network()
     asker = Asker(workers(worker_options))
     source = BccSource(recording.sampling)
     with closing(asker), closing(source):
