@@ -128,13 +128,9 @@ STAGES: dict[str, set[str]] = {
     "profiler.cli": {"profiler.errors"},
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
-<<<<<<< HEAD
-        *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight", "profiler.profile"),
-        *("profiler.run.session", "symbolizers.asker", "symbolizers.process"),
-=======
-        *("profiler.export", "profiler.launch", "profiler.preflight", "profiler.privileges"),
-        *("profiler.profile", "profiler.run.session", "symbolizers.asker", "symbolizers.process"),
->>>>>>> 1e03536 (worker, run: give up what reading others does not take)
+        *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight"),
+        *("profiler.privileges", "profiler.profile", "profiler.run.session"),
+        *("symbolizers.asker", "symbolizers.process"),
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
