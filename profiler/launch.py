@@ -59,7 +59,9 @@ class Launched:
             interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
             terminate = signal.signal(signal.SIGTERM, lambda number, _frame: self.forward(number))
             try:
-                self._status = os.waitpid(self.pid, 0)[1]
+                while self._status is None:
+                    with suppress(ChildProcessError):  # the handler has found it ended
+                        self._status = os.waitpid(self.pid, 0)[1]
             finally:
                 signal.signal(signal.SIGINT, interrupt)
                 signal.signal(signal.SIGTERM, terminate)

@@ -39,6 +39,7 @@ class OpenFile:
     """
 
     fd: int
+    owner: int
     elf: ElfFile
     path: str
     runtimes: tuple[tuple[Language, RuntimeFile], ...]
@@ -57,7 +58,7 @@ class OpenFile:
     def contents(self, told: FileKey) -> FileContents:
         """What it holds, in whichever process it is mapped; the kernel tells of it as `told`."""
         interpreters = tuple(runtime.attach(0) for _, runtime in self.runtimes)
-        return FileContents(told, self.elf.code_distance(), interpreters, self.notes)
+        return FileContents(told, self.owner, self.elf.code_distance(), interpreters, self.notes)
 
     def name(self, offset: int) -> Frame:
         """The symbol at `offset` (bytes) of the file."""
@@ -103,7 +104,7 @@ class OpenFiles:
     ) -> list[Frame]:
         """Frames for `offsets` (bytes) in `file`, mapped as `path`, perhaps by the process `mapped_by`.
 
-        Raises `Malformed` where it can't be had.
+        Raises `ProcessGone` where it can't be had any more, and `Malformed`.
         """
         if file == VDSO:
             symbols = self._vdso = self._vdso or vdso_symbols()
@@ -120,8 +121,8 @@ class OpenFiles:
     def find_by_name(self, key: FileKey, path: str, mapped_by: int | None = None) -> OpenFile:
         """The file that is or was mapped as `path`, perhaps by the process with the pid `mapped_by`.
 
-        It is looked for in that process, or else by its name here. Raises `Malformed` where it can't be had,
-        or another one has that name.
+        It is looked for in that process, or else by its name here. Raises `ProcessGone` where it can't be
+        had any more, since another one has that name, say; `Malformed` if there is nothing in it.
         """
         if key not in self._files and key not in self._told:
             if mapped_by is not None:
@@ -150,7 +151,7 @@ class OpenFiles:
                 elif _key_of(found.status) != key or self._open(found, mapping) != key:
                     raise Changed(f"{path!r} is another file now")
         except (FileUnavailable, Changed) as error:
-            raise Malformed(str(error)) from None
+            raise ProcessGone(f"no process that maps it is left: {error}") from None
 
     def _open(self, found: FoundFile, mapping: Mapping, *, told: FileKey | None = None) -> FileKey:
         """Opens the file, recognises it and keeps it open; or remembers that there is nothing in it.
@@ -168,7 +169,7 @@ class OpenFiles:
             if told is None and generation is not None:
                 told = FileKey(mapping.device, mapping.inode, (generation,))
             key = _key_of(status)
-            file = self._files[key] if key in self._files else self._recognise(fd, mapping.path)
+            file = self._files[key] if key in self._files else self._recognise(fd, status.owner, mapping.path)
             is_kept = file is not None and file.fd == fd
             self._keep(key, file, told)
         finally:
@@ -201,7 +202,7 @@ class OpenFiles:
         os.close(evicted.fd)
         evicted.fd = -1  # a process may still hold it
 
-    def _recognise(self, fd: int, path: str) -> OpenFile | None:
+    def _recognise(self, fd: int, owner: int, path: str) -> OpenFile | None:
         try:
             elf = ElfFile.from_fd(fd)
         except Malformed:
@@ -219,8 +220,9 @@ class OpenFiles:
                 continue
             if runtime is not None:
                 runtimes.append((language, runtime))
-        return OpenFile(fd, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
+        return OpenFile(fd, owner, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
 
 
 def _key_of(status: CachedStat) -> FileKey:
-    return FileKey(status.device, status.inode, (status.size_bytes, status.mtime_ns, status.ctime_ns))
+    version = (status.size_bytes, status.mtime_ns, status.ctime_ns)
+    return FileKey(status.device, status.inode, version, status.owner)

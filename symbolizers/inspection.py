@@ -8,6 +8,8 @@ from typing import NamedTuple
 from symbolizers.base import Interpreter
 from symbolizers.process.identity import ProcessId
 
+UNKNOWN_OWNER = -1
+
 
 class FileKey(NamedTuple):
     """What tells a file, and one version of it, from all others.
@@ -15,12 +17,13 @@ class FileKey(NamedTuple):
     For a file that the worker has opened through a mapping, it is what statx(2) says of that descriptor:
     `device` (major and minor) and `inode`, and as `version` size (bytes), mtime and ctime (ns). For one that
     the kernel has told of, it is what a side-band record says: `version` is the inode's generation alone. One
-    file may have a key of either kind.
+    file may have a key of either kind. The `owner` (uid) of an opened one says who can have written it.
     """
 
     device: tuple[int, int]
     inode: int
     version: tuple[int, ...]
+    owner: int = UNKNOWN_OWNER
 
     @property
     def is_told(self) -> bool:
@@ -58,10 +61,12 @@ class Unsupported:
 class FileContents:
     """What a `file` that the kernel tells of holds, in whichever process it is mapped.
 
-    Its code is mapped at `code_distance` + offset + bias; the `interpreters` in it are those of bias 0.
+    The `owner` (uid) can have written it. Its code is mapped at `code_distance` + offset + bias; the
+    `interpreters` in it are those of bias 0.
     """
 
     file: FileKey
+    owner: int
     code_distance: int
     interpreters: tuple[Interpreter, ...]
     notes: tuple[str, ...]

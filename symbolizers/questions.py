@@ -19,16 +19,18 @@ target may have.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from symbolizers.base import TaskChain
+from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import CodeObject, Frame, RawFrame
+from symbolizers.frame import MARKER, NATIVE, CodeObject, Frame, RawFrame
 from symbolizers.inspection import FileContents, FileKey, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.process.sandbox import Part
+from symbolizers.registry import LANGUAGES
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -45,7 +47,10 @@ class Inspected(msgspec.Struct, frozen=True, tag=True):
 
 
 class Codes(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `ReadCodes`: for each frame its code object, or why it has no name."""
+    """The answer to `ReadCodes`: for each frame its code object, or why it has no name.
+
+    Where all would be too much for one answer, it is about the first frames only, about one at least.
+    """
 
     found: tuple[CodeObject | Reason, ...]
 
@@ -109,6 +114,9 @@ class Question(Protocol[AnswerT_co]):
     def answered_by(self) -> type[AnswerT_co]:
         """The type of its answer."""
 
+    def accepts(self, answer: Answer) -> bool:
+        """Whether an answer of that type is about what was asked. A worker may have been taken over."""
+
 
 class _OfProcess(msgspec.Struct, frozen=True):
     """A question about a process that was inspected."""
@@ -134,6 +142,15 @@ class Inspect(msgspec.Struct, frozen=True, tag=True):
     def answered_by(self) -> type[Inspected]:
         return Inspected
 
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, Inspected):
+            return False
+        found = answer.inspection
+        process = found.process
+        is_it = process.pid == self.pid and self.start_ticks in (None, process.start_ticks)
+        is_sane = 0 <= process.start_ns() < _WORD_LIMIT
+        return is_it and is_sane and _are_known((*found.interpreters, *_interpreters_in(found.files)))
+
 
 class ReadCodes(_OfProcess, frozen=True, tag=True):
     """The code objects that `frames` were captured from."""
@@ -142,6 +159,11 @@ class ReadCodes(_OfProcess, frozen=True, tag=True):
 
     def answered_by(self) -> type[Codes]:
         return Codes
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, Codes) or not 0 < len(answer.found) <= len(self.frames):
+            return False
+        return all(found.kind in _KINDS for found in answer.found if isinstance(found, CodeObject))
 
 
 class WantedThread(NamedTuple):
@@ -159,6 +181,10 @@ class ReadThreads(_OfProcess, frozen=True, tag=True):
     def answered_by(self) -> type[ThreadNames]:
         return ThreadNames
 
+    def accepts(self, answer: Answer) -> bool:
+        wanted = {each.tid for each in self.wanted}
+        return isinstance(answer, ThreadNames) and all(each.tid in wanted for each in answer.named)
+
 
 class ReadAwaiters(_OfProcess, frozen=True, tag=True):
     """What waits for the task at address `task`, if it is the one that had this `identity`."""
@@ -168,6 +194,11 @@ class ReadAwaiters(_OfProcess, frozen=True, tag=True):
 
     def answered_by(self) -> type[Awaiters]:
         return Awaiters
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, Awaiters):
+            return False
+        return all(frame.kind in _KINDS for frame in (answer.chain.outermost, *answer.chain.frames))
 
 
 class _OfFile(msgspec.Struct, frozen=True):
@@ -186,6 +217,11 @@ class LookInto(_OfFile, frozen=True, tag=True):
     def answered_by(self) -> type[LookedInto]:
         return LookedInto
 
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, LookedInto):
+            return False
+        return answer.contents.file == self.file and _are_known(answer.contents.interpreters)
+
 
 class NameOffsets(_OfFile, frozen=True, tag=True):
     """Which symbols lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it."""
@@ -196,12 +232,20 @@ class NameOffsets(_OfFile, frozen=True, tag=True):
     def answered_by(self) -> type[Names]:
         return Names
 
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, Names) or len(answer.frames) != len(self.offsets):
+            return False
+        return all(frame.kind == NATIVE for frame in answer.frames)
+
 
 class Forget(_OfProcess, frozen=True, tag=True):
     """The process has exited: what is held for it can be given back."""
 
     def answered_by(self) -> type[Forgotten]:
         return Forgotten
+
+    def accepts(self, answer: Answer) -> bool:
+        return isinstance(answer, Forgotten)
 
 
 class ReadSandbox(msgspec.Struct, frozen=True, tag=True):
@@ -213,8 +257,29 @@ class ReadSandbox(msgspec.Struct, frozen=True, tag=True):
     def answered_by(self) -> type[Sandboxed]:
         return Sandboxed
 
+    def accepts(self, answer: Answer) -> bool:
+        return isinstance(answer, Sandboxed)
+
 
 AnyQuestion = Inspect | ReadCodes | ReadThreads | ReadAwaiters | LookInto | NameOffsets | Forget | ReadSandbox
+
+
+_LANGUAGES = frozenset(language.name for language in LANGUAGES)
+_KINDS = _LANGUAGES | {NATIVE, MARKER}
+_WORD_LIMIT = 1 << 64
+
+
+def _interpreters_in(files: Iterable[FileContents]) -> list[Interpreter]:
+    return [interpreter for file in files for interpreter in file.interpreters]
+
+
+def _are_known(interpreters: Iterable[Interpreter]) -> bool:
+    """Whether they are of languages that there are, at addresses that there are."""
+    return all(
+        each.language in _LANGUAGES and min(addresses) >= 0 and max(addresses) < _WORD_LIMIT
+        for each in interpreters
+        for addresses in [(each.root, *each.loop, *each.cold_loop)]
+    )
 
 
 class NotUnderstood(ValueError):
@@ -241,6 +306,8 @@ def decode_answer(data: bytes, question: Question[AnswerT]) -> AnswerT | Failed:
         answer: Answer = msgspec.convert(json.loads(data), Answer)
     except (ValueError, RecursionError) as error:
         raise NotUnderstood(str(error)) from None
-    if isinstance(answer, (Failed, question.answered_by())):
+    if isinstance(answer, Failed) or (
+        isinstance(answer, question.answered_by()) and question.accepts(answer)
+    ):
         return answer
     raise NotUnderstood(f"{type(answer).__name__} is no answer to {type(question).__name__}")

@@ -55,6 +55,9 @@ from symbolizers.questions import (
 from symbolizers.registry import LANGUAGE_OF_KIND, languages
 
 _MAX_PROCESSES = 256
+_MOST_CHARACTERS = 1 << 19
+"""Of names, files and lines in one answer; each can take six bytes of it."""
+_LINE_CHARACTERS = 2
 _MAX_ROUNDS = 16
 """How often pages are brought for one request: each may lead to others, as a code object to its names."""
 
@@ -120,7 +123,8 @@ class Service:
                 return Inspected(self.inspect(question.pid, question.start_ticks))
             case ReadCodes():
                 read = self.read(question.process, question.frames)
-                return Codes(tuple(each if isinstance(each, CodeObject) else each.reason for each in read))
+                found = tuple(each if isinstance(each, CodeObject) else each.reason for each in read)
+                return Codes(found[: _fitting(found)])
             case ReadThreads():
                 named = self.thread_names(question.process, dict(question.wanted))
                 return ThreadNames(tuple(NamedThread(tid, name) for tid, name in named.items()))
@@ -256,6 +260,17 @@ class Service:
         if not known.handle.alive():
             raise ProcessGone(f"process {process.pid} exited")
         return known
+
+
+def _fitting(found: Sequence[CodeObject | Reason]) -> int:
+    """How many of these fit into one answer, at least one. Another process has its turn before the rest."""
+    size = 0
+    for count, each in enumerate(found):
+        if isinstance(each, CodeObject):
+            size += len(each.name) + len(each.file) + _LINE_CHARACTERS * len(each.starts)
+        if size > _MOST_CHARACTERS:
+            return max(count, 1)
+    return len(found)
 
 
 def _read(known: _Process, frame: RawFrame) -> CodeObject | SymbolizeError:

@@ -15,7 +15,7 @@ import sys
 from symbolizers.errors import Reason
 from symbolizers.process.budget import CpuBudget, OverBudget
 from symbolizers.process.memory import ReadStrategy
-from symbolizers.process.messages import MessageStream, serve
+from symbolizers.process.messages import MAX_MESSAGE_BYTES, MessageStream, serve
 from symbolizers.process.sandbox import Sandbox
 from symbolizers.questions import Failed, decode_question, encode
 from symbolizers.service import Service
@@ -43,9 +43,12 @@ def main() -> None:
     def answer(message: bytes) -> bytes:
         try:
             with budget.limit():
-                return encode(service.answer(decode_question(message)))
+                encoded = encode(service.answer(decode_question(message)))
         except OverBudget:
             return encode(Failed(Reason.OVER_BUDGET, "it takes more CPU time than it may"))
+        if len(encoded) > MAX_MESSAGE_BYTES:
+            return encode(Failed(Reason.OVER_BUDGET, f"the answer has {len(encoded)} bytes"))
+        return encoded
 
     sandbox.enter()
     serve(stream, answer)

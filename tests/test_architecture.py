@@ -75,12 +75,13 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.asker", "symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
         "symbolizers.process",
     },
+    "profiler.run.walkers": {"profiler.capture", "profiler.run.surroundings", "symbolizers.base"},
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
     # from the descriptors how an annotation shows.
     "profiler.run.program": {
         *("profiler.capture", "profiler.run.codes", "profiler.run.mappings", "profiler.run.stacks"),
-        *("profiler.run.states", "profiler.run.surroundings"),
-        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
+        *("profiler.run.states", "profiler.run.surroundings", "profiler.run.walkers"),
+        *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
         *("symbolizers.process", "symbolizers.questions", "symbolizers.taken"),
     },
     "profiler.run.processes": {
@@ -95,8 +96,8 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
     "profiler.run.names": {
-        *("profiler.run.stacks", "symbolizers.asker", "symbolizers.frame", "symbolizers.inspection"),
-        *("symbolizers.native", "symbolizers.questions"),
+        *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.asker", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.native", "symbolizers.questions"),
     },
     # Both ask the worker, as programs do; the second stands behind them, and knows from the descriptors which
     # annotation is a task.
@@ -150,7 +151,7 @@ STAGES: dict[str, set[str]] = {
     # What the two processes say to each other; both import it.
     "symbolizers.questions": {
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
-        "symbolizers.process",
+        *("symbolizers.process", "symbolizers.registry"),
     },
     "symbolizers.asker": {"symbolizers.errors", "symbolizers.process", "symbolizers.questions"},
     "symbolizers.files": {

@@ -294,7 +294,7 @@ class BccSource:
         layout = read_header(f"{interpreter.language}_layout.h").structs[f"{interpreter.language}_layout"]
         try:
             packed = layout.pack(dict(interpreter.offsets))
-        except struct.error:
+        except (struct.error, KeyError):
             self._notes.append(
                 f"a build of {interpreter.language} {interpreter.version} says of itself what can't be: its"
                 " functions have no names here"

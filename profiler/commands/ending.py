@@ -47,16 +47,16 @@ class Ending:
         self._outputs = outputs
 
     def check(self) -> None:
-        """Raises `PidflameError` if a signal has come: to be called while nothing is recorded."""
+        """Raises `PidflameError` if a signal has come: to be called before the command is started."""
         if self._asked is not None:
-            raise PidflameError(
-                f"ended by {self._asked.name} before anything was recorded: no file was written"
-            )
+            raise PidflameError(f"ended by {self._asked.name}: the command was not started")
 
     @contextmanager
     def stops(self, session: Session, launched: Launched | None) -> Iterator[None]:
         """Stops the session at a signal, and at the end of the command."""
         self._session, self._launched = session, launched
+        if self._asked is not None:
+            session.stop()
 
         def child_ended(_number: int, _frame: FrameType | None) -> None:
             if launched is not None and launched.ended():

@@ -160,7 +160,8 @@ def _run(options: Options) -> int:
         ending.removes(outputs)
         preflight.check(sys.argv[1:])
         worker_options = [*(["--lines"] if options.lines else []), *_read_options(options.read_strategy)]
-        ending.check()
+        if options.command:
+            ending.check()
         launched = Launched(options.command) if options.command else None
         if targets:
             say(f"recording {', '.join(f'{each.name} ({each.pid})' for each in targets)}")
@@ -215,7 +216,6 @@ def _record(
         session = Session(recording, source, asker)
         with ending.stops(session, launched):
             session.prepare()
-            ending.check()
             session.start()
             drop_what_loading_took()
             if launched is not None:

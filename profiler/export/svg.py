@@ -14,7 +14,7 @@ from zlib import crc32
 
 from profiler.export.svg_head import MARGIN_PX, head, title_text
 from profiler.export.text import ELLIPSIS, counted_text, printable, root_text
-from profiler.export.tree import Box, build_tree, lay_out
+from profiler.export.tree import Box, lay_out, sort_stacks
 from profiler.profile.model import Losses, Profile
 from symbolizers.descriptor import Shades
 from symbolizers.frame import KERNEL, MARKER, NATIVE
@@ -53,7 +53,7 @@ def write(profile: Profile, stream: BinaryIO) -> None:
 
 
 def _document(profile: Profile) -> Iterator[str]:
-    boxes, left_out = lay_out(build_tree(profile.samples), MIN_WIDTH_PX / GRAPH_WIDTH_PX)
+    boxes, left_out = lay_out(sort_stacks(profile.samples), MIN_WIDTH_PX / GRAPH_WIDTH_PX)
     present = {box.kind for box in boxes}
     kinds = [(f"{_css_name(kind)}1", label) for kind, label in _LEGEND.items() if kind in present]
     head_parts, head_px = head(profile, kinds, left_out)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from profiler.capture.records import RawSample
 from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
@@ -20,6 +21,7 @@ from symbolizers.process.identity import ProcessId
 @dataclass(slots=True)
 class _Account:
     root: Root
+    user: int
     allowance: Allowance
     samples: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
@@ -39,13 +41,26 @@ _MAX_HIT = 1024
 _SHOWN_HIT = 3
 _STACK_BYTES, _ELEMENT_BYTES, _ADDRESS_BYTES = 300, 8, 320
 """What a stack takes, each element of it, and an address that is in none before."""
-_TEXT_SHARE = 8
+_TEXT_SHARE = 4
 """How many bytes of names, which a file repeats for each stack, count as one."""
 _OVER_BUDGET = Frame(MARKER, "[over budget]")
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
-_Stack = tuple[Root, Thread | None, tuple[Element, ...]]
+class _Stack(NamedTuple):
+    process: ProcessId
+    comm: bytes
+    thread: Thread | None
+    elements: tuple[Element, ...]
+
+
+class CountedStack(NamedTuple):
+    """A stack, root first, how many samples show it, and whose process it is of."""
+
+    elements: tuple[Element, ...]
+    samples: int
+    pid: int
+    user: int
 
 
 class Aggregator:
@@ -62,6 +77,8 @@ class Aggregator:
         self._threads = threads
         self._allowances = allowances or Allowances()
         self._stacks: Counter[_Stack] = Counter()
+        self._partial: Counter[_Stack] = Counter()
+        """How many of the samples of each are partial."""
         self._addresses: dict[Element, Element] = {}
         """Each once, however many stacks it is in."""
         self._accounts: dict[ProcessId, _Account] = {}
@@ -70,9 +87,12 @@ class Aggregator:
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
         """Counts a finished stack, root first, and what it lacks."""
         account = self._account(sample)
-        if not self._count(sample, elements, account.allowance):
-            self._count(sample, (_OVER_BUDGET, *elements[-1:]))
+        stack = self._count(sample, elements, account.allowance)
+        if stack is None:
+            stack = self._count(sample, (_OVER_BUDGET, *elements[-1:]))
             partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
+        if partial is not None and stack is not None:
+            self._partial[stack] += 1
         account.evidence.add(sample, lost=partial is not None and partial.leaf)
         if partial is not None:
             account.partial[partial.reason] += 1
@@ -98,10 +118,21 @@ class Aggregator:
         if text not in notes:
             notes.append(text)
 
-    def elements(self) -> Iterator[Element]:
-        """Every element of every stack, to find out which still need names; with repetitions."""
-        for _, _, elements in self._stacks:
-            yield from elements
+    def stacks(self) -> Iterator[CountedStack]:
+        """Every stack, to find out which of its elements still need names."""
+        for stack, count in self._stacks.items():
+            user = self._accounts[stack.process].user
+            yield CountedStack(stack.elements, count, stack.process.pid, user)
+
+    def lack(self, lacking: Mapping[Element, Reason]) -> None:
+        """Counts every stack with an element that has no name, for that reason, as partial."""
+        for stack, count in self._stacks.items() if lacking else ():
+            reasons = [lacking[each] for each in stack.elements if each in lacking]
+            if reasons:
+                account = self._accounts[stack.process]
+                whole = count - self._partial[stack]
+                account.partial[reasons[-1]] += whole
+                account.leafless += whole if stack.elements[-1] in lacking else 0
 
     def samples(
         self, names: Mapping[Element, Frame], thread_names: Mapping[tuple[int, int], str] = _NO_NAMES
@@ -111,11 +142,11 @@ class Aggregator:
         `thread_names`: what languages call threads, by pid and tid.
         """
         named: Counter[tuple[Root, Thread | None, tuple[Frame, ...]]] = Counter()
-        for (root, thread, elements), count in self._stacks.items():
+        for (process, comm, thread, elements), count in self._stacks.items():
             frames = tuple(each if isinstance(each, Frame) else names[each] for each in elements)
             if thread is not None:
-                thread = thread._replace(name=thread_names.get((root.pid, thread.tid), ""))
-            named[root, thread, frames] += count
+                thread = thread._replace(name=thread_names.get((process.pid, thread.tid), ""))
+            named[Root(comm, process.pid), thread, frames] += count
         return tuple(Sample(root, frames, count, thread) for (root, thread, frames), count in named.items())
 
     def losses(self, *, lost: int) -> Losses:
@@ -150,16 +181,17 @@ class Aggregator:
 
     def _count(
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
-    ) -> bool:
-        """Counts a stack; False where it is a new one, for which the `allowance` has no room."""
+    ) -> _Stack | None:
+        """Counts a stack; None where it is a new one, for which the `allowance` has no room."""
         thread = Thread(sample.thread_comm, sample.tid) if self._threads else None
-        stack = Root(sample.comm, sample.process.pid), thread, elements
+        stack = _Stack(sample.process, sample.comm, thread, elements)
         if stack not in self._stacks:
             if allowance is not None and not allowance.take(self._size_of(elements)):
-                return False
-            stack = *stack[:2], tuple(self._addresses.setdefault(each, each) for each in elements)
+                return None
+            shared = tuple(self._addresses.setdefault(each, each) for each in elements)
+            stack = stack._replace(elements=shared)
         self._stacks[stack] += 1
-        return True
+        return stack
 
     def _size_of(self, elements: tuple[Element, ...]) -> int:
         texts = sum(len(each.name) + len(each.file) for each in elements if isinstance(each, Frame))
@@ -170,7 +202,7 @@ class Aggregator:
         root = Root(sample.comm, sample.process.pid)
         account = self._accounts.get(sample.process)
         if account is None:
-            account = _Account(root, self._allowances.of_process(sample.uid))
+            account = _Account(root, sample.uid, self._allowances.of_process(sample.uid))
             self._accounts[sample.process] = account
         account.root = root
         account.samples += 1

@@ -26,12 +26,18 @@ class KnownFiles:
 
     def learn(self, contents: FileContents) -> None:
         """Takes in what the worker has said of one."""
-        if len(self._contents) < _MOST_FILES:
-            self._contents[contents.file] = contents
+        self._contents[contents.file] = contents
+        if len(self._contents) > _MOST_FILES:
+            del self._contents[next(iter(self._contents))]
 
     def knows(self, file: FileKey) -> bool:
         """Whether the worker has said what is in it."""
         return file == VDSO or file in self._contents
+
+    def owner(self, file: FileKey) -> int:
+        """The uid of who can have written it, or `UNKNOWN_OWNER`."""
+        contents = self._contents.get(file)
+        return file.owner if contents is None else contents.owner
 
     def notes(self, mapping: CodeMapping) -> tuple[str, ...]:
         """What people should know of a process that maps it."""

@@ -7,7 +7,6 @@ the end.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -19,9 +18,9 @@ from profiler.run.mappings import MappedCode
 from profiler.run.stacks import merge, native_elements
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
 from profiler.run.surroundings import WHOLE_ONLY, Surroundings
-from symbolizers.base import Interpreter
+from profiler.run.walkers import Walkers
 from symbolizers.errors import Reason
-from symbolizers.frame import RawFrame
+from symbolizers.frame import CodeObject, RawFrame
 from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
@@ -40,7 +39,7 @@ _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 
 
-_REFUSED = frozenset((Reason.PERMISSION, Reason.UNSUPPORTED))
+_REFUSED = frozenset((Reason.PERMISSION, Reason.UNSUPPORTED, Reason.OVER_BUDGET))
 """The reasons for which a process can't be looked into; any other means that it was not, in time."""
 
 
@@ -76,13 +75,10 @@ class Program:
         self.is_seen_from_its_start = is_seen_from_its_start
         self._around = surroundings
         self._over = over
-        self._interprets_since_ns = math.inf if is_seen_from_its_start else 0.0
-        """When its interpreter was first seen to run (CLOCK_MONOTONIC)."""
         self.is_known = False
         """Whether its mappings and interpreters were ever found."""
         self.code = MappedCode(surroundings.files)
-        self._configured: tuple[Interpreter, ...] = ()
-        self._has_walkers = True
+        self._walkers = Walkers(surroundings.configure, is_seen_from_its_start=is_seen_from_its_start)
         self._is_unsupported = False
         """Whether it has an interpreter in it that no layout describes."""
         self._allowance = surroundings.allowances.of_process(user)
@@ -96,17 +92,15 @@ class Program:
     @property
     def has_interpreters(self) -> bool:
         """Whether the worker holds something for it."""
-        return bool(self._configured)
+        return bool(self._walkers.interpreters)
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
-        if sample.interpreter:
-            self._interprets_since_ns = min(self._interprets_since_ns, sample.time_ns)
+        if self._walkers.saw(sample):
+            self.configure_again()
         if sample.walk_status == WalkStatus.ROOT_FAULT:
-            status = WalkStatus.FAULT if self._interprets(sample) else WalkStatus.COMPLETE
+            status = WalkStatus.FAULT if self._walkers.had_begun(sample) else WalkStatus.COMPLETE
             sample = replace(sample, walk_status=status)
-        if self._lacks_walk(sample) and self._has_walkers:
-            self._configure()  # the kernel's map of processes was full
         failure = _FAILED_WALKS.get(sample.walk_status)
         # Structures that contradict themselves say nothing that is worth a part of a stack.
         if failure is Reason.CHANGED or failure in self._around.costly:
@@ -159,14 +153,11 @@ class Program:
 
     def configure(self) -> None:
         """Tells the kernel which interpreters run, where it does not know yet."""
-        if self._configured != self.code.interpreters:
-            self._configured = self.code.interpreters
-            self._configure()
+        self._walkers.configure(self.process.pid, self.start_ns, self.code.interpreters, user=self.user)
 
     def configure_again(self) -> None:
         """The same, whether it knows or not."""
-        if self._configured:
-            self._configure()
+        self._walkers.configure_again(self.process.pid, self.start_ns, user=self.user)
 
     def inherit(self, parent: Program) -> None:
         """Takes over what is known about `parent`: a fork goes on with its parent's program.
@@ -177,7 +168,7 @@ class Program:
             return
         self.code = parent.code.copy()
         self._codes.inherit(parent._codes)
-        self._interprets_since_ns = parent._interprets_since_ns
+        self._walkers.inherit(parent._walkers)
         self.configure()
         if parent.is_known or parent.code.is_whole():
             self._know()
@@ -234,25 +225,6 @@ class Program:
         self._step(Happening.FOUND)
         self._place_again(self._unplaced)
 
-    def _configure(self) -> None:
-        self._has_walkers = self._around.configure(
-            self.process.pid, self.start_ns, self._configured, user=self.user
-        )
-
-    def _interprets(self, sample: RawSample) -> bool:
-        """Whether its interpreter had begun to run by then, as far as samples tell."""
-        return sample.time_ns >= self._interprets_since_ns
-
-    def _lacks_walk(self, sample: RawSample) -> bool:
-        """Whether no walker ran for `sample`, though one should have."""
-        return bool(
-            self._configured
-            and sample.user
-            and not sample.walkers
-            and not sample.interpreter
-            and self._interprets(sample)
-        )
-
     def _looked(self, answer: Inspected | Failed) -> None:
         if self.state is State.OVER:
             return
@@ -260,6 +232,8 @@ class Program:
         if isinstance(answer, Inspected):
             self.found(answer.inspection)
         else:
+            if answer.reason is Reason.OVER_BUDGET:
+                self._around.note(self.process, f"it can't be looked into: {answer.detail}")
             self.end(answer.reason)
         self._end_if_answered()
 
@@ -328,7 +302,7 @@ class Program:
     def _unseen(self, sample: RawSample) -> Reason | None:
         """Why frames of `sample` may be missing, where nobody has looked at its place or its program."""
         is_known = self.is_known or self.code.interpreters or not self.code.lacks_files()
-        if self._lacks_walk(sample):
+        if self._walkers.lacks_walk(sample):
             return Reason.NOT_INSPECTED
         if self._is_unsupported and sample.user:
             return Reason.UNSUPPORTED
@@ -340,7 +314,7 @@ class Program:
         frames = self._codes.frames(sample, gone)
         if sample.walk_status == WalkStatus.FAULT:
             frames.append(PLACEHOLDERS[Reason.WOULD_FAULT])
-        loops = [part for each in self._configured for part in (each.loop, each.cold_loop)]
+        loops = [part for each in self._walkers.interpreters for part in (each.loop, each.cold_loop)]
         interpreted = sample.leaf() is not None
         native = native_elements(sample.user, self.code.map(), loops=loops, interpreted=interpreted)
         if unseen is not None:
@@ -368,12 +342,16 @@ class Program:
         if self.state is State.OVER:
             return
         self._open_questions -= 1
-        if isinstance(answer, Failed):
+        if isinstance(answer, Codes):
+            found: tuple[CodeObject | Reason, ...] = answer.found
+        elif answer.reason is Reason.OVER_BUDGET:  # it costs these names alone
+            found = (answer.reason,) * len(keys)
+        else:
             self.end(answer.reason)
             return
-        failed = self._codes.learn(keys, answer.found)
+        failed = self._codes.learn(keys, found)
         gone = {key: reason for key, reason in failed.items() if reason is not Reason.WOULD_FAULT}
-        answered, others = keys[: len(answer.found)], keys[len(answer.found) :]
+        answered, others = keys[: len(found)], keys[len(found) :]
         self._ask(others if answered else ())
         for key in answered:
             if key in gone or key not in failed:

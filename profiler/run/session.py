@@ -86,9 +86,10 @@ class Session:
         self._recording = recording
         self._source = source
         self._asker = asker
-        allowances = Allowances(recording.trusted)
+        self._allowances = Allowances(recording.trusted)
+        self._files = KnownFiles()
         self._aggregator = Aggregator(
-            keep_dropped=recording.keep_dropped, threads=recording.threads, allowances=allowances
+            keep_dropped=recording.keep_dropped, threads=recording.threads, allowances=self._allowances
         )
         self._tasks = TaskStacks(
             ask=asker.ask,
@@ -97,7 +98,7 @@ class Session:
         )
         self._table = ProcessTable(
             Surroundings(
-                files=KnownFiles(),
+                files=self._files,
                 ask=asker.ask,
                 emit=self._tasks.emit,
                 drop=self._tasks.drop,
@@ -106,7 +107,7 @@ class Session:
                 configure=self._configure,
                 lines=recording.lines,
                 costly=_costly(recording),
-                allowances=allowances,
+                allowances=self._allowances,
             )
         )
         self._threads = ThreadNames(asker.ask)
@@ -253,8 +254,9 @@ class Session:
 
     def _names(self) -> dict[Element, Frame]:
         """A frame for every native and kernel address that was sampled."""
-        names = AddressNames(self._asker)
-        frames = names.resolve(self._aggregator.elements())
+        names = AddressNames(self._asker, is_trusted=self._allowances.is_trusted, owner_of=self._files.owner)
+        frames = names.resolve(self._aggregator.stacks())
+        self._aggregator.lack(names.lacking)
         if names.kernel_is_hidden:
             self._notes.append("kernel names are hidden (sysctl kernel.kptr_restrict=0 shows them)")
         return frames

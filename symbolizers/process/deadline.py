@@ -7,6 +7,7 @@ own process from ending. One request is under way at a time, so it is plain whos
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -28,6 +29,8 @@ _HARD_LIMIT_S = 20.0
 """Even a worker that makes progress has to answer by then (symbols of a huge file on a busy machine)."""
 _START_LIMIT_S = 30.0
 _MAX_FAILED_STARTS = 3
+_UNPRINTABLE = re.compile(r"[^\n\x20-\x7e]")
+"""What a terminal could take for a command: a target may have a part in what a worker says."""
 _LONGEST_PAUSE_S = 5.0
 """Before another start, where workers die before they are ready."""
 _MOST_SAID_BYTES = 1 << 13
@@ -197,7 +200,8 @@ class DeadlineWorker:
         said = b"" if self._has_said else os.pread(self._said_fd, _MOST_SAID_BYTES, 0)
         if said:
             self._has_said = True
-            os.write(2, said)
+            text = said.decode(errors="backslashreplace")
+            os.write(2, _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text).encode())
 
     def _start(self) -> None:
         ours, theirs = socketpair()

@@ -10,7 +10,8 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 
-MAX_MESSAGE_BYTES = 64 << 20
+MAX_MESSAGE_BYTES = 4 << 20
+"""Parsing one takes some twenty times as much memory, for a moment."""
 _LENGTH = struct.Struct("<I")
 _PIECE_BYTES = 1 << 16
 _MOST_PIECES = 128

@@ -56,9 +56,13 @@ _syscall.restype = ctypes.c_long
 
 @dataclass(frozen=True, slots=True)
 class CachedStat:
-    """What the kernel already knows about a file: `device` is ``(major, minor)``, `mode` as in stat(2)."""
+    """What the kernel already knows about a file.
+
+    `device` is ``(major, minor)``, `owner` a uid, `mode` as in stat(2).
+    """
 
     mode: int
+    owner: int
     device: tuple[int, int]
     inode: int
     size_bytes: int
@@ -75,13 +79,13 @@ def cached_stat(fd: int) -> CachedStat:
     buffer = ctypes.create_string_buffer(_STATX_BYTES)
     flags = _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC
     _check(_statx(fd, b"", flags, _STATX_BASIC_STATS, ctypes.addressof(buffer)))
-    (mode,) = struct.unpack_from("=H", buffer, 28)
+    owner, _, mode = struct.unpack_from("=IIH", buffer, 20)
     inode, size_bytes = struct.unpack_from("=QQ", buffer, 32)
     ctime_s, ctime_rest_ns = struct.unpack_from("=qI", buffer, 96)
     mtime_s, mtime_rest_ns = struct.unpack_from("=qI", buffer, 112)
     major, minor = struct.unpack_from("=II", buffer, 136)
     mtime_ns, ctime_ns = mtime_s * _SECOND_NS + mtime_rest_ns, ctime_s * _SECOND_NS + ctime_rest_ns
-    return CachedStat(mode, (major, minor), inode, size_bytes, mtime_ns, ctime_ns)
+    return CachedStat(mode, owner, (major, minor), inode, size_bytes, mtime_ns, ctime_ns)
 
 
 def inode_generation(fd: int) -> int | None:

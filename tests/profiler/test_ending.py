@@ -137,13 +137,15 @@ def test_the_third_ctrl_c_gives_up_and_leaves_no_cut_file(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_a_signal_before_anything_was_recorded_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
-    with slow(tmp_path, "--lines", "-o", "a.svg") as waiting:
+def test_a_signal_before_the_command_was_started_leaves_nothing(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with slow(tmp_path, "--lines", "-o", "a.svg", "--", "true") as waiting:
         waiting.until("waiting")
         waiting.process.send_signal(number)
         code, said = waiting.finish()
     assert code == 1
-    assert said == f"pidflame: ended by {number.name} before anything was recorded: no file was written\n"
+    assert said == f"pidflame: ended by {number.name}: the command was not started\n"
     assert os.listdir(tmp_path) == []
 
 

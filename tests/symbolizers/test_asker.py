@@ -45,7 +45,9 @@ def asker() -> Iterator[Asker]:
 def key_of(path: Path) -> FileKey:
     status = path.stat()
     device = os.major(status.st_dev), os.minor(status.st_dev)
-    return FileKey(device, status.st_ino, (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return FileKey(
+        device, status.st_ino, (status.st_size, status.st_mtime_ns, status.st_ctime_ns), status.st_uid
+    )
 
 
 def ask(asker: Asker, question: NameOffsets | Inspect, into: list[Answer]) -> None:

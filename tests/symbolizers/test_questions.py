@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import msgspec
@@ -46,6 +47,7 @@ from symbolizers.questions import (
 from tests.support.samples import told_file
 
 PROCESS = ProcessId(7, 100)
+NATIVE_FRAME = Frame("native", "f\ud800;\n", "libc.so.6")
 FRAME = Frame("python", "f\ud800;\n", "/tmp/\udcff.py", 3)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", (1 << 64) - 1, (1, 2), (3, 4), (("a", 5),), "a note")
 INSPECTION = Inspection(
@@ -54,23 +56,23 @@ INSPECTION = Inspection(
     (INTERPRETER,),
     ("note",),
     (Unsupported("Ruby", "1.8", "2.5 to 4.0"),),
-    (FileContents(told_file(5), 1 << 20, (INTERPRETER,), ()),),
+    (FileContents(told_file(5), 0, 1 << 20, (INTERPRETER,), ()),),
 )
 
 CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
     (Inspect(7), Inspected(INSPECTION)),
     (Inspect(7, 100), Failed(Reason.EXITED, "gone \ud800")),
     (
-        ReadCodes(PROCESS, (RawFrame((1 << 64) - 1, 1, 2, 3),)),
+        ReadCodes(PROCESS, (RawFrame((1 << 64) - 1, 1, 2, 3), RawFrame(4, 5, 6), RawFrame(7, 8, 9))),
         Codes((CodeObject("ruby", "f", "a.rb", 1, (0, 2), (1, 2), True), Reason.CHANGED)),
     ),
     (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(8, "pool \ud800"),))),
     (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, (FRAME, FRAME)))),
     (
         LookInto(told_file(5), "/bin/\udcff"),
-        LookedInto(FileContents(told_file(5), 1 << 20, (INTERPRETER,), ("note",))),
+        LookedInto(FileContents(told_file(5), 0, 1 << 20, (INTERPRETER,), ("note",))),
     ),
-    (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((FRAME,))),
+    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names((NATIVE_FRAME, NATIVE_FRAME))),
     (Forget(PROCESS), Forgotten()),
     (ReadSandbox(), Sandboxed((Part("network", ""), Part("seccomp", "Invalid argument")))),
 ]
@@ -95,6 +97,31 @@ def test_every_question_and_every_answer_is_tried_above() -> None:
 @pytest.mark.parametrize("message", [*get_args(AnyQuestion), *get_args(Answer)])
 def test_messages_are_frozen(message: type[msgspec.Struct]) -> None:
     assert message.__struct_config__.frozen
+
+
+LIES: list[tuple[AnyQuestion, Answer]] = [
+    (Inspect(8), Inspected(INSPECTION)),
+    (Inspect(7, 99), Inspected(INSPECTION)),
+    (Inspect(7), Inspected(replace(INSPECTION, process=ProcessId(7, 1 << 64)))),
+    (Inspect(7), Inspected(replace(INSPECTION, process=ProcessId(7, -1)))),
+    (Inspect(7), Inspected(replace(INSPECTION, interpreters=(replace(INTERPRETER, language="cobol"),)))),
+    (Inspect(7), Inspected(replace(INSPECTION, interpreters=(replace(INTERPRETER, root=1 << 64),)))),
+    (Inspect(7), Inspected(replace(INSPECTION, interpreters=(replace(INTERPRETER, loop=(-1, 5)),)))),
+    (ReadCodes(PROCESS, (RawFrame(1, 1, 2, 3),)), Codes(())),
+    (ReadCodes(PROCESS, (RawFrame(1, 1, 2, 3),)), Codes((Reason.CHANGED, Reason.CHANGED))),
+    (ReadCodes(PROCESS, (RawFrame(1, 1, 2, 3),)), Codes((CodeObject("x onload=alert(1)", "f", "", 1),))),
+    (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(9, "pool"),))),
+    (ReadAwaiters(PROCESS, 1, 2), Awaiters(TaskChain(Frame("<", "f"), ()))),
+    (LookInto(told_file(5), "/bin/sh"), LookedInto(FileContents(told_file(6), 0, 0, (), ()))),
+    (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((NATIVE_FRAME,))),
+    (NameOffsets(VDSO, "[vdso]", (0,)), Names((FRAME,))),
+]
+
+
+@pytest.mark.parametrize(("question", "answer"), LIES, ids=lambda value: type(value).__name__)
+def test_an_answer_that_does_not_fit_its_question_is_refused(question: AnyQuestion, answer: Answer) -> None:
+    with pytest.raises(NotUnderstood):
+        decode_answer(encode(answer), question)
 
 
 def test_an_answer_to_another_question_is_refused() -> None:

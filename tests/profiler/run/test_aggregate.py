@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from profiler.capture.records import RawSample
 from profiler.profile.model import ProcessLosses, Root, Sample, Thread
 from profiler.run.aggregate import Aggregator
+from profiler.run.allowance import Allowances
 from profiler.run.stacks import Element, KernelAddress, NativeAddress, Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, NATIVE, Frame
@@ -51,7 +53,7 @@ def test_addresses_of_one_function_are_one_frame_once_they_have_names() -> None:
     aggregator.add(raw(), (MAIN, ONE))
     aggregator.add(raw(), (MAIN, OTHER))
     aggregator.add(raw(), (MAIN, OPEN))
-    assert set(aggregator.elements()) == {MAIN, ONE, OTHER, OPEN}
+    assert {each for stack in aggregator.stacks() for each in stack.elements} == {MAIN, ONE, OTHER, OPEN}
     assert aggregator.samples({ONE: OPEN, OTHER: OPEN}) == (Sample(Root(b"app", 7), (MAIN, OPEN), 3),)
 
 
@@ -190,6 +192,38 @@ def test_the_ledger_adds_up(taken: list[tuple[int, int, tuple[Element, ...] | Re
     for row in losses.per_process:
         assert row.samples == row.symbolized + sum(row.dropped.values())
     assert sum(row.samples for row in losses.per_process) == losses.samples
-    named = aggregator.samples({each: OPEN for each in aggregator.elements() if not isinstance(each, Frame)})
+    elements = {each for stack in aggregator.stacks() for each in stack.elements}
+    named = aggregator.samples({each: OPEN for each in elements if not isinstance(each, Frame)})
     assert sum(sample.count for sample in named) == losses.symbolized
     assert len({(sample.root, sample.frames) for sample in named}) == len(named)
+
+
+def test_a_stack_with_an_address_that_was_not_named_in_time_is_partial() -> None:
+    aggregator = Aggregator()
+    for elements in ((MAIN, ONE), (MAIN, ONE, OPEN), (MAIN, OTHER), (MAIN,)):
+        aggregator.add(raw(), elements)
+    aggregator.add(raw(), (MAIN, ONE), Partial(Reason.CHANGED, leaf=False))
+    aggregator.lack({ONE: Reason.OVER_BUDGET})
+    losses = aggregator.losses(lost=0)
+    assert (losses.samples, losses.symbolized) == (5, 2)
+    assert losses.partial == {Reason.OVER_BUDGET: 2, Reason.CHANGED: 1}
+    (row,) = losses.per_process
+    assert row.verdict.share == 1 / 5, "of one sample, the name of the leaf is missing"
+
+
+def test_stacks_without_an_end_shrink_to_their_leaves() -> None:
+    allowances = Allowances()
+    aggregator = Aggregator(allowances=allowances)
+    frames = [Frame("python", f"function_{number}", "app.py", 1) for number in range(990)]
+    chance = random.Random(1)
+    for _ in range(3000):
+        aggregator.add(raw_sample(pid=7, uid=1000), tuple(chance.sample(frames, 990)))
+        aggregator.add(raw_sample(pid=8, uid=1001), (MAIN,))
+    losses = aggregator.losses(lost=0)
+    shown = aggregator.samples({})
+    assert sum(sample.count for sample in shown) == losses.samples == 6000
+    assert sum(len(sample.frames) for sample in shown) < 1_000_000
+    hostile, healthy = sorted(losses.per_process, key=lambda row: row.root.pid)
+    assert hostile.partial[Reason.OVER_BUDGET] > 1000
+    assert hostile.symbolized + hostile.partial[Reason.OVER_BUDGET] == 3000
+    assert healthy.symbolized == 3000

@@ -18,7 +18,7 @@ PROGRAM = told_file(5)
 LIBRARY = told_file(6)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", 0x9000, (0x1100, 0x1200))
 ANOTHER = Interpreter("ruby", "3.1.2", "3.1", 0x9000)
-HOLDS_ONE = FileContents(LIBRARY, 0x1000, (INTERPRETER,), ("a note",))
+HOLDS_ONE = FileContents(LIBRARY, 0, 0x1000, (INTERPRETER,), ("a note",))
 
 
 def mapping(start: int, end: int, file: FileKey | None = PROGRAM, offset: int = 0) -> CodeMapping:
@@ -80,7 +80,7 @@ def test_what_is_learnt_of_a_file_later_counts_for_those_who_have_it_mapped() ->
     assert not code.is_whole()
     files.learn(HOLDS_ONE)
     assert code.lacks_files()
-    files.learn(FileContents(PROGRAM, 0, (), ()))
+    files.learn(FileContents(PROGRAM, 0, 0, (), ()))
     assert code.is_whole()
     assert [each.language for each in code.interpreters] == ["python"]
 
@@ -145,5 +145,5 @@ def test_the_mappings_of_one_program_are_bounded(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(mappings_module, "_MOST_FILES", 1)
     files = KnownFiles()
     for file in (PROGRAM, LIBRARY):
-        files.learn(FileContents(file, 0, (), ()))
-    assert (files.knows(PROGRAM), files.knows(LIBRARY)) == (True, False)
+        files.learn(FileContents(file, 0, 0, (), ()))
+    assert (files.knows(PROGRAM), files.knows(LIBRARY)) == (False, True)

@@ -40,7 +40,7 @@ def test_a_program_whose_files_are_known_needs_no_look() -> None:
         LookInto(told_file(5), "/bin/python3"),
         Inspect(PID, ID.start_ticks),
     )
-    file.answer(LookedInto(FileContents(told_file(5), 0x1000, (INTERPRETER,), ())))
+    file.answer(LookedInto(FileContents(told_file(5), 0, 0x1000, (INTERPRETER,), ())))
     moved = INTERPRETER.moved(0)
     assert table.configured == [(PID, START_NS, (moved,))]
     look.answer(ProcessGone("exited"))
@@ -112,6 +112,6 @@ def test_a_program_that_maps_its_interpreter_later_makes_haste() -> None:
         table.table.mapped(CodeMapped(pid, table.now_ns, library))
         for asked in table.questions.take_all():
             if asked.question == LookInto(told_file(6), "/lib/libpython3.so"):
-                asked.answer(LookedInto(FileContents(told_file(6), 0, (INTERPRETER,), ())))
+                asked.answer(LookedInto(FileContents(told_file(6), 0, 0, (INTERPRETER,), ())))
     assert [pid for pid, _, _ in table.configured] == [PID, 8]
     assert not table.table.is_in_hurry(table.now_ns + SECOND)
