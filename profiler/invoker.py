@@ -33,3 +33,9 @@ def invoker() -> Invoker | None:
         if not _PLAIN_NUMBER.fullmatch(text) or int(text) >= _NO_ID:
             raise UsageError(f"{name}={text} is not an id: unset SUDO_UID and SUDO_GID, or run it with sudo")
     return Invoker(int(uid), int(gid))
+
+
+def trusted_users() -> frozenset[int]:
+    """Ids of the users from whom nothing needs to be protected here: root, us and who called sudo."""
+    who = invoker()
+    return frozenset((0, os.geteuid(), *([who.uid] if who is not None else [])))

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import BinaryIO, Protocol
 
-from profiler.commands.output_folder import open_folder, trusted_users
+from profiler.commands.output_folder import open_folder
 from profiler.errors import UsageError
-from profiler.invoker import invoker
+from profiler.invoker import invoker, trusted_users
 
 Contents = Callable[[BinaryIO], None]
 """Writes all of a file; may be called again for another one."""

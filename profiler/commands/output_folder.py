@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Set
 
 from profiler.errors import UsageError
-from profiler.invoker import invoker
+from profiler.invoker import trusted_users
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40
 """As many as the kernel follows (path_resolution(7))."""
-
-
-def trusted_users() -> Set[int]:
-    """Ids of the users whose links and pipes may lead us: root, us and who called sudo."""
-    who = invoker()
-    return {0, os.geteuid(), *([who.uid] if who is not None else [])}
 
 
 def open_folder(path: str) -> int:

@@ -22,6 +22,7 @@ from profiler.commands.talk import is_heard_by_a_person, say
 from profiler.commands.targets import find_targets
 from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import FORMATS
+from profiler.invoker import trusted_users
 from profiler.launch import Launched
 from profiler.privileges import drop_what_loading_took, leave_network
 from profiler.profile.model import Profile
@@ -190,6 +191,7 @@ def _recording(
         keep_dropped=options.keep_dropped,
         threads=options.threads,
         async_tasks=options.async_tasks,
+        trusted=trusted_users(),
     )
 
 

@@ -266,6 +266,12 @@ class Session:
         own = resource.getrusage(resource.RUSAGE_SELF)
         lost = self._source.lost()
         self._notes += self._source.notes()
+        if worker.replaced:
+            times = "once" if worker.replaced == 1 else f"{worker.replaced} times"
+            self._notes.append(
+                f"the worker that reads other processes was replaced {times}: it waited for one, or was"
+                " killed"
+            )
         if lost.events:
             self._notes.append(
                 f"{lost.events} execs and exits were lost (ring buffer full): native names of these processes"
