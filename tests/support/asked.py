@@ -20,6 +20,7 @@ class Asked:
 
     question: Question[Answer]
     soon: bool
+    user: int
     then: Callable[[Answer], None]
 
     def answer(self, said: Said) -> None:
@@ -51,7 +52,7 @@ class Questions:
         user: int = 0,
         soon: bool = False,
     ) -> None:
-        self.open.append(Asked(question, soon, cast(Callable[[Answer], None], then)))
+        self.open.append(Asked(question, soon, user, cast(Callable[[Answer], None], then)))
 
     def take(self) -> Asked:
         """The only question that is open."""

@@ -1,0 +1,105 @@
+"""Native names at the end of a run: which files come first, and what those that others wrote may cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import pytest
+
+from profiler.run import names as names_module
+from profiler.run.aggregate import CountedStack
+from profiler.run.names import AddressNames
+from profiler.run.stacks import NativeAddress
+from symbolizers.asker import Asker
+from symbolizers.errors import Reason
+from symbolizers.frame import NATIVE, Frame
+from symbolizers.inspection import FileKey
+from symbolizers.questions import Answer, Failed, NameOffsets, Names
+from tests.support.samples import told_file
+
+ROOT, USER = 0, 1000
+LIBC, OTHER, HOSTILE = told_file(1), told_file(2), FileKey((8, 1), 3, (1, 2, 3), USER)
+OWNERS = {LIBC: ROOT, OTHER: USER, HOSTILE: USER}
+
+
+class Answering:
+    """An `Asker` that answers the oldest question when it is waited for, as `answer` says; None: never."""
+
+    def __init__(self, answer: Callable[[NameOffsets], Answer | None]) -> None:
+        self._answer = answer
+        self._open: list[tuple[NameOffsets, Callable[[Answer], None]]] = []
+        self.asked: list[tuple[FileKey, int]] = []
+        self.sizes: list[int] = []
+
+    def ask(self, question: NameOffsets, then: Callable[[Answer], None], *, user: int) -> None:
+        self.asked.append((question.file, user))
+        self.sizes.append(len(question.offsets))
+        self._open.append((question, then))
+
+    def wait(self, longest_s: float, _also: Sequence[object] = ()) -> None:
+        for question, then in self._open:
+            answer = self._answer(question)
+            if answer is not None:
+                self._open.remove((question, then))
+                then(answer)
+                return
+        time.sleep(longest_s)
+
+
+def named(question: NameOffsets) -> Names:
+    return Names(tuple(Frame(NATIVE, f"f{offset:x}") for offset in question.offsets))
+
+
+def address(file: FileKey, offset: int) -> NativeAddress:
+    return NativeAddress(file, offset, f"/lib/{file.inode}.so")
+
+
+def resolve(asker: Answering, stacks: Sequence[CountedStack]) -> AddressNames:
+    names = AddressNames(
+        cast(Asker, asker), is_trusted=lambda user: user == ROOT, owner_of=lambda file: OWNERS[file]
+    )
+    frames = names.resolve(stacks)
+    assert frames.keys() == {each for stack in stacks for each in stack.elements}
+    return names
+
+
+@pytest.fixture
+def stacks() -> list[CountedStack]:
+    return [
+        CountedStack((address(OTHER, 1), address(LIBC, 1)), 2, 7, ROOT),
+        CountedStack((address(LIBC, 2), address(LIBC, 3), address(LIBC, 2)), 3, 8, USER),
+        CountedStack((address(HOSTILE, 4),), 9, 8, USER),
+    ]
+
+
+def test_trusted_files_come_first_and_of_these_the_ones_with_most_samples(stacks: list[CountedStack]) -> None:
+    asker = Answering(named)
+    assert resolve(asker, stacks).lacking == {}
+    assert asker.asked == [(LIBC, ROOT), (OTHER, ROOT), (HOSTILE, USER)]
+    assert asker.sizes == [3, 1, 1], "each address once"
+
+
+def test_a_file_of_others_takes_no_more_time_than_it_may(stacks: list[CountedStack]) -> None:
+    asker = Answering(lambda question: None if question.file == HOSTILE else named(question))
+    began_s = time.monotonic()
+    names = resolve(asker, stacks)
+    assert time.monotonic() - began_s < names_module._OTHERS_S + 0.1
+    assert names.lacking == {address(HOSTILE, 4): Reason.OVER_BUDGET}
+
+
+def test_an_address_without_a_name_says_why(stacks: list[CountedStack]) -> None:
+    reasons = {LIBC: Reason.UNSUPPORTED, OTHER: Reason.STALLED, HOSTILE: Reason.OVER_BUDGET}
+    names = resolve(Answering(lambda question: Failed(reasons[question.file], "why")), stacks)
+    assert names.lacking == {
+        address(OTHER, 1): Reason.STALLED,
+        address(HOSTILE, 4): Reason.OVER_BUDGET,
+    }, "what is no ELF file has no names"
+
+
+def test_a_question_has_no_more_addresses_than_one_answer_has_room_for() -> None:
+    asker = Answering(named)
+    many = tuple(address(LIBC, number) for number in range(2 * names_module._MOST_OFFSETS + 1))
+    resolve(asker, [CountedStack(many, 1, 7, ROOT)])
+    assert asker.sizes == [names_module._MOST_OFFSETS, names_module._MOST_OFFSETS, 1]
