@@ -28,10 +28,10 @@ from profiler.errors import PrerequisiteError
 from symbolizers.base import Interpreter
 from symbolizers.registry import LANGUAGES
 
-_RING_S = 0.5
+_RING_S = 0.2
 """The ring buffer has room for this many seconds; the session looks every 0.15 s at the latest."""
-_RECORD_BYTES = 4096
-"""The length that records are assumed to have: 100 interpreter frames and the other stacks."""
+_RECORD_BYTES = 1 << 15
+"""The length that records are assumed to have, about the longest: a process may fill all of them."""
 _RING_PAGES = (512, 16384)
 """The smallest and the largest ring buffer: 2 and 64 MB."""
 _EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}

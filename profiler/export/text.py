@@ -81,12 +81,17 @@ def thread_text(thread: Thread) -> str:
 
 
 def frame_text(frame: Frame) -> str:
-    """One frame of a folded line: ``name (file:line)``, ``symbol (module)``, ``symbol_[k]`` or a marker."""
+    """One frame of a folded line: ``name (file:line)``, ``symbol (module)``, ``symbol_[k]`` or a marker.
+
+    Whatever a target calls a function, only kernel frames end with ``_[k]``, and only markers are ``[…]``.
+    """
     name = _name(frame.name)
     if frame.kind == KERNEL:
         return f"{name}_[k]"
-    if frame.kind == MARKER or not frame.file:
+    if frame.kind == MARKER or (frame.kind == NATIVE and not frame.file):
         return name
+    if not frame.file:  # nor does what a target calls its function pass for a marker, or for the kernel
+        return f"{name} ()" if name.endswith("]") and name != UNNAMED else name
     if frame.kind == NATIVE or frame.line <= 0:
         return f"{name} ({_file(frame.file)})"
     return f"{name} ({_file(frame.file)}:{frame.line})"

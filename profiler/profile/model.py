@@ -16,14 +16,14 @@ from symbolizers.frame import Frame
 
 
 class Root(NamedTuple):
-    """The bottom of a stack: the process, by the name that it had when the sample was taken."""
+    """The bottom of a stack: the process, by the name that it had last."""
 
     comm: bytes
     pid: int
 
 
 class Thread(NamedTuple):
-    """The thread that ran, by the name that the kernel had for it when the sample was taken.
+    """The thread that ran, by the name that the kernel had for it last.
 
     `name` is what its language calls it, empty where that is not known.
     """

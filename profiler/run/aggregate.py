@@ -29,6 +29,8 @@ class _Account:
     leafless: int = 0
     hit: Counter[Frame] = field(default_factory=Counter)
     evidence: Evidence = field(default_factory=Evidence)
+    threads: dict[int, bytes] = field(default_factory=dict)
+    """The last names of its threads, by tid, where they are told apart."""
 
     def lacking(self) -> int:
         """How many of its samples don't say what ran."""
@@ -49,8 +51,8 @@ _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 class _Stack(NamedTuple):
     process: ProcessId
-    comm: bytes
-    thread: Thread | None
+    tid: int
+    """0 unless threads are told apart."""
     elements: tuple[Element, ...]
 
 
@@ -142,11 +144,13 @@ class Aggregator:
         `thread_names`: what languages call threads, by pid and tid.
         """
         named: Counter[tuple[Root, Thread | None, tuple[Frame, ...]]] = Counter()
-        for (process, comm, thread, elements), count in self._stacks.items():
+        for (process, tid, elements), count in self._stacks.items():
             frames = tuple(each if isinstance(each, Frame) else names[each] for each in elements)
-            if thread is not None:
-                thread = thread._replace(name=thread_names.get((process.pid, thread.tid), ""))
-            named[Root(comm, process.pid), thread, frames] += count
+            account = self._accounts[process]
+            comm = account.threads.get(tid)
+            name = thread_names.get((process.pid, tid), "")
+            thread = Thread(comm, tid, name) if comm is not None else None
+            named[account.root, thread, frames] += count
         return tuple(Sample(root, frames, count, thread) for (root, thread, frames), count in named.items())
 
     def losses(self, *, lost: int) -> Losses:
@@ -183,8 +187,7 @@ class Aggregator:
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
     ) -> _Stack | None:
         """Counts a stack; None where it is a new one, for which the `allowance` has no room."""
-        thread = Thread(sample.thread_comm, sample.tid) if self._threads else None
-        stack = _Stack(sample.process, sample.comm, thread, elements)
+        stack = _Stack(sample.process, sample.tid if self._threads else 0, elements)
         if stack not in self._stacks:
             if allowance is not None and not allowance.take(self._size_of(elements)):
                 return None
@@ -205,5 +208,7 @@ class Aggregator:
             account = _Account(root, sample.uid, self._allowances.of_process(sample.uid))
             self._accounts[sample.process] = account
         account.root = root
+        if self._threads:
+            account.threads[sample.tid] = sample.thread_comm
         account.samples += 1
         return account

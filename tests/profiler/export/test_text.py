@@ -104,6 +104,15 @@ def test_a_long_file_keeps_its_end() -> None:
     assert len(text) == len("f (:4)") + MAX_NAME_CHARACTERS
 
 
+@given(ANY_TEXT, ANY_TEXT, st.sampled_from(["python", "ruby", NATIVE]))
+def test_nothing_passes_for_the_kernel_or_for_a_marker(name: str, file: str, kind: str) -> None:
+    for text in (name, f"{name}_[k]", f"[{name}]", "[gc]"):
+        for path in (file, "") if kind != NATIVE else (file or "app",):
+            shown = frame_text(Frame(kind, text, path, 3))
+            assert not shown.endswith("_[k]")
+            assert not re.fullmatch(r"\[.*\]", shown) or shown == "[unnamed]"
+
+
 def test_losses_are_told_by_reason_most_first() -> None:
     dropped = {Reason.EXITED: 2, Reason.WOULD_FAULT: 20, Reason.STALLED: 0}
     assert counted_text(dropped, "dropped") == "22 dropped (would_fault 20, exited 2)"

@@ -80,7 +80,7 @@ def test_a_process_that_renames_itself_keeps_one_account_under_its_last_name() -
     losses = aggregator.losses(lost=0)
     (row,) = losses.per_process
     assert row == ProcessLosses(Root(b"app", 7), 2, 1, {Reason.CHANGED: 1}, verdict=row.verdict)
-    assert {sample.root.comm for sample in aggregator.samples({})} == {b"sh"}
+    assert {sample.root.comm for sample in aggregator.samples({})} == {b"app"}
 
 
 def test_a_pid_used_again_has_an_account_of_its_own() -> None:
