@@ -269,9 +269,19 @@ def test_a_build_that_lies_about_itself_has_no_walker(recorder: Recorder, target
 def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target: Target) -> None:
     inspection = Service(lines=False).inspect(target.pid, None)
     (interpreter,) = inspection.interpreters
-    for number in range(LAYOUT_ROWS):
+
+    def configure(number: int, user: int) -> bool:
         offsets = tuple({**dict(interpreter.offsets), "thread_next": 8 * number}.items())
         other = replace(interpreter, offsets=offsets)
-        recorder.source.configure(target.pid, inspection.process.start_ns(), [other], user=0)
-    note = recorder.source.notes()[-1]
-    assert note.startswith(f"more than {LAYOUT_ROWS - 1} builds of interpreters run")
+        return recorder.source.configure(target.pid, inspection.process.start_ns(), [other], user=user)
+
+    most = bcc_source._MOST_ROWS_OF_USER
+    walked = [configure(number, 1000) for number in range(most + 9)]
+    assert walked == [True] * most + [False] * 9
+    (note,) = recorder.source.notes()
+    assert note.startswith("user 1000 runs more builds of interpreters than there is room for")
+    assert configure(most, 1001), "there is room for others"
+    assert configure(most, 1000), "and a layout that is there serves everybody"
+    assert all(configure(1000 + number, 0) for number in range(LAYOUT_ROWS - 1 - most - 1))
+    assert not configure(5000, 0)
+    assert recorder.source.notes()[-1].startswith("user 0 runs more builds")
