@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from socket import socketpair
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,7 +72,8 @@ def test_the_worker_hands_it_to_its_readers(
         monkeypatch.setattr(sys, "argv", ["worker", str(theirs.detach()), *options])
         monkeypatch.setattr("signal.signal", lambda *_: None)
         monkeypatch.setattr("resource.setrlimit", lambda *_: None)
-        monkeypatch.setattr(worker, "Service", lambda *, lines, strategy: made.append(strategy))
+        monkeypatch.setattr(worker, "Service", lambda *, lines, strategy, sandbox: made.append(strategy))
+        monkeypatch.setattr(worker, "Sandbox", lambda: SimpleNamespace(enter=lambda: None))
         monkeypatch.setattr(worker, "serve", lambda _stream, _answer: None)
         worker.main()
     assert made == [strategy]

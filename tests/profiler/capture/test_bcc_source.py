@@ -271,7 +271,7 @@ def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target:
     (interpreter,) = inspection.interpreters
 
     def configure(number: int, user: int) -> bool:
-        offsets = tuple({**dict(interpreter.offsets), "thread_next": 8 * number}.items())
+        offsets = tuple({**dict(interpreter.offsets), "thread_next": 8 * (300 + number)}.items())
         other = replace(interpreter, offsets=offsets)
         return recorder.source.configure(target.pid, inspection.process.start_ns(), [other], user=user)
 
