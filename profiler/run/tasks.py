@@ -78,7 +78,7 @@ class TaskStacks:
         def answered(answer: Awaiters | Failed) -> None:
             self._answered(task, answer)
 
-        self._ask(ReadAwaiters(task.process, task.task, task.identity), answered, soon=True)
+        self._ask(ReadAwaiters(task.process, task.task, task.identity), answered, user=sample.uid, soon=True)
 
     def emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
         """Takes in a finished stack, root first, and what it lacks."""

@@ -26,6 +26,7 @@ _MAX_NAMES = 100_000
 class _Asked:
     """The threads of a process whose names are not known: `wanted` has their thread pointers, by tid."""
 
+    user: int
     wanted: dict[int, int] = field(default_factory=dict)
     asking: bool = False
     again_ns: float = 0.0
@@ -54,7 +55,7 @@ class ThreadNames:
         process = sample.process
         if process not in self._processes and len(self._processes) >= _MAX_PROCESSES:
             return
-        asked = self._processes.setdefault(process, _Asked())
+        asked = self._processes.setdefault(process, _Asked(sample.uid))
         if len(asked.wanted) < _MAX_WANTED or sample.tid in asked.wanted:
             asked.wanted[sample.tid] = sample.thread_pointer
         if not asked.asking and sample.time_ns >= asked.again_ns:
@@ -78,7 +79,8 @@ class ThreadNames:
         def answered(answer: questions.ThreadNames | Failed) -> None:
             self._answered(process, asked, answer)
 
-        self._put(ReadThreads(process, tuple(starmap(WantedThread, asked.wanted.items()))), answered)
+        question = ReadThreads(process, tuple(starmap(WantedThread, asked.wanted.items())))
+        self._put(question, answered, user=asked.user)
 
     def _answered(self, process: ProcessId, asked: _Asked, answer: questions.ThreadNames | Failed) -> None:
         asked.asking = False
