@@ -20,9 +20,10 @@ pytestmark = pytest.mark.root
 
 PATIENCE_S = 30.0
 LAUNCH = """
-import sys
+import signal, sys
 from profiler.launch import Launched
 launched = Launched(sys.argv[1:])
+signal.signal(signal.SIGINT, lambda *_: None)  # as a recording does
 launched.release()
 sys.exit(launched.exit_code())
 """
