@@ -6,6 +6,8 @@ import struct
 from typing import NamedTuple
 
 _HEADER_BYTES, _SEGMENT_BYTES = 64, 56
+_SECTIONS_AT, _SECTION_NUMBERS_AT = 40, 58
+"""Where the header says where the table of sections is, how long its entries are, and which has the names."""
 CODE_BYTES = 1 << 30
 
 
@@ -42,10 +44,11 @@ def symbol(name: int, address: int, size: int, *, info: int = 0x12, section: int
     return struct.pack("<IBBHQQ", name, info, 0, section, address, size)
 
 
-def forge(*sections: Section, segments: bytes = b"") -> Forged:
+def forge(*sections: Section, segments: bytes = b"", program: bytes = b"") -> Forged:
     """A library of `sections`, numbered from 1 on, and behind them one of their names.
 
-    Its one segment is code, unless it has `segments`.
+    Its one segment is code, unless it has `segments`. With `program`, it is that ELF file, which still runs,
+    with these sections in place of its own.
     """
     names = bytearray(b"\0")
     named = []
@@ -53,7 +56,8 @@ def forge(*sections: Section, segments: bytes = b"") -> Forged:
         named.append(len(names) if each.name else 0)
         names += each.name + b"\0" if each.name else b""
     segments = segments or struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, CODE_BYTES, CODE_BYTES, 4096)
-    content = bytearray(_HEADER_BYTES) + segments
+    content = bytearray(program or bytes(_HEADER_BYTES) + segments)
+    content += bytes(-len(content) % 8)
     headers = bytearray(64)
     offsets = []
     for name, each in zip((*named, 0), (*sections, Section(3, bytes(names))), strict=True):
@@ -68,7 +72,21 @@ def forge(*sections: Section, segments: bytes = b"") -> Forged:
         content += bytes(-len(content) % 8)
     count = len(sections) + 2
     struct.pack_into("<Q", headers, 32, count)  # where the header has no room for the number
-    fields = (3, 62, 1, 0, _HEADER_BYTES, len(content), 0, _HEADER_BYTES, _SEGMENT_BYTES)
-    numbers = (len(segments) // _SEGMENT_BYTES, 64, count if count < 0xFF00 else 0, min(count - 1, 0xFFFE))
-    struct.pack_into("<16sHHIQQQIHHHHHH", content, 0, b"\x7fELF\2\1\1", *fields, *numbers)
+    numbers = (64, count if count < 0xFF00 else 0, min(count - 1, 0xFFFE))
+    if not program:
+        fields = (
+            3,
+            62,
+            1,
+            0,
+            _HEADER_BYTES,
+            0,
+            0,
+            _HEADER_BYTES,
+            _SEGMENT_BYTES,
+            len(segments) // _SEGMENT_BYTES,
+        )
+        struct.pack_into("<16sHHIQQQIHHH", content, 0, b"\x7fELF\2\1\1", *fields)
+    struct.pack_into("<Q", content, _SECTIONS_AT, len(content))
+    struct.pack_into("<HHH", content, _SECTION_NUMBERS_AT, *numbers)
     return Forged(bytes(content + headers), tuple(offsets))

@@ -1,0 +1,100 @@
+"""Unprivileged users attack a recording in every way that we know; healthy neighbours keep their names.
+
+Each attack runs alone, and then ten of them at once, by a seed that is printed. ``make test`` has three
+of these rounds. For a hundred::
+
+    HOSTILE_ROUNDS=100 .venv/bin/python -m pytest -n 0 -s tests/live/test_hostile_neighbours.py -k together
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.live.harness import Recorded, Recording
+from tests.support.live.neighbours.attacks import ATTACKS
+from tests.support.live.neighbours.healthy import Healthy, healthy_programs, named_of
+from tests.support.live.neighbours.place import PRIORITY, Place, hostile_place, running
+from tests.support.live.neighbours.watch import watched
+
+HZ = 199
+SECONDS = 2.5
+MOST_LATE_S = 0.5
+MOST_BYTES = 250 << 20
+LEAST_NAMED = 0.95
+MOST_LOST = 0.01
+TOGETHER = 10
+ROUNDS = int(os.environ.get("HOSTILE_ROUNDS", "3"))
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    with hostile_place() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def first() -> Iterator[None]:
+    """The test itself waits for no CPU: it measures when a recording ends."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    yield
+    os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+def assert_holds(place: Place, folder: Path, names: Sequence[str]) -> Recorded:
+    """Records beside these attacks; all that is promised must hold."""
+    commands = [command for name in names for command in ATTACKS[name].commands(place)]
+    options = [option for name in names for option in ATTACKS[name].options]
+    with healthy_programs(place) as healthy, running(place, commands):
+        recording = Recording(folder, ["-F", str(HZ), "-d", str(SECONDS), *options])
+        began_s, cpu_s = time.monotonic(), -healthy.cpu_s()
+        with watched(recording.process.pid) as watch:
+            time.sleep(began_s + SECONDS - time.monotonic())
+            cpu_s += healthy.cpu_s()
+            recorded = recording.wait()
+        late_s = time.monotonic() - began_s - SECONDS
+    print(f"late {late_s:.2f} s, {watch.peak_bytes / (1 << 20):.0f} MB {watch.parts}", recorded.said[-600:])
+    assert recorded.exit_code == 0, recorded.said
+    assert "Traceback" not in recorded.said
+    recorded.accounted()
+    assert_named(recorded, healthy, began_s, cpu_s)
+    assert recorded.stats["lost"] <= MOST_LOST * recorded.stats["samples"]
+    assert watch.looks > 0.5 * SECONDS / 0.1
+    assert watch.peak_bytes < MOST_BYTES
+    assert late_s < MOST_LATE_S
+    return recorded
+
+
+def assert_named(recorded: Recorded, healthy: Healthy, began_s: float, cpu_s: float) -> None:
+    """The long-lived ones are in their function always, the short ones nearly; `cpu_s`: of the long-lived."""
+    end_s = began_s + SECONDS
+    whole = [each for each in healthy.short if began_s <= each.began_s and each.ended_s <= end_s]
+    long = named_of(recorded, dict.fromkeys(healthy.long, 1.0))
+    short = named_of(recorded, {each.root: each.share for each in whole})
+    print(long, f"{cpu_s * HZ:.0f} samples due", short)
+    noise = 3 * math.sqrt(short.due * (1 - min(1.0, short.due / max(1, short.samples))))
+    assert long.named >= LEAST_NAMED * long.samples
+    assert long.samples >= LEAST_NAMED * cpu_s * HZ - 3 * math.sqrt(cpu_s * HZ)
+    assert short.named >= LEAST_NAMED * short.due - noise
+    assert long.samples > 50
+    assert short.samples > 20
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_alone(place: Place, tmp_path: Path, name: str) -> None:
+    assert_holds(place, tmp_path, [name])
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_attacks_together(place: Place, tmp_path: Path, number: int) -> None:
+    seed = random.randrange(1 << 32)
+    names = random.Random(seed).sample(sorted(ATTACKS), TOGETHER)
+    print(f"seed {seed}: {', '.join(names)}")
+    assert_holds(place, tmp_path, names)
