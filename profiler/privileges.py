@@ -18,6 +18,8 @@ from symbolizers.process.seccomp import install, refuse_requests
 
 _LATER = frozenset((Capability.BPF, Capability.PERFMON, Capability.SYSLOG))
 """A walker is loaded when its language is first seen, and kernel symbols are read at the end."""
+_IF_WE_HAVE_THEM = frozenset((Capability.KILL, Capability.SYS_NICE))
+"""To pass signals on, and to raise the priority of a worker's session."""
 _ROOTS_FILES = frozenset((Capability.CHOWN, Capability.DAC_OVERRIDE, Capability.FOWNER))
 """Root puts the output files into a user's folder."""
 _TERMINAL_INPUT = (0x5412, 0x541C)
@@ -44,7 +46,7 @@ def drop_what_loading_took() -> None:
 
     To be called by the only thread, when the command to record, if any, has been forked.
     """
-    later = recording_capabilities() | _ROOTS_FILES | {Capability.KILL}
+    later = recording_capabilities() | _ROOTS_FILES | _IF_WE_HAVE_THEM
     reading = reading_capabilities()
     keep_only(later | {Capability.SETPCAP}, inheritable=reading)
     with suppress(PermissionError):  # a user who is not root gains nothing by an exec anyway

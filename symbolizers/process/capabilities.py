@@ -34,6 +34,7 @@ class Capability(IntEnum):
     SETPCAP = 8
     SYS_PTRACE = 19
     SYS_ADMIN = 21
+    SYS_NICE = 23
     SYSLOG = 34
     PERFMON = 38
     BPF = 39

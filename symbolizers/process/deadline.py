@@ -214,6 +214,7 @@ class DeadlineWorker:
                 stderr=self._said_fd,
                 start_new_session=True,
             )
+        _raise_session(self._process.pid)
         self._stream = MessageStream(ours)
         self._ready = False
         self._arm(_START_LIMIT_S, _START_LIMIT_S)
@@ -270,6 +271,15 @@ class DeadlineWorker:
         else:  # a slow disk looks like a dead one, once
             request = replace(stalled, is_second_try=True)
             self._queues[Urgency.AGAIN].put(request.user, request.lane, request)
+
+
+def _raise_session(pid: int) -> None:
+    """Gives the session of the worker `pid`, in which it is alone, the worker's priority.
+
+    Where the kernel shares the CPUs among sessions (sched_autogroup), a priority counts only within one.
+    """
+    with suppress(OSError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
+        file.write(str(os.getpriority(os.PRIO_PROCESS, pid)))
 
 
 def _progress_of(pid: int) -> _Progress:

@@ -21,7 +21,7 @@ PATIENCE_S = 30.0
 READING = bits_of((Capability.SYS_PTRACE, Capability.DAC_READ_SEARCH, Capability.CHECKPOINT_RESTORE))
 LATER = READING | bits_of(
     (
-        *(Capability.BPF, Capability.PERFMON, Capability.SYSLOG, Capability.KILL),
+        *(Capability.BPF, Capability.PERFMON, Capability.SYSLOG, Capability.KILL, Capability.SYS_NICE),
         *(Capability.CHOWN, Capability.DAC_OVERRIDE, Capability.FOWNER),
     )
 )
