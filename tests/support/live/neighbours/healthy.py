@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.support.live.harness import RUBY, SYSTEM_PYTHON, Recorded
-from tests.support.live.neighbours.place import Place
+from tests.support.live.neighbours.place import Place, set_group_priority
 
 FUNCTION = "healthy_work"
 PRIORITY = -5
@@ -96,8 +96,10 @@ def _start(place: Place, name: str, user: int, *arguments: str) -> subprocess.Po
         group=user,
         extra_groups=[],
         cwd="/",
+        start_new_session=True,
     )
     os.setpriority(os.PRIO_PROCESS, process.pid, PRIORITY)
+    set_group_priority(process.pid, PRIORITY)
     return process
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,32 +16,38 @@ EACH_S = 0.1
 
 @dataclass
 class Watch:
-    """The most proportional bytes (PSS) that were seen at one look, and by process name what they were."""
+    """The most proportional bytes (PSS) at one look, in all and of each process, and when all was over."""
 
     peak_bytes: int = 0
-    looks: int = 0
     parts: tuple[int, ...] = ()
+    looks: int = 0
+    ended_s: float = 0.0
+    """On CLOCK_MONOTONIC."""
 
 
 @contextmanager
 def watched(pid: int) -> Iterator[Watch]:
-    """Looks at the process and its children until the end of the block."""
-    watch, stopped = Watch(), threading.Event()
+    """Looks at the process and its children until it ends, which it has to do within the block."""
+    watch = Watch()
+    descriptor = os.pidfd_open(pid)
 
     def look() -> None:
-        while not stopped.wait(EACH_S):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while not poll.poll(EACH_S * 1000):
             parts = tuple(_pss_bytes(each) for each in (pid, *_children_of(pid)))
             watch.looks += 1
             if sum(parts) > watch.peak_bytes:
                 watch.peak_bytes, watch.parts = sum(parts), parts
+        watch.ended_s = time.monotonic()
 
     thread = threading.Thread(target=look)
     thread.start()
     try:
         yield watch
     finally:
-        stopped.set()
         thread.join()
+        os.close(descriptor)
 
 
 def _children_of(pid: int) -> list[int]:
