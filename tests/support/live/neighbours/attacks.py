@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.live.neighbours.place import TABLES, Place
 
 SLEEPING = ("1", "sleep")
 """Arguments of a burner that only lies there."""
+
+MOST_LIBRARY_BYTES = 2 << 20
+"""Larger ones take too long to search for a place to stay in."""
 
 
 class Attack(NamedTuple):
@@ -43,12 +47,20 @@ def _many_builds(place: Place) -> list[list[str]]:
     return [[place.program("build-0")], *([build, *SLEEPING] for build in builds)]
 
 
+def _tour_of_libraries(place: Place) -> list[list[str]]:
+    files = (path for path in Path("/usr/lib").rglob("*.so*") if path.is_file() and not path.is_symlink())
+    libraries = [str(path) for path in files if path.stat().st_size < MOST_LIBRARY_BYTES]
+    half = len(libraries) // 2
+    return [[place.program("tour"), *part] for part in (libraries[:half], libraries[half:])]
+
+
 ATTACKS: Mapping[str, Attack] = {
     "runtime at the end of memory": Attack(_at_the_end_of_memory),
     "descriptions that lie": _burners("liar", *(f"liar-{seed}" for seed in range(1, 6))),
     "many builds": Attack(_many_builds),
     "costly tables": _burners("hole", "large-hole", "notes", "symbols"),
     "new costly files": _python("newcomers.py", "hole", "large-hole", "notes", times=3),
+    "all libraries of the system": Attack(_tour_of_libraries),
     "forks": _storm("forks", times=2),
     "forks of Python": _python("python_forks.py", times=2),
     "execs": _storm("execs", times=3),

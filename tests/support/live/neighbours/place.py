@@ -117,6 +117,7 @@ def running(place: Place, commands: Sequence[Sequence[str]]) -> Iterator[None]:
 
 def _build(place: Place) -> None:
     _compile(place, "storm", "storm.c", "-lpthread")
+    _compile(place, "tour", "tour.c")
     _compile(place, "burner", "burner.c")
     python = f"-DPYTHON_HEXVERSION={HEX_VERSION:#x}"
     _compile(place, "corner", "burner.c", python, "-Wl,--defsym,_PyRuntime=0xffffffffffffff00")

@@ -27,7 +27,10 @@ class Watch:
 
 @contextmanager
 def watched(pid: int) -> Iterator[Watch]:
-    """Looks at the process and its children until it ends, which it has to do within the block."""
+    """Looks at the process and its children until it ends, which it has to do within the block.
+
+    A child that has not run its own program yet (vfork) has its parent's memory, which counts once.
+    """
     watch = Watch()
     descriptor = os.pidfd_open(pid)
 
@@ -35,7 +38,8 @@ def watched(pid: int) -> Iterator[Watch]:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         while not poll.poll(EACH_S * 1000):
-            parts = tuple(_pss_bytes(each) for each in (pid, *_children_of(pid)))
+            children = [each for each in _children_of(pid) if _command_of(each) != _command_of(pid)]
+            parts = tuple(_pss_bytes(each) for each in (pid, *children))
             watch.looks += 1
             if sum(parts) > watch.peak_bytes:
                 watch.peak_bytes, watch.parts = sum(parts), parts
@@ -54,6 +58,12 @@ def _children_of(pid: int) -> list[int]:
     with suppress(OSError):
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def _command_of(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _pss_bytes(pid: int) -> int:
