@@ -127,6 +127,11 @@ class Asker:
         while self.pending() and (left_s := end_s - time.monotonic()) > 0:
             self.wait(left_s)
 
+    def drop_questions(self) -> None:
+        """Forgets all that were not put to a worker yet: nobody wants to know any more."""
+        for worker in self._workers():
+            worker.drop_queued()
+
     def usage(self) -> Usage:
         """What the workers have cost so far."""
         usages = [worker.usage() for worker in self._workers()]

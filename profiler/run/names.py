@@ -18,8 +18,9 @@ from symbolizers.questions import Failed, NameOffsets, Names
 
 _TRUSTED_S = 10.0
 """How long the names in files that trusted users own or run may take together."""
-_OTHERS_S = 0.4
-"""How long those in all other files may take after them: whoever wrote such a file can make it costly."""
+_OTHERS_S, _LEAST_S = 0.3, 0.1
+"""How long after the end those in other files are waited for, and after the trusted ones at least: whoever
+wrote such a file can make it costly."""
 _MOST_OFFSETS = 4096
 """In one question: the answer has some hundred bytes for each."""
 
@@ -54,8 +55,11 @@ class AddressNames:
         self.lacking: dict[Element, Reason] = {}
         self.kernel_is_hidden = False
 
-    def resolve(self, stacks: Iterable[CountedStack]) -> dict[Element, Frame]:
-        """A frame for every native and kernel address in `stacks`; the files with most samples come first."""
+    def resolve(self, stacks: Iterable[CountedStack], *, ended_s: float) -> dict[Element, Frame]:
+        """A frame for every native and kernel address in `stacks`; the files with most samples come first.
+
+        `ended_s`: when the recording ended, on CLOCK_MONOTONIC.
+        """
         kernel: set[KernelAddress] = set()
         files: dict[FileKey, _File] = {}
         for stack in stacks:
@@ -67,8 +71,9 @@ class AddressNames:
                 files[each.file].addresses[each] = None
         self._name_kernel(kernel)
         by_samples = sorted(files.items(), key=lambda item: -item[1].samples)
-        self._ask({key: file for key, file in by_samples if file.is_trusted}, _TRUSTED_S)
-        self._ask({key: file for key, file in by_samples if not file.is_trusted}, _OTHERS_S)
+        self._ask({key: file for key, file in by_samples if file.is_trusted}, time.monotonic() + _TRUSTED_S)
+        others_end_s = max(ended_s + _OTHERS_S, time.monotonic() + _LEAST_S)
+        self._ask({key: file for key, file in by_samples if not file.is_trusted}, others_end_s)
         for file in files.values():
             for each in file.addresses:
                 if each not in self._frames:
@@ -92,14 +97,13 @@ class AddressNames:
             self._frames[each] = resolved[each.address]
         self.kernel_is_hidden = symbols.hidden and bool(addresses)
 
-    def _ask(self, files: Mapping[FileKey, _File], longest_s: float) -> None:
-        """Asks for the names in these files, and waits for them."""
+    def _ask(self, files: Mapping[FileKey, _File], end_s: float) -> None:
+        """Asks for the names in these files, and waits for them until then."""
         for key, file in files.items():
             addresses = tuple(file.addresses)
             self.lacking.update(dict.fromkeys(addresses, Reason.OVER_BUDGET))
             for at in range(0, len(addresses), _MOST_OFFSETS):
                 self._ask_for(key, addresses[at : at + _MOST_OFFSETS], file)
-        end_s = time.monotonic() + longest_s
         while self._open and (left_s := end_s - time.monotonic()) > 0:
             self._asker.wait(left_s)
 

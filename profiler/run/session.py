@@ -175,10 +175,10 @@ class Session:
         """Samples until the duration is over or `stop` is called, and names what was sampled."""
         self._record(progress)
         self._source.stop()
-        duration_s = time.monotonic() - self._started_s
+        ended_s = time.monotonic()
         self._drain()
         self._finish_reads()
-        return self._profile(duration_s, self._names())
+        return self._profile(ended_s - self._started_s, self._names(ended_s))
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
@@ -247,15 +247,16 @@ class Session:
         self._asker.wait_for_all(_LAST_ANSWERS_S)
         self._table.finish()
         self._tasks.finish()
+        self._asker.drop_questions()
         if self._tasks.alone:
             self._notes.append(
                 f"samples of asyncio tasks that do not show what awaits them: {self._tasks.alone}"
             )
 
-    def _names(self) -> dict[Element, Frame]:
+    def _names(self, ended_s: float) -> dict[Element, Frame]:
         """A frame for every native and kernel address that was sampled."""
         names = AddressNames(self._asker, is_trusted=self._allowances.is_trusted, owner_of=self._files.owner)
-        frames = names.resolve(self._aggregator.stacks())
+        frames = names.resolve(self._aggregator.stacks(), ended_s=ended_s)
         self._aggregator.lack(names.lacking)
         if names.kernel_is_hidden:
             self._notes.append("kernel names are hidden (sysctl kernel.kptr_restrict=0 shows them)")

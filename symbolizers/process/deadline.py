@@ -83,6 +83,10 @@ class _Progress(NamedTuple):
         return self.is_running or self.ran_ns + self.waited_ns > before.ran_ns + before.waited_ns
 
 
+def _empty_queues() -> dict[Urgency, FairQueue[_Request]]:
+    return {urgency: FairQueue() for urgency in Urgency}
+
+
 class WorkerFailed(RuntimeError):
     """No worker ever starts: an installation or program error."""
 
@@ -109,7 +113,7 @@ class DeadlineWorker:
         self._deadline_s = deadline_s
         self._most_cpu_ns = int(most_cpu_s * 1e9)
         self._clock = clock
-        self._queues: dict[Urgency, FairQueue[_Request]] = {urgency: FairQueue() for urgency in Urgency}
+        self._queues = _empty_queues()
         self._current: _Request | None = None
         self._failed_starts = 0
         self._ready = False
@@ -138,6 +142,10 @@ class DeadlineWorker:
         urgency = Urgency.SOON if soon else Urgency.PATIENT
         self._queues[urgency].put(user, lane, _Request(message, user, lane, then))
         self._dispatch()
+
+    def drop_queued(self) -> None:
+        """Forgets every request but the one that is under way; theirs will have no answer."""
+        self._queues = _empty_queues()
 
     def pending(self) -> bool:
         """Whether any answer is still owed."""

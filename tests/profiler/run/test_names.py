@@ -60,7 +60,7 @@ def resolve(asker: Answering, stacks: Sequence[CountedStack]) -> AddressNames:
     names = AddressNames(
         cast(Asker, asker), is_trusted=lambda user: user == ROOT, owner_of=lambda file: OWNERS[file]
     )
-    frames = names.resolve(stacks)
+    frames = names.resolve(stacks, ended_s=time.monotonic())
     assert frames.keys() == {each for stack in stacks for each in stack.elements}
     return names
 

@@ -149,6 +149,18 @@ def test_requests_of_a_lane_are_answered_in_order_lanes_take_turns_and_some_come
     assert len(replies.found) == 5
 
 
+def test_requests_that_wait_can_be_forgotten(make: Make, replies: Replies) -> None:
+    worker = make()
+    replies.submit(worker, "a", "echo", "a1", soon=True)
+    replies.until(worker, 1)
+    for name in ("a2", "a3"):
+        replies.submit(worker, "a", "echo", name, soon=True)
+    worker.drop_queued()
+    replies.submit(worker, "b", "echo", "b1")
+    assert [value for _, value in replies.until(worker, 3)] == ["a1", "a2", "b1"]
+    assert not worker.pending()
+
+
 def test_a_large_answer_comes_through(make: Make) -> None:
     content = "".join(map(chr, range(256))) * 3_000
     assert answer(make(), "echo", content) == content
