@@ -354,7 +354,7 @@ def test_workers_that_die_while_they_start_are_started_again_after_pauses(
     make: Make, replies: Replies
 ) -> None:
     worker = make()
-    pid_of(worker)
+    os.kill(pid_of(worker), signal.SIGSTOP)  # it must not answer before it is killed
     killed = 0
     replies.submit(worker, "patient", "echo", 1)
     end_s = time.monotonic() + 2.0
