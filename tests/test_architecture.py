@@ -130,7 +130,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
         *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight"),
-        *("profiler.priority", "profiler.privileges", "profiler.profile", "profiler.run.session"),
+        *("profiler.privileges", "profiler.profile", "profiler.run.session"),
         *("symbolizers.asker", "symbolizers.process"),
     },
     "symbolizers.errors": set(),

@@ -24,7 +24,6 @@ from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import FORMATS
 from profiler.invoker import trusted_users
 from profiler.launch import Launched
-from profiler.priority import raised_session
 from profiler.privileges import drop_what_loading_took, leave_network
 from profiler.profile.model import Profile
 from profiler.profile.paths import with_short_files
@@ -158,11 +157,7 @@ def _run(options: Options) -> int:
         raise UsageError("--keep-partial and --drop-partial exclude each other; give one of them")
     files = output_files(options.outputs, options.format_name)
     targets = find_targets(options.targets, children=options.children)
-    with (
-        Ending() as ending,
-        closing(Outputs(files, options.stats, force=options.force)) as outputs,
-        raised_session(is_shared=bool(options.command)),
-    ):
+    with Ending() as ending, closing(Outputs(files, options.stats, force=options.force)) as outputs:
         ending.removes(outputs)
         preflight.check(sys.argv[1:])
         worker_options = [*(["--lines"] if options.lines else []), *_read_options(options.read_strategy)]

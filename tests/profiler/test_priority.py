@@ -1,4 +1,4 @@
-"""The session of a recording goes first among sessions, and only while it records."""
+"""The session of a worker goes first among sessions; the one that we are in stays as it is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.priority import raised_session
-from tests.support.live.harness import Recording, workload
+from tests.support.live.harness import Recording
 
 pytestmark = [pytest.mark.root, pytest.mark.live]
 
@@ -18,30 +17,11 @@ def priority_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
 
 
-def workers_of(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def test_the_sessions_of_a_recording_and_its_worker_go_first(tmp_path: Path) -> None:
+def test_the_session_of_a_worker_goes_first_and_ours_stays(tmp_path: Path) -> None:
     before = priority_of(os.getpid())
     recording = Recording(tmp_path, [])
-    (worker,) = workers_of(recording.process.pid)
-    during = priority_of(recording.process.pid), priority_of(worker)
+    pid = recording.process.pid
+    (worker,) = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    during = priority_of(pid), priority_of(worker)
     recording.finish()
-    assert during == (-20, -20)
-    assert priority_of(os.getpid()) == before == 0
-
-
-def test_a_session_with_a_recorded_command_stays_as_it_is(tmp_path: Path) -> None:
-    recording = Recording(tmp_path, ["-d", "1", "--", *workload("short.py", "--cpu-seconds", "5")])
-    during = priority_of(recording.process.pid)
-    recording.wait()
-    assert during == 0
-
-
-def test_a_session_that_another_recording_has_raised_is_left_to_it() -> None:
-    with raised_session(is_shared=False):
-        with raised_session(is_shared=False):
-            assert priority_of(os.getpid()) == -20
-        assert priority_of(os.getpid()) == -20
-    assert priority_of(os.getpid()) == 0
+    assert during == (before, -20)
