@@ -22,6 +22,8 @@ _QUICK_S, _THOROUGH_S = 0.15, 3.0
 _MOST_CPU_S = 2.0
 """More than its budget: for steps that are not broken off in the middle, such as sorting a table."""
 _MOST_COSTLY = 4096
+_COSTLY = (Reason.OVER_BUDGET, Reason.STALLED)
+"""The reasons for which a question, and all others of its lane, go to the second worker."""
 
 ROOT_USER = 0
 
@@ -66,9 +68,9 @@ class Readable(Protocol):
 class Asker:
     """Typed questions for two workers: one for what is quick, another for what is not. It closes both.
 
-    The second is started by the first question that takes the quick one too much CPU time. What is costly
-    once is asked of it alone from then on, so that nothing else waits for it. Answers are handed out while
-    somebody waits: a caller is never called back in the middle of its work.
+    The second is started by the first question that takes the quick one too much CPU time, or on which it
+    waits for too long. What is costly once is asked of it alone from then on, so that nothing else waits for
+    it. Answers are handed out while somebody waits: a caller is never called back in the middle of its work.
     """
 
     def __init__(self, start: Workers) -> None:
@@ -85,13 +87,13 @@ class Asker:
         user: int = ROOT_USER,
         soon: bool = False,
     ) -> None:
-        """As `Ask` says. A question that stalls twice is answered by `Failed`, as is one that breaks off."""
+        """As `Ask` says. What stalls or breaks off goes to the second worker, and is `Failed` after that."""
         lane = question.lane()
         is_costly = lane in self._costly
 
         def answered(message: bytes | Stalled) -> None:
             answer = _answer_in(message, question)
-            if isinstance(answer, Failed) and answer.reason is Reason.OVER_BUDGET and not is_costly:
+            if isinstance(answer, Failed) and answer.reason in _COSTLY and not is_costly:
                 self._costly[lane] = None
                 if len(self._costly) > _MOST_COSTLY:
                     self._costly.popitem(last=False)
@@ -100,7 +102,8 @@ class Asker:
                 then(answer)
 
         worker = self._for_costly() if is_costly else self._quick
-        worker.submit(encode(question), answered, user=user, lane=lane, soon=soon)
+        tries = 2 if is_costly else 1
+        worker.submit(encode(question), answered, user=user, lane=lane, soon=soon, tries=tries)
 
     def pending(self) -> bool:
         """Whether any answer is still owed."""

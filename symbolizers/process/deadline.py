@@ -38,7 +38,7 @@ _MOST_SAID_BYTES = 1 << 13
 
 
 Then = Callable[["bytes | Stalled"], None]
-"""What is called with the answer, or with `Stalled` after two tries."""
+"""What is called with the answer, or with `Stalled` after the last try."""
 
 
 class Urgency(IntEnum):
@@ -57,7 +57,7 @@ class _Request:
     user: int
     lane: Hashable
     then: Then
-    is_second_try: bool = False
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +133,18 @@ class DeadlineWorker:
         """What to poll `fileno` for."""
         return select.POLLIN | (select.POLLOUT if self._stream.has_unsent() else 0)
 
-    def submit(self, message: bytes, then: Then, *, user: int, lane: Hashable, soon: bool = False) -> None:
+    def submit(
+        self, message: bytes, then: Then, *, user: int, lane: Hashable, soon: bool = False, tries: int = 2
+    ) -> None:
         """Queues `message`, in a `lane` of `user`; `then` is called by a `collect` to come.
+
+        A request that waits too long is `Stalled` after so many `tries`.
 
         A user gets no more than its turn, and neither does a lane: requests of others don't wait for all of
         this one's. Requests that are wanted `soon` come before all others.
         """
         urgency = Urgency.SOON if soon else Urgency.PATIENT
-        self._queues[urgency].put(user, lane, _Request(message, user, lane, then))
+        self._queues[urgency].put(user, lane, _Request(message, user, lane, then, tries))
         self._dispatch()
 
     def drop_queued(self) -> None:
@@ -274,10 +278,10 @@ class DeadlineWorker:
             self._start()
         if stalled is None:
             return
-        if stalled.is_second_try or not again:
+        if stalled.tries <= 1 or not again:
             stalled.then(Stalled(why))
         else:  # a slow disk looks like a dead one, once
-            request = replace(stalled, is_second_try=True)
+            request = replace(stalled, tries=stalled.tries - 1)
             self._queues[Urgency.AGAIN].put(request.user, request.lane, request)
 
 

@@ -31,7 +31,7 @@ SECONDS = 2.5
 MOST_LATE_S, MOST_LATE_TOGETHER_S = 0.5, 4.0
 """After the end, besides what the attack costs a program that does nothing.
 
-Beside ten attacks on two CPUs it was up to 3.3 s: a worker that waited was replaced, and the next one took 2.2 s
+Beside ten attacks on two CPUs it was up to 3.3 s: a worker that waited was replaced, and the next took 2.2 s
 to start, 0.1 s of them on a CPU. A program that does nothing took as long at times.
 """
 MOST_BYTES = 250 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import time
 from collections.abc import Iterator
@@ -82,6 +83,20 @@ def test_a_costly_question_is_answered_and_delays_nobody(asker: Asker, costly: P
     ask(asker, Inspect(os.getpid()), quick)
     wait(asker, again)
     assert asker.usage().cpu_s - usage.cpu_s < 3.5, "the first worker was not asked again"
+
+
+def test_what_the_first_worker_waits_for_is_asked_of_the_second(asker: Asker) -> None:
+    first: list[Answer] = []
+    again: list[Answer] = []
+    ask(asker, Inspect(os.getpid()), first)
+    wait(asker, first)
+    assert asker._quick._process is not None
+    os.kill(asker._quick._process.pid, signal.SIGSTOP)  # as if it waited for a lock of that process
+    ask(asker, Inspect(os.getpid()), again)
+    wait(asker, again)
+    assert isinstance(again[0], Inspected)
+    assert asker.usage().replaced == 1
+    assert asker._thorough is not None, "what may wait again is kept from the first one"
 
 
 def test_what_costs_even_the_second_worker_too_much_is_over_budget(costly: Path) -> None:
