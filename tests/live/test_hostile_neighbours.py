@@ -36,7 +36,11 @@ to start, 0.1 s of them on a CPU. A program that does nothing took as long at ti
 """
 MOST_BYTES = 250 << 20
 LEAST_NAMED, LEAST_SHORT_TOGETHER = 0.95, 0.6
-"""Shares of the samples of healthy programs. Ten attacks can cost the short ones more: 0.72 were measured."""
+"""Shares of the samples of healthy programs.
+
+Ten attacks can cost the short ones more, and some rounds fail for it: while one attack makes the kernel lose
+what it tells of mappings, and another has the worker replaced, they have no names until the next one starts.
+"""
 MOST_LOST = 0.01
 TOGETHER = 10
 SEEDS = os.environ.get("HOSTILE_SEED", "").split() or [""] * int(os.environ.get("HOSTILE_ROUNDS", "3"))
