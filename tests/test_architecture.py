@@ -67,7 +67,9 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.registry", "symbolizers.taken"),
     },
     # Where a program's code is, as the worker found or the kernel told, and what is known of the files.
-    "profiler.run.mappings": {"profiler.run.stacks", "symbolizers.base", "symbolizers.inspection"},
+    "profiler.run.mappings": {
+        *("profiler.run.stacks", "symbolizers.asker", "symbolizers.base", "symbolizers.inspection"),
+    },
     "profiler.run.states": set(),
     "profiler.run.allowance": set(),
     "profiler.run.surroundings": {

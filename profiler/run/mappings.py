@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from profiler.run.stacks import CodeMap
+from symbolizers.asker import ROOT_USER
 from symbolizers.base import Interpreter
 from symbolizers.inspection import VDSO, CodeMapping, FileContents, FileKey, Inspection
 
@@ -35,7 +36,9 @@ class KnownFiles:
         return file == VDSO or file in self._contents
 
     def owner(self, file: FileKey) -> int:
-        """The uid of who can have written it, or `UNKNOWN_OWNER`."""
+        """The uid of who can have written it, or `UNKNOWN_OWNER`. The kernel has written the vDSO."""
+        if file == VDSO:
+            return ROOT_USER
         contents = self._contents.get(file)
         return file.owner if contents is None else contents.owner
 

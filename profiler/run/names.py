@@ -18,7 +18,7 @@ from symbolizers.questions import Failed, NameOffsets, Names
 
 _TRUSTED_S = 10.0
 """How long the names in files that trusted users own or run may take together."""
-_OTHERS_S, _LEAST_S = 0.3, 0.1
+_OTHERS_S, _LEAST_S = 0.25, 0.05
 """How long after the end those in other files are waited for, and after the trusted ones at least: whoever
 wrote such a file can make it costly."""
 _MOST_OFFSETS = 4096

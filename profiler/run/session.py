@@ -43,7 +43,7 @@ _LOADING_S = 10.0
 _WAKE_BYTES = 4096
 _DISCOVERY_S = 1.0
 """How long sampling that could begin waits for what is still to be learnt about the processes."""
-_LAST_ANSWERS_S = 0.25
+_LAST_ANSWERS_S = 0.2
 """How long the end of a recording waits for code objects that are still being read."""
 
 
