@@ -117,7 +117,7 @@ STAGES: dict[str, set[str]] = {
         *("profiler.run.mappings", "profiler.run.names", "profiler.run.processes", "profiler.run.stacks"),
         *("profiler.run.surroundings", "profiler.run.tasks"),
         *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.errors"),
-        "symbolizers.frame",
+        *("symbolizers.frame", "symbolizers.process"),
     },
     # The public API, usable without root: it knows frames, reasons and what descriptors say about files, and
     # nothing about a recording.

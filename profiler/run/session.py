@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import resource
 import socket
@@ -31,6 +32,7 @@ from symbolizers.asker import Asker, Readable
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
+from symbolizers.process.deadline import peak_bytes_of
 
 _POLL_S = (0.05, 0.15)
 """How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
@@ -288,7 +290,7 @@ class Session:
             cpus=self._source.cpus(),
             event=self._recording.sampling.event,
             profiler_cpu_s=own.ru_utime + own.ru_stime + worker.cpu_s,
-            profiler_max_rss_bytes=own.ru_maxrss * 1024 + worker.max_rss_bytes,
+            profiler_max_rss_bytes=peak_bytes_of(os.getpid()) + worker.max_rss_bytes,
             first_sample_s=self._first_sample_s,
             command=self._recording.title,
             notes=tuple(self._notes),

@@ -317,12 +317,17 @@ def _run_time_of(pid: int) -> tuple[int, bool]:
 
 def _cost_of(pid: int) -> tuple[float, int]:
     """CPU seconds and peak resident bytes of our child `pid` (zeros once it was reaped)."""
-    peak_bytes = 0
+    return _run_time_of(pid)[0] / 1e9, peak_bytes_of(pid)
+
+
+def peak_bytes_of(pid: int) -> int:
+    """Peak resident bytes of the program that `pid` runs, 0 once it has exited.
+
+    What getrusage(2) says includes the program that it ran before its exec, which may have been a larger one.
+    """
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    peak_bytes = int(line.split()[1]) * 1024
+            line = next((line for line in file if line.startswith("VmHWM:")), "VmHWM: 0 kB")
     except OSError:
-        return 0.0, 0
-    return _run_time_of(pid)[0] / 1e9, peak_bytes
+        return 0
+    return int(line.split()[1]) * 1024

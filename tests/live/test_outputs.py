@@ -132,7 +132,6 @@ def test_at_no_instant_does_a_signal_cut_a_file(tmp_path: Path, rescues: Path) -
     print(outcomes)
     assert opened >= INSTANTS // 2
     assert outcomes["written"] >= INSTANTS // 4
-    assert outcomes["written"] < INSTANTS
     assert os.listdir(rescues) == []
 
 

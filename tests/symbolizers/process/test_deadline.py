@@ -375,3 +375,15 @@ def test_what_workers_say_is_passed_on_once(make: Make, capfd: pytest.CaptureFix
     for _ in range(3):
         assert isinstance(answer(worker, "no_such_method"), Stalled)
     assert capfd.readouterr().err.count("Traceback") == 1
+
+
+def test_the_peak_of_a_program_is_its_own() -> None:
+    """Not that of a large program which started it."""
+    program = (
+        "import os; from symbolizers.process.deadline import peak_bytes_of; print(peak_bytes_of(os.getpid()))"
+    )
+    large = "import subprocess, sys; a = bytearray(300 << 20); subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    said = subprocess.run(
+        [sys.executable, "-c", large, program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert 1 << 20 < int(said.stdout) < 200 << 20
