@@ -382,7 +382,7 @@ def test_the_peak_of_a_program_is_its_own() -> None:
     program = (
         "import os; from symbolizers.process.deadline import peak_bytes_of; print(peak_bytes_of(os.getpid()))"
     )
-    large = "import subprocess, sys; a = bytearray(300 << 20); subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    large = "import subprocess, sys; kept = bytearray(300 << 20); subprocess.run([sys.executable, '-c', sys.argv[1]])"
     said = subprocess.run(
         [sys.executable, "-c", large, program], cwd=ROOT, capture_output=True, text=True, check=True
     )
