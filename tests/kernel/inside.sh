@@ -5,7 +5,8 @@
 cd "$(dirname "$(realpath "$0")")/../.."
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export PYTHONDONTWRITEBYTECODE=1
+# This small kernel has no seccomp: the sandbox is tested on the machine's own.
 .venv/bin/python -m pytest -p no:cacheprovider --durations=5 \
-    tests/symbolizers/process tests/kernel/inside.py 2>&1 < /dev/null | cat > /dev/ttyS1
+    tests/symbolizers/process --ignore=tests/symbolizers/process/test_sandbox.py tests/kernel/inside.py 2>&1 < /dev/null | cat > /dev/ttyS1
 echo "pidflame-exit: ${PIPESTATUS[0]}" > /dev/console
 exec /bin/busybox poweroff -f
