@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 from profiler.commands.output_folder import open_folder
 from profiler.errors import UsageError
 from profiler.invoker import invoker, trusted_users
+from symbolizers.process.syscalls import check
 
 Contents = Callable[[BinaryIO], None]
 """Writes all of a file; may be called again for another one."""
@@ -245,10 +246,10 @@ def _open_stream(path: str, folder_fd: int) -> int:
 def _rename_to_free_name(folder_fd: int, old: str, new: str) -> None:
     """Renames within a folder. Raises FileExistsError, or another OSError."""
     arguments = (folder_fd, os.fsencode(old), folder_fd, os.fsencode(new), _RENAME_NOREPLACE)
-    if _libc.renameat2(*arguments) == 0:
-        return
-    number = ctypes.get_errno()
-    if number not in _UNKNOWN_TO_FILE_SYSTEM:
-        raise OSError(number, os.strerror(number))
-    os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
-    os.unlink(old, dir_fd=folder_fd)
+    try:
+        check(_libc.renameat2(*arguments))
+    except OSError as error:
+        if error.errno not in _UNKNOWN_TO_FILE_SYSTEM:
+            raise
+        os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+        os.unlink(old, dir_fd=folder_fd)

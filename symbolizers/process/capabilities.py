@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import struct
 from collections.abc import Collection
 from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
+
+from symbolizers.process.syscalls import check
 
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_READ = 23
@@ -74,7 +75,7 @@ def bits_of(capabilities: Collection[Capability]) -> int:
 def own_sets() -> Sets:
     """The capability sets of this thread."""
     buffer = ctypes.create_string_buffer(_SETS.size)
-    _check(_libc.capget(_HEADER.pack(_VERSION, 0), buffer))
+    check(_libc.capget(_HEADER.pack(_VERSION, 0), buffer))
     words = _SETS.unpack(buffer)
     return Sets(*(low | high << 32 for low, high in zip(words[:3], words[3:], strict=True)))
 
@@ -88,7 +89,7 @@ def keep_only(kept: Collection[Capability], *, inheritable: Collection[Capabilit
     permitted = own_sets().permitted & bits_of(kept)
     sets = Sets(permitted, permitted, permitted & bits_of(inheritable))
     halves = [each >> shift & 0xFFFFFFFF for shift in (0, 32) for each in sets]
-    _check(_libc.capset(_HEADER.pack(_VERSION, 0), _SETS.pack(*halves)))
+    check(_libc.capset(_HEADER.pack(_VERSION, 0), _SETS.pack(*halves)))
 
 
 def empty_bounding_set() -> None:
@@ -100,20 +101,14 @@ def empty_bounding_set() -> None:
     while _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
         capability += 1
     if ctypes.get_errno() != errno.EINVAL:  # which comes after the last capability
-        _check(-1)
+        check(-1)
 
 
 def gain_nothing_by_exec() -> None:
     """Sets no_new_privs, for good: programs that this process runs get no more rights than it has."""
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def leave_no_core() -> None:
     """Keeps this process's memory out of core dumps, also those that a pipe takes."""
-    _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
-
-
-def _check(result: int) -> None:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))

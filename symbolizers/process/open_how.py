@@ -12,7 +12,7 @@ import mmap
 import os
 from functools import cache
 
-from symbolizers.process.syscalls import OPEN_HOW
+from symbolizers.process.syscalls import OPEN_HOW, check
 
 FIND = os.O_PATH | os.O_CLOEXEC
 """Finds a file without opening it."""
@@ -38,15 +38,8 @@ def find_in_root_how() -> int:
     """The address of the struct open_how that finds a file as if the folder were the root. Raises OSError."""
     writable = mmap.PROT_READ | mmap.PROT_WRITE
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED_NOREPLACE
-    if _libc.mmap(ADDRESS, mmap.PAGESIZE, writable, flags, -1, 0) != ADDRESS:
-        raise _last_error()
+    check(0 if _libc.mmap(ADDRESS, mmap.PAGESIZE, writable, flags, -1, 0) == ADDRESS else -1)
     resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS | _RESOLVE_CACHED
     ctypes.memmove(ADDRESS, OPEN_HOW.pack(FIND, 0, resolve), OPEN_HOW.size)
-    if _libc.mprotect(ADDRESS, mmap.PAGESIZE, mmap.PROT_READ) < 0:
-        raise _last_error()
+    check(_libc.mprotect(ADDRESS, mmap.PAGESIZE, mmap.PROT_READ))
     return ADDRESS
-
-
-def _last_error() -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))

@@ -20,14 +20,14 @@ import os
 import resource
 from collections.abc import Callable
 from contextlib import suppress
-from ctypes import CDLL, get_errno
+from ctypes import CDLL
 from pathlib import Path
 from typing import NamedTuple
 
 from symbolizers.process import capabilities, seccomp
 from symbolizers.process.open_how import ADDRESS, END, find_in_root_how
 from symbolizers.process.seccomp import allow, at_least, no_bits, one_of, pointer
-from symbolizers.process.syscalls import FS_IOC_GETVERSION, SYS_OPENAT2
+from symbolizers.process.syscalls import FS_IOC_GETVERSION, SYS_OPENAT2, check
 
 MEMORY_BYTES = 512 << 20
 """Address space: 23 MB to start with, 67 MB with the symbols of node, LLVM and GCC. One read of a string
@@ -108,8 +108,7 @@ def enter_empty_network() -> None:
 
     Raises PermissionError without CAP_SYS_ADMIN.
     """
-    if CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) < 0:
-        raise OSError(get_errno(), os.strerror(get_errno()))
+    check(CDLL(None, use_errno=True).unshare(_CLONE_NEWNET))
 
 
 def _has_no_network() -> bool:

@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
+from symbolizers.process.syscalls import check
+
 _SYS_SECCOMP = 317
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1 << 2
@@ -112,9 +114,7 @@ def install(program: Sequence[Instruction]) -> None:
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in program))
     header = struct.pack("@HP", len(program), ctypes.addressof(code))
     flags = _SECCOMP_FILTER_FLAG_SPEC_ALLOW
-    if _libc.syscall(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, header) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    check(_libc.syscall(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, header))
 
 
 def _any_of(values: Sequence[int]) -> list[Instruction]:

@@ -78,7 +78,7 @@ def cached_stat(fd: int) -> CachedStat:
     """
     buffer = ctypes.create_string_buffer(_STATX_BYTES)
     flags = _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC
-    _check(_statx(fd, b"", flags, _STATX_BASIC_STATS, ctypes.addressof(buffer)))
+    check(_statx(fd, b"", flags, _STATX_BASIC_STATS, ctypes.addressof(buffer)))
     owner, _, mode = struct.unpack_from("=IIH", buffer, 20)
     inode, size_bytes = struct.unpack_from("=QQ", buffer, 32)
     ctime_s, ctime_rest_ns = struct.unpack_from("=qI", buffer, 96)
@@ -105,7 +105,7 @@ def openat2(directory_fd: int, path: bytes, how_address: int) -> int:
     """A descriptor for `path` under `directory_fd`, by the struct open_how that is there. Raises OSError."""
     how = ctypes.c_void_p(how_address)
     size = ctypes.c_size_t(OPEN_HOW.size)
-    return _check(_syscall(SYS_OPENAT2, directory_fd, ctypes.c_char_p(path), how, size))
+    return check(_syscall(SYS_OPENAT2, directory_fd, ctypes.c_char_p(path), how, size))
 
 
 def perf_event_open(attributes: bytes, cpu: int) -> int:
@@ -114,10 +114,11 @@ def perf_event_open(attributes: bytes, cpu: int) -> int:
     It is closed by an exec. Raises OSError.
     """
     block = ctypes.create_string_buffer(attributes, len(attributes))
-    return _check(_syscall(_SYS_PERF_EVENT_OPEN, block, -1, cpu, -1, ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)))
+    return check(_syscall(_SYS_PERF_EVENT_OPEN, block, -1, cpu, -1, ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)))
 
 
-def _check(result: int) -> int:
+def check(result: int) -> int:
+    """`result` of a call through ctypes, where it is no error. Raises OSError."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
