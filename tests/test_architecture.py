@@ -93,7 +93,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.significance": {"profiler.capture", "profiler.profile"},
     # Counts stacks whose elements have no names yet, so it knows what such an element is.
     "profiler.run.aggregate": {
-        *("profiler.capture", "profiler.profile", "profiler.run.allowance"),
+        *("profiler.capture", "profiler.profile", "profiler.run.allowance", "profiler.run.codes"),
         *("profiler.run.significance", "profiler.run.stacks"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },

@@ -95,6 +95,8 @@ class BccSource:
         self._notes: list[str] = []
         self._rows: dict[bytes, int] = {}
         self._rows_of: Counter[int] = Counter()
+        self._crowded: set[int] = set()
+        """Users of whom a note says that they run too many builds."""
 
     def load(self) -> None:
         bcc = import_bcc()
@@ -309,12 +311,12 @@ class BccSource:
             row = packed.ljust(ctypes.sizeof(table.Leaf), b"\0")
             table[ctypes.c_int(self._rows[packed])] = table.Leaf.from_buffer_copy(row)
             return self._rows[packed]
-        note = (
-            f"user {user} runs more builds of interpreters than there is room for: functions of the others,"
-            f" such as {interpreter.language} {interpreter.version}, have no names here"
-        )
-        if not any(each.startswith(note[: note.index(":")]) for each in self._notes):
-            self._notes.append(note)
+        if user not in self._crowded:
+            self._crowded.add(user)
+            self._notes.append(
+                f"user {user} runs more builds of interpreters than there is room for: functions of the"
+                f" others, such as {interpreter.language} {interpreter.version}, have no names here"
+            )
         return 0
 
     def _on_record(self, _context: object, data: int, size: int) -> int:

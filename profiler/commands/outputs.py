@@ -85,9 +85,7 @@ class Outputs:
 def _deliver(destination: Destination, format_: Format, profile: Profile) -> bool:
     try:
         destination.write(partial(format_.write, profile))
-    except (
-        Exception
-    ) as error:  # of the file system, or of an exporter: the other outputs are written all the same
+    except Exception as error:  # an exporter's own, too: the other outputs are written all the same
         if not isinstance(error, OSError):
             say(traceback.format_exc(), end="")
         _close(destination)  # first: it may take the room that a rescue file needs

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from profiler.capture.records import RawSample
 from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
 from profiler.run.allowance import Allowance, Allowances
+from profiler.run.codes import PLACEHOLDERS
 from profiler.run.significance import Evidence, judge, judge_share
 from profiler.run.stacks import Element, Partial
 from symbolizers.errors import Reason
@@ -45,7 +46,6 @@ _STACK_BYTES, _ELEMENT_BYTES, _ADDRESS_BYTES = 300, 8, 320
 """What a stack takes, each element of it, and an address that is in none before."""
 _TEXT_SHARE = 4
 """How many bytes of names, which a file repeats for each stack, count as one."""
-_OVER_BUDGET = Frame(MARKER, "[over budget]")
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
@@ -54,6 +54,14 @@ class _Stack(NamedTuple):
     tid: int
     """0 unless threads are told apart."""
     elements: tuple[Element, ...]
+
+
+@dataclass(slots=True)
+class _Count:
+    """The samples that show a stack, and those among them that are partial."""
+
+    samples: int = 0
+    partial: int = 0
 
 
 class CountedStack(NamedTuple):
@@ -78,9 +86,7 @@ class Aggregator:
         self._keep_dropped = keep_dropped
         self._threads = threads
         self._allowances = allowances or Allowances()
-        self._stacks: Counter[_Stack] = Counter()
-        self._partial: Counter[_Stack] = Counter()
-        """How many of the samples of each are partial."""
+        self._stacks: dict[_Stack, _Count] = {}
         self._addresses: dict[Element, Element] = {}
         """Each once, however many stacks it is in."""
         self._accounts: dict[ProcessId, _Account] = {}
@@ -89,14 +95,14 @@ class Aggregator:
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
         """Counts a finished stack, root first, and what it lacks."""
         account = self._account(sample)
-        stack = self._count(sample, elements, account.allowance)
-        if stack is None:
-            stack = self._count(sample, (_OVER_BUDGET, *elements[-1:]))
+        if not self._has_room(account.allowance, sample, elements):
+            elements = (PLACEHOLDERS[Reason.OVER_BUDGET], *elements[-1:])
             partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
-        if partial is not None and stack is not None:
-            self._partial[stack] += 1
+        count = self._count(sample, elements)
+        count.samples += 1
         account.evidence.add(sample, lost=partial is not None and partial.leaf)
         if partial is not None:
+            count.partial += 1
             account.partial[partial.reason] += 1
             account.leafless += partial.leaf
 
@@ -106,7 +112,7 @@ class Aggregator:
         account.dropped[reason] += 1
         account.evidence.add(sample, lost=True)
         if self._keep_dropped:
-            self._count(sample, (_DROPPED[reason],))
+            self._count(sample, (_DROPPED[reason],)).samples += 1
 
     def blame(self, process: ProcessId, function: Frame) -> None:
         """Counts `function` as next to a frame without a name, in a sample of `process` that was counted."""
@@ -124,7 +130,7 @@ class Aggregator:
         """Every stack, to find out which of its elements still need names."""
         for stack, count in self._stacks.items():
             user = self._accounts[stack.process].user
-            yield CountedStack(stack.elements, count, stack.process.pid, user)
+            yield CountedStack(stack.elements, count.samples, stack.process.pid, user)
 
     def lack(self, lacking: Mapping[Element, Reason]) -> None:
         """Counts every stack with an element that has no name, for that reason, as partial."""
@@ -132,7 +138,7 @@ class Aggregator:
             reasons = [lacking[each] for each in stack.elements if each in lacking]
             if reasons:
                 account = self._accounts[stack.process]
-                whole = count - self._partial[stack]
+                whole = count.samples - count.partial
                 account.partial[reasons[-1]] += whole
                 account.leafless += whole if stack.elements[-1] in lacking else 0
 
@@ -150,7 +156,7 @@ class Aggregator:
             comm = account.threads.get(tid)
             name = thread_names.get((process.pid, tid), "")
             thread = Thread(comm, tid, name) if comm is not None else None
-            named[account.root, thread, frames] += count
+            named[account.root, thread, frames] += count.samples
         return tuple(Sample(root, frames, count, thread) for (root, thread, frames), count in named.items())
 
     def losses(self, *, lost: int) -> Losses:
@@ -183,18 +189,21 @@ class Aggregator:
         whole = samples - dropped.total() - partial.total()
         return Losses(samples, whole, dict(dropped), lost, tuple(rows), rest, dict(partial))
 
-    def _count(
-        self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
-    ) -> _Stack | None:
-        """Counts a stack; None where it is a new one, for which the `allowance` has no room."""
-        stack = _Stack(sample.process, sample.tid if self._threads else 0, elements)
-        if stack not in self._stacks:
-            if allowance is not None and not allowance.take(self._size_of(elements)):
-                return None
+    def _has_room(self, allowance: Allowance, sample: RawSample, elements: tuple[Element, ...]) -> bool:
+        """Whether the stack is known, or there is room for it, which then counts as taken."""
+        return self._stack(sample, elements) in self._stacks or allowance.take(self._size_of(elements))
+
+    def _count(self, sample: RawSample, elements: tuple[Element, ...]) -> _Count:
+        """The count of a stack, which may be a new one."""
+        stack = self._stack(sample, elements)
+        count = self._stacks.get(stack)
+        if count is None:
             shared = tuple(self._addresses.setdefault(each, each) for each in elements)
-            stack = stack._replace(elements=shared)
-        self._stacks[stack] += 1
-        return stack
+            count = self._stacks[stack._replace(elements=shared)] = _Count()
+        return count
+
+    def _stack(self, sample: RawSample, elements: tuple[Element, ...]) -> _Stack:
+        return _Stack(sample.process, sample.tid if self._threads else 0, elements)
 
     def _size_of(self, elements: tuple[Element, ...]) -> int:
         texts = sum(len(each.name) + len(each.file) for each in elements if isinstance(each, Frame))

@@ -12,6 +12,7 @@ TRUSTED_BYTES = 1 << 30
 USER_BYTES = 32 << 20
 PROCESS_SHARE = 4
 """One process may hold a quarter of what its user may."""
+_MOST_USERS = 4096
 
 
 class Allowance:
@@ -72,6 +73,3 @@ class Allowances:
         """A user who holds nothing can be forgotten: its processes still count, each with its own."""
         if len(self._users) >= _MOST_USERS:
             self._users = {user: each for user, each in self._users.items() if each.used}
-
-
-_MOST_USERS = 4096
