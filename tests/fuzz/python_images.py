@@ -37,7 +37,7 @@ class _Objects:
 
     def __init__(self, row: Row, places: Row) -> None:
         self.memory = _Repeated()
-        self.heap = PythonHeap(row, self.memory, _FIRST_ADDRESS)  # type: ignore[arg-type]
+        self.heap = PythonHeap(row, self.memory, _FIRST_ADDRESS)
         self.places = places
         self._int_type = self.heap.add_type("int", flags=1 << 24)
         self._dict_type = self.heap.add_type("dict", flags=1 << 29)

@@ -81,7 +81,7 @@ def _php(variant: int) -> tuple[Image, PhpHeap, RawFrame, RawFrame]:
 def _run_php(data: bytes) -> None:
     image, heap, user, internal = _php(data[0] % len(_PHP_ROWS) if data else 0)
     memory = image.with_lies(data)
-    now = PhpHeap(heap.row, memory)  # type: ignore[arg-type]
+    now = PhpHeap(heap.row, memory)
     for frame in (
         now.frame_of(user.owner, PHP_FUNCTION),
         now.frame_of(internal.address % (1 << CAPTURE_KIND_SHIFT), PHP_INTERNAL),

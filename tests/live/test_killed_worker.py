@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.live.harness import Recording, target, workload
+from tests.support.process.targets import children_of
 
 pytestmark = pytest.mark.live
 
@@ -26,12 +27,11 @@ LATE_S = 1.0
 
 def workers_of(pid: int) -> list[int]:
     """The processes that read targets for the recording `pid`."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     found = []
-    for child in children:
+    for child in children_of(pid):
         with suppress(FileNotFoundError, ProcessLookupError):
             if b"symbolizers.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
+                found.append(child)
     return found
 
 

@@ -15,7 +15,7 @@ import pytest
 from symbolizers.process.capabilities import Capability, bits_of
 from symbolizers.process.sandbox import MEMORY_BYTES, MESSAGES_BYTES, OOM_SCORE
 from tests.support.live.harness import PIDFLAME, Recording, is_frame_of, parse_folded, target, workload
-from tests.support.process.targets import NOBODY
+from tests.support.process.targets import NOBODY, children_of
 
 PATIENCE_S = 30.0
 READING = bits_of((Capability.SYS_PTRACE, Capability.DAC_READ_SEARCH, Capability.CHECKPOINT_RESTORE))
@@ -55,7 +55,7 @@ def worker_of(pid: int, *, but: int = 0) -> int:
     """The worker of the recording `pid`, once it is in its sandbox, and not the one that was there before."""
 
     def find() -> int | None:
-        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        for child in children_of(pid):
             fields = fields_of(child)
             if child != but and fields.get("Seccomp") == "2":
                 return child

@@ -34,6 +34,7 @@ from tests.support.live.stuck import (
     on_userfault,
     under_mmap_lock,
 )
+from tests.support.process.targets import children_of
 
 HZ = 1000
 DURATION_S = 12.0
@@ -268,7 +269,7 @@ def wait_for_worker_that_waits(pid: int) -> None:
     """Returns once a child of `pid` is in D state: it waits for a file system, and can't even be killed."""
     end_s = time.monotonic() + 20.0
     while time.monotonic() < end_s:
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        for child in children_of(pid):
             if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "D":
                 return
         time.sleep(0.001)

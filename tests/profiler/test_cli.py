@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from profiler.cli import main
-from tests.support.live.harness import PIDFLAME, parse_folded
+from tests.support.live.harness import PIDFLAME, parse_folded, read_terminal
 from tests.support.process.targets import NOBODY, ROOT
 
 PATIENCE_S = 60.0
@@ -238,11 +238,8 @@ class OnTerminal:
     def hear(self) -> bool:
         ready, _, _ = select.select([self._terminal], [], [], PATIENCE_S)
         assert ready, self.said
-        try:
-            heard = os.read(self._terminal, 4096)
-        except OSError:  # the other end is closed
-            return False
-        self.said += heard.decode()
+        heard = read_terminal(self._terminal)
+        self.said += heard
         return bool(heard)
 
     def until_samples(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.elf_programs import build
+from tests.support.live.harness import read_terminal
 from tests.support.process.targets import NOBODY, ROOT
 
 pytestmark = pytest.mark.root
@@ -74,11 +75,8 @@ class Terminal:
 
     def _hear(self, longest_s: float) -> bool:
         assert select.select([self._terminal], [], [], max(0.0, longest_s))[0], self.said
-        try:
-            heard = os.read(self._terminal, 4096)
-        except OSError:  # the other end is closed
-            return False
-        self.said += heard.decode()
+        heard = read_terminal(self._terminal)
+        self.said += heard
         return bool(heard)
 
 

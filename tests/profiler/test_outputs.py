@@ -42,7 +42,7 @@ class Full(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: bytes) -> int:
         self._room_bytes -= len(data)
         if self._room_bytes < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.live.harness import Recording
+from tests.support.process.targets import children_of
 
 pytestmark = [pytest.mark.root, pytest.mark.live]
 
@@ -21,7 +22,7 @@ def test_the_session_of_a_worker_goes_first_and_ours_stays(tmp_path: Path) -> No
     before = priority_of(os.getpid())
     recording = Recording(tmp_path, [])
     pid = recording.process.pid
-    (worker,) = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    (worker,) = children_of(pid)
     during = priority_of(pid), priority_of(worker)
     recording.finish()
     assert during == (before, -20)

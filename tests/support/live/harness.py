@@ -101,6 +101,14 @@ def _recorded(folded: Path, stats: Path, said: str, exit_code: int, stdout: str)
     )
 
 
+def read_terminal(terminal: int) -> str:
+    """What is written on the other end next; nothing when that is closed."""
+    try:
+        return os.read(terminal, 4096).decode(errors="replace")
+    except OSError:
+        return ""
+
+
 class Recording:
     """A recording that goes on until `finish`, known to have begun."""
 
@@ -132,11 +140,8 @@ class Recording:
         return _recorded(self._folded, self._stats, self._said.replace("\r", "\n"), exit_code, "")
 
     def _hear(self) -> bool:
-        try:
-            heard = os.read(self._terminal, 4096)
-        except OSError:  # the other end of the terminal is closed
-            return False
-        self._said += heard.decode(errors="replace")
+        heard = read_terminal(self._terminal)
+        self._said += heard
         return bool(heard)
 
 

@@ -68,14 +68,20 @@ class Target:
         return self.facts[name]
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that the main thread of `pid` has started; none when it has exited."""
+    with suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
 @contextmanager
 def running(kind: str, file: object = "-", *, wrapper: tuple[str, ...] = ()) -> Iterator[Target]:
     """A target of `target_programs`; under `wrapper` (a command that forks) its pid is the child's."""
     command = (*wrapper, sys.executable, str(HERE / "target_programs.py"), kind, str(file))
     with _started(command) as target:
         if wrapper:
-            children = Path(f"/proc/{target.pid}/task/{target.pid}/children").read_text()
-            target.pid = int(children)
+            (target.pid,) = children_of(target.pid)
         yield target
 
 

@@ -48,7 +48,7 @@ def cost(path: Path, address: int = 0x1008) -> tuple[float, int, str, list[str]]
     """CPU seconds and bytes that it takes to recognise a file and to name an address; the name; errors."""
     command = (sys.executable, "-c", READ, str(path), str(address))
     found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return (*found,)  # type: ignore[return-value]
+    return (*found,)
 
 
 def write(path: Path, forged: Forged, *, size: int = 0) -> Path:

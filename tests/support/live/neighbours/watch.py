@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.process.targets import children_of
+
 EACH_S = 0.1
 
 
@@ -38,7 +40,7 @@ def watched(pid: int) -> Iterator[Watch]:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         while not poll.poll(EACH_S * 1000):
-            children = [each for each in _children_of(pid) if _command_of(each) != _command_of(pid)]
+            children = [each for each in children_of(pid) if _command_of(each) != _command_of(pid)]
             parts = tuple(_pss_bytes(each) for each in (pid, *children))
             watch.looks += 1
             if sum(parts) > watch.peak_bytes:
@@ -52,12 +54,6 @@ def watched(pid: int) -> Iterator[Watch]:
     finally:
         thread.join()
         os.close(descriptor)
-
-
-def _children_of(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
 
 
 def _command_of(pid: int) -> bytes:
