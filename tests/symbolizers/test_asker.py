@@ -14,10 +14,10 @@ import pytest
 
 from symbolizers.asker import Asker, workers
 from symbolizers.errors import Reason
-from symbolizers.inspection import FileKey
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.questions import Answer, Failed, Inspect, Inspected, NameOffsets, Names
 from tests.support.elf_programs import build
+from tests.support.file_keys import opened_key
 
 SYMBOLS = 2_000_000
 PATIENCE_S = 60.0
@@ -43,14 +43,6 @@ def asker() -> Iterator[Asker]:
         yield made
 
 
-def key_of(path: Path) -> FileKey:
-    status = path.stat()
-    device = os.major(status.st_dev), os.minor(status.st_dev)
-    return FileKey(
-        device, status.st_ino, (status.st_size, status.st_mtime_ns, status.st_ctime_ns), status.st_uid
-    )
-
-
 def ask(asker: Asker, question: NameOffsets | Inspect, into: list[Answer]) -> None:
     def answered(answer: Answer) -> None:
         into.append(answer)
@@ -68,7 +60,7 @@ def wait(asker: Asker, *answers: list[Answer]) -> None:
 def test_a_costly_question_is_answered_and_delays_nobody(asker: Asker, costly: Path) -> None:
     named: list[Answer] = []
     quick: list[Answer] = []
-    key = key_of(costly)
+    key = opened_key(costly)
     ask(asker, NameOffsets(key, str(costly), (0x1000,)), named)
     ask(asker, Inspect(os.getpid()), quick)
     wait(asker, quick)
@@ -105,7 +97,7 @@ def test_what_costs_even_the_second_worker_too_much_is_over_budget(costly: Path)
 
     with closing(Asker(start)) as asker:
         answers: list[Answer] = []
-        ask(asker, NameOffsets(key_of(costly), str(costly), (0x1000,)), answers)
+        ask(asker, NameOffsets(opened_key(costly), str(costly), (0x1000,)), answers)
         wait(asker, answers)
         assert isinstance(answers[0], Failed)
         assert answers[0].reason is Reason.OVER_BUDGET
