@@ -55,8 +55,8 @@ from symbolizers.questions import (
 from symbolizers.registry import LANGUAGE_OF_KIND, languages
 
 _MAX_PROCESSES = 256
-_MOST_CHARACTERS = 1 << 19
-"""Of names, files and lines in one answer; each can take six bytes of it."""
+_MOST_CHARACTERS = 1 << 18
+"""Of names, files and lines in one answer; each can take twelve bytes of it (two surrogates in JSON)."""
 _LINE_CHARACTERS = 2
 _MAX_ROUNDS = 16
 """How often pages are brought for one request: each may lead to others, as a code object to its names."""

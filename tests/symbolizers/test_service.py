@@ -12,11 +12,13 @@ import pytest
 
 from symbolizers import service as service_module
 from symbolizers.errors import Malformed, ProcessGone, Reason, SymbolizeError
-from symbolizers.frame import NATIVE, RawFrame
+from symbolizers.frame import NATIVE, CodeObject, RawFrame
 from symbolizers.inspection import VDSO
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
-from symbolizers.questions import Failed, Inspect, Inspected
+from symbolizers.process.messages import MAX_MESSAGE_BYTES
+from symbolizers.python.code import MAX_FILE_CHARACTERS, MAX_NAME_CHARACTERS
+from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes, encode
 from symbolizers.service import Service
 from tests.support.file_keys import file_of, key_of, names, opened_key, own_descriptors
 from tests.support.process.targets import Target, running
@@ -152,3 +154,16 @@ def test_an_error_of_our_own_costs_one_question_and_is_said_once(
         assert own_descriptors() == before
     assert capfd.readouterr().err.count("Traceback") == 1
     assert isinstance(service.answer(Inspect(plain)), Inspected)
+
+
+def test_an_answer_of_the_longest_names_fits_into_a_message(
+    service: Service, python: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = CodeObject("python", "\U0001f600" * MAX_NAME_CHARACTERS, "\U0001f600" * MAX_FILE_CHARACTERS, 1)
+    frames = (RawFrame(1 << 56, 0, 0),) * 128
+    monkeypatch.setattr(service, "read", lambda _process, frames: [longest] * len(frames))
+    process = service.inspect(python.pid, None).process
+    answer = service.answer(ReadCodes(process, frames))
+    assert isinstance(answer, Codes)
+    assert 0 < len(answer.found) < len(frames)
+    assert len(encode(answer)) < MAX_MESSAGE_BYTES
