@@ -88,7 +88,7 @@ def _empty_queues() -> dict[Urgency, FairQueue[_Request]]:
 
 
 class WorkerFailed(RuntimeError):
-    """No worker ever starts: an installation or program error."""
+    """Every worker so far has ended by itself while it started: an installation or program error."""
 
 
 class DeadlineWorker:
@@ -264,10 +264,13 @@ class DeadlineWorker:
             self._replace("the deadline passed")
 
     def _replace(self, why: str, *, again: bool = True) -> None:
+        assert self._process is not None
         self._past = replace(self.usage(), replaced=self._past.replaced + 1)
+        # What is killed (a system is out of memory) or still waits for a disk is no error of the program.
+        was_its_error = self._process.poll() not in (None, -signal.SIGKILL)
         self._end()
         self._failed_starts = 0 if self._ready else self._failed_starts + 1
-        if self._failed_starts >= _MAX_FAILED_STARTS and not self._was_ever_ready:
+        if self._failed_starts >= _MAX_FAILED_STARTS and not self._was_ever_ready and was_its_error:
             raise WorkerFailed(f"the worker {' '.join(self._command)} does not start: {why}")
         stalled, self._current = self._current, None
         self._ready = False

@@ -25,8 +25,9 @@ import pytest
 from tests.support.live.harness import SYSTEM_PYTHON, Recorded, Recording
 from tests.support.live.neighbours.attacks import ATTACKS
 from tests.support.live.neighbours.healthy import Healthy, healthy_programs, named_of
-from tests.support.live.neighbours.place import PRIORITY, Place, hostile_place, running, set_group_priority
+from tests.support.live.neighbours.place import PRIORITY, Place, hostile_place, running
 from tests.support.live.neighbours.watch import watched
+from tests.support.process.session_priority import set_session_priority
 
 HZ = 199
 SECONDS = 2.5
@@ -58,9 +59,9 @@ def first() -> Iterator[None]:
     """The test waits for no CPU: it measures when a recording ends."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-    set_group_priority(os.getpid(), PRIORITY)
+    set_session_priority(os.getpid(), PRIORITY)
     yield
-    set_group_priority(os.getpid(), before)
+    set_session_priority(os.getpid(), before)
     os.setpriority(os.PRIO_PROCESS, 0, before)
 
 

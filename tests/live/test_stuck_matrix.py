@@ -34,6 +34,7 @@ from tests.support.live.stuck import (
     on_userfault,
     under_mmap_lock,
 )
+from tests.support.process.session_priority import set_session_priority
 from tests.support.process.targets import children_of
 
 HZ = 1000
@@ -45,7 +46,7 @@ LATE_S = 0.5
 """How long after its duration a recording may end."""
 NS = 1_000_000_000
 PAGES = [("python", part) for part in PYTHON_PARTS] + [("ruby", part) for part in RUBY_PARTS]
-AUTOGROUP_NICE = "-5"
+SESSION_PRIORITY = -5
 """Gives the siblings their CPU time even where the machine has other things to do. See sched(7)."""
 
 
@@ -74,7 +75,7 @@ def record_beside(
     healthy = [workload(f"split.{suffix}", "--cpu-seconds", SIBLING_CPU_S) for suffix in ("py", "rb")]
     with target("setsid", *healthy[0]) as python, target("setsid", *healthy[1]) as ruby:
         for sibling in (python, ruby):
-            prefer(sibling.process.pid)
+            set_session_priority(sibling.process.pid, SESSION_PRIORITY)
         watch = Watch([each.pid for each in stuck])
         recording = Recording(folder, ["-F", str(HZ), "-d", str(DURATION_S), "--lines", *options])
         began_s = time.monotonic()
@@ -98,13 +99,6 @@ def record_beside(
         rows = [row for row in recorded.stats["per_process"] if row["process"] == root]
         assert abs(samples / expected - 1) <= TOLERANCE, (samples, truth, rows, recorded.said)
     return Outcome(recorded, late_s, cpu_s, stopped)
-
-
-def prefer(pid: int) -> None:
-    """Gives a process with a session of its own more of the CPU."""
-    group = Path(f"/proc/{pid}/autogroup")
-    if group.exists():
-        group.write_text(AUTOGROUP_NICE)
 
 
 @pytest.fixture(scope="module")

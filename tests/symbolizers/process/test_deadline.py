@@ -20,7 +20,7 @@ import pytest
 from symbolizers.errors import Reason, Stalled
 from symbolizers.process import deadline
 from symbolizers.process.deadline import DeadlineWorker, WorkerFailed
-from tests.support.process.targets import PAGE, ROOT, running, state_of
+from tests.support.process.targets import PAGE, ROOT, children_of, running, state_of
 
 MODULE = "tests.symbolizers.process.deadline_service"
 PATIENCE_S = 90.0
@@ -321,6 +321,21 @@ def test_a_worker_that_cannot_start_is_an_error_of_ours(
     with pytest.raises(WorkerFailed, match=r"no\.such\.module"):
         replies.until(worker, 1)
     until(lambda: "No module named" in capfd.readouterr().err)
+
+
+def test_workers_that_are_killed_while_they_start_are_no_error_of_ours(make: Make, replies: Replies) -> None:
+    worker = make()
+    replies.submit(worker, "patient", "echo", 1)
+    for _ in range(4):
+        while worker.fileno() < 0:
+            wait_for(worker)
+            worker.collect()
+        (pid,) = [child for child in children_of(os.getpid()) if state_of(child) not in "Z?"]
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([worker], [], [], PATIENCE_S)[0]
+        worker.collect()
+    assert replies.until(worker, 1) == [("patient", 1)]
+    assert worker.usage().replaced == 4
 
 
 def test_a_worker_that_dies_over_a_request_is_replaced_however_often(make: Make) -> None:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.support.live.harness import RUBY, SYSTEM_PYTHON, Recorded
-from tests.support.live.neighbours.place import Place, set_group_priority
+from tests.support.live.neighbours.place import Place
+from tests.support.process.session_priority import set_session_priority
 
 FUNCTION = "healthy_work"
 PRIORITY = -5
@@ -99,7 +100,7 @@ def _start(place: Place, name: str, user: int, *arguments: str) -> subprocess.Po
         start_new_session=True,
     )
     os.setpriority(os.PRIO_PROCESS, process.pid, PRIORITY)
-    set_group_priority(process.pid, PRIORITY)
+    set_session_priority(process.pid, PRIORITY)
     return process
 
 

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,6 @@ class Place:
         """Ends every process of the hostile user."""
         command = [SYSTEM_PYTHON, "-c", "import os, signal; os.kill(-1, signal.SIGKILL)"]
         subprocess.run(command, user=self.user, group=self.user, extra_groups=[], check=False)
-
-
-def set_group_priority(pid: int, priority: int) -> None:
-    """Sets that of the session of `pid`, where the kernel shares CPUs among sessions (sched_autogroup)."""
-    with suppress(FileNotFoundError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(priority))
 
 
 @contextmanager
