@@ -23,7 +23,7 @@ from profiler.capture.bcc_source import BccSource
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check, required_checks
-from symbolizers.asker import Asker, workers
+from symbolizers.asker import Asker, Workers
 from symbolizers.errors import ProcessGone, Reason
 from symbolizers.inspection import Inspection
 from symbolizers.process.identity import command_name_of
@@ -177,7 +177,7 @@ def _inspect_all() -> tuple[list[Inspection], Mapping[str, int], Check]:
         if isinstance(answer, Sandboxed):
             sandbox = _sandbox(answer.parts)
 
-    with closing(Asker(workers())) as asker:
+    with closing(Asker(Workers())) as asker:
         asker.ask(ReadSandbox(), told, soon=True)
         for pid in pids:
             ask_about(asker, pid)

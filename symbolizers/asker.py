@@ -11,6 +11,7 @@ from typing import Protocol
 
 from symbolizers.errors import Reason, Stalled
 from symbolizers.process.deadline import DeadlineWorker, Usage
+from symbolizers.process.fork_server import ForkServer
 from symbolizers.questions import AnswerT, Failed, Lane, NotUnderstood, Question, decode_answer, encode
 
 _LONGEST_S = 3600.0
@@ -27,18 +28,27 @@ _COSTLY = (Reason.OVER_BUDGET, Reason.STALLED)
 
 ROOT_USER = 0
 
-Workers = Callable[[float], DeadlineWorker]
-"""Starts a worker whose questions may take so many CPU seconds each."""
 
+class Workers:
+    """Where workers for questions about targets come from. Lifetime: a recording."""
 
-def workers(options: Sequence[str] = ()) -> Workers:
-    """Workers for questions about targets, with these command-line options."""
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        """`options`: arguments for every worker."""
+        self._options = tuple(options)
+        self._server = ForkServer("symbolizers.worker")
 
-    def start(budget_s: float) -> DeadlineWorker:
-        arguments = [*options, f"--budget={budget_s}"]
-        return DeadlineWorker("symbolizers.worker", arguments, most_cpu_s=budget_s + _MOST_CPU_S)
+    def start(self, budget_s: float) -> DeadlineWorker:
+        """A worker whose questions may take so many CPU seconds each."""
+        arguments = [*self._options, f"--budget={budget_s}"]
+        return DeadlineWorker(self._server, arguments, most_cpu_s=budget_s + _MOST_CPU_S)
 
-    return start
+    def cpu_s(self) -> float:
+        """What it has cost to start workers."""
+        return self._server.cpu_s()
+
+    def close(self) -> None:
+        """Starts no more. Safe to call twice."""
+        self._server.close()
 
 
 class Ask(Protocol):
@@ -66,16 +76,16 @@ class Readable(Protocol):
 
 
 class Asker:
-    """Typed questions for two workers: one for what is quick, another for what is not. It closes both.
+    """Typed questions for two workers: one for what is quick, another for what is not. It closes all workers.
 
     The second is started by the first question that takes the quick one too much CPU time, or on which it
     waits for too long. What is costly once is asked of it alone from then on, so that nothing else waits for
     it. Answers are handed out while somebody waits: a caller is never called back in the middle of its work.
     """
 
-    def __init__(self, start: Workers) -> None:
-        self._start = start
-        self._quick = start(_QUICK_S)
+    def __init__(self, workers: Workers) -> None:
+        self._source = workers
+        self._quick = workers.start(_QUICK_S)
         self._thorough: DeadlineWorker | None = None
         self._costly: OrderedDict[Lane, None] = OrderedDict()
 
@@ -131,15 +141,16 @@ class Asker:
             self.wait(left_s)
 
     def drop_questions(self) -> None:
-        """Forgets all that were not put to a worker yet: nobody wants to know any more."""
+        """Forgets all that have no answer yet: nobody wants to know any more. The next one waits for none."""
         for worker in self._workers():
-            worker.drop_queued()
+            worker.drop()
 
     def usage(self) -> Usage:
         """What the workers have cost so far."""
         usages = [worker.usage() for worker in self._workers()]
         return Usage(
-            sum(usage.cpu_s for usage in usages),
+            self._source.cpu_s() + sum(usage.cpu_s for usage in usages),
+            # Each shares the pages of the process that forked it: that is not counted once more.
             sum(usage.max_rss_bytes for usage in usages),
             sum(usage.replaced for usage in usages),
         )
@@ -148,10 +159,11 @@ class Asker:
         """Ends the workers. Safe to call twice."""
         for worker in self._workers():
             worker.close()
+        self._source.close()
 
     def _for_costly(self) -> DeadlineWorker:
         if self._thorough is None:
-            self._thorough = self._start(_THOROUGH_S)
+            self._thorough = self._source.start(_THOROUGH_S)
         return self._thorough
 
     def _workers(self) -> list[DeadlineWorker]:

@@ -1,8 +1,9 @@
 """The worker process: answers one question about targets after the other, until its stream ends.
 
-Started by `symbolizers.process.deadline.DeadlineWorker` as ``python -m symbolizers.worker FD [--lines]
-[--read-strategy=NAME] [--budget=SECONDS]``; the budget is the CPU time that one question may take.
-A program error ends it with a traceback: its parent counts that as a stall and starts another.
+`symbolizers.process.fork_server.ForkServer` starts ``python -m symbolizers.worker FD``, which forks a worker
+for each request. A worker's arguments are ``[--lines] [--read-strategy=NAME] [--budget=SECONDS]``; the budget
+is the CPU time that one question may take. A program error ends it with a traceback: its parent counts that
+as a stall and starts another.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import resource
 import signal
 import socket
-import sys
+from collections.abc import Sequence
+from functools import partial
 
 from symbolizers.errors import Reason
 from symbolizers.process.budget import CpuBudget, OverBudget
+from symbolizers.process.fork_server import fork_workers
 from symbolizers.process.memory import ReadStrategy
 from symbolizers.process.messages import MAX_MESSAGE_BYTES, MessageStream, serve
 from symbolizers.process.sandbox import Sandbox
@@ -25,14 +28,19 @@ _BUDGET_S = 3.0
 
 
 def main() -> None:
-    """Runs until the parent closes the stream whose descriptor is the first argument."""
+    """Forks workers until the parent closes the socket whose descriptor is the first argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    options = dict(option.partition("=")[::2] for option in sys.argv[2:])
-    strategy = options.get("--read-strategy")
-    stream = MessageStream(socket.socket(fileno=int(sys.argv[1])))
     sandbox = Sandbox()
+    sandbox.enter_to_fork()
+    fork_workers(partial(work, sandbox))
+
+
+def work(sandbox: Sandbox, stream: socket.socket, arguments: Sequence[str]) -> None:
+    """Answers the questions that come on `stream` until its other end is closed."""
+    options = dict(argument.partition("=")[::2] for argument in arguments)
+    strategy = options.get("--read-strategy")
     service = Service(
         lines="--lines" in options,
         strategy=ReadStrategy(strategy) if strategy else None,
@@ -51,7 +59,7 @@ def main() -> None:
         return encoded
 
     sandbox.enter()
-    serve(stream, answer)
+    serve(MessageStream(stream), answer)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from profiler.privileges import drop_what_loading_took, leave_network
 from profiler.profile.model import Profile
 from profiler.profile.paths import with_short_files
 from profiler.run.session import Progress, Recording, Session
-from symbolizers.asker import Asker, workers
+from symbolizers.asker import Asker, Workers
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
 
@@ -212,7 +212,7 @@ def _record(
 ) -> Profile:
     progress = _progress_line(recording.duration_s)
     leave_network()
-    asker = Asker(workers(worker_options))
+    asker = Asker(Workers(worker_options))
     source = BccSource(recording.sampling)
     with closing(asker), closing(source):
         session = Session(recording, source, asker)

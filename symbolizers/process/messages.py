@@ -6,6 +6,7 @@ nothing: half a message stays until the rest is there.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -82,7 +83,10 @@ class MessageStream:
         while True:
             for message in self._whole():
                 return message
-            piece = self._connection.recv(_PIECE_BYTES)
+            try:
+                piece = self._connection.recv(_PIECE_BYTES)
+            except ConnectionResetError:  # closed, with something of ours unread
+                return None
             if not piece:
                 return None
             self._received += piece
@@ -104,14 +108,10 @@ class MessageStream:
             yield message
 
 
-READY = b"ready"
-"""What the worker says first."""
-
-
 def serve(stream: MessageStream, answer: Callable[[bytes], bytes]) -> None:
-    """Answers each message of `stream` with what `answer` makes of it, in order, until the stream ends."""
+    """Says the pid; then answers each message with what `answer` makes of it, in order, until the end."""
     try:
-        stream.send(READY)
+        stream.send(str(os.getpid()).encode())
         while (message := stream.wait_for_one()) is not None:
             stream.send(answer(message))
     except BrokenStream:

@@ -18,7 +18,7 @@ import fcntl
 import mmap
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ctypes import CDLL
 from pathlib import Path
@@ -87,9 +87,17 @@ class Sandbox:
     def __init__(self) -> None:
         self._refused: dict[str, str] = {}
 
+    def enter_to_fork(self) -> None:
+        """Gives up what a process does not need that forks workers; they begin without it."""
+        self._enter(_NOT_FOR_FORKING)
+
     def enter(self) -> None:
         """Gives up what can be given up. To be called when all modules are imported, by the only thread."""
-        for name, (give_up, _) in _PARTS.items():
+        self._enter(tuple(_PARTS))
+
+    def _enter(self, names: Sequence[str]) -> None:
+        for name in names:
+            give_up, _ = _PARTS[name]
             try:
                 give_up()
             except OSError as error:
@@ -179,3 +187,4 @@ _PARTS: dict[str, tuple[Callable[[], None], Callable[[], bool]]] = {
     "seccomp": (_filter, _is_filtered),
 }
 """How to enter each part, and whether it holds. The order matters: later parts take the rights of earlier."""
+_NOT_FOR_FORKING = ("network", "oom_score", "capabilities")

@@ -18,7 +18,7 @@ from profiler.capture.wire import WalkStatus
 from profiler.profile.model import Feature, Profile, Root
 from profiler.run.session import Recording as Wanted
 from profiler.run.session import Session
-from symbolizers.asker import Asker, workers
+from symbolizers.asker import Asker, Workers
 from symbolizers.errors import Reason
 from symbolizers.frame import ADDRESS_MASK
 from tests.support.live.harness import Recorded, Recording, Target, target, workload
@@ -46,7 +46,7 @@ def recorded_here(running: Target) -> tuple[Profile, list[RawSample], dict[str, 
     sampling = Sampling(HZ, targets=(pid,))
     truth: dict[str, Any] = {}
     wanted = Wanted(sampling, None, False, "losses", time.monotonic(), keep_dropped=True)
-    asker = Asker(workers())
+    asker = Asker(Workers())
     with closing(asker), closing(Overheard(sampling)) as source:
         session = Session(wanted, source, asker)
 

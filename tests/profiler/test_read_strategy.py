@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from socket import socketpair
-from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -14,6 +14,7 @@ from profiler.commands import record as record_command
 from profiler.errors import PrerequisiteError
 from symbolizers import worker
 from symbolizers.process.memory import ReadStrategy, available_strategies
+from symbolizers.process.sandbox import Sandbox
 from tests.support.live.harness import PIDFLAME, parse_folded
 
 PATIENCE_S = 60.0
@@ -67,13 +68,11 @@ def test_the_worker_hands_it_to_its_readers(
     options: list[str], strategy: ReadStrategy | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[ReadStrategy | None] = []
+    sandbox = create_autospec(Sandbox)
+    monkeypatch.setattr(worker, "Service", lambda *, lines, strategy, sandbox: made.append(strategy))
     ours, theirs = socketpair()
-    with ours:
-        monkeypatch.setattr(sys, "argv", ["worker", str(theirs.detach()), *options])
-        monkeypatch.setattr("signal.signal", lambda *_: None)
-        monkeypatch.setattr("resource.setrlimit", lambda *_: None)
-        monkeypatch.setattr(worker, "Service", lambda *, lines, strategy, sandbox: made.append(strategy))
-        monkeypatch.setattr(worker, "Sandbox", lambda: SimpleNamespace(enter=lambda: None))
-        monkeypatch.setattr(worker, "serve", lambda _stream, _answer: None)
-        worker.main()
+    with theirs:
+        ours.close()
+        worker.work(sandbox, theirs, options)
+    sandbox.enter.assert_called_once_with()
     assert made == [strategy]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from symbolizers.asker import Asker, workers
+from symbolizers.asker import Asker, Workers
 from symbolizers.errors import Reason
 from symbolizers.process.deadline import DeadlineWorker
 from symbolizers.questions import Answer, Failed, Inspect, Inspected, NameOffsets, Names
@@ -39,7 +39,7 @@ def costly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def asker() -> Iterator[Asker]:
-    with closing(Asker(workers())) as made:
+    with closing(Asker(Workers())) as made:
         yield made
 
 
@@ -82,8 +82,8 @@ def test_what_the_first_worker_waits_for_is_asked_of_the_second(asker: Asker) ->
     again: list[Answer] = []
     ask(asker, Inspect(os.getpid()), first)
     wait(asker, first)
-    assert asker._quick._process is not None
-    os.kill(asker._quick._process.pid, signal.SIGSTOP)  # as if it waited for a lock of that process
+    assert asker._quick._pid is not None
+    os.kill(asker._quick._pid, signal.SIGSTOP)  # as if it waited for a lock of that process
     ask(asker, Inspect(os.getpid()), again)
     wait(asker, again)
     assert isinstance(again[0], Inspected)
@@ -92,10 +92,11 @@ def test_what_the_first_worker_waits_for_is_asked_of_the_second(asker: Asker) ->
 
 
 def test_what_costs_even_the_second_worker_too_much_is_over_budget(costly: Path) -> None:
-    def start(_budget_s: float) -> DeadlineWorker:
-        return workers()(0.05)
+    class Hurried(Workers):
+        def start(self, budget_s: float) -> DeadlineWorker:
+            return super().start(0.05)
 
-    with closing(Asker(start)) as asker:
+    with closing(Asker(Hurried())) as asker:
         answers: list[Answer] = []
         ask(asker, NameOffsets(opened_key(costly), str(costly), (0x1000,)), answers)
         wait(asker, answers)

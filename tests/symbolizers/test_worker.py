@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from socket import socketpair
+
+import pytest
 
 from symbolizers.errors import Reason
 from symbolizers.frame import NATIVE
 from symbolizers.inspection import VDSO
-from symbolizers.process.messages import READY, MessageStream
+from symbolizers.process.fork_server import ForkServer
+from symbolizers.process.messages import MessageStream
 from symbolizers.questions import (
     Answer,
     AnswerT,
@@ -27,26 +31,36 @@ from symbolizers.questions import (
     decode_answer,
     encode,
 )
-from tests.support.process.targets import running
+from tests.support.process.targets import children_of, running
 
 PATIENCE_S = 30.0
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[tuple[MessageStream, subprocess.Popen[bytes]]]:
-    """A worker as `DeadlineWorker` starts it, once it has said that it is ready."""
+def started(*arguments: str) -> Iterator[tuple[MessageStream, int]]:
+    """A worker as `DeadlineWorker` starts it, once it has said its pid."""
     ours, theirs = socketpair()
-    command = (sys.executable, "-I", "-m", "symbolizers.worker", str(theirs.fileno()), *arguments)
-    with subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE) as process:
-        theirs.close()
-        with ours:
-            ours.settimeout(PATIENCE_S)
-            stream = MessageStream(ours)
-            try:
-                assert stream.wait_for_one() == READY
-                yield stream, process
-            finally:
-                process.kill()
+    with closing(ForkServer("symbolizers.worker")) as server, ours:
+        with theirs:
+            server.fork(theirs, arguments)
+        ours.settimeout(PATIENCE_S)
+        stream = MessageStream(ours)
+        pid = int(stream.wait_for_one() or b"0")
+        assert pid in children_of(os.getpid())
+        try:
+            yield stream, pid
+        finally:
+            stream.close()
+            with suppress(ProcessLookupError):
+                exit_code_of(pid)
+
+
+def exit_code_of(pid: int) -> int:
+    """Waits for a child of ours."""
+    descriptor = os.pidfd_open(pid)
+    assert select.select([descriptor], [], [], PATIENCE_S)[0]
+    os.close(descriptor)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def heard(stream: MessageStream, question: Question[AnswerT]) -> AnswerT | Failed:
@@ -81,34 +95,33 @@ def test_questions_are_answered_in_order_and_errors_are_answers() -> None:
 
 
 def test_it_ends_with_its_parents_end_of_the_pipe() -> None:
-    with started() as (stream, process):
+    with started() as (stream, pid):
         stream.close()
-        assert process.wait(PATIENCE_S) == 0
+        assert exit_code_of(pid) == 0
 
 
 def test_ctrl_c_is_for_the_parent_to_handle() -> None:
-    with started() as (stream, process):
-        process.send_signal(signal.SIGINT)
+    with started() as (stream, pid):
+        os.kill(pid, signal.SIGINT)
         gone = asked(stream, Inspect(1 << 21))
         assert isinstance(gone, Failed)
         assert gone.reason is Reason.EXITED
-        assert process.poll() is None
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
 
 
-def test_a_program_error_ends_it_with_a_traceback() -> None:
-    with started() as (stream, process):
+def test_a_program_error_ends_it_with_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    with started() as (stream, pid):
         stream.send(b'{"type": "NoSuchQuestion"}')
-        assert process.stderr is not None
-        assert b"NoSuchQuestion" in process.stderr.read()
-        assert process.wait(PATIENCE_S) == 1
+        assert exit_code_of(pid) == 1
+    assert "NoSuchQuestion" in capfd.readouterr().err
 
 
 def test_an_error_of_the_system_is_an_answer() -> None:
     """No descriptors left, say: the process can't be looked at, and the worker goes on."""
-    with started() as (stream, process):
-        limits = ("prlimit", f"--pid={process.pid}", "--nofile=4:4")
+    with started() as (stream, pid):
+        limits = ("prlimit", f"--pid={pid}", "--nofile=4:4")
         subprocess.run(limits, check=True)
-        refused = asked(stream, Inspect(process.pid))
+        refused = asked(stream, Inspect(pid))
         assert isinstance(refused, Failed)
         assert refused.reason is Reason.UNSUPPORTED
         assert "Too many open files" in refused.detail

@@ -19,7 +19,7 @@ from profiler.capture.source import Lost, Sampling
 from profiler.errors import PrerequisiteError
 from profiler.profile.model import Profile
 from profiler.run.session import Progress, Recording, Session
-from symbolizers.asker import Asker, workers
+from symbolizers.asker import Asker, Workers
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import KERNEL, NATIVE, RawFrame
@@ -125,7 +125,7 @@ def session(
     source: Replay, *, targets: tuple[int, ...], duration_s: float | None = None
 ) -> Iterator[Session]:
     recording = Recording(Sampling(20, targets), duration_s, False, "a test", time.monotonic())
-    with closing(source), closing(Asker(workers())) as asker:
+    with closing(source), closing(Asker(Workers())) as asker:
         yield Session(recording, source, asker)
 
 
@@ -303,9 +303,9 @@ def test_native_names_survive_a_worker_that_was_replaced(target: Target) -> None
         if killed:
             running_session.stop()
         elif progress.samples and source.configured:
-            (worker,) = (pid for pid in children() - before if state_of(pid) != "Z")
-            killed.append(worker)
-            os.kill(worker, signal.SIGKILL)
+            killed.extend(pid for pid in children() - before if state_of(pid) != "Z")
+            for pid in killed:  # the worker, and the process that it was forked from
+                os.kill(pid, signal.SIGKILL)
 
     with session(source, targets=(target.pid,)) as running_session:
         running_session.prepare()

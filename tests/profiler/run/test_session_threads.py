@@ -12,7 +12,7 @@ from dataclasses import replace
 from profiler.capture.source import Sampling
 from profiler.profile.model import Profile, Thread
 from profiler.run.session import Progress, Recording, Session
-from symbolizers.asker import Asker, workers
+from symbolizers.asker import Asker, Workers
 from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.process.identity import open_process
 from symbolizers.process.memory import NowaitReader
@@ -42,7 +42,7 @@ def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
         threads=threads,
         async_tasks=async_tasks,
     )
-    with closing(source), closing(Asker(workers())) as asker:
+    with closing(source), closing(Asker(Workers())) as asker:
         session = Session(recording, source, asker)
 
         def until_done(now: Progress) -> None:

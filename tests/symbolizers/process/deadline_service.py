@@ -6,15 +6,18 @@ import ctypes
 import json
 import os
 import socket
-import sys
 import time
 
+from symbolizers.process.fork_server import fork_workers
 from symbolizers.process.messages import MessageStream, serve
 from symbolizers.process.syscalls import process_vm_readv
 
 
 class Trying:
     """Every way to behave; each method is a request."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
 
     def echo(self, value: object) -> object:
         return value
@@ -23,7 +26,7 @@ class Trying:
         return os.getpid()
 
     def arguments(self) -> list[str]:
-        return sys.argv[2:]
+        return self._arguments
 
     def sleep(self, seconds: float) -> str:
         time.sleep(seconds)
@@ -51,11 +54,15 @@ class Trying:
         os._exit(3)
 
 
-if __name__ == "__main__":
-    trying = Trying()
+def work(stream: socket.socket, arguments: list[str]) -> None:
+    trying = Trying(arguments)
 
     def answer(message: bytes) -> bytes:
-        method, *arguments = json.loads(message)
-        return json.dumps(getattr(trying, method)(*arguments)).encode()
+        method, *values = json.loads(message)
+        return json.dumps(getattr(trying, method)(*values)).encode()
 
-    serve(MessageStream(socket.socket(fileno=int(sys.argv[1]))), answer)
+    serve(MessageStream(stream), answer)
+
+
+if __name__ == "__main__":
+    fork_workers(work)

@@ -20,6 +20,7 @@ import pytest
 from symbolizers.errors import Reason, Stalled
 from symbolizers.process import deadline
 from symbolizers.process.deadline import DeadlineWorker, WorkerFailed
+from symbolizers.process.fork_server import ForkServer
 from tests.support.process.targets import PAGE, ROOT, children_of, running, state_of
 
 MODULE = "tests.symbolizers.process.deadline_service"
@@ -35,11 +36,12 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
     launcher = tmp_path / "python"
     launcher.write_text(f'#!/bin/sh\nshift\ncd "{ROOT}" && exec "{sys.executable}" "$@"\n')
     launcher.chmod(0o755)
-    monkeypatch.setattr("symbolizers.process.deadline.sys", SimpleNamespace(executable=str(launcher)))
+    monkeypatch.setattr("symbolizers.process.fork_server.sys", SimpleNamespace(executable=str(launcher)))
     with ExitStack() as stack:
 
         def made(*arguments: str, **options: Any) -> DeadlineWorker:
-            return stack.enter_context(closing(DeadlineWorker(MODULE, arguments, **options)))
+            server = stack.enter_context(closing(ForkServer(MODULE)))
+            return stack.enter_context(closing(DeadlineWorker(server, arguments, **options)))
 
         yield made
 
@@ -96,6 +98,14 @@ def pid_of(worker: DeadlineWorker) -> int:
     return pid
 
 
+def kill_children() -> bool:
+    """Ends what forks workers, and workers that it has forked; says whether there was anything to end."""
+    alive = [child for child in children_of(os.getpid()) if state_of(child) not in "Z?"]
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
+    return bool(alive)
+
+
 def until(done: Callable[[], bool]) -> None:
     end_s = time.monotonic() + PATIENCE_S
     while not done():
@@ -149,16 +159,18 @@ def test_requests_of_a_lane_are_answered_in_order_lanes_take_turns_and_some_come
     assert len(replies.found) == 5
 
 
-def test_requests_that_wait_can_be_forgotten(make: Make, replies: Replies) -> None:
+def test_forgotten_requests_delay_nobody(make: Make, replies: Replies) -> None:
     worker = make()
-    replies.submit(worker, "a", "echo", "a1", soon=True)
-    replies.until(worker, 1)
-    for name in ("a2", "a3"):
-        replies.submit(worker, "a", "echo", name, soon=True)
-    worker.drop_queued()
-    replies.submit(worker, "b", "echo", "b1")
-    assert [value for _, value in replies.until(worker, 3)] == ["a1", "a2", "b1"]
+    before = pid_of(worker)
+    replies.submit(worker, "a", "work", 600, soon=True)
+    replies.submit(worker, "a", "echo", "a2", soon=True)
+    worker.drop()
     assert not worker.pending()
+    replies.submit(worker, "b", "pid")
+    ((lane, after),) = replies.until(worker, 1)
+    assert (lane, after != before) == ("b", True)
+    assert not worker.pending()
+    assert worker.usage().replaced == 0, "it did nothing wrong"
 
 
 def test_a_large_answer_comes_through(make: Make) -> None:
@@ -330,8 +342,7 @@ def test_workers_that_are_killed_while_they_start_are_no_error_of_ours(make: Mak
         while worker.fileno() < 0:
             wait_for(worker)
             worker.collect()
-        (pid,) = [child for child in children_of(os.getpid()) if state_of(child) not in "Z?"]
-        os.kill(pid, signal.SIGKILL)
+        assert kill_children()
         assert select.select([worker], [], [], PATIENCE_S)[0]
         worker.collect()
     assert replies.until(worker, 1) == [("patient", 1)]
@@ -374,10 +385,7 @@ def test_workers_that_die_while_they_start_are_started_again_after_pauses(
     replies.submit(worker, "patient", "echo", 1)
     end_s = time.monotonic() + 2.0
     while time.monotonic() < end_s:
-        process = worker._process
-        if process is not None:
-            process.kill()
-            killed += 1
+        killed += kill_children()
         wait_for(worker)
         worker.collect()
     assert 4 < killed < 20, "there are pauses, and they grow"
@@ -395,7 +403,7 @@ def test_what_workers_say_is_passed_on_once(make: Make, capfd: pytest.CaptureFix
 def test_the_peak_of_a_program_is_its_own() -> None:
     """Not that of a large program which started it."""
     program = (
-        "import os; from symbolizers.process import deadline; print(deadline.peak_bytes_of(os.getpid()))"
+        "import os; from symbolizers.process.usage import peak_bytes_of; print(peak_bytes_of(os.getpid()))"
     )
     large = (
         "import subprocess as s, sys; kept = bytearray(300 << 20); s.run([sys.executable, '-c', sys.argv[1]])"

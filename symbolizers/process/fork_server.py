@@ -1,0 +1,144 @@
+"""Forks workers from a process that has imported all that they need, so that one starts in milliseconds.
+
+    we ── arguments, a socket ──▶ fork server ── fork ──▶ worker
+
+A worker is in the session of the fork server: a priority of that session was set while we had the right to,
+and later workers have it, too (sched_autogroup). It is a child of ours all the same, so that its pid means
+nothing else before we have waited for it.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import gc
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from symbolizers.process.syscalls import check
+from symbolizers.process.usage import run_time_of
+
+_MOST_REQUEST_BYTES = 4096
+_MOST_SAID_BYTES = 1 << 13
+"""Of what workers say on their stderr: a traceback, once a run."""
+_UNPRINTABLE = re.compile(r"[^\n\x20-\x7e]")
+"""What a terminal could take for a command: a target may have a part in what a worker says."""
+_SYS_CLONE = {"x86_64": 56}.get(os.uname().machine, 220)
+_CLONE_PARENT = 0x8000
+"""linux/sched.h: the new process has the parent that we have."""
+
+
+class ForkServer:
+    """Our end. Lifetime: a recording. A fork server that has died is started again when it is needed."""
+
+    def __init__(self, module: str) -> None:
+        """`module`: what it runs; that calls `fork_workers`."""
+        self.command = (sys.executable, "-I", "-m", module)
+        # It doesn't get our stdout and stderr: a worker that stays in D state would keep a pipe open.
+        self._said_fd = os.memfd_create("worker-stderr")
+        self._has_passed_on = False
+        self._start()
+
+    def fork(self, stream: socket.socket, arguments: Sequence[str]) -> None:
+        """Asks for a worker that has the other end of a pair, `stream`, which can be closed then.
+
+        The first thing that it writes is its pid. The pair's other end is closed if no worker comes of it.
+        """
+        if self._process.poll() is not None:
+            self._requests.close()
+            self._start()
+        descriptor = array.array("i", [stream.fileno()])
+        with suppress(OSError):  # it has just died, or it does not take its requests
+            self._requests.sendmsg(
+                [json.dumps(arguments).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)]
+            )
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the one that runs now: mostly those of its start."""
+        return run_time_of(self._process.pid)[0] / 1e9
+
+    def has_complained(self) -> bool:
+        """Whether it or a worker has written to its stderr: one that is killed does not."""
+        return os.fstat(self._said_fd).st_size > 0
+
+    def pass_on(self) -> None:
+        """Says on our stderr what the first of them that said something has said on its own."""
+        said = b"" if self._has_passed_on else os.pread(self._said_fd, _MOST_SAID_BYTES, 0)
+        if said:
+            self._has_passed_on = True
+            text = said.decode(errors="backslashreplace")
+            os.write(2, _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text).encode())
+
+    def close(self) -> None:
+        """Ends it and waits for nothing; its workers end by their own streams. Safe to call twice."""
+        if self._said_fd >= 0:
+            self._requests.close()
+            self._process.kill()
+            self._process.poll()
+            self.pass_on()
+            os.close(self._said_fd)
+            self._said_fd = -1
+
+    def _start(self) -> None:
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._requests.setblocking(False)
+        with theirs:
+            self._process = subprocess.Popen(
+                [*self.command, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said_fd,
+                start_new_session=True,
+            )
+        _raise_session(self._process.pid)
+
+
+def fork_workers(work: Callable[[socket.socket, list[str]], None]) -> None:
+    """Forks a worker for each request on the socket whose descriptor is the first argument, until that ends.
+
+    In the worker it returns after `work`. To be called by the only thread, when all modules are imported.
+    """
+    gc.collect()
+    gc.freeze()  # pages that no collection touches are shared by all workers
+    with socket.socket(fileno=int(sys.argv[1])) as requests:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(requests, _MOST_REQUEST_BYTES, 1)
+            if not message:
+                return
+            stream = socket.socket(fileno=descriptors[0])
+            if _fork_sibling() == 0:
+                requests.close()
+                # An error leaves it open until its traceback is written, which is looked for at its end.
+                work(stream, json.loads(message))
+                return
+            stream.close()
+
+
+def _fork_sibling() -> int:
+    """As os.fork(), but what it makes is a child of our own parent. Raises OSError."""
+    own = ctypes.PyDLL(None, use_errno=True)  # the interpreter and libc, called with its lock held
+    own.PyOS_BeforeFork()
+    pid: int = own.syscall(_SYS_CLONE, _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        own.PyOS_AfterFork_Child()
+    else:
+        own.PyOS_AfterFork_Parent()
+    return check(pid)
+
+
+def _raise_session(pid: int) -> None:
+    """Gives the session of `pid`, in which it is alone, the process's priority.
+
+    Where the kernel shares the CPUs among sessions (sched_autogroup), a priority counts only within one. Who
+    lacks CAP_SYS_ADMIN may not always set it: somebody on the machine has just set another.
+    """
+    with suppress(OSError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
+        file.write(str(os.getpriority(os.PRIO_PROCESS, pid)))
