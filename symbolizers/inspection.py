@@ -9,6 +9,8 @@ from symbolizers.base import Interpreter
 from symbolizers.process.identity import ProcessId
 
 UNKNOWN_OWNER = -1
+MOST_MAPPINGS = 4096
+"""Of the code of one process: where it maps more, its files take turns."""
 
 
 class FileKey(NamedTuple):
@@ -78,7 +80,7 @@ class Inspection:
 
     process: ProcessId
     mappings: tuple[CodeMapping, ...]
-    """Sorted by address."""
+    """Sorted by address, `MOST_MAPPINGS` at most."""
     interpreters: tuple[Interpreter, ...]
     notes: tuple[str, ...]
     unsupported: tuple[Unsupported, ...] = ()

@@ -11,10 +11,8 @@ from bisect import bisect_left, bisect_right
 from profiler.run.stacks import CodeMap
 from symbolizers.asker import ROOT_USER
 from symbolizers.base import Interpreter
-from symbolizers.inspection import VDSO, CodeMapping, FileContents, FileKey, Inspection
+from symbolizers.inspection import MOST_MAPPINGS, VDSO, CodeMapping, FileContents, FileKey, Inspection
 
-_MOST_MAPPINGS = 4096
-"""Of one program; any beyond are left to the worker."""
 _MOST_FILES = 16_384
 
 
@@ -143,7 +141,7 @@ class MappedCode:
     def _put(self, mapping: CodeMapping) -> None:
         first = bisect_right(self._mappings, mapping.start, key=_end_of)
         behind = bisect_left(self._mappings, mapping.end, lo=first, key=_start_of)
-        if len(self._mappings) - (behind - first) >= _MOST_MAPPINGS:
+        if len(self._mappings) - (behind - first) >= MOST_MAPPINGS:
             return
         replaced = self._mappings[first:behind]
         before = [each._replace(end=mapping.start) for each in replaced[:1] if each.start < mapping.start]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from symbolizers import service as service_module
 from symbolizers.errors import Malformed, ProcessGone, Reason, SymbolizeError
 from symbolizers.frame import NATIVE, CodeObject, RawFrame
-from symbolizers.inspection import VDSO
+from symbolizers.inspection import MOST_MAPPINGS, VDSO
 from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_of
 from symbolizers.process.maps import Mapping
 from symbolizers.process.messages import MAX_MESSAGE_BYTES
@@ -50,6 +51,24 @@ def test_memory_without_a_file_has_no_key_and_the_vdso_one_of_its_own(
     (vdso,) = [each for each in mappings if each.path == "[vdso]"]
     assert (vdso.file, vdso.offset) == (VDSO, 0)
     assert all(each.file != VDSO for each in mappings if each is not vdso)
+
+
+def test_of_many_mappings_those_of_files_are_told(service: Service) -> None:
+    program = (
+        "import mmap, sys;"
+        "kept = [mmap.mmap(-1, 4096, prot=prot) for _ in range(6000) for prot in (5, 1)];"
+        "print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowded:
+        assert crowded.stdout is not None
+        crowded.stdout.readline()
+        found = service.inspect(crowded.pid, None)
+        crowded.communicate(b"")
+    assert len(found.mappings) == MOST_MAPPINGS
+    assert [each.start for each in found.mappings] == sorted(each.start for each in found.mappings)
+    assert file_of(found, "libc.so").file is not None
+    assert any("some of it has no names" in note for note in found.notes)
 
 
 def test_another_process_of_the_same_pid_is_gone(service: Service, python: Target) -> None:

@@ -137,7 +137,7 @@ def test_a_fork_has_its_own() -> None:
 
 
 def test_the_mappings_of_one_program_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mappings_module, "_MOST_MAPPINGS", 3)
+    monkeypatch.setattr(mappings_module, "MOST_MAPPINGS", 3)
     code = MappedCode(KnownFiles())
     for number in range(1, 10):
         code.tell(mapping(number << 12, (number + 1) << 12))
