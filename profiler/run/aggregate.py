@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
 from profiler.run.significance import Evidence, judge, judge_share
-from profiler.run.stacks import Element, Partial
+from profiler.run.stacks import Element, NativeAddress, Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, Frame
 from symbolizers.process.identity import ProcessId
@@ -49,6 +49,10 @@ _TEXT_SHARE = 4
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
+def _ignore(_address: NativeAddress, _pid: int, _user: int) -> None:
+    pass
+
+
 class _Stack(NamedTuple):
     process: ProcessId
     tid: int
@@ -81,10 +85,17 @@ class Aggregator:
     """
 
     def __init__(
-        self, *, keep_dropped: bool = False, threads: bool = False, allowances: Allowances | None = None
+        self,
+        *,
+        keep_dropped: bool = False,
+        threads: bool = False,
+        allowances: Allowances | None = None,
+        on_address: Callable[[NativeAddress, int, int], None] = _ignore,
     ) -> None:
+        """`on_address` is called with each new address, and the pid and the user that it was sampled in."""
         self._keep_dropped = keep_dropped
         self._threads = threads
+        self._on_address = on_address
         self._allowances = allowances or Allowances()
         self._stacks: dict[_Stack, _Count] = {}
         self._addresses: dict[Element, Element] = {}
@@ -198,6 +209,9 @@ class Aggregator:
         stack = self._stack(sample, elements)
         count = self._stacks.get(stack)
         if count is None:
+            for each in elements:
+                if isinstance(each, NativeAddress) and each not in self._addresses:
+                    self._on_address(each, sample.process.pid, sample.uid)
             shared = tuple(self._addresses.setdefault(each, each) for each in elements)
             count = self._stacks[stack._replace(elements=shared)] = _Count()
         return count

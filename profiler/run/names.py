@@ -1,10 +1,15 @@
-"""Names native and kernel addresses, each once, at the end of a run: asks the worker and kallsyms."""
+"""Names native and kernel addresses, each once: asks the worker and kallsyms.
+
+Files that somebody can have made costly are asked about at the end of a run, the others before: so little is
+left then.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from profiler.run.aggregate import CountedStack
 from profiler.run.stacks import Element, KernelAddress, NativeAddress
@@ -16,32 +21,58 @@ from symbolizers.native.kernel import KernelSymbols
 from symbolizers.native.unnamed import mapping_frame
 from symbolizers.questions import Failed, NameOffsets, Names
 
+_EARLY_S = 0.5
+"""How long after its first address a file is asked about, and then after pauses that double: each time the
+worker may have to read its symbols again."""
 _TRUSTED_S = 10.0
-"""How long the names in files that trusted users own or run may take together."""
+"""How long the names in files that trusted users run may take together at the end."""
+_OWNED_SHARE = 0.1
+"""The part of a recording's duration for those in files that trusted users own, and only others run."""
 _OTHERS_S, _LEAST_S = 0.25, 0.05
 """How long after the end those in other files are waited for, and after the trusted ones at least: whoever
 wrote such a file can make it costly."""
 _MOST_OFFSETS = 4096
 """In one question: the answer has some hundred bytes for each."""
+_FINAL = (Reason.OVER_BUDGET, Reason.UNSUPPORTED)
+"""Reasons for which nobody asks again."""
+
+
+class _Trust(IntEnum):
+    """Why a file should have its names: the order in which files are asked about at the end."""
+
+    RUN = 0
+    """A trusted user runs it."""
+    OWNED = 1
+    """A trusted user owns it."""
+    NONE = 2
 
 
 @dataclass(slots=True)
 class _File:
-    """The addresses that were sampled in a file, and `samples` with any of them."""
+    """A file in which addresses were sampled, which `mapped_by` (a pid) of `user` has mapped."""
 
-    is_trusted: bool
     user: int
     mapped_by: int
+    due_s: float
+    pause_s: float = _EARLY_S
+    trust: _Trust = _Trust.NONE
     samples: int = 0
     addresses: dict[NativeAddress, None] = field(default_factory=dict)
+    """Those that nobody has asked about."""
+
+
+def name_kernel(addresses: Collection[KernelAddress]) -> tuple[dict[Element, Frame], bool]:
+    """A frame for each, and whether the kernel hides the names: the CPU time of this is our own."""
+    symbols = KernelSymbols()
+    resolved = symbols.resolve(each.address for each in addresses)
+    return {each: resolved[each.address] for each in addresses}, symbols.hidden and bool(addresses)
 
 
 class AddressNames:
-    """Frames by address. Lifetime: the end of one recording.
+    """Frames by address. Lifetime: one recording.
 
-    `is_trusted` says whether a user is, `owner_of` who owns a file. `kernel_is_hidden` says whether kernel
-    functions were sampled whose names the kernel hides. `lacking` holds the addresses whose names could not
-    be read, or not in time, each with the reason; they are shown as places in their file.
+    `is_trusted` says whether a user is, `owner_of` who owns a file. `lacking` holds the addresses whose names
+    could not be read, or not in time, each with the reason; they are shown as places in their file.
     """
 
     def __init__(
@@ -50,76 +81,91 @@ class AddressNames:
         self._asker = asker
         self._is_trusted = is_trusted
         self._owner_of = owner_of
+        self._files: dict[FileKey, _File] = {}
+        self._waiting: dict[FileKey, _File] = {}
+        """Those with addresses that nobody has asked about."""
         self._frames: dict[Element, Frame] = {}
+        self._refused: dict[NativeAddress, Reason] = {}
         self._open = 0
         self.lacking: dict[Element, Reason] = {}
-        self.kernel_is_hidden = False
 
-    def resolve(self, stacks: Iterable[CountedStack], *, ended_s: float) -> dict[Element, Frame]:
-        """A frame for every native and kernel address in `stacks`; the files with most samples come first.
+    def add(self, address: NativeAddress, pid: int, user: int) -> None:
+        """Takes in an address that was sampled in the process `pid` of `user`."""
+        file = self._files.get(address.file)
+        if file is None:
+            file = self._files[address.file] = _File(user, pid, time.monotonic() + _EARLY_S)
+        if file.trust is not _Trust.RUN:
+            file.trust = self._trust(address.file, user)
+        file.addresses[address] = None
+        self._waiting[address.file] = file
 
-        `ended_s`: when the recording ended, on CLOCK_MONOTONIC.
+    def ask_early(self) -> None:
+        """Asks about what will be wanted at the end anyway, in files that are trusted."""
+        now_s = time.monotonic()
+        for key, file in [*self._waiting.items()]:
+            if now_s >= file.due_s and file.trust is not _Trust.NONE:
+                self._ask(key, file)
+                file.due_s, file.pause_s = now_s + file.pause_s, 2 * file.pause_s
+
+    def resolve(
+        self, stacks: Iterable[CountedStack], *, ended_s: float, duration_s: float
+    ) -> dict[Element, Frame]:
+        """A frame for every native address in `stacks`; the files with most samples come first.
+
+        `ended_s`: when the recording ended, on CLOCK_MONOTONIC. No earlier question is under way any more.
         """
-        kernel: set[KernelAddress] = set()
-        files: dict[FileKey, _File] = {}
+        self._open = 0
+        sampled: dict[NativeAddress, None] = {}
         for stack in stacks:
             addresses = dict.fromkeys(each for each in stack.elements if isinstance(each, NativeAddress))
-            kernel.update(each for each in stack.elements if isinstance(each, KernelAddress))
-            for key in {each.file for each in addresses}:
-                self._file(files, key, stack).samples += stack.samples
+            sampled |= addresses
             for each in addresses:
-                files[each.file].addresses[each] = None
-        self._name_kernel(kernel)
-        by_samples = sorted(files.items(), key=lambda item: -item[1].samples)
-        self._ask({key: file for key, file in by_samples if file.is_trusted}, time.monotonic() + _TRUSTED_S)
-        others_end_s = max(ended_s + _OTHERS_S, time.monotonic() + _LEAST_S)
-        self._ask({key: file for key, file in by_samples if not file.is_trusted}, others_end_s)
-        for file in files.values():
-            for each in file.addresses:
-                if each not in self._frames:
-                    self._frames[each] = mapping_frame(each.path, each.offset)
+                if each not in self._frames and self._refused.get(each) not in _FINAL:
+                    self.add(each, stack.pid, stack.user)
+            for key in {each.file for each in addresses}:
+                self._files[key].samples += stack.samples
+        self._ask_in_order(ended_s, duration_s)
+        for each in sampled:
+            if each not in self._frames:
+                self._frames[each] = mapping_frame(each.path, each.offset)
+                reason = self._refused.get(each, Reason.OVER_BUDGET)
+                if reason is not Reason.UNSUPPORTED:  # what is no ELF file has no names
+                    self.lacking[each] = reason
         return self._frames
 
-    def _file(self, files: dict[FileKey, _File], key: FileKey, stack: CountedStack) -> _File:
-        is_trusted = self._is_trusted(stack.user)
-        known = files.get(key)
-        if known is None:
-            by_owner = self._is_trusted(self._owner_of(key))
-            known = files[key] = _File(is_trusted or by_owner, stack.user, stack.pid)
-        elif is_trusted:
-            known.is_trusted = True
-        return known
+    def _ask_in_order(self, ended_s: float, duration_s: float) -> None:
+        others_s = {_Trust.OWNED: max(_OTHERS_S, _OWNED_SHARE * duration_s), _Trust.NONE: _OTHERS_S}
+        for trust in _Trust:
+            files = [item for item in self._waiting.items() if item[1].trust is trust]
+            for key, file in sorted(files, key=lambda item: -item[1].samples):
+                self._ask(key, file)
+            now_s = time.monotonic()
+            until_s = max(ended_s + others_s[trust], now_s + _LEAST_S) if trust else now_s + _TRUSTED_S
+            while self._open and (left_s := until_s - time.monotonic()) > 0:
+                self._asker.wait(left_s)
 
-    def _name_kernel(self, addresses: set[KernelAddress]) -> None:
-        symbols = KernelSymbols()
-        resolved = symbols.resolve(each.address for each in addresses)
-        for each in addresses:
-            self._frames[each] = resolved[each.address]
-        self.kernel_is_hidden = symbols.hidden and bool(addresses)
+    def _trust(self, key: FileKey, user: int) -> _Trust:
+        if self._is_trusted(user):
+            return _Trust.RUN
+        return _Trust.OWNED if self._is_trusted(self._owner_of(key)) else _Trust.NONE
 
-    def _ask(self, files: Mapping[FileKey, _File], end_s: float) -> None:
-        """Asks for the names in these files, and waits for them until then."""
-        for key, file in files.items():
-            addresses = tuple(file.addresses)
-            self.lacking.update(dict.fromkeys(addresses, Reason.OVER_BUDGET))
-            for at in range(0, len(addresses), _MOST_OFFSETS):
-                self._ask_for(key, addresses[at : at + _MOST_OFFSETS], file)
-        while self._open and (left_s := end_s - time.monotonic()) > 0:
-            self._asker.wait(left_s)
+    def _ask(self, key: FileKey, file: _File) -> None:
+        """Asks about the addresses in a file that nobody has asked about."""
+        addresses = tuple(file.addresses)
+        file.addresses.clear()
+        del self._waiting[key]
+        for at in range(0, len(addresses), _MOST_OFFSETS):
+            self._ask_for(key, addresses[at : at + _MOST_OFFSETS], file)
 
     def _ask_for(self, key: FileKey, addresses: tuple[NativeAddress, ...], file: _File) -> None:
         def answered(answer: Names | Failed) -> None:
             self._open -= 1
             if isinstance(answer, Names):
                 self._frames.update(zip(addresses, answer.frames, strict=True))
-            for each in addresses:
-                # What is no ELF file has no names that anybody could read.
-                if isinstance(answer, Names) or answer.reason is Reason.UNSUPPORTED:
-                    del self.lacking[each]
-                else:
-                    self.lacking[each] = answer.reason
+            else:
+                self._refused.update(dict.fromkeys(addresses, answer.reason))
 
         self._open += 1
         offsets = tuple(each.offset for each in addresses)
         question = NameOffsets(key, addresses[0].path, offsets, file.mapped_by)
-        self._asker.ask(question, answered, user=ROOT_USER if file.is_trusted else file.user)
+        self._asker.ask(question, answered, user=ROOT_USER if file.trust is _Trust.RUN else file.user)

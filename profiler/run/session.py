@@ -22,9 +22,9 @@ from profiler.profile.model import Profile
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
-from profiler.run.names import AddressNames
+from profiler.run.names import AddressNames, name_kernel
 from profiler.run.processes import ProcessTable
-from profiler.run.stacks import Element
+from profiler.run.stacks import Element, KernelAddress, kernel_elements
 from profiler.run.surroundings import COSTLY, WHOLE_ONLY, Surroundings
 from profiler.run.tasks import TaskStacks
 from profiler.run.threads import ThreadNames
@@ -32,7 +32,7 @@ from symbolizers.asker import Asker, Readable
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
-from symbolizers.process.deadline import peak_bytes_of
+from symbolizers.process.usage import peak_bytes_of
 
 _POLL_S = (0.05, 0.15)
 """How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
@@ -45,8 +45,8 @@ _LOADING_S = 10.0
 _WAKE_BYTES = 4096
 _DISCOVERY_S = 1.0
 """How long sampling that could begin waits for what is still to be learnt about the processes."""
-_LAST_ANSWERS_S = 0.2
-"""How long the end of a recording waits for code objects that are still being read."""
+_LAST_ANSWERS_S = 0.1
+"""How long after its end a recording waits for code objects that are still being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,12 @@ class Session:
         self._asker = asker
         self._allowances = Allowances(recording.trusted)
         self._files = KnownFiles()
+        self._names = AddressNames(asker, is_trusted=self._allowances.is_trusted, owner_of=self._files.owner)
         self._aggregator = Aggregator(
-            keep_dropped=recording.keep_dropped, threads=recording.threads, allowances=self._allowances
+            keep_dropped=recording.keep_dropped,
+            threads=recording.threads,
+            allowances=self._allowances,
+            on_address=self._names.add,
         )
         self._tasks = TaskStacks(
             ask=asker.ask,
@@ -114,6 +118,7 @@ class Session:
         )
         self._threads = ThreadNames(asker.ask)
         self._samples = 0
+        self._in_kernel: set[KernelAddress] = set()
         self._first_sample_s: float | None = None
         self._notes: list[str] = []
         self._stopped = False
@@ -179,8 +184,11 @@ class Session:
         self._source.stop()
         ended_s = time.monotonic()
         self._drain()
-        self._finish_reads()
-        return self._profile(ended_s - self._started_s, self._names(ended_s))
+        duration_s = ended_s - self._started_s
+        kernel = self._finish_reads(ended_s)
+        native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
+        self._aggregator.lack(self._names.lacking)
+        return self._profile(duration_s, kernel | native)
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
@@ -191,6 +199,7 @@ class Session:
             nap_s = random.uniform(*(_POLL_IN_HURRY_S if hurries else pace_s))
             self._wait(min(nap_s, end_s - now_s), self._source)
             self._drain()
+            self._names.ask_early()
             self._end_without_targets()
             if progress is not None:
                 progress(Progress(time.monotonic() - self._started_s, self._samples))
@@ -230,6 +239,7 @@ class Session:
                 if not self._samples:
                     self._first_sample_s = record.time_ns / 1e9 - self._recording.asked_at_s
                 self._samples += 1
+                self._in_kernel.update(kernel_elements(record.kernel))
                 if self._recording.async_tasks:
                     self._tasks.sample(record)
                 self._table.sample(record)
@@ -242,11 +252,17 @@ class Session:
             else:
                 self._table.mapped(record)
 
-    def _finish_reads(self) -> None:
-        """Asks once more for what could not be read; then what still lacks a name is dropped."""
+    def _finish_reads(self, ended_s: float) -> dict[Element, Frame]:
+        """Asks once more for what could not be read; then what still lacks a name is dropped.
+
+        Meanwhile it names the kernel addresses, and returns their frames.
+        """
         self._table.retry()
         self._threads.retry()
-        self._asker.wait_for_all(_LAST_ANSWERS_S)
+        kernel, is_hidden = name_kernel(self._in_kernel)
+        if is_hidden:
+            self._notes.append("kernel names are hidden (sysctl kernel.kptr_restrict=0 shows them)")
+        self._asker.wait_for_all(ended_s + _LAST_ANSWERS_S - time.monotonic())
         self._table.finish()
         self._tasks.finish()
         self._asker.drop_questions()
@@ -254,15 +270,7 @@ class Session:
             self._notes.append(
                 f"samples of asyncio tasks that do not show what awaits them: {self._tasks.alone}"
             )
-
-    def _names(self, ended_s: float) -> dict[Element, Frame]:
-        """A frame for every native and kernel address that was sampled."""
-        names = AddressNames(self._asker, is_trusted=self._allowances.is_trusted, owner_of=self._files.owner)
-        frames = names.resolve(self._aggregator.stacks(), ended_s=ended_s)
-        self._aggregator.lack(names.lacking)
-        if names.kernel_is_hidden:
-            self._notes.append("kernel names are hidden (sysctl kernel.kptr_restrict=0 shows them)")
-        return frames
+        return kernel
 
     def _profile(self, duration_s: float, names: dict[Element, Frame]) -> Profile:
         worker = self._asker.usage()

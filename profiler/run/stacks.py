@@ -88,6 +88,10 @@ def merge(
     interpreter: Sequence[Frame], native: Sequence[Element], kernel: Sequence[int], *, truncated: bool
 ) -> tuple[Element, ...]:
     """The whole stack, root first, of parts that are each leaf first."""
-    callees = [KernelAddress(address - (level > 0)) for level, address in enumerate(kernel)]
     root = (TRUNCATED,) if truncated else ()
-    return (*root, *reversed(interpreter), *reversed(native), *reversed(callees))
+    return (*root, *reversed(interpreter), *reversed(native), *reversed(kernel_elements(kernel)))
+
+
+def kernel_elements(kernel: Sequence[int]) -> list[KernelAddress]:
+    """The instructions that ran, leaf first: of a caller, the call and not where it returns to."""
+    return [KernelAddress(address - (level > 0)) for level, address in enumerate(kernel)]

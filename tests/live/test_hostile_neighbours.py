@@ -1,9 +1,7 @@
 """Unprivileged users attack a recording in every way that we know; healthy neighbours keep their names.
 
-Each attack runs alone, and all that is promised must hold. Then ten run at once, by a seed that is printed:
-the recording ends, and long-lived neighbours keep their names, but on two CPUs it may end late, and
-short-lived neighbours may lose theirs. With HOSTILE_STRICT=1 that counts as a failure, too. ``make test`` has
-three of these rounds. For a hundred::
+Each attack runs alone, and then ten run at once, by a seed that is printed: all that is promised must hold.
+``make test`` has three of these rounds. For a hundred::
 
     HOSTILE_ROUNDS=100 .venv/bin/python -m pytest -n 0 -s tests/live/test_hostile_neighbours.py -k together
 
@@ -31,18 +29,11 @@ from tests.support.process.session_priority import set_session_priority
 
 HZ = 199
 SECONDS = 2.5
-IS_STRICT = os.environ.get("HOSTILE_STRICT") == "1"
 MOST_LATE_S = 0.5
-"""After the end, besides what the attack costs a program that does nothing."""
-MOST_LATE_TOGETHER_S = MOST_LATE_S if IS_STRICT else 20.0
-"""Beside ten attacks up to 5.1 s were seen: a worker that waited was replaced, and the next took 2.2 s to
-start, 0.1 s of them on a CPU.
-"""
+"""After the end, besides what the attacks cost a program that does nothing."""
 MOST_BYTES = 250 << 20
 LEAST_NAMED = 0.95
 """The share of the samples of healthy programs that have their names."""
-LEAST_SHORT_TOGETHER = LEAST_NAMED if IS_STRICT else 0.0
-"""Short-lived programs have no names until the next worker starts; in some rounds nearly all lost theirs."""
 MOST_LOST = 0.01
 TOGETHER = 10
 SEEDS = os.environ.get("HOSTILE_SEED", "").split() or [""] * int(os.environ.get("HOSTILE_ROUNDS", "3"))
@@ -65,10 +56,19 @@ def first() -> Iterator[None]:
     os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
-def assert_holds(
-    place: Place, folder: Path, names: Sequence[str], *, late_s: float, least_short: float
-) -> None:
-    """Records beside these attacks; all that is promised must hold."""
+def assert_holds(place: Place, folder: Path, names: Sequence[str]) -> None:
+    """Records beside these attacks; all that is promised must hold.
+
+    What else runs on the machine can make a recording late once; that counts if it happens again.
+    """
+    try:
+        assert_held_once(place, folder, names)
+    except AssertionError as error:
+        print(f"once more: {error}")
+        assert_held_once(place, folder, names)
+
+
+def assert_held_once(place: Place, folder: Path, names: Sequence[str]) -> None:
     commands = [command for name in names for command in ATTACKS[name].commands(place)]
     options = [option for name in names for option in ATTACKS[name].options]
     with healthy_programs(place) as healthy, running(place, commands):
@@ -85,11 +85,11 @@ def assert_holds(
     assert recorded.exit_code == 0, recorded.said
     assert "Traceback" not in recorded.said
     recorded.accounted()
-    assert_named(recorded, healthy, began_s, cpu_s, least_short=least_short)
+    assert_named(recorded, healthy, began_s, cpu_s)
     assert recorded.stats["lost"] <= MOST_LOST * recorded.stats["samples"]
     assert watch.looks > 0.5 * SECONDS / 0.1
     assert watch.peak_bytes < MOST_BYTES
-    assert took_s < late_s + idle_s
+    assert took_s < MOST_LATE_S + idle_s
 
 
 def seconds_of_nothing() -> float:
@@ -99,9 +99,7 @@ def seconds_of_nothing() -> float:
     return time.monotonic() - began_s
 
 
-def assert_named(
-    recorded: Recorded, healthy: Healthy, began_s: float, cpu_s: float, *, least_short: float
-) -> None:
+def assert_named(recorded: Recorded, healthy: Healthy, began_s: float, cpu_s: float) -> None:
     """The long-lived ones are in their function always, the short ones nearly; `cpu_s`: of the long-lived."""
     end_s = began_s + SECONDS
     whole = [each for each in healthy.short if began_s <= each.began_s and each.ended_s <= end_s]
@@ -111,19 +109,14 @@ def assert_named(
     noise = 3 * math.sqrt(short.due * (1 - min(1.0, short.due / max(1, short.samples))))
     assert long.named >= LEAST_NAMED * long.samples
     assert long.samples >= LEAST_NAMED * cpu_s * HZ - 3 * math.sqrt(cpu_s * HZ)
-    assert short.named >= least_short * short.due - noise
+    assert short.named >= LEAST_NAMED * short.due - noise
     assert long.samples > 50
     assert short.samples > 10
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_alone(place: Place, tmp_path: Path, name: str) -> None:
-    """What else runs on the machine can make a recording late once; that counts if it happens again."""
-    try:
-        assert_holds(place, tmp_path, [name], late_s=MOST_LATE_S, least_short=LEAST_NAMED)
-    except AssertionError as error:
-        print(f"once more: {error}")
-        assert_holds(place, tmp_path, [name], late_s=MOST_LATE_S, least_short=LEAST_NAMED)
+    assert_holds(place, tmp_path, [name])
 
 
 @pytest.mark.parametrize("chosen", SEEDS)
@@ -131,4 +124,4 @@ def test_attacks_together(place: Place, tmp_path: Path, chosen: str) -> None:
     seed = int(chosen or random.randrange(1 << 32))
     names = random.Random(seed).sample(sorted(ATTACKS), TOGETHER)
     print(f"seed {seed}: {', '.join(names)}")
-    assert_holds(place, tmp_path, names, late_s=MOST_LATE_TOGETHER_S, least_short=LEAST_SHORT_TOGETHER)
+    assert_holds(place, tmp_path, names)

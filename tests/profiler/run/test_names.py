@@ -38,6 +38,10 @@ class Answering:
         self.sizes.append(len(question.offsets))
         self._open.append((question, then))
 
+    def forget(self) -> None:
+        """Answers nothing that was asked before."""
+        self._open.clear()
+
     def wait(self, longest_s: float, _also: Sequence[object] = ()) -> None:
         for question, then in self._open:
             answer = self._answer(question)
@@ -56,11 +60,17 @@ def address(file: FileKey, offset: int) -> NativeAddress:
     return NativeAddress(file, offset, f"/lib/{file.inode}.so")
 
 
-def resolve(asker: Answering, stacks: Sequence[CountedStack]) -> AddressNames:
-    names = AddressNames(
+def names_by(asker: Answering) -> AddressNames:
+    return AddressNames(
         cast(Asker, asker), is_trusted=lambda user: user == ROOT, owner_of=lambda file: OWNERS[file]
     )
-    frames = names.resolve(stacks, ended_s=time.monotonic())
+
+
+def resolve(
+    asker: Answering, stacks: Sequence[CountedStack], names: AddressNames | None = None
+) -> AddressNames:
+    names = names or names_by(asker)
+    frames = names.resolve(stacks, ended_s=time.monotonic(), duration_s=1.0)
     assert frames.keys() == {each for stack in stacks for each in stack.elements}
     return names
 
@@ -79,6 +89,26 @@ def test_trusted_files_come_first_and_of_these_the_ones_with_most_samples(stacks
     assert resolve(asker, stacks).lacking == {}
     assert asker.asked == [(LIBC, ROOT), (OTHER, ROOT), (HOSTILE, USER)]
     assert asker.sizes == [3, 1, 1], "each address once"
+
+
+def test_trusted_files_are_asked_about_before_the_end(
+    stacks: list[CountedStack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names_module, "_EARLY_S", 0.0)
+    asker = Answering(named)
+    names = names_by(asker)
+    for stack in stacks:
+        for each in stack.elements:
+            assert isinstance(each, NativeAddress)
+            names.add(each, stack.pid, stack.user)
+    names.ask_early()
+    assert asker.asked == [(OTHER, ROOT), (LIBC, ROOT)]
+    asker.wait(0.0)
+    asker.forget()
+    asked = len(asker.asked)
+    assert resolve(asker, [*stacks, CountedStack((address(LIBC, 9),), 1, 7, ROOT)], names).lacking == {}
+    assert asker.asked[asked:] == [(LIBC, ROOT), (HOSTILE, USER)]
+    assert asker.sizes[asked:] == [4, 1], "what was not answered is asked again"
 
 
 def test_a_file_of_others_takes_no_more_time_than_it_may(stacks: list[CountedStack]) -> None:

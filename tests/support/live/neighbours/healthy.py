@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -111,13 +112,21 @@ class Named:
     samples: int
     named: int
     due: float
+    lost: Counter[str]
+    """Their samples without a name or a part of one, by reason."""
 
 
 def named_of(recorded: Recorded, shares: dict[str, float]) -> Named:
     """Of the programs whose stacks have these roots, each with the share of its time in the function."""
-    samples = {row["process"]: row["samples"] for row in recorded.stats["per_process"]}
+    rows = {row["process"]: row for row in recorded.stats["per_process"] if row["process"] in shares}
+    samples = {root: row["samples"] for root, row in rows.items()}
+    lost: Counter[str] = Counter()
+    for row in rows.values():
+        lost.update(row["dropped"])
+        lost.update(row["partial"])
     return Named(
         sum(samples.get(root, 0) for root in shares),
         sum(recorded.within(FUNCTION, root=root) for root in shares),
         sum(samples.get(root, 0) * share for root, share in shares.items()),
+        +lost,
     )
