@@ -256,6 +256,52 @@ static __always_inline void prepare_walks(struct scratch *s, const struct proces
 	s->head.walkers = walkers;
 }
 
+static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 length_ns)
+{
+	next->slot_ns = slot_ns;
+	next->due_ns = slot_ns + (((__u64)bpf_get_prandom_u32() * length_ns) >> 32);
+}
+
+/*
+ * Whether this tick of the clock is to be a sample: the first one after an instant that is drawn at random, one for each
+ * slot, so that a program that does something in step with any clock shows as often as it runs. Ticks of an idle CPU
+ * count as well. Some kernels run no program at these: an instant before a tick that nobody saw has passed.
+ */
+static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
+{
+	__u32 only = 0;
+	const __u64 *length_ns = slot_length.lookup(&only);
+	struct instant *next = instants.lookup(&only);
+	/* What follows the registers is the period, see struct bpf_perf_event_data. */
+	__u64 period_ns = ((const volatile __u64 *)ctx)[REGISTERS];
+	__u64 now_ns = bpf_ktime_get_ns();
+	bool is_missed;
+
+	if (!length_ns || !next)
+		return false;
+	if (!*length_ns)
+		return true;
+	/* After a change of the period, the first tick may come late. */
+	is_missed = period_ns == next->period_ns && now_ns - next->tick_ns > period_ns + period_ns / 2;
+	next->tick_ns = now_ns;
+	next->period_ns = period_ns;
+	if (now_ns < next->due_ns)
+		return false;
+	if (!next->due_ns || (is_missed && now_ns - next->due_ns > period_ns)) {
+		__u64 slots = (now_ns - next->slot_ns) / *length_ns;
+
+		draw(next, next->slot_ns + (slots ? slots : 1) * *length_ns, *length_ns);
+		if (now_ns < next->due_ns)
+			return false;
+		if (now_ns - next->due_ns > period_ns) {
+			draw(next, next->slot_ns + *length_ns, *length_ns);
+			return false;
+		}
+	}
+	draw(next, next->slot_ns + *length_ns, *length_ns);
+	return true;
+}
+
 int on_sample(struct bpf_perf_event_data *ctx)
 {
 	__u64 ids = bpf_get_current_pid_tgid();
@@ -265,8 +311,8 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	__u32 pid = ids >> 32;
 #endif
 
-	if (!(__u32)ids)
-		return 0;	/* idle */
+	if (!is_due(ctx) || !(__u32)ids)
+		return 0;	/* not yet, or idle */
 #if FILTER_TARGETS
 	if (!targets.lookup(&pid))
 		return 0;

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from profiler.capture.btf import Btf
+from profiler.capture.clock import Clock, slot_ns
 from profiler.capture.header import BPF_DIRECTORY, read_header
 from profiler.capture.kallsyms import without_kallsyms
 from profiler.capture.mapping_events import MappingEvents
@@ -34,11 +35,6 @@ _RECORD_BYTES = 1 << 15
 """The length that records are assumed to have, about the longest: a process may fill all of them."""
 _RING_PAGES = (512, 16384)
 """The smallest and the largest ring buffer: 2 and 64 MB."""
-_EVENTS = {"cpu-clock": (1, 0), "cycles": (0, 0)}
-"""perf event type and config: PERF_TYPE_SOFTWARE/CPU_CLOCK, PERF_TYPE_HARDWARE/CPU_CYCLES."""
-_OUT_OF_STEP = 1.001
-"""Lengthens the period a little. At a round rate the interrupts keep in step with the scheduler's tick (4 ms,
-say), where tasks are switched, and see some tasks too often and others too seldom on a busy machine."""
 _RAW_TRACEPOINTS = {
     b"sched_process_fork": b"on_fork",
     b"sched_process_exec": b"on_exec",
@@ -89,7 +85,8 @@ class BccSource:
         self._bpf: Any = None
         self._records: list[bytes] = []
         self._mappings: MappingEvents | None = None
-        self._online = 0
+        self._program: Any = None
+        self._clock: Clock | None = None
         self._loaded: dict[str, bool] = {}
         self._named: set[str] = set()
         self._notes: list[str] = []
@@ -105,7 +102,9 @@ class BccSource:
             flags = self._flags(Btf())
             with without_kallsyms():
                 self._bpf = bcc.BPF(text=program_text(LANGUAGES), cflags=flags)
-            self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
+            self._program = self._bpf.load_func(b"on_sample", bcc.BPF.PERF_EVENT)
+            length_ns = slot_ns(self._sampling.event, self._sampling.frequency_hz)
+            self._bpf[b"slot_length"][ctypes.c_int(0)] = ctypes.c_uint64(length_ns)
             self._load_stage(_RECORD, b"on_record")
             for function in _RAW_TRACEPOINTS.values():
                 self._bpf.load_func(function, bcc.BPF.RAW_TRACEPOINT)
@@ -122,25 +121,18 @@ class BccSource:
     def start(self) -> None:
         for pid in self._sampling.targets or ():
             self.add_target(pid)
-        type_, config = _EVENTS[self._sampling.event]
         try:
             for tracepoint, function in _RAW_TRACEPOINTS.items():
                 self._bpf.attach_raw_tracepoint(tp=tracepoint, fn_name=function)
-            self._bpf.attach_perf_event(
-                ev_type=type_,
-                ev_config=config,
-                fn_name=b"on_sample",
-                **self._pace(),
-            )
+            clock = Clock(self._sampling.event, self._sampling.frequency_hz, self._program.fd)
         except Exception as error:  # bcc raises bare Exception
             raise PrerequisiteError(
                 f"the kernel gave no {self._sampling.event} event ({error}): pidflame needs the capability"
                 " CAP_PERFMON (run it with sudo); --event cycles needs hardware counters, cpu-clock does not"
             ) from None
-        cpus = list(self._bpf.open_perf_events[(type_, config)])
-        self._online = len(cpus)
+        self._clock = clock
         try:
-            self._mappings = MappingEvents(cpus)
+            self._mappings = MappingEvents(clock.cpus)
         except OSError as error:
             self._notes.append(
                 f"the kernel does not tell what programs map ({error.strerror}): those that end at once may"
@@ -157,15 +149,16 @@ class BccSource:
             del table[table.Key(pid)]
 
     def stop(self) -> None:
-        type_, config = _EVENTS[self._sampling.event]
-        if (type_, config) in self._bpf.open_perf_events:
-            self._bpf.detach_perf_event(ev_type=type_, ev_config=config)
+        if self._clock is not None:
+            self._clock.close()
 
     def fileno(self) -> int:
         fd: int = self._bpf[b"records"].map_fd
         return fd
 
     def drain(self) -> Sequence[Record]:
+        if self._clock is not None:
+            self._clock.change_periods()
         self._bpf.ring_buffer_consume()
         records, self._records = self._records, []
         # What was mapped before a sample comes before it.
@@ -205,9 +198,10 @@ class BccSource:
         return self._notes
 
     def cpus(self) -> int:
-        return self._online
+        return 0 if self._clock is None else len(self._clock.cpus)
 
     def close(self) -> None:
+        self.stop()
         if self._mappings is not None:
             self._mappings.close()
             self._mappings = None
@@ -260,12 +254,6 @@ class BccSource:
         """Loads a program that goes on with a sample, to run as `stage`. Raises what bcc does."""
         loaded = self._bpf.load_func(program, self._bpf.PERF_EVENT)
         self._bpf[b"stages"][ctypes.c_int(stage)] = ctypes.c_int(loaded.fd)
-
-    def _pace(self) -> dict[str, int]:
-        """The clock's period in ns, or the frequency that the hardware counter should reach."""
-        if self._sampling.event == "cpu-clock":
-            return {"sample_period": round(1_000_000_000 * _OUT_OF_STEP / self._sampling.frequency_hz)}
-        return {"sample_freq": self._sampling.frequency_hz}
 
     def _flags(self, btf: Btf) -> list[str]:
         defines = {

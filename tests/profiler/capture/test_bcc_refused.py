@@ -40,9 +40,6 @@ class RefusedBpf:
     def attach_raw_tracepoint(self, *, tp: str, fn_name: str) -> None:
         assert tp.startswith("sched_process_")
 
-    def attach_perf_event(self, *, ev_type: int, ev_config: int, fn_name: str, sample_freq: int) -> None:
-        raise Exception("Failed to attach BPF to perf event")
-
 
 def test_a_kernel_that_refuses_the_program_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RefusedBpf, "accepted", False)
@@ -56,6 +53,7 @@ def test_a_kernel_that_refuses_the_program_is_a_prerequisite(monkeypatch: pytest
 def test_an_event_that_the_kernel_does_not_give_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
     source = BccSource(Sampling(HZ, event="cycles"))
     monkeypatch.setattr(source, "_bpf", RefusedBpf(text=b"int on_sample()", cflags=[f"-I{BPF_DIRECTORY}"]))
+    monkeypatch.setattr(source, "_program", SimpleNamespace(fd=-1))
     with pytest.raises(PrerequisiteError, match="cycles needs hardware counters, cpu-clock does not"):
         source.start()
 

@@ -221,6 +221,13 @@ static __u32 bpf_get_smp_processor_id(void)
 	return 0;
 }
 
+/* The slots have no length here: every event is a sample, see is_due(). */
+static __u32 bpf_get_prandom_u32(void)
+{
+	REQUIRE(false);
+	return 0;
+}
+
 /* Does not return, as in the kernel, but where the limit is reached. */
 static void tail_call(struct bpf_perf_event_data *unused, __u32 program)
 {

@@ -55,6 +55,7 @@ static __u64 bpf_get_current_task(void);
 static __u64 bpf_ktime_get_ns(void);
 static __u64 ktime_get_boot_ns(void);
 static __u32 bpf_get_smp_processor_id(void);
+static __u32 bpf_get_prandom_u32(void);
 static void tail_call(struct bpf_perf_event_data *context, __u32 program);
 static long ringbuf_output(const void *record, __u64 size, __u64 flags);
 

@@ -1,0 +1,34 @@
+"""The clock that interrupts the CPUs: how often it ticks, and what becomes of it where the kernel says no."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from profiler.capture import clock
+from profiler.capture.clock import Clock, online_cpus, slot_ns
+
+
+@pytest.mark.parametrize("hz", [1, 19, 20, 100, 999, 1000, 10_000])
+def test_every_slot_has_a_tick_and_not_many(hz: int) -> None:
+    ticks = [clock._tick_ns(hz) for _ in range(200)]
+    assert max(ticks) < slot_ns("cpu-clock", hz)
+    assert min(ticks) > slot_ns("cpu-clock", hz) / 4
+    assert len(set(ticks)) > 100, "each is drawn anew"
+
+
+def test_hardware_counts_its_own_slots() -> None:
+    assert slot_ns("cycles", 100) == 0
+
+
+def test_cpus_that_are_online() -> None:
+    assert len(list(online_cpus())) == os.cpu_count()
+
+
+@pytest.mark.root
+def test_what_the_kernel_refuses_leaves_nothing_open() -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="descriptor"):
+        Clock("cpu-clock", 20, -1)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
