@@ -104,8 +104,7 @@ BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 struct instant {
 	__u64 slot_ns;	/* when the slot began */
 	__u64 due_ns;	/* the instant in it */
-	__u64 tick_ns;	/* when the clock ticked last, … */
-	__u64 period_ns;	/* … and how long it is from one tick to the next */
+	__u64 tick_ns;	/* when the clock ticked last */
 };
 
 BPF_ARRAY(slot_length, __u64, 1);	/* ns; 0: every event is a sample */

@@ -281,13 +281,11 @@ static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
 		return false;
 	if (!*length_ns)
 		return true;
-	/* After a change of the period, the first tick may come late. */
-	is_missed = period_ns == next->period_ns && now_ns - next->tick_ns > period_ns + period_ns / 2;
+	is_missed = now_ns - next->tick_ns > period_ns + period_ns / 2;
 	next->tick_ns = now_ns;
-	next->period_ns = period_ns;
 	if (now_ns < next->due_ns)
 		return false;
-	if (!next->due_ns || (is_missed && now_ns - next->due_ns > period_ns)) {
+	if (is_missed && now_ns - next->due_ns > period_ns) {
 		__u64 slots = (now_ns - next->slot_ns) / *length_ns;
 
 		draw(next, next->slot_ns + (slots ? slots : 1) * *length_ns, *length_ns);

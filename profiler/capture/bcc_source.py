@@ -157,8 +157,6 @@ class BccSource:
         return fd
 
     def drain(self) -> Sequence[Record]:
-        if self._clock is not None:
-            self._clock.change_periods()
         self._bpf.ring_buffer_consume()
         records, self._records = self._records, []
         # What was mapped before a sample comes before it.

@@ -2,8 +2,8 @@
 
 The clock ticks more often than samples are due. The sampler takes the first tick after an instant that it
 draws at random, one for each slot of time (`is_due` in sample.c). The period is drawn at random, too, for
-each CPU and again and again. So the ticks are in step with nothing, neither with what a program does at
-intervals nor with the scheduler's tick, at which tasks are switched.
+each CPU: so the ticks are in step with nothing, neither with what a program does at intervals nor with the
+scheduler's tick, at which tasks are switched.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import fcntl
 import os
 import random
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,18 +23,16 @@ _HARDWARE, _CPU_CYCLES = 0, 0
 _DISABLED, _IS_FREQUENCY = 1 << 0, 1 << 10
 _ATTRIBUTES_BYTES = 112
 _ATTRIBUTES = struct.Struct("=IIQQ16xQ64x")
-_ENABLE, _SET_PERIOD, _SET_PROGRAM = 0x2400, 0x40082404, 0x40042408
-"""The ioctls PERF_EVENT_IOC_ENABLE, _PERIOD and _SET_BPF."""
+_ENABLE, _SET_PROGRAM = 0x2400, 0x40042408
+"""The ioctls PERF_EVENT_IOC_ENABLE and PERF_EVENT_IOC_SET_BPF."""
 _SECOND_NS = 1_000_000_000
-_TICKS = (1.2, 2.5)
+_TICKS = (1.5, 4)
 """How many ticks a slot has on average, at least and at most. Each costs an interrupt: 1 µs, or 20 µs in a
 virtual machine of two hypervisors. Fewer of them are in step with more programs."""
-_MOST_TICKS_HZ = 200
+_MOST_TICKS_HZ = 400
 """Where the slots are short, they have fewer ticks."""
-_SPREAD = (0.7, 1.1)
-"""Between these times the mean a period is. No slot is without a tick."""
-_STEADY_S = 1.0
-"""How long a period stays."""
+_SPREAD = (0.8, 1.2)
+"""A period is between these times the mean: no slot is without a tick."""
 _ONLINE = Path("/sys/devices/system/cpu/online")
 
 
@@ -50,9 +47,7 @@ class Clock:
     def __init__(self, event: str, frequency_hz: int, program_fd: int) -> None:
         """Begins to tick. Raises OSError where the kernel does not allow it or has no such `event`."""
         self.cpus = tuple(online_cpus())
-        self._event, self._frequency_hz = event, frequency_hz
         self._fds: list[int] = []
-        self._change_at_s = time.monotonic() + _STEADY_S
         try:
             for cpu in self.cpus:
                 self._fds.append(perf_event_open(_attributes(event, frequency_hz), cpu))
@@ -62,14 +57,6 @@ class Clock:
         except OSError:
             self.close()
             raise
-
-    def change_periods(self) -> None:
-        """Draws other periods, once in a while. To be called again and again."""
-        now_s = time.monotonic()
-        if now_s >= self._change_at_s and self._event == "cpu-clock":
-            self._change_at_s = now_s + _STEADY_S
-            for fd in self._fds:
-                fcntl.ioctl(fd, _SET_PERIOD, struct.pack("=Q", _tick_ns(self._frequency_hz)))
 
     def close(self) -> None:
         """Ends it; safe to call twice."""

@@ -51,14 +51,17 @@ class ForkServer:
 
         The first thing that it writes is its pid. The pair's other end is closed if no worker comes of it.
         """
-        if self._process.poll() is not None:
-            self._requests.close()
-            self._start()
         descriptor = array.array("i", [stream.fileno()])
-        with suppress(OSError):  # it has just died, or it does not take its requests
-            self._requests.sendmsg(
-                [json.dumps(arguments).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)]
-            )
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)
+        message = json.dumps(arguments).encode()
+        try:
+            self._requests.sendmsg([message], [rights])
+        except OSError:  # it has died, or it does not take its requests
+            self._requests.close()
+            self._process.kill()
+            self._start()
+            with suppress(OSError):
+                self._requests.sendmsg([message], [rights])
 
     def cpu_s(self) -> float:
         """CPU seconds of the one that runs now: mostly those of its start."""

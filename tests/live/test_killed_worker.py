@@ -91,7 +91,7 @@ def test_a_worker_that_is_killed_two_hundred_times_costs_no_recording(tmp_path: 
         healthy.go()
         recorded, row, killer = recorded_while_killed(tmp_path, healthy.process.pid, 22.0, first_s=1.0)
     assert killer.kills == 200
-    assert len(killer.killed) > 20
+    assert len(killer.killed) > 10, "there are pauses"
     assert recorded.within("split") > 0.9 * row["samples"], "it was known before"
     assert re.search(r"note: the worker that reads other processes was replaced \d+ times", recorded.said)
 

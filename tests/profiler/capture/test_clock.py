@@ -14,7 +14,7 @@ from profiler.capture.clock import Clock, online_cpus, slot_ns
 def test_every_slot_has_a_tick_and_not_many(hz: int) -> None:
     ticks = [clock._tick_ns(hz) for _ in range(200)]
     assert max(ticks) < slot_ns("cpu-clock", hz)
-    assert min(ticks) > slot_ns("cpu-clock", hz) / 4
+    assert min(ticks) > slot_ns("cpu-clock", hz) / 6
     assert len(set(ticks)) > 100, "each is drawn anew"
 
 
