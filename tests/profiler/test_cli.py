@@ -73,14 +73,15 @@ def last_line(text: str) -> str:
 
 def agreed(folded: str, stats: dict[str, Any], said: str) -> None:
     """The folded stacks, the stats file and the last line on stderr agree about the samples."""
-    dropped = sum(stats["dropped"].values())
-    assert parse_folded(folded).total() == stats["symbolized"]
-    assert stats["samples"] == stats["symbolized"] + dropped
-    sentence = f"{stats['samples']} samples: {stats['symbolized']} symbolized, {dropped} dropped"
-    assert last_line(said).startswith(sentence)
+    dropped, partial = (sum(stats[name].values()) for name in ("dropped", "partial"))
+    assert parse_folded(folded).total() == stats["symbolized"] + partial
+    assert stats["samples"] == stats["symbolized"] + partial + dropped
+    assert last_line(said).startswith(f"{stats['samples']} samples: {stats['symbolized']} symbolized, ")
+    assert f" {dropped} dropped" in last_line(said)
     assert last_line(said).endswith(f", {stats['lost']} lost")
     for row in stats["per_process"]:
-        assert row["samples"] == row["symbolized"] + sum(row["dropped"].values())
+        shown = row["symbolized"] + sum(row["partial"].values())
+        assert row["samples"] == shown + sum(row["dropped"].values())
     assert sum(row["samples"] for row in stats["per_process"]) == stats["samples"]
 
 
