@@ -100,16 +100,6 @@ BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 2);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 
-/* When to sample on this CPU (CLOCK_MONOTONIC): each slot has its own instant, drawn at random. */
-struct instant {
-	__u64 slot_ns;	/* when the slot began */
-	__u64 due_ns;	/* the instant in it */
-	__u64 tick_ns;	/* when the clock ticked last */
-};
-
-BPF_ARRAY(slot_length, __u64, 1);	/* ns; 0: every event is a sample */
-BPF_PERCPU_ARRAY(instants, struct instant, 1);
-
 #define CODE_REGION_SHIFT 16
 #define STACK_KIND 255	/* of an address that is a hash of code objects, as no frame has it */
 

@@ -7,7 +7,7 @@
  *
  * In between, a program for each language captures its interpreter's frames. This file knows no language:
  * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there), as
- * first_sight.h is before it and each name_X.h behind them, which take the names of new code. Such
+ * first_sight.h and instants.h are before it, and each name_X.h behind them, which take the names of new code. Such
  * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
  * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
  * where functions call themselves. At worst a sample takes some 10,500 of them: 26 runs of 400 at most, in
@@ -254,50 +254,6 @@ static __always_inline void prepare_walks(struct scratch *s, const struct proces
 			walkers += s->walkers[slot].row != 0;
 	}
 	s->head.walkers = walkers;
-}
-
-static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 length_ns)
-{
-	next->slot_ns = slot_ns;
-	next->due_ns = slot_ns + (((__u64)bpf_get_prandom_u32() * length_ns) >> 32);
-}
-
-/*
- * Whether this tick of the clock is to be a sample: the first one after an instant that is drawn at random, one for each
- * slot, so that a program that does something in step with any clock shows as often as it runs. Ticks of an idle CPU
- * count as well. Some kernels run no program at these: an instant before a tick that nobody saw has passed.
- */
-static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
-{
-	__u32 only = 0;
-	const __u64 *length_ns = slot_length.lookup(&only);
-	struct instant *next = instants.lookup(&only);
-	/* What follows the registers is the period, see struct bpf_perf_event_data. */
-	__u64 period_ns = ((const volatile __u64 *)ctx)[REGISTERS];
-	__u64 now_ns = bpf_ktime_get_ns();
-	bool is_missed;
-
-	if (!length_ns || !next)
-		return false;
-	if (!*length_ns)
-		return true;
-	is_missed = now_ns - next->tick_ns > period_ns + period_ns / 2;
-	next->tick_ns = now_ns;
-	if (now_ns < next->due_ns)
-		return false;
-	if (is_missed && now_ns - next->due_ns > period_ns) {
-		__u64 slots = (now_ns - next->slot_ns) / *length_ns;
-
-		draw(next, next->slot_ns + (slots ? slots : 1) * *length_ns, *length_ns);
-		if (now_ns < next->due_ns)
-			return false;
-		if (now_ns - next->due_ns > period_ns) {
-			draw(next, next->slot_ns + *length_ns, *length_ns);
-			return false;
-		}
-	}
-	draw(next, next->slot_ns + *length_ns, *length_ns);
-	return true;
 }
 
 int on_sample(struct bpf_perf_event_data *ctx)

@@ -1,7 +1,7 @@
 """What interrupts the CPUs: a perf event on each, which runs the sampler.
 
 The clock ticks more often than samples are due. The sampler takes the first tick after an instant that it
-draws at random, one for each slot of time (`is_due` in sample.c). The period is drawn at random, too, for
+draws at random, one for each slot of time (`is_due` in instants.h). The period is drawn at random, too, for
 each CPU: so the ticks are in step with nothing, neither with what a program does at intervals nor with the
 scheduler's tick, at which tasks are switched.
 """

@@ -8,6 +8,7 @@ import pytest
 
 from profiler.capture import clock
 from profiler.capture.clock import Clock, online_cpus, slot_ns
+from tests.support.file_keys import own_descriptors
 
 
 @pytest.mark.parametrize("hz", [1, 19, 20, 100, 999, 1000, 10_000])
@@ -28,7 +29,7 @@ def test_cpus_that_are_online() -> None:
 
 @pytest.mark.root
 def test_what_the_kernel_refuses_leaves_nothing_open() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = own_descriptors()
     with pytest.raises(OSError, match="descriptor"):
         Clock("cpu-clock", 20, -1)
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert own_descriptors() == before

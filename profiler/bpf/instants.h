@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Which ticks of the clock are samples.
+ */
+#ifndef PIDFLAME_INSTANTS_H
+#define PIDFLAME_INSTANTS_H
+
+#include "maps.h"
+
+/* When to sample on this CPU (CLOCK_MONOTONIC): each slot has its own instant, drawn at random. */
+struct instant {
+	__u64 slot_ns;	/* when the slot began */
+	__u64 due_ns;	/* the instant in it */
+	__u64 tick_ns;	/* when the clock ticked last */
+};
+
+BPF_ARRAY(slot_length, __u64, 1);	/* ns; 0: every event is a sample */
+BPF_PERCPU_ARRAY(instants, struct instant, 1);
+
+static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 length_ns)
+{
+	next->slot_ns = slot_ns;
+	next->due_ns = slot_ns + (((__u64)bpf_get_prandom_u32() * length_ns) >> 32);
+}
+
+/*
+ * Whether this tick of the clock is to be a sample: the first one after an instant that is drawn at random, one for each
+ * slot, so that a program that does something in step with any clock shows as often as it runs. Ticks of an idle CPU
+ * count as well. Some kernels run no program at these: an instant before a tick that nobody saw has passed.
+ */
+static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
+{
+	__u32 only = 0;
+	const __u64 *length_ns = slot_length.lookup(&only);
+	struct instant *next = instants.lookup(&only);
+	/* What follows the registers is the period, see struct bpf_perf_event_data. */
+	__u64 period_ns = ((const volatile __u64 *)ctx)[REGISTERS];
+	__u64 now_ns = bpf_ktime_get_ns();
+	bool is_missed;
+
+	if (!length_ns || !next)
+		return false;
+	if (!*length_ns)
+		return true;
+	is_missed = now_ns - next->tick_ns > period_ns + period_ns / 2;
+	next->tick_ns = now_ns;
+	if (now_ns < next->due_ns)
+		return false;
+	if (is_missed && now_ns - next->due_ns > period_ns) {
+		__u64 slots = (now_ns - next->slot_ns) / *length_ns;
+
+		draw(next, next->slot_ns + (slots ? slots : 1) * *length_ns, *length_ns);
+		if (now_ns < next->due_ns)
+			return false;
+		if (now_ns - next->due_ns > period_ns) {
+			draw(next, next->slot_ns + *length_ns, *length_ns);
+			return false;
+		}
+	}
+	draw(next, next->slot_ns + *length_ns, *length_ns);
+	return true;
+}
+
+#endif
