@@ -18,9 +18,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/run/pidflame-hypothesis)
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
-# To run: the BCC bindings and venv. To test and to demonstrate: C and C++ compilers, another linker,
+# To run: the BCC bindings, libbpf and venv. To test and to demonstrate: C and C++ compilers, another linker,
 # Ruby with its headers, CPython's shared library with its headers, and PHP.
-RUN_PACKAGES := python3-bpfcc python3-venv
+RUN_PACKAGES := python3-bpfcc libbpf1 python3-venv
 TEST_PACKAGES := gcc g++ libc6-dev lld ruby ruby-dev libpython3-dev php-cli
 PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
 

@@ -19,7 +19,10 @@ from pathlib import Path
 
 import psutil
 
-from profiler.capture.bcc_source import BccSource
+from profiler.capture import compiler_cache
+from profiler.capture.compiler_cache import CacheRefused
+from profiler.capture.kernel_source import KernelSource
+from profiler.capture.sampler import cached_sampler
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check, required_checks
@@ -84,6 +87,7 @@ def examine(arguments: Sequence[str]) -> Report:
 def _further_checks() -> Iterator[Check]:
     support = probe()
     yield _kernel_names()
+    yield _compiled_sampler()
     yield Check("perf_event_paranoid", _setting("perf_event_paranoid"), required=False)
     yield Check("process_vm_pidfd", _yes(support.pidfd), required=False)
     yield Check("process_vm_nowait", _yes(support.nowait), required=False)
@@ -112,6 +116,16 @@ def _kernel_names() -> Check:
     return Check("kptr_restrict", found, problem, required=False)
 
 
+def _compiled_sampler() -> Check:
+    """Whether a recording starts without the compiler."""
+    place, problem = compiler_cache.folder(), ""
+    try:
+        found = f"kept in {place}" if cached_sampler() is not None else f"not kept in {place} yet"
+    except (CacheRefused, PrerequisiteError) as error:
+        found, problem = "no", f"each recording compiles the sampler, which takes a second: {error}"
+    return Check("compiled_sampler", found, problem, required=False)
+
+
 def _knows_pagemap_scan() -> bool:
     """Asks for one page of our own; a kernel without the request answers ENOTTY."""
     page = ctypes.create_string_buffer(1)
@@ -135,7 +149,7 @@ def _knows_pagemap_scan() -> bool:
 
 def _sampler(inspections: Sequence[Inspection]) -> Check:
     """Samples this process for a moment, with the walker of every language that runs."""
-    source = BccSource(Sampling(20, (os.getpid(),)))
+    source = KernelSource(Sampling(20, (os.getpid(),)))
     walked = {each.language: found for found in inspections for each in found.interpreters}
     with closing(source):
         try:

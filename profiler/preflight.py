@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiler.capture.bcc_source import import_bcc
+from profiler.capture.bcc_package import find_bcc
 from profiler.capture.btf import HEADER_BYTES, VMLINUX, read_btf
+from profiler.capture.libbpf import library_version
 from profiler.errors import PrerequisiteError
 from profiler.privileges import recording_capabilities
 from symbolizers.process.capabilities import own_sets
@@ -73,6 +74,7 @@ def required_checks(arguments: Sequence[str]) -> Iterator[Check]:
     yield _btf()
     yield _pagemap()
     yield _bcc()
+    yield _libbpf()
 
 
 def missing_capabilities() -> list[str]:
@@ -170,10 +172,17 @@ def _pagemap() -> Check:
 
 def _bcc() -> Check:
     try:
-        bcc = import_bcc()
+        found = find_bcc()
     except PrerequisiteError as error:
         return Check("bcc", "no", str(error))
-    return Check("bcc", f"{getattr(bcc, '__version__', 'unknown version')} in {bcc.__file__}")
+    return Check("bcc", f"{found.version} in {found.place}")
+
+
+def _libbpf() -> Check:
+    try:
+        return Check("libbpf", library_version())
+    except PrerequisiteError as error:
+        return Check("libbpf", "no", str(error))
 
 
 def _version(release: str) -> tuple[int, int]:

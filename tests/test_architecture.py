@@ -181,7 +181,7 @@ WING = {
 WINGS = {f"symbolizers.{language.name}" for language in LANGUAGES}
 
 NAMES_OF_LANGUAGES = {
-    "profiler/capture/bcc_source.py": {"python3", "/usr/bin/python3", "python3-bpfcc"},
+    "profiler/capture/bcc_package.py": {"python3", "/usr/bin/python3", "python3-bpfcc"},
     "profiler/commands/record.py": {"Python"},
 }
 """Files outside the wings that may name a language in code, and which words: BCC's package, and help."""
@@ -261,7 +261,7 @@ def test_few_stages_know_the_package(package: str, only: set[str]) -> None:
 
 
 def test_one_file_knows_bcc() -> None:
-    assert importers_of("bcc") == {"profiler.capture.bcc_source"}
+    assert importers_of("bcc") == {"profiler.capture.compiler"}
 
 
 def test_stages_import_what_the_table_allows_and_no_less() -> None:

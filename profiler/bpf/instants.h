@@ -14,7 +14,6 @@ struct instant {
 	__u64 tick_ns;	/* when the clock ticked last */
 };
 
-BPF_ARRAY(slot_length, __u64, 1);	/* ns; 0: every event is a sample */
 BPF_PERCPU_ARRAY(instants, struct instant, 1);
 
 static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 length_ns)
@@ -31,33 +30,34 @@ static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 leng
 static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
 {
 	__u32 only = 0;
-	const __u64 *length_ns = slot_length.lookup(&only);
+	const struct settings *set = settings.lookup(&only);
 	struct instant *next = instants.lookup(&only);
 	/* What follows the registers is the period, see struct bpf_perf_event_data. */
 	__u64 period_ns = ((const volatile __u64 *)ctx)[REGISTERS];
-	__u64 now_ns = bpf_ktime_get_ns();
+	__u64 now_ns = bpf_ktime_get_ns(), length_ns;
 	bool is_missed;
 
-	if (!length_ns || !next)
+	if (!set || !next)
 		return false;
-	if (!*length_ns)
+	length_ns = set->slot_ns;
+	if (!length_ns)
 		return true;
 	is_missed = now_ns - next->tick_ns > period_ns + period_ns / 2;
 	next->tick_ns = now_ns;
 	if (now_ns < next->due_ns)
 		return false;
 	if (is_missed && now_ns - next->due_ns > period_ns) {
-		__u64 slots = (now_ns - next->slot_ns) / *length_ns;
+		__u64 slots = (now_ns - next->slot_ns) / length_ns;
 
-		draw(next, next->slot_ns + (slots ? slots : 1) * *length_ns, *length_ns);
+		draw(next, next->slot_ns + (slots ? slots : 1) * length_ns, length_ns);
 		if (now_ns < next->due_ns)
 			return false;
 		if (now_ns - next->due_ns > period_ns) {
-			draw(next, next->slot_ns + *length_ns, *length_ns);
+			draw(next, next->slot_ns + length_ns, length_ns);
 			return false;
 		}
 	}
-	draw(next, next->slot_ns + *length_ns, *length_ns);
+	draw(next, next->slot_ns + length_ns, length_ns);
 	return true;
 }
 

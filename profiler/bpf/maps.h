@@ -2,8 +2,8 @@
 /*
  * What the programs share: the maps, the per-CPU scratch space, and the checksum.
  *
- * Everything that changes while recording goes through maps; numbers known at load time come by -D:
- * FILTER_TARGETS, RING_PAGES, TICK_NS, LANGUAGES and the BTF offsets TASK_* (see profiler/capture/program.py).
+ * What differs between recordings, or changes during one, goes through maps. Numbers of this kernel come by -D:
+ * TICK_NS, LANGUAGES and the BTF offsets TASK_* (see profiler/capture/program.py).
  * This file knows no language: each has a walk_X.h, which ends with its program.
  */
 #ifndef PIDFLAME_MAPS_H
@@ -97,7 +97,8 @@ BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
 #define STAGE_NAMES (LANGUAGES + 2)
 
 BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 2);
-BPF_RINGBUF_OUTPUT(records, RING_PAGES);
+BPF_RINGBUF_OUTPUT(records, 1);	/* user space says how large it is, by CPUs and frequency */
+BPF_ARRAY(settings, struct settings, 1);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 
 #define CODE_REGION_SHIFT 16

@@ -134,4 +134,11 @@ struct process_config {
 	struct walker walkers[MAX_WALKERS];
 };
 
+/* What one recording asks for. The programs are the same for all, so that they need be compiled only once. */
+struct settings {
+	__u64 slot_ns;		/* how long a slot is in which one tick is a sample; 0: every event is one */
+	__u32 only_targets;	/* whether only what is in the map `targets` is recorded */
+	__u32 padding;
+};
+
 #endif

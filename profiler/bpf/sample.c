@@ -256,21 +256,24 @@ static __always_inline void prepare_walks(struct scratch *s, const struct proces
 	s->head.walkers = walkers;
 }
 
+static __always_inline bool is_recorded(__u32 pid)
+{
+	__u32 only = 0;
+	const struct settings *set = settings.lookup(&only);
+
+	return set && (!set->only_targets || targets.lookup(&pid));
+}
+
 int on_sample(struct bpf_perf_event_data *ctx)
 {
 	__u64 ids = bpf_get_current_pid_tgid();
 	const void *task, *leader = NULL;
 	struct scratch *s;
-#if FILTER_TARGETS
-	__u32 pid = ids >> 32;
-#endif
 
 	if (!is_due(ctx) || !(__u32)ids)
 		return 0;	/* not yet, or idle */
-#if FILTER_TARGETS
-	if (!targets.lookup(&pid))
+	if (!is_recorded(ids >> 32))
 		return 0;
-#endif
 	s = walk_at_hand();
 	if (!s)
 		return 0;
@@ -326,11 +329,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	READ_TASK(pid, task, TASK_TGID);
 	processes.delete(&pid);
 	note_exec(pid);
-#if FILTER_TARGETS
-	if (!targets.lookup(&pid))
-		return 0;
-#endif
-	send_event(RECORD_EXEC, pid, start_ns_of(task), BPF_RB_FORCE_WAKEUP);
+	if (is_recorded(pid))
+		send_event(RECORD_EXEC, pid, start_ns_of(task), BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 
@@ -350,11 +350,9 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	READ_TASK(leader, task, TASK_GROUP_LEADER);
 	processes.delete(&pid);
 	origins.delete(&pid);
-#if FILTER_TARGETS
-	if (!targets.lookup(&pid))
+	if (!is_recorded(pid))
 		return 0;
 	targets.delete(&pid);
-#endif
 	send_event(RECORD_EXIT, pid, start_ns_of(leader), BPF_RB_NO_WAKEUP);
 	return 0;
 }

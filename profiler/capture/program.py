@@ -25,14 +25,14 @@ def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
     return b"\n".join(parts)
 
 
-def walker_name(language: str) -> bytes:
+def walker_name(language: str) -> str:
     """The function in the text that is this language's walker."""
-    return f"on_{language}".encode()
+    return f"on_{language}"
 
 
-def namer_name(language: str) -> bytes:
+def namer_name(language: str) -> str:
     """The function in the text that takes the names of this language's code objects."""
-    return f"on_name_{language}".encode()
+    return f"on_name_{language}"
 
 
 def task_offsets(btf: Btf) -> dict[str, int]:

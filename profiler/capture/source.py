@@ -31,6 +31,13 @@ class Lost(NamedTuple):
     """Execs and exits of processes."""
 
 
+class Cost(NamedTuple):
+    """What a process took."""
+
+    cpu_s: float = 0.0
+    max_rss_bytes: int = 0
+
+
 class SampleSource(Protocol):
     """Takes samples. Lifetime: one recording. Calls come in the order load, start, …, close."""
 
@@ -79,6 +86,9 @@ class SampleSource(Protocol):
 
     def cpus(self) -> int:
         """How many CPUs are sampled."""
+
+    def compiler_cost(self) -> Cost:
+        """Of the process that compiled the sampler, if it had to be compiled."""
 
     def close(self) -> None:
         """Gives every resource back; safe to call twice."""

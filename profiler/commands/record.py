@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from profiler import preflight
-from profiler.capture.bcc_source import BccSource
-from profiler.capture.source import EVENTS, Sampling
+from profiler.capture.kernel_source import KernelSource
+from profiler.capture.source import EVENTS, SampleSource, Sampling
 from profiler.commands.ending import Ending
 from profiler.commands.outputs import Outputs, output_files
 from profiler.commands.talk import is_heard_by_a_person, say
@@ -55,6 +55,7 @@ class Options:
     keep_partial: bool
     drop_partial: bool
     keep_dropped: bool
+    no_cache: bool
     force: bool
     command: tuple[str, ...]
 
@@ -139,6 +140,11 @@ class Options:
 )
 @click.option("--drop-partial", is_flag=True, help="Drop every stack that is not whole.")
 @click.option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Compile the sampler, whatever earlier runs have kept, and keep nothing.",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def command(**options: Any) -> None:
@@ -167,7 +173,8 @@ def _run(options: Options) -> int:
         if targets:
             say(f"recording {', '.join(f'{each.name} ({each.pid})' for each in targets)}")
         recording = _recording(options, [each.pid for each in targets], launched, asked_at_s)
-        profile = _record(recording, worker_options, launched, ending)
+        source = KernelSource(recording.sampling, use_cache=not options.no_cache)
+        profile = _record(recording, source, worker_options, launched, ending)
         if not options.full_paths:
             profile = replace(profile, samples=with_short_files(profile.samples))
         delivered = outputs.deliver(profile)
@@ -208,12 +215,15 @@ def _read_options(name: str) -> list[str]:
 
 
 def _record(
-    recording: Recording, worker_options: Sequence[str], launched: Launched | None, ending: Ending
+    recording: Recording,
+    source: SampleSource,
+    worker_options: Sequence[str],
+    launched: Launched | None,
+    ending: Ending,
 ) -> Profile:
     progress = _progress_line(recording.duration_s)
     leave_network()
     asker = Asker(Workers(worker_options))
-    source = BccSource(recording.sampling)
     with closing(asker), closing(source):
         session = Session(recording, source, asker)
         with ending.stops(session, launched):

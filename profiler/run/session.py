@@ -273,7 +273,7 @@ class Session:
         return kernel
 
     def _profile(self, duration_s: float, names: dict[Element, Frame]) -> Profile:
-        worker = self._asker.usage()
+        worker, compiler = self._asker.usage(), self._source.compiler_cost()
         own = resource.getrusage(resource.RUSAGE_SELF)
         lost = self._source.lost()
         self._notes += self._source.notes()
@@ -297,8 +297,10 @@ class Session:
             frequency_hz=self._recording.sampling.frequency_hz,
             cpus=self._source.cpus(),
             event=self._recording.sampling.event,
-            profiler_cpu_s=own.ru_utime + own.ru_stime + worker.cpu_s,
-            profiler_max_rss_bytes=peak_bytes_of(os.getpid()) + worker.max_rss_bytes,
+            profiler_cpu_s=own.ru_utime + own.ru_stime + worker.cpu_s + compiler.cpu_s,
+            profiler_max_rss_bytes=sum(
+                (peak_bytes_of(os.getpid()), worker.max_rss_bytes, compiler.max_rss_bytes)
+            ),
             first_sample_s=self._first_sample_s,
             command=self._recording.title,
             notes=tuple(self._notes),

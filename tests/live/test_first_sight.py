@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.capture.bcc_source import BccSource
+from profiler.capture.kernel_source import KernelSource
 from profiler.capture.records import CodeName, RawSample
 from profiler.capture.source import Sampling
 from symbolizers.process.identity import open_process
@@ -107,7 +107,7 @@ def test_code_that_is_new_wakes_the_profiler_within_a_budget(tmp_path: Path) -> 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as target:
         assert target.stdout is not None
         assert target.stdout.readline() == "ready\n"
-        source = BccSource(Sampling(HZ, (target.pid,)))
+        source = KernelSource(Sampling(HZ, (target.pid,)))
         try:
             source.load()
             with open_process(target.pid) as handle:

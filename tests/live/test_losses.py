@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from profiler.capture.bcc_source import BccSource
+from profiler.capture.kernel_source import KernelSource
 from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.source import Sampling
 from profiler.capture.wire import WalkStatus
@@ -27,7 +27,7 @@ HZ = 250
 DROPPED = "[dropped: would fault]"
 
 
-class Overheard(BccSource):
+class Overheard(KernelSource):
     """The kernel's samples, and a copy of all of them."""
 
     def __init__(self, sampling: Sampling) -> None:

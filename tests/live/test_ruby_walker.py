@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from profiler.capture.bcc_source import BccSource
+from profiler.capture.kernel_source import KernelSource
 from profiler.capture.records import RawSample
 from profiler.capture.source import Sampling
 from symbolizers.frame import FIRST_ANNOTATION, RawFrame
@@ -20,7 +20,7 @@ DEADLINE_S = 20.0
 def sampled(target: RubyTarget, count: int) -> list[tuple[RawSample, tuple[str, ...]]]:
     """At least `count` samples of the target, told to go, with the names of their frames, root first."""
     pid = target.handle.id.pid
-    source = BccSource(Sampling(frequency_hz=250, targets=(pid,)))
+    source = KernelSource(Sampling(frequency_hz=250, targets=(pid,)))
     samples: list[RawSample] = []
     names: dict[RawFrame, str] = {}
     symbolizer = target.symbolizer(target.memory)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from profiler import doctor, preflight
-from profiler.capture.bcc_source import BccSource
+from profiler.capture.kernel_source import KernelSource
 from profiler.doctor import Report, RunningInterpreter
 from profiler.doctor_text import to_json, to_text
 from profiler.errors import PrerequisiteError
@@ -101,8 +101,8 @@ def test_the_keys_stay_what_they_are() -> None:
     assert list(document) == ["works", "checks", "interpreters", "not_looked_at"]
     assert list(document["checks"]) == [
         *("architecture", "kernel", "container", "capabilities", "lockdown", "btf", "pagemap", "bcc"),
-        *("kptr_restrict", "perf_event_paranoid", "process_vm_pidfd", "process_vm_nowait", "read_strategy"),
-        *("pagemap_scan", "swap", "sandbox", "sampler"),
+        *("libbpf", "kptr_restrict", "compiled_sampler", "perf_event_paranoid", "process_vm_pidfd"),
+        *("process_vm_nowait", "read_strategy", "pagemap_scan", "swap", "sandbox", "sampler"),
     ]
     assert all(list(check) == ["ok", "required", "found", "problem"] for check in document["checks"].values())
 
@@ -183,10 +183,10 @@ def test_without_the_bcc_bindings_it_says_what_to_install() -> None:
 
 @pytest.mark.live
 def test_a_sampler_that_the_kernel_refuses_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_source: BccSource) -> None:
+    def refused(_source: KernelSource) -> None:
         raise PrerequisiteError("the kernel said no: ask it nicely")
 
-    monkeypatch.setattr(BccSource, "load", refused)
+    monkeypatch.setattr(KernelSource, "load", refused)
     report = doctor.examine(["record"])
     assert not report.works
     assert report.checks[-1] == Check("sampler", "refused", "the kernel said no: ask it nicely")

@@ -221,7 +221,7 @@ def test_a_ring_of_fibers_ends(harness: Harness) -> None:
 
 
 def test_frames_of_two_interpreters_follow_each_other(harness: Harness) -> None:
-    """Of one process, the leaf's first: `profiler.capture.bcc_source` puts the walkers in order."""
+    """Of one process, the leaf's first: `profiler.capture.kernel_source` puts the walkers in order."""
     python = forged_python.stack(PYTHON_LAYOUTS.named("cpython-3.14"), 70)
     ruby = forged_ruby.fibers(RUBY_LAYOUTS.named("ruby-3.4"), 50)
     pages = {**python.image.pages, **ruby.pages}

@@ -1,4 +1,4 @@
-"""What BCC reads when it loads the sampler, and as whom."""
+"""What BCC reads when it compiles the sampler, and as whom."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from profiler.capture import bcc_source
-from profiler.capture.bcc_source import BccSource
+from profiler.capture import compiler
+from profiler.capture.compiler import compile_here
 from profiler.capture.kallsyms import without_kallsyms
-from profiler.capture.source import Sampling
 
 SYMBOL_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_void_p)
 
@@ -48,14 +47,10 @@ def test_one_thread_is_nobody_with_its_capabilities_and_root_again_after() -> No
     assert after == before
 
 
-def bytes_read_to_load() -> int:
+def bytes_read_to_compile() -> int:
     """Bytes of files that this thread has read; it must do nothing else."""
-    source = BccSource(Sampling(frequency_hz=20))
-    try:
-        source.load()
-        io = Path("/proc/thread-self/io").read_text().splitlines()
-    finally:
-        source.close()
+    compile_here()
+    io = Path("/proc/thread-self/io").read_text().splitlines()
     return int(io[0].removeprefix("rchar: "))
 
 
@@ -72,13 +67,13 @@ def looks_only_as_root() -> bool:
 
 
 @pytest.mark.root
-def test_the_kernels_symbols_are_not_read_to_load_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernels_symbols_are_not_read_to_compile_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/proc/kallsyms", "rb") as file:
         symbols_bytes = len(file.read())
-    in_a_thread(bytes_read_to_load)  # imports modules
-    without = in_a_thread(bytes_read_to_load)
-    monkeypatch.setattr(bcc_source, "without_kallsyms", nullcontext)
-    saved = in_a_thread(bytes_read_to_load) - without
+    in_a_thread(bytes_read_to_compile)  # imports modules
+    without = in_a_thread(bytes_read_to_compile)
+    monkeypatch.setattr(compiler, "without_kallsyms", nullcontext)
+    saved = in_a_thread(bytes_read_to_compile) - without
     if looks_only_as_root():
         assert saved > 0.9 * symbols_bytes
     else:  # then it costs time, and nothing else

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from profiler.capture.bcc_source import BccSource
+from profiler.capture.kernel_source import KernelSource
 from profiler.capture.source import Sampling
-from tests.support.bcc_recorder import Recorder
 from tests.support.elf_programs import build
+from tests.support.source_recorder import Recorder
 
 pytestmark = pytest.mark.live
 
@@ -48,7 +48,7 @@ def test_code_without_a_frame_pointer_is_one_address_in_a_system_call_too(tmp_pa
     program = build(tmp_path, "in_the_kernel", source=IN_THE_KERNEL)
     with (
         subprocess.Popen([program], stdout=subprocess.PIPE, text=True) as target,
-        closing(BccSource(Sampling(100, targets=(target.pid,), with_children=False))) as source,
+        closing(KernelSource(Sampling(100, targets=(target.pid,), with_children=False))) as source,
     ):
         try:
             assert target.stdout is not None

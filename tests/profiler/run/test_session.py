@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from profiler.capture.records import ProcessEvent, RawSample
-from profiler.capture.source import Lost, Sampling
+from profiler.capture.source import Cost, Lost, Sampling
 from profiler.errors import PrerequisiteError
 from profiler.profile.model import Profile
 from profiler.run.session import Progress, Recording, Session
@@ -85,6 +85,9 @@ class Replay:
 
     def cpus(self) -> int:
         return 3
+
+    def compiler_cost(self) -> Cost:
+        return Cost(0.75, 1 << 40)
 
     def close(self) -> None:
         os.close(self._read_fd)

@@ -133,7 +133,7 @@ def word_at(image: Image, address: int) -> int:
 def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes | None = None) -> Path:
     """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
     (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
-    walkers, namers = ([name(each.name).decode() for each in LANGUAGES] for name in (walker_name, namer_name))
+    walkers, namers = ([name(each.name) for each in LANGUAGES] for name in (walker_name, namer_name))
     programs = ",".join([*walkers, "on_record", "on_fresh", *namers])
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
     includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")

@@ -15,9 +15,7 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 #define PAGE_SIZE 4096
-#define RING_PAGES 1
 #define TICK_NS 10000000
-#define FILTER_TARGETS 0
 
 /* The one task, which is its own group leader and its own parent. */
 struct task {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from profiler.capture import bcc_source
-from profiler.capture.bcc_source import BccSource
-from profiler.capture.header import BPF_DIRECTORY
+from profiler.capture import kernel_source
+from profiler.capture.kernel_source import KernelSource
+from profiler.capture.layout_rows import MOST_ROWS_OF_USER
 from profiler.capture.records import RawSample
 from profiler.capture.source import Sampling
 from symbolizers.frame import CodeObject, capture_kind
@@ -21,21 +21,19 @@ from symbolizers.inspection import Inspection
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.python.kinds import PYTHON_CODE
 from symbolizers.service import Service
-from tests.support.bcc_recorder import PATIENCE_S, Recorder, Target, running_target
+from tests.support.source_recorder import PATIENCE_S, Recorder, Target, running_target
 
 pytestmark = pytest.mark.live
 
 HZ = 100
 MAX_WALKERS = 4
 """As in profiler/bpf/records.h."""
-LAYOUT_ROWS = 256
-"""As in profiler/bpf/maps.h; the first row means that no walker runs."""
 
 
 @pytest.fixture(scope="module")
 def recorder() -> Iterator[Recorder]:
     """Samples the targets that tests add, with what these start."""
-    source = BccSource(Sampling(HZ, targets=(), with_children=True))
+    source = KernelSource(Sampling(HZ, targets=(), with_children=True))
     with closing(source):
         source.load()
         source.start()
@@ -226,10 +224,10 @@ def test_no_sample_was_lost_and_none_comes_after_the_stop(recorder: Recorder, ta
 
 
 def test_samples_and_events_that_find_no_room_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bcc_source, "_RING_PAGES", (1, 1))
+    monkeypatch.setattr(kernel_source, "_RING_PAGES", (1, 1))
     with running_target() as target:
         target.ask("spinning_thread")
-        source = BccSource(Sampling(1000, targets=(target.pid,), with_children=True))
+        source = KernelSource(Sampling(1000, targets=(target.pid,), with_children=True))
         with closing(source):
             source.load()
             source.start()
@@ -246,11 +244,6 @@ def test_samples_and_events_that_find_no_room_are_counted(monkeypatch: pytest.Mo
             target.end()
             assert not source.has_targets()
         source.close()
-
-
-def test_the_compiler_is_pointed_at_the_tree_of_the_package(recorder: Recorder) -> None:
-    assert recorder.source.cpus() > 0
-    assert os.environ["BCC_KERNEL_SOURCE"] == str(BPF_DIRECTORY)
 
 
 def test_a_build_that_lies_about_itself_has_no_walker(recorder: Recorder, target: Target) -> None:
@@ -275,7 +268,7 @@ def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target:
         other = replace(interpreter, offsets=offsets)
         return recorder.source.configure(target.pid, inspection.process.start_ns(), [other], user=user)
 
-    most = bcc_source._MOST_ROWS_OF_USER
+    most = MOST_ROWS_OF_USER
     walked = [configure(number, 1000) for number in range(most + 9)]
     assert walked == [True] * most + [False] * 9
     assert recorder.source.notes()[-1].startswith(
@@ -283,7 +276,7 @@ def test_more_builds_than_there_is_room_for_are_said(recorder: Recorder, target:
     )
     assert configure(most, 1001), "there is room for others"
     assert configure(most, 1000), "and a layout that is there serves everybody"
-    left = LAYOUT_ROWS - 1 - len(recorder.source._rows)
+    left = recorder.source._rows.left()
     assert all(configure(1000 + number, 0) for number in range(left))
     assert not configure(5000, 0)
     assert recorder.source.notes()[-1].startswith("user 0 runs more builds")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from profiler.capture.bcc_source import BccSource
+from profiler.capture.kernel_source import KernelSource
 from profiler.capture.records import CodeName, MappingRecord, ProcessEvent, RawSample
 from symbolizers.process.identity import ProcessId, start_ticks_of
 
@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 
 
 class Target:
-    """A running `bcc_target`."""
+    """A running `source_target`."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -50,7 +50,7 @@ class Target:
 
 @contextmanager
 def running_target() -> Iterator[Target]:
-    command = (sys.executable, str(Path(__file__).with_name("bcc_target.py")))
+    command = (sys.executable, str(Path(__file__).with_name("source_target.py")))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
             yield Target(process)
@@ -61,7 +61,7 @@ def running_target() -> Iterator[Target]:
 class Recorder:
     """A started source and every record that it gave."""
 
-    def __init__(self, source: BccSource) -> None:
+    def __init__(self, source: KernelSource) -> None:
         self.source = source
         self.records: list[RawSample | CodeName | ProcessEvent] = []
         self.mapped: list[MappingRecord] = []

@@ -1,4 +1,4 @@
-"""A target for the live tests: ``python bcc_target.py``. Answers each command with one line of JSON.
+"""A target for the live tests: ``python source_target.py``. Answers each command with one line of JSON.
 
 Standard library only, no import from the project.
 """

@@ -1,0 +1,72 @@
+"""The sampler as a compiler left it: instructions, and the maps that they use by name. Pure."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+INSTRUCTION_BYTES = 8
+_IMMEDIATE = struct.Struct("<i")
+_IMMEDIATE_AT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MapShape:
+    """What the kernel wants to know of a map: its type (``enum bpf_map_type``), sizes in bytes, and flags.
+
+    A map of no `entries` has as many as the machine needs: that is the ring buffer's, in bytes.
+    """
+
+    kind: int
+    key_bytes: int
+    value_bytes: int
+    entries: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapUse:
+    """The instruction at index `at` loads the address of the map `name`."""
+
+    at: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledProgram:
+    """`instructions` (``struct bpf_insn``) lack the descriptors of the maps."""
+
+    instructions: bytes
+    maps: tuple[MapUse, ...]
+
+    def linked(self, descriptors: Mapping[str, int]) -> bytes:
+        """The instructions with the `descriptors` of maps in place. Raises KeyError without one."""
+        linked = bytearray(self.instructions)
+        for use in self.maps:
+            _IMMEDIATE.pack_into(linked, use.at * INSTRUCTION_BYTES + _IMMEDIATE_AT, descriptors[use.name])
+        return bytes(linked)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSampler:
+    """All maps and programs, by name."""
+
+    maps: Mapping[str, MapShape]
+    programs: Mapping[str, CompiledProgram]
+
+    def encode(self) -> bytes:
+        """JSON."""
+        return msgspec.json.encode(self)
+
+
+def decode_sampler(data: bytes) -> CompiledSampler:
+    """What `CompiledSampler.encode` made. Raises ValueError for anything else."""
+    sampler = msgspec.json.decode(data, type=CompiledSampler)
+    for name, program in sampler.programs.items():
+        count, rest = divmod(len(program.instructions), INSTRUCTION_BYTES)
+        if rest or not all(0 <= use.at < count and use.name in sampler.maps for use in program.maps):
+            raise ValueError(f"program {name} uses what is not there")
+    return sampler

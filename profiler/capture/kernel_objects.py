@@ -1,0 +1,52 @@
+"""The sampler's maps and programs in the kernel, as long as a recording lasts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from mmap import PAGESIZE
+
+from profiler.capture.compiled import CompiledSampler
+from profiler.capture.libbpf import Map, attach_raw_tracepoint, load_program
+
+_NUMBER_BYTES = 4
+
+
+class KernelObjects:
+    """Makes every map at once, and each program when it is asked for."""
+
+    def __init__(self, sampler: CompiledSampler, ring_pages: int) -> None:
+        """The ring buffer has `ring_pages`, a power of two. Raises OSError where the kernel refuses a map."""
+        self._sampler = sampler
+        self._fds: list[int] = []
+        self.ring_bytes = ring_pages * PAGESIZE
+        self.maps: dict[str, Map] = {}
+        try:
+            for name, shape in sampler.maps.items():
+                self.maps[name] = Map(name, replace(shape, entries=shape.entries or self.ring_bytes))
+        except OSError:
+            self.close()
+            raise
+
+    def load(self, kind: int, name: str) -> int:
+        """Loads the program `name`; its descriptor stays ours. Raises OSError where the kernel refuses it."""
+        descriptors = {of: each.fd for of, each in self.maps.items()}
+        fd = load_program(kind, name, self._sampler.programs[name].linked(descriptors))
+        self._fds.append(fd)
+        return fd
+
+    def attach_raw_tracepoint(self, tracepoint: str, program: int) -> None:
+        """Runs the program whenever the kernel passes the tracepoint. Raises OSError."""
+        self._fds.append(attach_raw_tracepoint(tracepoint, program))
+
+    def close(self) -> None:
+        """Gives every resource back; safe to call twice."""
+        while self._fds:
+            os.close(self._fds.pop())
+        while self.maps:
+            self.maps.popitem()[1].close()
+
+
+def number(value: int) -> bytes:
+    """An index, a pid or a descriptor as a key or a value of a map."""
+    return value.to_bytes(_NUMBER_BYTES, "little")

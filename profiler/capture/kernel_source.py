@@ -1,0 +1,236 @@
+"""Samples from this machine's kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from mmap import PAGESIZE
+
+from profiler.capture.clock import Clock, slot_ns
+from profiler.capture.header import read_header
+from profiler.capture.kernel_objects import KernelObjects, number
+from profiler.capture.layout_rows import LayoutRows
+from profiler.capture.libbpf import PERF_EVENT, RAW_TRACEPOINT
+from profiler.capture.mapping_events import MappingEvents
+from profiler.capture.program import namer_name, walker_name
+from profiler.capture.records import Record
+from profiler.capture.ring import RingBuffer
+from profiler.capture.sampler import get_sampler
+from profiler.capture.source import Cost, Lost, Sampling
+from profiler.capture.wire import decode
+from profiler.errors import PrerequisiteError
+from symbolizers.base import Interpreter
+from symbolizers.registry import LANGUAGES
+
+_RING_S = 0.2
+"""The ring buffer has room for this many seconds; the session looks every 0.15 s at the latest."""
+_RECORD_BYTES = 1 << 15
+"""The length that records are assumed to have, about the longest: a process may fill all of them."""
+_RING_PAGES = (512, 16384)
+"""The smallest and the largest ring buffer: 2 and 64 MB."""
+_RAW_TRACEPOINTS = {
+    "sched_process_fork": "on_fork",
+    "sched_process_exec": "on_exec",
+    "sched_process_exit": "on_exit",
+}
+
+_RECORDS = read_header("records.h")
+_LOST = _RECORDS.enums["lost_record"]
+_CONFIG = _RECORDS.structs["process_config"]
+_SETTINGS = _RECORDS.structs["settings"]
+_MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
+_RECORD, _FRESH, _NAMERS = (len(LANGUAGES) + number for number in range(3))
+"""Behind the walkers in the map `stages` come these programs, the last of them one a language."""
+_PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
+"""The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
+
+
+class KernelSource:
+    """A `SampleSource` that asks this machine's kernel. Lifetime: one recording.
+
+    Without `use_cache` the sampler is compiled, whatever earlier runs have kept.
+    """
+
+    def __init__(self, sampling: Sampling, *, use_cache: bool = True) -> None:
+        self._sampling = sampling
+        self._use_cache = use_cache
+        self._objects: KernelObjects | None = None
+        self._ring: RingBuffer | None = None
+        self._mappings: MappingEvents | None = None
+        self._clock: Clock | None = None
+        self._rows: LayoutRows | None = None
+        self._sampler_fd = -1
+        self._compiler_cost = Cost()
+        self._tracepoints: dict[str, int] = {}
+        self._loaded: dict[str, bool] = {}
+        self._named: set[str] = set()
+        self._notes: list[str] = []
+
+    def load(self) -> None:
+        sampler, self._compiler_cost = get_sampler(self._notes.append, use_cache=self._use_cache)
+        try:
+            self._objects = KernelObjects(sampler, self._ring_pages())
+            settings = {
+                "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
+                "only_targets": int(self._sampling.targets is not None),
+            }
+            self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)
+            self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)
+            self._sampler_fd = self._objects.load(PERF_EVENT, "on_sample")
+            self._load_stage(_RECORD, "on_record")
+            for tracepoint, program in _RAW_TRACEPOINTS.items():
+                self._tracepoints[tracepoint] = self._objects.load(RAW_TRACEPOINT, program)
+        except OSError as error:
+            raise PrerequisiteError(
+                f"the kernel refused the sampler ({error}): pidflame needs Linux 5.8 or later with"
+                " CONFIG_BPF_SYSCALL, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
+            ) from None
+        self._rows = LayoutRows(self._kernel.maps["layouts"], self._notes.append)
+
+    def start(self) -> None:
+        for pid in self._sampling.targets or ():
+            self.add_target(pid)
+        try:
+            for tracepoint, program in self._tracepoints.items():
+                self._kernel.attach_raw_tracepoint(tracepoint, program)
+            clock = Clock(self._sampling.event, self._sampling.frequency_hz, self._sampler_fd)
+        except OSError as error:
+            raise PrerequisiteError(
+                f"the kernel gave no {self._sampling.event} event ({error}): pidflame needs the capability"
+                " CAP_PERFMON (run it with sudo); --event cycles needs hardware counters, cpu-clock does not"
+            ) from None
+        self._clock = clock
+        try:
+            self._mappings = MappingEvents(clock.cpus)
+        except OSError as error:
+            self._notes.append(
+                f"the kernel does not tell what programs map ({error.strerror}): those that end at once may"
+                " have no names"
+            )
+
+    def add_target(self, pid: int) -> None:
+        flags = int(self._sampling.with_children)
+        self._kernel.maps["targets"][number(pid)] = number(flags)
+
+    def drop_target(self, pid: int) -> None:
+        self._kernel.maps["targets"].discard(number(pid))
+
+    def stop(self) -> None:
+        if self._clock is not None:
+            self._clock.close()
+
+    def fileno(self) -> int:
+        return self._kernel.maps["records"].fd
+
+    def drain(self) -> Sequence[Record]:
+        assert self._ring is not None
+        records = list(self._ring.drain())
+        # What was mapped before a sample comes before it.
+        mapped = self._mappings.drain() if self._mappings is not None else []
+        return [*mapped, *map(decode, records)]
+
+    def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
+        values = dict.fromkeys(_CONFIG.fields, 0) | {"start_ns": start_ns}
+        walkers = self._walkers(interpreters, user)
+        if len(walkers) > _MAX_WALKERS:
+            self._notes.append(
+                f"process {pid} runs more than {_MAX_WALKERS} interpreters: functions of some have no names"
+            )
+        for slot, walker in enumerate(walkers[:_MAX_WALKERS]):
+            for field, value in walker.items():
+                values[f"walkers[{slot}].{field}"] = value
+        processes = self._kernel.maps["processes"]
+        if interpreters:
+            processes[number(pid)] = _CONFIG.pack(values)
+        else:
+            processes.discard(number(pid))
+        self._load_namers()
+        return bool(walkers)
+
+    def has_targets(self) -> bool:
+        return self._sampling.targets is None or not self._kernel.maps["targets"].is_empty()
+
+    def lost(self) -> Lost:
+        counts = self._kernel.maps["lost"]
+        return Lost(*(counts.sum(number(_LOST[name])) for name in ("LOST_SAMPLE", "LOST_EVENT")))
+
+    def notes(self) -> Sequence[str]:
+        return self._notes
+
+    def cpus(self) -> int:
+        return 0 if self._clock is None else len(self._clock.cpus)
+
+    def compiler_cost(self) -> Cost:
+        return self._compiler_cost
+
+    def close(self) -> None:
+        self.stop()
+        if self._mappings is not None:
+            self._mappings.close()
+        if self._ring is not None:
+            self._ring.close()
+        if self._objects is not None:
+            self._objects.close()
+        self._objects = self._ring = self._mappings = None
+
+    @property
+    def _kernel(self) -> KernelObjects:
+        assert self._objects is not None, "load comes first, close last"
+        return self._objects
+
+    def _walkers(self, interpreters: Sequence[Interpreter], user: int) -> list[dict[str, int]]:
+        """A ``struct walker`` for each of the `interpreters` that this kernel can walk."""
+        assert self._rows is not None
+        walkers = []
+        for interpreter in sorted(interpreters, key=lambda each: _PROGRAMS[each.language]):
+            row = self._rows.row(interpreter, user) if self._has_walker(interpreter.language) else 0
+            if row:
+                program = _PROGRAMS[interpreter.language]
+                walkers.append({"root": interpreter.root, "row": row, "program": program})
+        return walkers
+
+    def _has_walker(self, language: str) -> bool:
+        """Loads the walker when its language is first seen: it takes time, and many machines run just one."""
+        if language not in self._loaded:
+            stages = {_PROGRAMS[language]: walker_name(language)}
+            lack = "its functions have no names here"
+            self._loaded[language] = self._loads(stages, f"the walker for {language}", lack)
+        return self._loaded[language]
+
+    def _load_namers(self) -> None:
+        """Loads what takes names for the languages that have walkers: they already walk meanwhile."""
+        for language, is_loaded in self._loaded.items():
+            if is_loaded and language not in self._named:
+                stages = {} if self._named else {_FRESH: "on_fresh"}
+                stages[_NAMERS + _PROGRAMS[language]] = namer_name(language)
+                self._named.add(language)
+                lack = "short-lived code may have none here"
+                self._loads(stages, f"to take names of {language} at once", lack)
+
+    def _loads(self, stages: Mapping[int, str], what: str, lack: str) -> bool:
+        """Loads a program for each of `stages`; where the kernel refuses one, a note says what is lacking."""
+        try:
+            for stage, program in stages.items():
+                self._load_stage(stage, program)
+        except OSError as error:
+            self._notes.append(
+                f"this kernel refuses {what} ({error}): {lack};"
+                " please report it with what 'pidflame doctor' says"
+            )
+            return False
+        return True
+
+    def _load_stage(self, stage: int, program: str) -> None:
+        """Loads a program that goes on with a sample, to run as `stage`. Raises OSError."""
+        loaded = self._kernel.load(PERF_EVENT, program)
+        self._kernel.maps["stages"][number(stage)] = number(loaded)
+
+    def _ring_pages(self) -> int:
+        """A power of two, as the kernel wants it."""
+        cpus = os.cpu_count() or 1
+        wanted_bytes = cpus * self._sampling.frequency_hz * _RING_S * _RECORD_BYTES
+        least, most = _RING_PAGES
+        pages = least
+        while pages < most and pages * PAGESIZE < wanted_bytes:
+            pages *= 2
+        return pages

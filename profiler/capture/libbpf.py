@@ -1,0 +1,153 @@
+"""The kernel's BPF objects, through the distribution's libbpf: the only file that calls it.
+
+It is a small library (0.4 MB) that BCC depends on. What it returns is a descriptor, or an error as a negative
+number, from version 1.0 on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+
+from profiler.capture.compiled import INSTRUCTION_BYTES, MapShape
+from profiler.errors import PrerequisiteError
+
+PERF_EVENT, RAW_TRACEPOINT = 7, 17
+"""Types of programs (``enum bpf_prog_type``)."""
+_LIBRARY = "libbpf.so.1"
+_LICENSE = b"GPL"
+_NAME_BYTES = 15
+_LOG_BYTES = 1 << 16
+_MOST_LINES = 3
+"""Of what the kernel says about a program that it refuses: the last ones tell why."""
+
+
+class _LoadOptions(ctypes.Structure):
+    """``struct bpf_prog_load_opts`` (bpf/bpf.h of libbpf 1.0; later fields come behind these)."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("kern_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
+        ("attach_btf_obj_fd", ctypes.c_uint32),
+        ("fd_array", ctypes.c_void_p),
+        ("func_info", ctypes.c_void_p),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_void_p),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_char_p),
+    )
+
+
+class _MapOptions(ctypes.Structure):
+    """``struct bpf_map_create_opts``, as far as it is used here."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("btf_fd", ctypes.c_uint32),
+        ("btf_key_type_id", ctypes.c_uint32),
+        ("btf_value_type_id", ctypes.c_uint32),
+        ("btf_vmlinux_value_type_id", ctypes.c_uint32),
+        ("inner_map_fd", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+    )
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """libbpf, silent. Raises `PrerequisiteError` where it is missing."""
+    try:
+        found = ctypes.CDLL(_LIBRARY)
+    except OSError as error:
+        raise PrerequisiteError(
+            f"{_LIBRARY} is missing ({error}): install it with 'apt-get install libbpf1'"
+        ) from None
+    found.libbpf_set_print(None)
+    return found
+
+
+def library_version() -> str:
+    """As ``major.minor``. Raises `PrerequisiteError` where the library is missing."""
+    found = library()
+    return f"{found.libbpf_major_version()}.{found.libbpf_minor_version()}"
+
+
+class Map:
+    """A map of the kernel. Keys and values are bytes of the sizes in its shape."""
+
+    def __init__(self, name: str, shape: MapShape) -> None:
+        """Makes it. Raises OSError where the kernel refuses it."""
+        self.shape = shape
+        options = _MapOptions(sz=ctypes.sizeof(_MapOptions), map_flags=shape.flags)
+        sizes = (shape.key_bytes, shape.value_bytes, shape.entries)
+        named = name.encode()[:_NAME_BYTES]
+        self.fd = _checked(library().bpf_map_create(shape.kind, named, *sizes, ctypes.byref(options)))
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        """Raises OSError where the map is full, or has no such place."""
+        assert (len(key), len(value)) == (self.shape.key_bytes, self.shape.value_bytes)
+        _checked(library().bpf_map_update_elem(self.fd, key, value, ctypes.c_uint64(0)))
+
+    def discard(self, key: bytes) -> None:
+        """Removes the key if it is there."""
+        assert len(key) == self.shape.key_bytes
+        library().bpf_map_delete_elem(self.fd, key)
+
+    def is_empty(self) -> bool:
+        """Whether a hash has no key."""
+        first = ctypes.create_string_buffer(self.shape.key_bytes)
+        return bool(library().bpf_map_get_next_key(self.fd, None, first) < 0)
+
+    def sum(self, key: bytes) -> int:
+        """The sum over all CPUs of a number of 64 bits in a per-CPU map. Raises OSError."""
+        assert (len(key), self.shape.value_bytes) == (self.shape.key_bytes, ctypes.sizeof(ctypes.c_uint64))
+        numbers = (ctypes.c_uint64 * _checked(library().libbpf_num_possible_cpus()))()
+        _checked(library().bpf_map_lookup_elem(self.fd, key, numbers))
+        return sum(numbers)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def load_program(kind: int, name: str, instructions: bytes) -> int:
+    """The descriptor of a program that the kernel has verified.
+
+    Raises OSError, with the end of what the verifier said, where the kernel refuses it.
+    """
+    log = ctypes.create_string_buffer(_LOG_BYTES)
+    options = _LoadOptions(sz=ctypes.sizeof(_LoadOptions))
+    count = len(instructions) // INSTRUCTION_BYTES
+    arguments = (kind, name.encode()[:_NAME_BYTES], _LICENSE, instructions, ctypes.c_size_t(count))
+    fd: int = library().bpf_prog_load(*arguments, ctypes.byref(options))
+    if fd >= 0:
+        return fd
+    # The log costs the verifier time, and one that is full would be an error of its own.
+    options.log_level, options.log_size, options.log_buf = 1, _LOG_BYTES, ctypes.addressof(log)
+    library().bpf_prog_load(*arguments, ctypes.byref(options))
+    said = " / ".join(log.value.decode(errors="replace").strip().splitlines()[-_MOST_LINES:])
+    raise OSError(-fd, f"{os.strerror(-fd)}: {said}" if said else os.strerror(-fd))
+
+
+def attach_raw_tracepoint(name: str, program: int) -> int:
+    """Runs the program whenever the kernel passes the tracepoint, as long as the descriptor is open.
+
+    Raises OSError.
+    """
+    return _checked(library().bpf_raw_tracepoint_open(name.encode(), program))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    return result

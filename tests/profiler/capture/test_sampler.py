@@ -1,0 +1,126 @@
+"""Where the compiled sampler comes from, and that the compiler is gone when it is there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from profiler.capture import compiler_cache, sampler
+from profiler.capture.compiled import CompiledSampler
+from profiler.capture.kernel_source import KernelSource
+from profiler.capture.sampler import cache_key, get_sampler
+from profiler.capture.source import Cost, Sampling
+from profiler.errors import PrerequisiteError
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "pidflame"
+    monkeypatch.setattr(compiler_cache, "folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+def got(notes: list[str], *, use_cache: bool = True) -> tuple[CompiledSampler, Cost]:
+    return get_sampler(notes.append, use_cache=use_cache)
+
+
+def test_it_is_compiled_once(folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made, cost = got(notes)
+    assert {"on_sample", "on_record", "on_fork", "on_exec", "on_exit"} < made.programs.keys()
+    assert cost.cpu_s > 0.1
+    assert cost.max_rss_bytes > 50 << 20
+    (kept,) = folder.iterdir()
+    assert kept.name.startswith(cache_key())
+    with monkeypatch.context() as context:
+        context.setattr(sampler, "_COMPILER", "no.compiler")
+        assert got(notes) == (made, Cost())
+    kept.write_bytes(kept.read_bytes()[:-100])
+    assert got(notes)[0] == made, "what was cut is made again"
+    assert got(notes) == (made, Cost())
+    assert notes == []
+
+
+def test_without_a_cache_nothing_is_read_or_kept(
+    folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler_cache, "read", None)
+    assert got(notes, use_cache=False)[1].cpu_s > 0
+    assert not folder.exists()
+
+
+def test_a_cache_that_others_write_to_costs_the_time_alone(folder: Path, notes: list[str]) -> None:
+    folder.mkdir(0o777)
+    folder.chmod(0o777)
+    made, cost = got(notes)
+    assert cost.cpu_s > 0
+    assert made.programs
+    (note,) = notes
+    assert note.startswith("the compiled sampler is not kept")
+    assert f"{folder} belongs to user {os.geteuid()} and has mode 0777" in note
+    assert list(folder.iterdir()) == []
+
+
+def test_a_compiler_that_fails_says_why(
+    folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler, "_COMPILER", "no.compiler")
+    with pytest.raises(PrerequisiteError, match=r"BCC did not compile the sampler .*no\.compiler"):
+        got(notes)
+
+
+def test_other_sources_and_another_bcc_have_other_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {cache_key()}
+    source = tmp_path / "source"
+    source.write_text("one")
+    monkeypatch.setattr(sampler, "_SOURCES", (str(source),))
+    keys.add(cache_key())
+    source.write_text("another")
+    keys.add(cache_key())
+    monkeypatch.setattr("platform.version", lambda: "#2 SMP")
+    keys.add(cache_key())
+    assert len(keys) == 4
+
+
+def test_what_stays_neither_imports_bcc_nor_maps_its_libraries() -> None:
+    program = (
+        "import sys\n"
+        "from profiler.capture.kernel_source import KernelSource\n"
+        "from profiler.capture.source import Sampling\n"
+        "source = KernelSource(Sampling(20), use_cache=False)\n"
+        "source.load(); source.start()\n"
+        "maps = open('/proc/self/maps').read()\n"
+        "print('bcc' in sys.modules, 'libbcc' in maps, 'LLVM' in maps, 'libbpf' in maps)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False False False True\n", "")
+
+
+def test_a_recording_leaves_no_object_of_the_kernel_open() -> None:
+    def descriptors() -> list[str]:
+        paths = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+        return sorted(os.readlink(path) for path in paths if os.path.lexists(path))
+
+    before = descriptors()
+    source = KernelSource(Sampling(20))
+    with closing(source):
+        source.load()
+        source.start()
+        assert len(descriptors()) > len(before) + 10
+    source.close()
+    assert descriptors() == before
