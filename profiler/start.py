@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -12,6 +13,7 @@ def main() -> None:
     """Runs the command line and exits with its code."""
     _open_standard_descriptors()
     raise_priority()
+    gc.disable()  # until all is imported: it would look for garbage some forty times, and find none
     try:
         from profiler.cli import main as run
 

@@ -32,10 +32,10 @@ ROOT_USER = 0
 class Workers:
     """Where workers for questions about targets come from. Lifetime: a recording."""
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
-        """`options`: arguments for every worker."""
+    def __init__(self, options: Sequence[str] = (), server: ForkServer | None = None) -> None:
+        """`options`: arguments for every worker. A `server` that was started before is closed here."""
         self._options = tuple(options)
-        self._server = ForkServer("symbolizers.worker")
+        self._server = server if server is not None else ForkServer()
 
     def start(self, budget_s: float) -> DeadlineWorker:
         """A worker whose questions may take so many CPU seconds each."""

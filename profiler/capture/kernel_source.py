@@ -64,6 +64,7 @@ class KernelSource:
         self._tracepoints: dict[str, int] = {}
         self._loaded: dict[str, bool] = {}
         self._named: set[str] = set()
+        self._is_complete = False
         self._notes: list[str] = []
 
     def load(self) -> None:
@@ -108,6 +109,10 @@ class KernelSource:
                 " have no names"
             )
 
+    def complete(self) -> None:
+        self._is_complete = True
+        self._load_namers()
+
     def add_target(self, pid: int) -> None:
         flags = int(self._sampling.with_children)
         self._kernel.maps["targets"][number(pid)] = number(flags)
@@ -144,7 +149,8 @@ class KernelSource:
             processes[number(pid)] = _CONFIG.pack(values)
         else:
             processes.discard(number(pid))
-        self._load_namers()
+        if self._is_complete:
+            self._load_namers()
         return bool(walkers)
 
     def has_targets(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from profiler.capture.records import Record
-from symbolizers.base import Interpreter
+if TYPE_CHECKING:
+    from profiler.capture.records import Record
+    from symbolizers.base import Interpreter
 
 EVENTS = ("cpu-clock", "cycles")
 """What can drive the sampling: the CPU clock everywhere, cycles where the hardware counts them."""
@@ -39,7 +40,7 @@ class Cost(NamedTuple):
 
 
 class SampleSource(Protocol):
-    """Takes samples. Lifetime: one recording. Calls come in the order load, start, …, close."""
+    """Takes samples. Lifetime: one recording. Calls come in the order load, start, complete, …, close."""
 
     def load(self) -> None:
         """Prepares everything but starts nothing; may run in a thread of its own.
@@ -49,6 +50,9 @@ class SampleSource(Protocol):
 
     def start(self) -> None:
         """Begins to sample. Raises `PrerequisiteError`."""
+
+    def complete(self) -> None:
+        """Loads what can wait until samples are taken: what takes names at first sight."""
 
     def stop(self) -> None:
         """Takes no more samples; what was taken can still be drained."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import click
@@ -18,6 +19,7 @@ def command(as_json: bool) -> None:
 
     Exit code 0 when a recording would work, else 3.
     """
+    gc.enable()
     report = examine(["record"])
     click.echo((doctor_text.to_json if as_json else doctor_text.to_text)(report), nl=False)
     sys.exit(0 if report.works else PrerequisiteError.exit_code)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from profiler.errors import UsageError
-from profiler.export import folded, svg
-from profiler.profile.model import Profile
+
+if TYPE_CHECKING:
+    from profiler.profile.model import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,16 @@ class Format:
     write: Callable[[Profile, BinaryIO], None]
 
 
-FORMATS: tuple[Format, ...] = (
-    Format("svg", (".svg",), svg.write),
-    Format("folded", (".folded",), folded.write),
-)
+def _known(name: str, *suffixes: str) -> Format:
+    """The format of the module `name`, which is imported when it is used."""
+
+    def write(profile: Profile, stream: BinaryIO) -> None:
+        import_module(f"profiler.export.{name}").write(profile, stream)
+
+    return Format(name, suffixes, write)
+
+
+FORMATS: tuple[Format, ...] = (_known("svg", ".svg"), _known("folded", ".folded"))
 
 
 class UnknownFormat(UsageError):

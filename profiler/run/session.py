@@ -159,20 +159,22 @@ class Session:
         loader.start()
         while not done.is_set():
             self._wait(_LOADING_S)
+        loader.join()
+        if failures:
+            raise failures[0]
+        # Walkers are loaded for the interpreters that are known, while the worker looks for more.
+        self._is_loaded = True
+        self._table.configure()
         # Usually all is known by now; if not, a later start is better than first samples without frames.
         end_s = time.monotonic() + _DISCOVERY_S
         while self._asker.pending() and not self._stopped and time.monotonic() < end_s:
             self._wait(end_s - time.monotonic())
-        loader.join()
-        if failures:
-            raise failures[0]
 
     def start(self) -> None:
         """Begins to sample. Raises `PrerequisiteError` when the kernel does not let us."""
-        self._is_loaded = True
-        self._table.configure()
         self._source.start()
         self._table.listen(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns())
+        self._source.complete()
         self._complete_targets()
         self._end_without_targets()
         self._started_s = time.monotonic()

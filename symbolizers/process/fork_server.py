@@ -38,7 +38,7 @@ _CLONE_PARENT = 0x8000
 class ForkServer:
     """Our end. Lifetime: a recording. A fork server that has died is started again when it is needed."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str = "symbolizers.worker") -> None:
         """`module`: what it runs; that calls `fork_workers`."""
         self.command = (sys.executable, "-I", "-m", module)
         # It doesn't get our stdout and stderr: a worker that stays in D state would keep a pipe open.

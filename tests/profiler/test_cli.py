@@ -31,7 +31,7 @@ def refused(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tup
     """Exit code and stderr of `pidflame` with `arguments`, in this process; nothing may be recorded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pidflame", *arguments])
-        patch.setattr("profiler.commands.record.KernelSource", None)
+        patch.setattr("profiler.commands.recording.KernelSource", None)
         with pytest.raises(SystemExit) as ended:
             main()
     captured = capsys.readouterr()

@@ -20,7 +20,7 @@ PROGRAM = """
 import sys, time
 from contextlib import closing
 from profiler.cli import main
-from profiler.commands import record
+from profiler.commands import recording
 from profiler.commands.ending import Ending
 from profiler.commands.outputs import Outputs
 from profiler.export.registry import Format
@@ -33,7 +33,7 @@ def write(profile, stream):
     sys.stdin.readline()
     stream.write(b"second half")
 
-def run(options):
+def run(options, server):
     slow = Format("slow", (".slow",), write)
     files = [(path, slow) for path in options.outputs]
     with Ending() as ending, closing(Outputs(files, None, force=False)) as outputs:
@@ -44,7 +44,7 @@ def run(options):
             ending.check()
         return int(not outputs.deliver(profile_of()))
 
-record._run = run
+recording.record = run
 main()
 """
 """`pidflame record` with a recording that is over at once, and a format that takes its time. With --lines, it

@@ -10,7 +10,8 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from profiler.commands import record as record_command
+from profiler.commands import recording
+from profiler.commands.record import READ_STRATEGIES, _worker_options
 from profiler.errors import PrerequisiteError
 from symbolizers import worker
 from symbolizers.process.memory import ReadStrategy, available_strategies
@@ -48,11 +49,19 @@ def test_a_recording_reads_as_it_is_told_or_says_that_it_cant(strategy: str, tmp
 
 
 def test_a_strategy_that_the_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_command, "available_strategies", lambda: (ReadStrategy.RESIDENT,))
-    assert record_command._read_options("auto") == []
-    assert record_command._read_options("resident") == ["--read-strategy=resident"]
+    monkeypatch.setattr(recording, "available_strategies", lambda: (ReadStrategy.RESIDENT,))
+    recording._check_strategy("auto")
+    recording._check_strategy("resident")
     with pytest.raises(PrerequisiteError, match="PROCESS_VM_NOWAIT"):
-        record_command._read_options("kernel")
+        recording._check_strategy("kernel")
+
+
+def test_each_strategy_is_an_option_that_the_worker_gets() -> None:
+    assert ("auto", *(strategy.value for strategy in ReadStrategy)) == READ_STRATEGIES
+    assert _worker_options({"lines": False, "read_strategy": "auto"}) == []
+    assert _worker_options({"lines": True, "read_strategy": "auto"}) == ["--lines"]
+    resident = _worker_options({"lines": False, "read_strategy": "resident"})
+    assert resident == ["--read-strategy=resident"]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,9 @@ class Replay:
         self.calls.append("start")
         os.write(self._write_fd, b"r" * len(self.batches))
 
+    def complete(self) -> None:
+        self.calls.append("complete")
+
     def stop(self) -> None:
         self.calls.append("stop")
 
@@ -175,7 +178,7 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     assert -1 < profile.first_sample_s < PATIENCE_S
     assert profile.profiler_cpu_s > 0
     assert profile.profiler_max_rss_bytes > 1 << 20
-    assert source.calls == ["load", "start", "stop"]
+    assert source.calls == ["load", "start", "complete", "stop"]
 
 
 def test_the_targets_are_known_to_the_kernel_before_their_first_sample(target: Target) -> None:
