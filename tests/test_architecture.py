@@ -108,9 +108,9 @@ STAGES: dict[str, set[str]] = {
         "symbolizers.questions",
     },
     "profiler.run.tasks": {
-        *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.base"),
-        *("symbolizers.errors", "symbolizers.frame", "symbolizers.process", "symbolizers.questions"),
-        "symbolizers.registry",
+        *("profiler.capture", "profiler.run.stacks", "profiler.run.surroundings", "symbolizers.asker"),
+        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
+        *("symbolizers.questions", "symbolizers.registry"),
     },
     "profiler.run.session": {
         *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.allowance"),

@@ -94,9 +94,10 @@ BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
 /* Programs that go on with a sample: the walkers first, then these, then one a language that names its code. */
 #define STAGE_RECORD LANGUAGES
 #define STAGE_FRESH (LANGUAGES + 1)
-#define STAGE_NAMES (LANGUAGES + 2)
+#define STAGE_COUNT (LANGUAGES + 2)
+#define STAGE_NAMES (LANGUAGES + 3)
 
-BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 2);
+BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 3);
 BPF_RINGBUF_OUTPUT(records, 1);	/* user space says how large it is, by CPUs and frequency */
 BPF_ARRAY(settings, struct settings, 1);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
@@ -113,6 +114,11 @@ struct seen_key {
 
 BPF_TABLE("lru_hash", struct seen_key, __u64, seen, 32768);	/* -> since when (CLOCK_BOOTTIME) */
 BPF_TABLE("lru_hash", __u32, struct origin, origins, 16384);	/* by pid; without one: as it started */
+struct stack_key {
+	__u64 words[2];		/* as in sample_head */
+};
+
+BPF_TABLE("lru_hash", struct stack_key, __u8, stacks, 32768);	/* of which user space has the whole record */
 BPF_PERCPU_ARRAY(debts, __u32, 1);	/* of having woken user space, see wake_flags() */
 BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */

@@ -33,6 +33,7 @@ enum record_type {
 	RECORD_EXEC = 2,
 	RECORD_EXIT = 3,
 	RECORD_NAME = 4,
+	RECORD_REPEAT = 5,
 };
 
 /* Which record found the ring buffer full: the index in the map `lost`. */
@@ -72,6 +73,15 @@ struct sample_head {
 	__u16 kernel_frames;
 	__u8 walk_status;
 	__u8 walkers;		/* how many were to run */
+	__u64 stack[2];		/* a hash of all that a RECORD_REPEAT leaves out; 0: no such record refers to it */
+};
+
+/* A sample that equals an earlier one, whose record has this hash, in all but the time, the CPU and what it hides. */
+struct repeat {
+	__u32 type;
+	__u32 cpu;
+	__u64 time_ns;		/* as in sample_head */
+	__u64 stack[2];
 };
 
 /* Each language defines its addresses and owners. An annotation has position and checksum 0. */
@@ -123,6 +133,10 @@ struct walker {
 	__u64 root;		/* the address where the walk starts */
 	__u32 row;		/* of the map `layouts`: the layout of this build; 0: no walker */
 	__u32 program;		/* of the map `stages`: the walker */
+	__u64 loop;		/* its evaluation loop: where it begins, … */
+	__u64 cold_loop;	/* … and its other part, where the compiler made two */
+	__u32 loop_bytes;	/* 0: unknown */
+	__u32 cold_loop_bytes;
 };
 
 /*
@@ -137,8 +151,9 @@ struct process_config {
 /* What one recording asks for. The programs are the same for all, so that they need be compiled only once. */
 struct settings {
 	__u64 slot_ns;		/* how long a slot is in which one tick is a sample; 0: every event is one */
+	__u64 key[2];		/* of the hash, at random */
 	__u32 only_targets;	/* whether only what is in the map `targets` is recorded */
-	__u32 padding;
+	__u32 position_mask;	/* 0: stacks that differ in the running instructions alone are equal; else all bits */
 };
 
 #endif

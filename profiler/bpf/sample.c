@@ -10,17 +10,18 @@
  * first_sight.h and instants.h are before it, and each name_X.h behind them, which take the names of new code. Such
  * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
  * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
- * where functions call themselves. At worst a sample takes some 10,500 of them: 26 runs of 400 at most, in
- * memory that was made for it (tests/walkers holds the walkers to this). on_record() then ends the sample.
+ * where functions call themselves. At worst a sample takes some 10,000 of them: 25 runs of 400 at most, in
+ * memory that was made for it (tests/walkers holds the walkers to this). on_record() then ends the sample, and
+ * on_count() (count.h) sends the record, or, where user space has that stack, a short one.
  */
 #include "maps.h"
 #include "arch_x86_64.h"
 
 /*
- * Runs of walkers. Behind them come on_record(), on_fresh(), runs of programs that name code, and on_record()
- * again: 33 tail calls in all, the kernel's limit.
+ * Runs of walkers. Behind them come on_record(), on_fresh(), runs of programs that name code, on_record() again, and
+ * on_count(): 33 tail calls in all, the kernel's limit.
  */
-#define MOST_RUNS (33 - MAX_NAME_RUNS - 3)
+#define MOST_RUNS (33 - MAX_NAME_RUNS - 4)
 
 #define READ_TASK(destination, task, offset) \
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
@@ -89,6 +90,15 @@ static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, str
 	return used + size;
 }
 
+/* Sends the record with `used` bytes of frames. Returns whether there was room for it. */
+static __always_inline bool send_whole(struct scratch *s, __u64 used)
+{
+	if (!records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s)))
+		return true;
+	count_lost(LOST_SAMPLE);
+	return false;
+}
+
 /*
  * Completes the record behind the interpreter frames that the walkers left, and sends it. If code objects among
  * them are new, on_fresh() has its turn first, and leads back to here.
@@ -111,8 +121,9 @@ int on_record(struct bpf_perf_event_data *ctx)
 	SHOW_BOUNDS(used);
 	if (used > RECORD_BYTES)
 		return 0;
-	if (records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s)))
-		count_lost(LOST_SAMPLE);
+	s->head.stack[0] = s->head.stack[1] = 0;
+	stages.call(ctx, STAGE_COUNT);
+	send_whole(s, used);
 	return 0;
 }
 

@@ -19,7 +19,7 @@
 #include "maps.h"
 #include "python_layout.h"
 
-/* The verifier follows these in little time. 26 runs, the most that there are, pass all frames, many threads. */
+/* The verifier follows these in little time. 25 runs, the most that there are, pass all frames, many threads. */
 #define PYTHON_THREADS_PER_RUN 96
 #define PYTHON_STEPS_PER_RUN 64
 

@@ -28,7 +28,8 @@ _CODES = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q", "__s32": "i"}
 class CStruct:
     """One C struct: its field names in order, the `struct` format (little endian, no padding), its alignment.
 
-    A member that is a struct itself is replaced by its fields, with names as in C: ``walkers[0].root``.
+    A member that is a struct itself is replaced by its fields, and an array by its elements, with names as in
+    C: ``walkers[0].root``. A char array is one field.
     """
 
     name: str
@@ -107,12 +108,12 @@ def _member(
     """The format, the names and the alignment of one member, an array where there is a `count`."""
     if kind == "char":
         return f"{count or 1}s", [field], 1
+    places = [field] if count is None else [f"{field}[{index}]" for index in range(count)]
     if kind in _CODES:
         code = _CODES[kind]
-        return code if count is None else f"{count}{code}", [field], struct.calcsize("<" + code)
+        return code * len(places), places, struct.calcsize("<" + code)
     inner = known.get(kind.removeprefix("struct "))
     if inner is None:
         raise ValueError(f"{field}: {kind} is not defined before")
-    places = [field] if count is None else [f"{field}[{index}]" for index in range(count)]
     names = [f"{place}.{name}" for place in places for name in inner.fields]
     return inner.layout.format.removeprefix("<") * len(places), names, inner.alignment

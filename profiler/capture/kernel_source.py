@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from mmap import PAGESIZE
 
 from profiler.capture.clock import Clock, slot_ns
 from profiler.capture.header import read_header
 from profiler.capture.kernel_objects import KernelObjects, number
+from profiler.capture.known_stacks import KnownStacks
 from profiler.capture.layout_rows import LayoutRows
 from profiler.capture.libbpf import PERF_EVENT, RAW_TRACEPOINT
 from profiler.capture.mapping_events import MappingEvents
@@ -17,7 +19,6 @@ from profiler.capture.records import Record
 from profiler.capture.ring import RingBuffer
 from profiler.capture.sampler import get_sampler
 from profiler.capture.source import Cost, Lost, Sampling
-from profiler.capture.wire import decode
 from profiler.errors import PrerequisiteError
 from symbolizers.base import Interpreter
 from symbolizers.registry import LANGUAGES
@@ -38,8 +39,9 @@ _RECORDS = read_header("records.h")
 _LOST = _RECORDS.enums["lost_record"]
 _CONFIG = _RECORDS.structs["process_config"]
 _SETTINGS = _RECORDS.structs["settings"]
+_ALL_BITS = (1 << 32) - 1
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
-_RECORD, _FRESH, _NAMERS = (len(LANGUAGES) + number for number in range(3))
+_RECORD, _FRESH, _COUNT, _NAMERS = (len(LANGUAGES) + number for number in range(4))
 """Behind the walkers in the map `stages` come these programs, the last of them one a language."""
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 """The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
@@ -59,6 +61,7 @@ class KernelSource:
         self._mappings: MappingEvents | None = None
         self._clock: Clock | None = None
         self._rows: LayoutRows | None = None
+        self._stacks = KnownStacks(lambda stack: self._kernel.maps["stacks"].discard(stack))
         self._sampler_fd = -1
         self._compiler_cost = Cost()
         self._tracepoints: dict[str, int] = {}
@@ -74,6 +77,8 @@ class KernelSource:
             settings = {
                 "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
                 "only_targets": int(self._sampling.targets is not None),
+                "position_mask": _ALL_BITS if self._sampling.lines else 0,
+                **{f"key[{word}]": secrets.randbits(64) for word in range(2)},
             }
             self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)
             self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)
@@ -111,6 +116,8 @@ class KernelSource:
 
     def complete(self) -> None:
         self._is_complete = True
+        if not self._sampling.singly:
+            self._loads({_COUNT: "on_count"}, "to count equal samples", "a recording costs more here")
         self._load_namers()
 
     def add_target(self, pid: int) -> None:
@@ -132,7 +139,7 @@ class KernelSource:
         records = list(self._ring.drain())
         # What was mapped before a sample comes before it.
         mapped = self._mappings.drain() if self._mappings is not None else []
-        return [*mapped, *map(decode, records)]
+        return [*mapped, *self._stacks.decode(records)]
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
         values = dict.fromkeys(_CONFIG.fields, 0) | {"start_ns": start_ns}
@@ -158,7 +165,8 @@ class KernelSource:
 
     def lost(self) -> Lost:
         counts = self._kernel.maps["lost"]
-        return Lost(*(counts.sum(number(_LOST[name])) for name in ("LOST_SAMPLE", "LOST_EVENT")))
+        samples, events = (counts.sum(number(_LOST[name])) for name in ("LOST_SAMPLE", "LOST_EVENT"))
+        return Lost(samples + self._stacks.lost, events)
 
     def notes(self) -> Sequence[str]:
         return self._notes
@@ -192,7 +200,11 @@ class KernelSource:
             row = self._rows.row(interpreter, user) if self._has_walker(interpreter.language) else 0
             if row:
                 program = _PROGRAMS[interpreter.language]
-                walkers.append({"root": interpreter.root, "row": row, "program": program})
+                walker = {"root": interpreter.root, "row": row, "program": program}
+                for part in ("loop", "cold_loop"):
+                    start, end = getattr(interpreter, part)
+                    walker |= {part: start, f"{part}_bytes": min(max(end - start, 0), _ALL_BITS)}
+                walkers.append(walker)
         return walkers
 
     def _has_walker(self, language: str) -> bool:

@@ -20,7 +20,7 @@ def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
     """
     wings = [language.name for language in languages]
     of_wings = (f"{part}_{wing}.h" for part in ("walk", "name") for wing in wings)
-    names = ("first_sight.h", "instants.h", "sample.c", *of_wings)
+    names = ("first_sight.h", "instants.h", "sample.c", "count.h", *of_wings)
     parts = (f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in names)
     return b"\n".join(parts)
 

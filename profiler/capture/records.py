@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from symbolizers.frame import FIRST_ANNOTATION, RawFrame
 from symbolizers.inspection import CodeMapping
@@ -40,10 +41,30 @@ class RawSample:
     """The real user of the process, in the initial user namespace."""
     walkers: int = 0
     """How many walkers were to run: as many as the sampler had a configuration for."""
+    stack: bytes = b""
+    """A hash of all but `cpu`, `time_ns` and what nobody sees of it; empty where it was not taken."""
 
     def leaf(self) -> RawFrame | None:
         """The frame of the innermost function that an interpreter runs: the first that is no annotation."""
         return next((frame for frame in self.interpreter if frame.address < FIRST_ANNOTATION), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """So many more samples that equal an earlier one; the last of them on `cpu` at `time_ns`."""
+
+    process: ProcessId
+    stack: bytes
+    """As in `RawSample`."""
+    count: int
+    cpu: int
+    time_ns: int
+    decode: Callable[[], RawSample] = field(repr=False, compare=False)
+    """Gives the earlier sample, at its own time."""
+
+    def sample(self) -> RawSample:
+        """One of the samples: the last."""
+        return replace(self.decode(), cpu=self.cpu, time_ns=self.time_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +116,4 @@ class MappingsLost:
 
 
 MappingRecord = CodeMapped | Forked | MappingsLost
-Record = RawSample | CodeName | ProcessEvent | MappingRecord
+Record = RawSample | Repeated | CodeName | ProcessEvent | MappingRecord

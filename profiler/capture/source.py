@@ -22,6 +22,10 @@ class Sampling:
     targets: tuple[int, ...] | None = None
     with_children: bool = False
     event: str = "cpu-clock"
+    lines: bool = False
+    """Whether samples differ that differ in the running lines alone."""
+    singly: bool = False
+    """Whether each sample comes alone, also one that equals an earlier one."""
 
 
 class Lost(NamedTuple):

@@ -6,7 +6,7 @@ import struct
 from enum import IntEnum
 
 from profiler.capture.header import read_header
-from profiler.capture.records import CodeName, ProcessEvent, RawSample, Record
+from profiler.capture.records import CodeName, ProcessEvent, RawSample
 from symbolizers.frame import RawFrame
 from symbolizers.process.identity import ProcessId
 from symbolizers.taken import TakenName
@@ -21,6 +21,14 @@ _EVENT = _RECORDS.structs["process_event"]
 _TYPES = _RECORDS.enums["record_type"]
 _SAMPLE, _EXEC, _EXIT = _TYPES["RECORD_SAMPLE"], _TYPES["RECORD_EXEC"], _TYPES["RECORD_EXIT"]
 _CODE_NAME = _TYPES["RECORD_NAME"]
+_REPEAT = _RECORDS.structs["repeat"].layout
+_STACK = struct.Struct("<2Q")
+_STACK_AT = _HEAD.layout.size - _STACK.size
+_NO_STACK = bytes(_STACK.size)
+REPEAT_TYPE = struct.pack("<I", _TYPES["RECORD_REPEAT"])
+"""With this begins a record that refers to an earlier one."""
+REPEATED_STACK = slice(_REPEAT.size - _STACK.size, _REPEAT.size)
+"""Where the hash is in it."""
 _TYPE = struct.Struct("<I")
 
 
@@ -38,8 +46,8 @@ class WireError(ValueError):
     """A record does not match records.h: the kernel side and this one were not built together."""
 
 
-def decode(record: bytes) -> Record:
-    """The value in one `record`. Raises `WireError`."""
+def decode(record: bytes) -> RawSample | CodeName | ProcessEvent:
+    """The value in one `record` that refers to no other. Raises `WireError`."""
     try:
         (kind,) = _TYPE.unpack_from(record)
         if kind == _SAMPLE:
@@ -53,6 +61,15 @@ def decode(record: bytes) -> Record:
     except struct.error as error:
         raise WireError(f"record of {len(record)} bytes: {error}") from None
     raise WireError(f"record type {kind}")
+
+
+def decode_repeat(record: bytes) -> tuple[int, int]:
+    """The CPU and the time of a sample that refers to an earlier one. Raises `WireError`."""
+    try:
+        _, cpu, time_ns, _, _ = _REPEAT.unpack(record)
+    except struct.error as error:
+        raise WireError(f"record of {len(record)} bytes: {error}") from None
+    return cpu, time_ns
 
 
 def _sample(record: bytes) -> RawSample:
@@ -79,6 +96,7 @@ def _sample(record: bytes) -> RawSample:
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
         uid=head["uid"],
         walkers=head["walkers"],
+        stack=b"" if record[_STACK_AT:frames_at] == _NO_STACK else record[_STACK_AT:frames_at],
     )
 
 

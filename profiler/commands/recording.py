@@ -91,7 +91,14 @@ def _recording(
     targets = (*pids, *([launched.pid] if launched else []))
     with_children = options.children or launched is not None
     return Recording(
-        Sampling(options.frequency, targets or None, with_children, options.event),
+        Sampling(
+            options.frequency,
+            targets or None,
+            with_children,
+            options.event,
+            lines=options.lines,
+            singly=options.async_tasks,
+        ),
         options.duration,
         lines=options.lines,
         title=_title(options.targets, options.command),

@@ -12,7 +12,7 @@ from profiler.capture.records import RawSample
 from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
-from profiler.run.significance import Evidence, judge, judge_share
+from profiler.run.significance import Evidence, Traits, judge, judge_share, traits_of
 from profiler.run.stacks import Element, NativeAddress, Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, Frame
@@ -68,6 +68,23 @@ class _Count:
     partial: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Where samples count that equal one whose stack is whole."""
+
+    _account: _Account
+    _root: Root
+    _count: _Count
+    _traits: Traits
+
+    def again(self, samples: int) -> None:
+        """Counts so many more."""
+        self._account.root = self._root
+        self._account.samples += samples
+        self._count.samples += samples
+        self._account.evidence.add(self._traits, lost=False, count=samples)
+
+
 class CountedStack(NamedTuple):
     """A stack, root first, how many samples show it, and whose process it is of."""
 
@@ -103,25 +120,27 @@ class Aggregator:
         self._accounts: dict[ProcessId, _Account] = {}
         self._notes: dict[ProcessId, list[str]] = {}
 
-    def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
-        """Counts a finished stack, root first, and what it lacks."""
+    def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> Tally:
+        """Counts a finished stack, root first, and what it lacks. The tally counts equal samples."""
         account = self._account(sample)
         if not self._has_room(account.allowance, sample, elements):
             elements = (PLACEHOLDERS[Reason.OVER_BUDGET], *elements[-1:])
             partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
         count = self._count(sample, elements)
+        traits = traits_of(sample)
         count.samples += 1
-        account.evidence.add(sample, lost=partial is not None and partial.leaf)
+        account.evidence.add(traits, lost=partial is not None and partial.leaf)
         if partial is not None:
             count.partial += 1
             account.partial[partial.reason] += 1
             account.leafless += partial.leaf
+        return Tally(account, account.root, count, traits)
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Counts a sample that could not be named."""
         account = self._account(sample)
         account.dropped[reason] += 1
-        account.evidence.add(sample, lost=True)
+        account.evidence.add(traits_of(sample), lost=True)
         if self._keep_dropped:
             self._count(sample, (_DROPPED[reason],)).samples += 1
 

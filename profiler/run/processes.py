@@ -6,7 +6,15 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from profiler.capture.records import CodeName, Forked, MappingRecord, MappingsLost, ProcessEvent, RawSample
+from profiler.capture.records import (
+    CodeName,
+    Forked,
+    MappingRecord,
+    MappingsLost,
+    ProcessEvent,
+    RawSample,
+    Repeated,
+)
 from profiler.run.program import Program
 from profiler.run.surroundings import Surroundings
 from symbolizers.asker import ROOT_USER
@@ -86,6 +94,14 @@ class ProcessTable:
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample."""
         self._program_of(sample).sample(sample)
+
+    def again(self, repeated: Repeated) -> None:
+        """Takes in samples that equal an earlier one."""
+        program = self._programs.get(repeated.process)
+        if program is None or not program.again(repeated.stack, repeated.count):
+            sample = repeated.sample()
+            for _ in range(repeated.count):
+                self.sample(sample)
 
     def name(self, code: CodeName) -> None:
         """Takes in the name of a code object that was seen for the first time."""

@@ -17,7 +17,7 @@ from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects,
 from profiler.run.mappings import MappedCode
 from profiler.run.stacks import merge, native_elements
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
-from profiler.run.surroundings import WHOLE_ONLY, Surroundings
+from profiler.run.surroundings import WHOLE_ONLY, Counts, Surroundings
 from profiler.run.walkers import Walkers
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, RawFrame
@@ -35,6 +35,8 @@ _SAMPLE_BYTES, _FRAME_BYTES = 1000, 220
 """What a sample that waits takes, and each frame of it."""
 _MOST_ASKED = 128
 """Code objects in one question: another process has its turn between two of them."""
+_WHOLE_BYTES = 400
+"""What it takes to count the equals of a stack without a look at them."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 
@@ -83,6 +85,8 @@ class Program:
         """Whether it has an interpreter in it that no layout describes."""
         self._allowance = surroundings.allowances.of_process(user)
         self._codes = CodeObjects(lines=surroundings.lines, allowance=self._allowance)
+        self._whole: dict[bytes, Counts] = {}
+        """Counts samples with a stack that was handed on whole, as long as its addresses mean the same."""
         self._open_questions = 0
         self._waiting: dict[CodeKey, list[_Waiting]] = {}
         self._unplaced: list[_Waiting] = []
@@ -111,6 +115,14 @@ class Program:
         # The walker may still know an earlier program, if its exec came before anyone listened.
         if failure is not None and sample.time_ns >= self._look_again_ns:
             self.look(sample.time_ns)
+
+    def again(self, stack: bytes, samples: int) -> bool:
+        """Counts so many more samples with this `stack`, if one was handed on whole; else returns False."""
+        counts = self._whole.get(stack)
+        if counts is None:
+            return False
+        counts.again(samples)
+        return True
 
     def name(self, name: TakenName) -> None:
         """Takes in what the kernel took of a code object; samples that waited for it are handed on."""
@@ -152,7 +164,9 @@ class Program:
         self.configure()
 
     def configure(self) -> None:
-        """Tells the kernel which interpreters run, where it does not know yet."""
+        """Tells the kernel which interpreters run, where it does not know yet. Code may lie elsewhere now."""
+        self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
+        self._whole.clear()
         self._walkers.configure(self.process.pid, self.start_ns, self.code.interpreters, user=self.user)
 
     def configure_again(self) -> None:
@@ -323,7 +337,11 @@ class Program:
             not interpreted and len(native) >= _MAX_NATIVE_FRAMES
         )
         elements = merge(frames, native, sample.kernel, truncated=truncated)
-        self._around.emit(sample, elements, partial_of(sample, gone, unseen))
+        lacks = partial_of(sample, gone, unseen)
+        counts = self._around.emit(sample, elements, lacks)
+        is_new = bool(sample.stack) and sample.stack not in self._whole
+        if counts is not None and lacks is None and is_new and self._allowance.take(_WHOLE_BYTES):
+            self._whole[sample.stack] = counts
 
     def _ask(self, missing: Iterable[CodeKey]) -> None:
         keys, frames = self._codes.ask(missing)

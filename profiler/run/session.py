@@ -16,7 +16,7 @@ from threading import Event, Thread
 
 import psutil
 
-from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
 from profiler.capture.source import SampleSource, Sampling
 from profiler.profile.model import Profile
 from profiler.run.aggregate import Aggregator
@@ -247,6 +247,11 @@ class Session:
                 self._table.sample(record)
                 if self._recording.threads:
                     self._threads.sample(record)
+            elif isinstance(record, Repeated):
+                self._samples += record.count
+                self._table.again(record)
+                if self._recording.threads:
+                    self._threads.sample(record.sample())
             elif isinstance(record, CodeName):
                 self._table.name(record)
             elif isinstance(record, ProcessEvent):

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, lgamma, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
 from profiler.capture.records import RawSample
 from profiler.profile.model import Feature, Verdict
@@ -50,6 +51,22 @@ _Table = dict[int, list[int]]
 """Kept and lost samples by category."""
 
 
+class Traits(NamedTuple):
+    """By what samples are told apart: thread, page of the leaf address (kernel or user), leaf function."""
+
+    tid: int
+    page: int
+    function: int | None
+
+
+def traits_of(sample: RawSample) -> Traits:
+    """What tells `sample` from others."""
+    leaf = sample.user or sample.kernel or (0,)
+    function = sample.leaf()
+    page = leaf[0] >> _PAGE_SHIFT << 1 | bool(sample.kernel)
+    return Traits(sample.tid, page, function.address if function is not None else None)
+
+
 class Evidence:
     """Counts of what was captured in the kernel for a process's samples, kept and lost.
 
@@ -64,17 +81,15 @@ class Evidence:
         self._functions: _Table = {}
         self._addresses: _Table = {}
 
-    def add(self, sample: RawSample, *, lost: bool) -> None:
-        """Counts a sample by thread, leaf address (its page; kernel or user) and leaf function.
+    def add(self, traits: Traits, *, lost: bool, count: int = 1) -> None:
+        """Counts so many samples with these `traits`.
 
         A walk that faulted may have no leaf function: that table counts only samples that have one.
         """
-        _count(self._threads, sample.tid, lost)
-        leaf = sample.user or sample.kernel or (0,)
-        _count(self._addresses, leaf[0] >> _PAGE_SHIFT << 1 | bool(sample.kernel), lost)
-        function = sample.leaf()
-        if function is not None:
-            _count(self._functions, function.address, lost)
+        _count(self._threads, traits.tid, lost, count)
+        _count(self._addresses, traits.page, lost, count)
+        if traits.function is not None:
+            _count(self._functions, traits.function, lost, count)
 
     def counts(self, feature: Feature) -> list[tuple[int, int]]:
         """Kept and lost samples of each category, at most `BUCKETS`."""
@@ -90,12 +105,12 @@ class Evidence:
         return _homogeneity(self.counts(feature))
 
 
-def _count(table: _Table, category: int, lost: bool) -> None:
+def _count(table: _Table, category: int, lost: bool, count: int) -> None:
     bucket = (category * _GOLDEN & _WORD_MASK) >> _BUCKET_SHIFT
     found = table.get(bucket)
     if found is None:
         found = table[bucket] = [0, 0]
-    found[lost] += 1
+    found[lost] += count
 
 
 def wilson(lost: int, samples: int) -> tuple[float, float]:

@@ -25,6 +25,13 @@ that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker
 """
 
 
+class Counts(Protocol):
+    """Where samples count that equal one that was handed on."""
+
+    def again(self, samples: int) -> None:
+        """Counts so many more."""
+
+
 class Configure(Protocol):
     """As `SampleSource.configure`."""
 
@@ -38,15 +45,15 @@ class Surroundings:
     """What programs need of a recording. Lifetime: the recording.
 
     `files` knows what programs map. `ask` puts a question to the worker; `emit` takes finished stacks, root
-    first, and what each lacks, and `drop` takes lost samples. A frame without a name costs the whole stack if
-    the reason is one of `costly`. `note` takes what people should know about a process; `blame` takes the
-    function next to a frame that has no name; `configure` tells the kernel which walkers it needs.
-    `allowances` say how much may be held for whom.
+    first, and what each lacks, and returns what counts equal ones; `drop` takes lost samples. A frame without
+    a name costs the whole stack if the reason is one of `costly`. `note` takes what people should know about
+    a process; `blame` takes the function next to a frame that has no name; `configure` tells the kernel which
+    walkers it needs. `allowances` say how much may be held for whom.
     """
 
     files: KnownFiles
     ask: Ask
-    emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None]
+    emit: Callable[[RawSample, tuple[Element, ...], Partial | None], Counts | None]
     drop: Callable[[RawSample, Reason], None]
     note: Callable[[ProcessId, str], None]
     blame: Callable[[ProcessId, Frame], None]

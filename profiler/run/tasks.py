@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from profiler.capture.records import RawSample
 from profiler.run.stacks import Element, Partial
+from profiler.run.surroundings import Counts
 from symbolizers.asker import Ask
 from symbolizers.base import TaskChain
 from symbolizers.errors import Reason
@@ -55,7 +56,7 @@ class TaskStacks:
         self,
         *,
         ask: Ask,
-        emit: Callable[[RawSample, tuple[Element, ...], Partial | None], None],
+        emit: Callable[[RawSample, tuple[Element, ...], Partial | None], Counts],
         drop: Callable[[RawSample, Reason], None],
     ) -> None:
         self._ask = ask
@@ -80,13 +81,15 @@ class TaskStacks:
 
         self._ask(ReadAwaiters(task.process, task.task, task.identity), answered, user=sample.uid, soon=True)
 
-    def emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> None:
-        """Takes in a finished stack, root first, and what it lacks."""
+    def emit(
+        self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None
+    ) -> Counts | None:
+        """Takes in a finished stack, root first, and what it lacks; returns what counts equal ones."""
         if not self._open or (open_ := self._open.get(task := _task_of(sample))) is None:
-            self._emit(sample, elements, partial)
-            return
+            return self._emit(sample, elements, partial)
         open_.sample, open_.elements, open_.partial = sample, elements, partial
         self._settle(task, open_)
+        return None
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Takes in a sample that has no stack."""

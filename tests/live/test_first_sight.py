@@ -113,6 +113,7 @@ def test_code_that_is_new_wakes_the_profiler_within_a_budget(tmp_path: Path) -> 
             with open_process(target.pid) as handle:
                 source.configure(target.pid, handle.id.start_ns(), [find_python(handle)[1]], user=0)
             source.start()
+            source.complete()
             end_s = time.monotonic() + LOOK_S
             while (left_s := end_s - time.monotonic()) > 0:
                 ready, _, _ = select.select([source], [], [], left_s)

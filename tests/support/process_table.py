@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
-from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
 from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
 from profiler.run.processes import ProcessTable
@@ -51,6 +52,16 @@ def named(number: int, line: int = 10) -> Frame:
     return Frame("python", f"function_{number}", "app.py", line)
 
 
+class _Counts:
+    """What counts the equals of a sample that was handed on."""
+
+    def __init__(self, table: Table, elements: tuple[Element, ...]) -> None:
+        self._table, self._elements = table, elements
+
+    def again(self, samples: int) -> None:
+        self._table.counted[self._elements] += samples
+
+
 class Table:
     """The table and everything around it, each sample told apart by its time."""
 
@@ -58,6 +69,8 @@ class Table:
         self.partial: dict[int, Partial] = {}
         self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
+        self.counted: Counter[tuple[Element, ...]] = Counter()
+        """How many more samples had these elements, without being looked at."""
         self.dropped: dict[int, Reason] = {}
         self.notes: list[tuple[ProcessId, str]] = []
         self.blamed: list[tuple[ProcessId, Frame]] = []
@@ -90,11 +103,12 @@ class Table:
         self.configured.append((pid, start_ns, interpreters))
         return True
 
-    def _emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None) -> None:
+    def _emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None) -> _Counts:
         assert sample.time_ns not in self.settled()
         self.emitted[sample.time_ns] = elements
         if partial is not None:
             self.partial[sample.time_ns] = partial
+        return _Counts(self, elements)
 
     def _drop(self, sample: RawSample, reason: Reason) -> None:
         assert sample.time_ns not in self.settled()
@@ -115,6 +129,7 @@ class Table:
         parent: int = 0,
         uid: int = 0,
         walkers: int = 1,
+        stack: bytes = b"",
     ) -> int:
         """Takes in a sample (of code objects, leaf first) and gives its time, which tells it apart."""
         self.now_ns += after_ns
@@ -129,8 +144,16 @@ class Table:
                 parent=ProcessId.from_start_ns(parent, START_NS),
                 uid=uid,
                 walkers=walkers,
+                stack=stack,
             )
         )
+        return self.now_ns
+
+    def again(self, sample: RawSample, count: int = 1) -> int:
+        """Takes in so many samples that equal an earlier one; the time of the last."""
+        self.now_ns += MS
+        repeated = Repeated(sample.process, sample.stack, count, 0, self.now_ns, lambda: sample)
+        self.table.again(repeated)
         return self.now_ns
 
     def name(self, number: int, name: str | None, *, file: str | None = "app.py") -> None:

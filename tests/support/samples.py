@@ -30,6 +30,7 @@ def raw_sample(
     thread_comm: bytes = b"",
     uid: int = 0,
     walkers: int = 1,
+    stack: bytes = b"",
 ) -> RawSample:
     """A sample of process `pid`, which started at `start_ns`; of its main thread without a `tid`."""
     return RawSample(
@@ -48,4 +49,5 @@ def raw_sample(
         thread_comm=thread_comm,
         uid=uid,
         walkers=walkers,
+        stack=stack,
     )

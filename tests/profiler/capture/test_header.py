@@ -135,7 +135,14 @@ def test_packs_by_name_and_misses_no_field() -> None:
     config = records.structs["process_config"]
     values = {name: index for index, name in enumerate(config.fields, start=1)}
     assert config.fields[:4] == ("start_ns", "walkers[0].root", "walkers[0].row", "walkers[0].program")
-    assert len(values) == 1 + 3 * records.defines["MAX_WALKERS"]
+    assert len(values) == 1 + len(records.structs["walker"].fields) * records.defines["MAX_WALKERS"]
     assert config.layout.unpack(config.pack(values)) == tuple(values.values())
     with pytest.raises(KeyError):
         config.pack(dict.fromkeys(config.fields[1:], 0))
+
+
+def test_arrays_of_numbers_are_packed_by_element() -> None:
+    settings = read_header("records.h").structs["settings"]
+    assert settings.fields == ("slot_ns", "key[0]", "key[1]", "only_targets", "position_mask")
+    packed = settings.pack({name: number for number, name in enumerate(settings.fields)})
+    assert settings.layout.unpack(packed) == (0, 1, 2, 3, 4)

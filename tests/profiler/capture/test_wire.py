@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.header import read_header
-from profiler.capture.records import CodeName, ProcessEvent, RawSample, Record
+from profiler.capture.records import CodeName, ProcessEvent, RawSample
 from profiler.capture.wire import WireError, decode
 from symbolizers.frame import RawFrame
 from symbolizers.process.identity import ProcessId
@@ -23,6 +24,8 @@ EVENT = HEADER.structs["process_event"].layout
 NAME = HEADER.structs["name_head"].layout
 TYPES = HEADER.enums["record_type"]
 TICK_NS = ProcessId(0, 1).start_ns()
+
+Alone = RawSample | CodeName | ProcessEvent
 
 u16 = st.integers(0, (1 << 16) - 1)
 u32 = st.integers(0, (1 << 32) - 1)
@@ -46,6 +49,7 @@ samples = st.builds(
     thread_comm=st.binary(max_size=16).filter(lambda comm: b"\0" not in comm),
     uid=u32,
     walkers=st.integers(0, 255),
+    stack=st.just(b"") | st.binary(min_size=16, max_size=16).filter(any),
 )
 events = st.builds(
     lambda pid, time_ns, start_ns, exited, uid: ProcessEvent(
@@ -72,7 +76,7 @@ names = st.builds(
 )
 
 
-def encoded(record: Record) -> bytes:
+def encoded(record: Alone) -> bytes:
     """The bytes of a record as the kernel side lays them out."""
     if isinstance(record, CodeName):
         name, parent = record.name, record.parent
@@ -89,7 +93,7 @@ def encoded(record: Record) -> bytes:
     ids = (record.cpu, record.process.pid, record.tid, record.time_ns, record.start_ns)
     ids = (*ids, record.parent.start_ns(), record.thread_pointer)
     rest = (record.comm, record.thread_comm, record.parent.pid, record.uid, *counts, record.walk_status)
-    rest = (*rest, record.walkers)
+    rest = (*rest, record.walkers, *struct.unpack("<2Q", record.stack or bytes(16)))
     head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
@@ -97,7 +101,7 @@ def encoded(record: Record) -> bytes:
 
 @given(samples | events | names)
 @settings(deadline=None)
-def test_what_the_kernel_packs_is_what_comes_out(record: Record) -> None:
+def test_what_the_kernel_packs_is_what_comes_out(record: Alone) -> None:
     assert decode(encoded(record)) == record
 
 
@@ -119,7 +123,7 @@ def test_a_command_name_ends_at_its_first_zero() -> None:
 
 @given(samples | events | names, st.data())
 @settings(deadline=None)
-def test_a_record_cut_short_is_refused(record: Record, data: st.DataObject) -> None:
+def test_a_record_cut_short_is_refused(record: Alone, data: st.DataObject) -> None:
     whole = encoded(record)
     with pytest.raises(WireError):
         decode(whole[: data.draw(st.integers(0, len(whole) - 1))])

@@ -21,6 +21,7 @@ from profiler.run.significance import (
     Evidence,
     judge,
     judge_share,
+    traits_of,
     wilson,
 )
 from profiler.run.stacks import Partial
@@ -148,7 +149,7 @@ def test_many_processes_that_lose_a_little_at_random_are_no_warning_in_any_of_10
         for _ in range(20):
             evidence, samples = Evidence(), random.choices(kinds, weights, k=1000)
             for index, sample in enumerate(samples):
-                evidence.add(sample, lost=index < LEAST_LOST)
+                evidence.add(traits_of(sample), lost=index < LEAST_LOST)
             processes.append((LEAST_LOST, len(samples), evidence))
         assert not any(verdict.significant for verdict in judge(processes))
 
@@ -210,7 +211,7 @@ def test_a_handful_of_lost_samples_is_the_least_that_matters(lost: int, matters:
     assert judge_share(lost, 2 * LEAST_LOST).significant == matters
     evidence = Evidence()
     for index in range(1000):
-        evidence.add(raw(thread=int(index < lost)), lost=index < lost)
+        evidence.add(traits_of(raw(thread=int(index < lost))), lost=index < lost)
     (verdict,) = judge([(lost, 1000, evidence)])
     assert verdict.significant == matters
 
@@ -218,7 +219,7 @@ def test_a_handful_of_lost_samples_is_the_least_that_matters(lost: int, matters:
 def test_where_everything_is_lost_there_is_nothing_to_be_unlike() -> None:
     evidence = Evidence()
     for index in range(100):
-        evidence.add(raw(thread=index % 3), lost=True)
+        evidence.add(traits_of(raw(thread=index % 3)), lost=True)
     (verdict,) = judge([(100, 100, evidence)])
     assert verdict.too_many
     assert verdict.unlike == ()
@@ -231,7 +232,7 @@ def test_a_walk_that_faulted_is_not_unlike_for_want_of_a_leaf_function() -> None
     evidence = Evidence()
     for index in range(10_000):
         lost = index % 200 == 0
-        evidence.add(raw(function=None if lost else index % 50, address=index % 3), lost=lost)
+        evidence.add(traits_of(raw(function=None if lost else index % 50, address=index % 3)), lost=lost)
     (verdict,) = judge([(50, 10_000, evidence)])
     assert verdict.unlike == ()
 
@@ -239,7 +240,7 @@ def test_a_walk_that_faulted_is_not_unlike_for_want_of_a_leaf_function() -> None
 def test_kernel_and_user_are_told_apart() -> None:
     evidence = Evidence()
     for index in range(2000):
-        evidence.add(raw(in_kernel=index < 10), lost=index < 10)
+        evidence.add(traits_of(raw(in_kernel=index < 10)), lost=index < 10)
     (verdict,) = judge([(10, 2000, evidence)])
     assert verdict.unlike == (Feature.ADDRESS,)
 
@@ -249,7 +250,7 @@ def test_a_loss_spread_over_as_many_places_as_samples_is_seen() -> None:
     evidence = Evidence()
     for index in range(SAMPLES):
         lost = index < 120
-        evidence.add(raw(function=1000 + index if lost else index % 40), lost=lost)
+        evidence.add(traits_of(raw(function=1000 + index if lost else index % 40)), lost=lost)
     (verdict,) = judge([(120, SAMPLES, evidence)])
     assert verdict.unlike == (Feature.FUNCTION,)
 
@@ -257,7 +258,7 @@ def test_a_loss_spread_over_as_many_places_as_samples_is_seen() -> None:
 def test_memory_is_bounded_whatever_a_target_does() -> None:
     evidence = Evidence()
     for index in range(20_000):
-        evidence.add(raw(thread=index, function=index, address=index), lost=index % 2 == 0)
+        evidence.add(traits_of(raw(thread=index, function=index, address=index)), lost=index % 2 == 0)
     for feature in Feature:
         counts = evidence.counts(feature)
         assert BUCKETS / 2 < len(counts) <= BUCKETS
@@ -268,7 +269,7 @@ def test_memory_is_bounded_whatever_a_target_does() -> None:
 def test_an_unlike_loss_has_to_be_one_in_a_thousand(lost: int) -> None:
     evidence = Evidence()
     for index in range(SAMPLES):
-        evidence.add(raw(thread=int(index < lost)), lost=index < lost)
+        evidence.add(traits_of(raw(thread=int(index < lost))), lost=index < lost)
     (verdict,) = judge([(lost, SAMPLES, evidence)])
     assert verdict.significant == (lost >= LEAST_UNLIKE_SHARE * SAMPLES)
 
@@ -309,7 +310,7 @@ def test_two_categories_are_compared_as_fisher_does(one: tuple[int, int], other:
     evidence = Evidence()
     for thread, (kept, lost) in enumerate((one, other)):
         for index in range(kept + lost):
-            evidence.add(raw(thread=thread), lost=index < lost)
+            evidence.add(traits_of(raw(thread=thread)), lost=index < lost)
     category, draws, population = sum(one), one[1] + other[1], sum(one) + sum(other)
     ways = [
         comb(category, k) * comb(population - category, draws - k) for k in range(min(category, draws) + 1)

@@ -21,6 +21,8 @@
 #define MOST_SECONDS 30		/* of one request, on a machine that is busy */
 #define START_NS 1000000000
 #define PID 4242
+#define KEY_LOW 0x0706050403020100	/* of the hash that tells stacks apart */
+#define KEY_HIGH 0x0f0e0d0c0b0a0908
 
 struct page {
 	__u64 address;
@@ -52,7 +54,7 @@ struct request {
 	__u32 stack_gap;	/* bytes behind them there */
 	__u32 named;		/* nonzero: code objects are named */
 	__u32 frames;		/* how many frames follow, which take the place of a walk by the first walker */
-	__u32 padding;
+	__u32 counted;		/* nonzero: of a stack that was sent before, a short record goes out; 2: by lines */
 };
 
 struct read {
@@ -83,7 +85,7 @@ static struct page *pages;
 static __u32 page_count;
 static struct read reads[MOST_READS];
 static struct answer answer;
-static __u32 fails_at, takes_names;
+static __u32 fails_at, takes_names, counted;
 static __u8 record[sizeof(struct scratch)];
 static struct interpreter_frame given[MAX_INTERPRETER_FRAMES];
 static __u8 names[MAX_FRESH * (sizeof(__u32) + sizeof(struct name_record))];
@@ -235,6 +237,8 @@ static void tail_call(struct bpf_perf_event_data *unused, __u32 program)
 	REQUIRE(program < sizeof(programs) / sizeof(programs[0]));
 	if (program == STAGE_FRESH && !takes_names)
 		return;	/* as if it had not been loaded */
+	if (program == STAGE_COUNT && !counted)
+		return;
 	if (answer.tail_calls == MOST_TAIL_CALLS)
 		return;
 	answer.tail_calls++;
@@ -268,6 +272,8 @@ static void put_frames(const struct request *request, const struct process_confi
 
 	fill_head(s, bpf_get_current_pid_tgid(), &task, &task);
 	memset(s->registers, 0, sizeof(s->registers));
+	if (counted)
+		read_user_registers(s->registers, (const __u64 *)&context, &task);
 	prepare_walks(s, config);
 	memcpy(s->frames, given, request->frames * sizeof(given[0]));
 	s->walk.count = s->sight.ends[0] = request->frames;
@@ -295,6 +301,10 @@ static void sample(const struct request *request, int left)
 	memset(debts_entries, 0, sizeof(debts_entries));
 	fails_at = request->fails_at;
 	takes_names = request->named;
+	counted = request->counted;
+	settings_entries[0].key[0] = KEY_LOW;
+	settings_entries[0].key[1] = KEY_HIGH;
+	settings_entries[0].position_mask = counted == 2 ? ~0 : 0;
 	next_program = on_sample;
 	if (request->frames)
 		put_frames(request, &config);

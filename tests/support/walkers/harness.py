@@ -43,7 +43,7 @@ _WALKER = _RECORDS.structs["walker"]
 _FRAME = _RECORDS.structs["interpreter_frame"].layout
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _LAYOUT_BYTES = 512
-_REQUEST = struct.Struct(f"<Q{REGISTERS}Q11I4x")
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q12I")
 _ANSWER = struct.Struct("<4IQI4x")
 _SIZE = struct.Struct("<I")
 _READ = struct.Struct("<Q2I")
@@ -69,6 +69,8 @@ class Walker:
     language: str
     root: int
     layout: bytes
+    loops: Mapping[str, int] = field(default_factory=dict)
+    """Where its evaluation loop is, by the fields of ``struct walker``."""
 
     @classmethod
     def of(cls, language: str, root: int, offsets: Mapping[str, int]) -> Walker:
@@ -134,7 +136,7 @@ def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes |
     """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
     (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
     walkers, namers = ([name(each.name) for each in LANGUAGES] for name in (walker_name, namer_name))
-    programs = ",".join([*walkers, "on_record", "on_fresh", *namers])
+    programs = ",".join([*walkers, "on_record", "on_fresh", "on_count", *namers])
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
     includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
@@ -206,12 +208,26 @@ class Harness:
         words = dict(changes or {})
         for address in words:
             image.pages[address & -PAGE_BYTES]
+        place = image.in_kernel, image.stack_gap, named, len(frames), 0
+        self._request(image, words, (traced, fails_at, twice, *place), frames)
+        return self._answer(traced)
+
+    def count(self, image: Image, frames: Sequence[RawFrame], *, by_lines: bool = False) -> bytes:
+        """The record of a sample with these `frames`: a short one, if its stack was counted before."""
+        place = image.in_kernel, image.stack_gap, False, len(frames), 1 + by_lines
+        self._request(image, {}, (False, 0, False, *place), frames)
+        (size, *_) = _ANSWER.unpack(self._take(_ANSWER.size))
+        return self._take(size)
+
+    def _request(
+        self, image: Image, words: Mapping[int, int], wishes: Sequence[int], frames: Sequence[RawFrame]
+    ) -> None:
+        """Sends it; `wishes` are the last fields of ``struct request``."""
         pages = {} if image is self._image else image.pages
         rows = self._new_rows(image)
         parts = list(self._walkers(image))
-        counts = (image is not self._image, len(pages), len(rows), len(words), traced, fails_at, twice)
-        place = image.in_kernel, image.stack_gap, named, len(frames)
-        parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts, *place))
+        counts = (image is not self._image, len(pages), len(rows), len(words))
+        parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts, *wishes))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
         parts += (self._rows[row].to_bytes(8, "little") + row for row in rows)
         parts += (_FRAME.pack(*frame) for frame in frames)
@@ -222,7 +238,6 @@ class Harness:
             self._requests.flush()
         except BrokenPipeError:
             raise self._error() from None
-        return self._answer(traced)
 
     def end(self) -> None:
         """Lets the program end by itself, which writes its coverage. Raises `HarnessError`."""
@@ -244,7 +259,8 @@ class Harness:
     def _walkers(self, image: Image) -> Iterator[bytes]:
         for walker in image.walkers:
             row = self._rows[walker.layout.ljust(_LAYOUT_BYTES, b"\0")]
-            yield _WALKER.pack({"root": walker.root, "row": row, "program": _PROGRAMS[walker.language]})
+            place = {"root": walker.root, "row": row, "program": _PROGRAMS[walker.language]}
+            yield _WALKER.pack(dict.fromkeys(_WALKER.fields, 0) | walker.loops | place)
         yield bytes((_MAX_WALKERS - len(image.walkers)) * _WALKER.layout.size)
 
     def _answer(self, traced: bool) -> Walk:

@@ -1,0 +1,149 @@
+"""Which samples count as equal: the C of count.h, run over given frames, against SipHash in Python."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from profiler.capture.header import read_header
+from profiler.capture.records import RawSample
+from profiler.capture.wire import REPEAT_TYPE, REPEATED_STACK, decode, decode_repeat
+from symbolizers.frame import RawFrame
+from tests.support.siphash import siphash
+from tests.support.walkers.harness import Harness, Image, Walker, registers_on
+
+KEY = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
+"""As in harness.c."""
+MOST_COUNTED = 256
+"""As in count.h."""
+RBP = 4
+"""Which word of ``struct pt_regs`` it is."""
+LOOP, COLD, STACK = 0x55_0000_0000, 0x55_8000_0000, 0x7FFF_0000_0000
+WALKER = Walker(
+    "python",
+    1,
+    b"a row",
+    {"loop": LOOP, "loop_bytes": 0x1000, "cold_loop": COLD, "cold_loop_bytes": 0x10},
+)
+IMAGE = Image({}, (WALKER,), thread_pointer=STACK, registers=registers_on(STACK, rip=0x1234))
+
+u32 = st.integers(0, (1 << 32) - 1)
+u64 = st.integers(0, (1 << 64) - 1)
+frames = st.lists(st.builds(RawFrame, u64, u32, u32, u64), min_size=1, max_size=12)
+in_harness = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def at(address: int) -> Image:
+    """The same thread, interrupted at this instruction, in code that keeps no frame pointer."""
+    registers = list(registers_on(STACK, rip=address))
+    registers[RBP] = 0
+    return replace(IMAGE, registers=tuple(registers))
+
+
+def words_of(sample: RawSample, *, by_lines: bool, place: int) -> list[int]:
+    """What is hashed of it; `place`: where its instruction counts as being."""
+    texts = [text.ljust(16, b"\0") for text in (sample.comm, sample.thread_comm)]
+    counts = len(sample.kernel) << 32 | len(sample.user) << 16 | len(sample.interpreter)
+    words = [
+        sample.tid << 32 | sample.process.pid,
+        sample.start_ns,
+        sample.uid << 32 | sample.parent.pid,
+        *(word for text in texts for word in struct.unpack("<2Q", text)),
+        sample.walkers << 32 | sample.walk_status,
+        counts,
+    ]
+    for frame in sample.interpreter:
+        words += [frame.address, frame.checksum << 32 | (frame.position if by_lines else 0)]
+    return [*words, place, *sample.user[1:], *sample.kernel]
+
+
+def whole(record: bytes) -> RawSample:
+    sample = decode(record)
+    assert isinstance(sample, RawSample)
+    return sample
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [(0, "a3817f04ba25a8e66df67214c7550293"), (8, "3b62a9ba6258f5610f83e264f31497b4")],
+)
+def test_siphash_is_the_one_of_the_paper(length: int, expected: str) -> None:
+    """Against the reference's vectors (SipHash-2-4 with 128 bits) for the bytes 0, 1, 2, …"""
+    words = [int.from_bytes(bytes(range(at, at + 8)), "little") for at in range(0, length, 8)]
+    assert siphash(KEY, words, rounds=(2, 4)) == struct.unpack("<2Q", bytes.fromhex(expected))
+
+
+@in_harness
+@given(frames=frames, by_lines=st.booleans())
+def test_the_hash_is_siphash_of_what_tells_samples_apart(
+    harness: Harness, frames: list[RawFrame], by_lines: bool
+) -> None:
+    record = harness.count(IMAGE, frames, by_lines=by_lines)
+    if record.startswith(REPEAT_TYPE):
+        return  # hypothesis gives the same twice
+    sample = whole(record)
+    assert list(sample.interpreter) == frames
+    hashed = siphash(KEY, words_of(sample, by_lines=by_lines, place=sample.user[0]))
+    assert struct.unpack("<2Q", sample.stack) == hashed
+
+
+def test_an_equal_sample_is_a_short_record(harness: Harness) -> None:
+    frames = [RawFrame(1 << 56 | 0x1000 + level, level, 7, 0) for level in range(MOST_COUNTED)]
+    first = whole(harness.count(IMAGE, frames))
+    again = harness.count(IMAGE, frames)
+    assert len(again) == 32
+    assert again[REPEATED_STACK] == first.stack
+    assert decode_repeat(again) == (first.cpu, first.time_ns)
+
+
+def test_what_is_deeper_goes_out_whole_each_time(harness: Harness) -> None:
+    frames = [RawFrame(1 << 56 | 0x2000 + level, level, 7, 0) for level in range(MOST_COUNTED + 1)]
+    for _ in range(2):
+        sample = whole(harness.count(IMAGE, frames))
+        assert sample.stack == b""
+        assert list(sample.interpreter) == frames
+
+
+@pytest.mark.parametrize("by_lines", [False, True])
+def test_the_running_line_counts_where_it_is_shown(harness: Harness, by_lines: bool) -> None:
+    frames = [[RawFrame(1 << 56 | 0x3000 + by_lines, position, 1, 0)] for position in (1, 2)]
+    records = [harness.count(IMAGE, each, by_lines=by_lines) for each in frames]
+    assert [each.startswith(REPEAT_TYPE) for each in records] == [False, not by_lines]
+
+
+def test_all_instructions_of_an_evaluation_loop_are_one_place(harness: Harness) -> None:
+    frames = [RawFrame(1 << 56 | 0x4000, 0, 1, 0)]
+
+    def is_new(address: int) -> bool:
+        return not harness.count(at(address), frames).startswith(REPEAT_TYPE)
+
+    assert is_new(LOOP)
+    assert not any(is_new(address) for address in (LOOP + 1, LOOP + 0xFFF, COLD, COLD + 0xF))
+    assert all(is_new(address) for address in (LOOP - 1, LOOP + 0x1000, COLD - 1, COLD + 0x10))
+
+
+@in_harness
+@given(frames=frames, index=st.integers(0, 11), change=st.sampled_from(["address", "checksum"]))
+def test_no_other_stack_is_taken_for_it(
+    harness: Harness, frames: list[RawFrame], index: int, change: str
+) -> None:
+    harness.count(IMAGE, frames)
+    frame = frames[index % len(frames)]
+    frames[index % len(frames)] = frame._replace(**{change: getattr(frame, change) ^ 1})
+    record = harness.count(IMAGE, frames)
+    if not record.startswith(REPEAT_TYPE):
+        assert list(whole(record).interpreter) == frames
+
+
+def test_every_field_of_the_head_is_hashed_or_said_to_be_left_out() -> None:
+    fields = set(read_header("records.h").structs["sample_head"].fields)
+    hashed = {"pid", "tid", "start_ns", "comm", "thread_comm", "parent_pid", "uid", "walk_status", "walkers"}
+    counts = {"interpreter_frames", "user_frames", "kernel_frames"}
+    left_out = {"type", "cpu", "time_ns", "parent_start_ns", "thread_pointer", "stack[0]", "stack[1]"}
+    assert fields == hashed | counts | left_out
