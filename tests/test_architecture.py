@@ -91,10 +91,14 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
     "profiler.run.significance": {"profiler.capture", "profiler.profile"},
-    # Counts stacks whose elements have no names yet, so it knows what such an element is.
+    # Both count stacks whose elements have no names yet, so they know what such an element is.
+    "profiler.run.accounts": {
+        *("profiler.profile", "profiler.run.allowance", "profiler.run.significance"),
+        *("profiler.run.stacks", "symbolizers.errors", "symbolizers.frame"),
+    },
     "profiler.run.aggregate": {
-        *("profiler.capture", "profiler.profile", "profiler.run.allowance", "profiler.run.codes"),
-        *("profiler.run.significance", "profiler.run.stacks"),
+        *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.allowance"),
+        *("profiler.run.codes", "profiler.run.significance", "profiler.run.stacks"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
     "profiler.run.names": {

@@ -259,16 +259,30 @@ int on_fresh(struct bpf_perf_event_data *ctx)
 	return next_names(ctx, s);
 }
 
+/* Whether user space sleeps until there is something; from now on it is awake. */
+static __always_inline bool takes_alarm(void)
+{
+	__u32 zero = 0, *wanted = sleeps.lookup(&zero);
+
+	if (!wanted || !READ_BACK(*wanted))
+		return false;
+	*wanted = 0;
+	return true;
+}
+
 /*
  * Whether to wake user space for the sample: it does where something in it is new, because the memory can be gone in
  * a moment. All others wait for the next regular look. If every sample woke the profiler, it would be scheduled in
  * step with its own samples, and so would whatever runs next: one busy process among four on two CPUs then showed
- * 10 % too many samples. So there is a budget: a burst when a program begins, and one sample in five for good.
+ * 10 % too many samples. So there is a budget: a burst when a program begins, and one sample in five for good. The
+ * first sample after a while without any wakes user space in any case, since it does not look meanwhile.
  */
 static __always_inline __u64 wake_flags(const struct scratch *s)
 {
 	__u32 zero = 0, *debt = debts.lookup(&zero);
 
+	if (takes_alarm())
+		return BPF_RB_FORCE_WAKEUP;
 	if (!debt)
 		return BPF_RB_NO_WAKEUP;
 	if (READ_BACK(s->sight.wakes) && *debt <= MOST_DEBT - DEBT_OF_WAKING) {

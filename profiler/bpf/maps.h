@@ -119,6 +119,7 @@ struct stack_key {
 };
 
 BPF_TABLE("lru_hash", struct stack_key, __u8, stacks, 32768);	/* of which user space has the whole record */
+BPF_ARRAY(sleeps, __u32, 1);	/* nonzero: user space does, and wants to be woken for the next record */
 BPF_PERCPU_ARRAY(debts, __u32, 1);	/* of having woken user space, see wake_flags() */
 BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */

@@ -364,6 +364,6 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!is_recorded(pid))
 		return 0;
 	targets.delete(&pid);
-	send_event(RECORD_EXIT, pid, start_ns_of(leader), BPF_RB_NO_WAKEUP);
+	send_event(RECORD_EXIT, pid, start_ns_of(leader), takes_alarm() ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	return 0;
 }

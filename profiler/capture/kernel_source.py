@@ -134,6 +134,9 @@ class KernelSource:
     def fileno(self) -> int:
         return self._kernel.maps["records"].fd
 
+    def set_alarm(self) -> None:
+        self._kernel.maps["sleeps"][number(0)] = number(1)
+
     def drain(self) -> Sequence[Record]:
         assert self._ring is not None
         records = list(self._ring.drain())

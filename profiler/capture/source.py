@@ -64,6 +64,9 @@ class SampleSource(Protocol):
     def fileno(self) -> int:
         """A file descriptor that becomes readable when records should be looked at soon."""
 
+    def set_alarm(self) -> None:
+        """The next record makes `fileno` readable, whatever it is: nobody looks until then."""
+
     def drain(self) -> Sequence[Record]:
         """The records that wait; returns at once.
 

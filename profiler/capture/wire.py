@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
+from typing import cast
 
 from profiler.capture.header import read_header
 from profiler.capture.records import CodeName, ProcessEvent, RawSample
@@ -21,6 +24,8 @@ _EVENT = _RECORDS.structs["process_event"]
 _TYPES = _RECORDS.enums["record_type"]
 _SAMPLE, _EXEC, _EXIT = _TYPES["RECORD_SAMPLE"], _TYPES["RECORD_EXEC"], _TYPES["RECORD_EXIT"]
 _CODE_NAME = _TYPES["RECORD_NAME"]
+_make_frame = cast("Callable[[tuple[int, ...]], RawFrame]", partial(tuple.__new__, RawFrame))
+"""As `RawFrame._make`, but in a third of the time: it is the innermost loop of all decoding."""
 _REPEAT = _RECORDS.structs["repeat"].layout
 _STACK = struct.Struct("<2Q")
 _STACK_AT = _HEAD.layout.size - _STACK.size
@@ -88,7 +93,7 @@ def _sample(record: bytes) -> RawSample:
         start_ns=head["start_ns"],
         comm=head["comm"].split(b"\0", 1)[0],
         walk_status=head["walk_status"],
-        interpreter=tuple(map(RawFrame._make, _FRAME.layout.iter_unpack(record[frames_at:user_at]))),
+        interpreter=tuple(map(_make_frame, _FRAME.layout.iter_unpack(record[frames_at:user_at]))),
         user=struct.unpack_from(f"<{user_count}Q", record, user_at),
         kernel=struct.unpack_from(f"<{kernel_count}Q", record, kernel_at),
         parent=ProcessId.from_start_ns(head["parent_pid"], head["parent_start_ns"]),

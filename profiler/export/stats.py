@@ -33,7 +33,8 @@ def to_json(profile: Profile) -> str:
         "per_process": [
             {
                 "process": root_text(row.root),
-                "pid": row.root.pid,
+                "pid": row.root.pid or None,
+                "processes": row.root.processes or 1,
                 "samples": row.samples,
                 "symbolized": row.symbolized,
                 "partial": {reason.value: count for reason, count in row.partial.items()},

@@ -70,8 +70,14 @@ def _file(text: str) -> str:
 
 
 def root_text(root: Root) -> str:
-    """``comm (pid)``; bytes of comm that are not UTF-8 show as \\xNN."""
-    return f"{_name(root.comm.decode('utf-8', 'backslashreplace'))} ({root.pid})"
+    """``comm (pid)``, or ``comm (N ended)``; bytes of comm that are not UTF-8 show as \\xNN."""
+    which = f"{root.processes} ended" if root.processes else str(root.pid)
+    return f"{root_name(root)} ({which})"
+
+
+def root_name(root: Root) -> str:
+    """The name alone."""
+    return _name(root.comm.decode("utf-8", "backslashreplace"))
 
 
 def thread_text(thread: Thread) -> str:

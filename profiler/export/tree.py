@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from profiler.export.text import frame_text, root_text, thread_text
+from profiler.export.text import frame_text, root_name, root_text, thread_text
 from profiler.profile.model import Sample
 from symbolizers.frame import Frame
 
@@ -94,8 +94,8 @@ def lay_out(stacks: Stacks, min_share: float, most: int = MAX_BOXES) -> tuple[li
 
 
 def _levels(sample: Sample, level_of: Callable[[Frame], Level]) -> Iterator[Level]:
-    text = root_text(sample.root)
-    yield Level((text.rpartition(" ")[0], sample.root.pid), text)
+    root = sample.root
+    yield Level((root_name(root), root.pid or -root.processes), root_text(root))
     if sample.thread is not None:
         text = thread_text(sample.thread)
         yield Level((text.rpartition(" ")[0], sample.thread.tid), text)

@@ -16,10 +16,14 @@ from symbolizers.frame import Frame
 
 
 class Root(NamedTuple):
-    """The bottom of a stack: the process, by the name that it had last."""
+    """The bottom of a stack: the process, by the name that it had last.
+
+    A long recording counts processes that have ended by their program: `processes` of them, and `pid` is 0.
+    """
 
     comm: bytes
     pid: int
+    processes: int = 0
 
 
 class Thread(NamedTuple):

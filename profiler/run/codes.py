@@ -119,15 +119,20 @@ class CodeObjects:
 
     def missing(self, sample: RawSample, gone: Gone) -> list[CodeKey]:
         """What `sample` needs and is neither known nor `gone`, leaf first."""
-        frames = {key_of(frame): frame for frame in sample.interpreter if frame.address < FIRST_ANNOTATION}
-        missing = [key for key in frames if self._find(key) is None and key not in gone]
+        known, shared = self._known, self._shared_known()
+        missing: dict[CodeKey, RawFrame] = {}
+        for frame in sample.interpreter:
+            key = frame.address, frame.checksum
+            if key in known or key in shared or key in gone or frame.address >= FIRST_ANNOTATION:
+                continue
+            missing[key] = frame
         self.is_full = False
-        for key in missing:
+        for key, frame in missing.items():
             if key in self._unread or self._hold(_KEY_BYTES):
-                self._unread[key] = frames[key]._replace(position=0)
+                self._unread[key] = frame._replace(position=0)
             else:
                 self.is_full = True
-        return missing
+        return list(missing)
 
     def ask(self, keys: Iterable[CodeKey]) -> tuple[list[CodeKey], tuple[RawFrame, ...]]:
         """Those of `keys` that were not asked for before, and what to ask the worker for them."""
@@ -169,9 +174,10 @@ class CodeObjects:
         """The interpreter's frames by name, leaf first; a marker in the place of each that is `gone`."""
         frames: list[Frame] = []
         shown_above = False
+        own, shared = self._known, self._shared_known()
         for raw in sample.interpreter:
-            key = key_of(raw)
-            known = self._find(key)
+            key = raw.address, raw.checksum
+            known = own.get(key) or shared.get(key)
             if known is None:
                 annotation = _MARKERS.get(capture_kind(raw.address))
                 marker = PLACEHOLDERS[gone[key]] if key in gone else annotation
@@ -198,8 +204,10 @@ class CodeObjects:
         return next((known.definition for known in found if known is not None), None)
 
     def _find(self, key: CodeKey) -> _Known | None:
-        known = self._known.get(key)
-        return known if known is not None or self._shared is None else self._shared.known.get(key)
+        return self._known.get(key) or self._shared_known().get(key)
+
+    def _shared_known(self) -> Mapping[CodeKey, _Known]:
+        return self._shared.known if self._shared is not None else _NOTHING_SHARED
 
     def _know(self, key: CodeKey, code: CodeObject) -> bool:
         """Keeps what is known of `key`; False where there is no room, not even without its lines."""
@@ -219,7 +227,7 @@ class CodeObjects:
 
     def _share(self) -> _Shared | None:
         """What a fork shares with this program; the few objects that were learnt since are not in it."""
-        before = self._shared.known if self._shared is not None else _NOTHING_SHARED
+        before = self._shared_known()
         if len(self._known) > max(_LEAST_DELTA, len(before) // 8):
             shared = _Shared({**before, **self._known}, self._allowance.above or self._allowance)
             if shared.is_allowed:

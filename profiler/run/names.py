@@ -6,6 +6,7 @@ left then.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -106,6 +107,11 @@ class AddressNames:
             if now_s >= file.due_s and file.trust is not _Trust.NONE:
                 self._ask(key, file)
                 file.due_s, file.pause_s = now_s + file.pause_s, 2 * file.pause_s
+
+    def due_s(self) -> float:
+        """When `ask_early` has something to ask (CLOCK_MONOTONIC); infinite if it has not."""
+        due = (each.due_s for each in self._waiting.values() if each.trust is not _Trust.NONE)
+        return min(due, default=math.inf)
 
     def resolve(
         self, stacks: Iterable[CountedStack], *, ended_s: float, duration_s: float

@@ -32,7 +32,8 @@ _HURRY_NS = 30_000_000
 _MOST_BEGINNING = 1024
 _MOST_MAPPED = 256
 """Mappings of a program whose exec is about to come in: its file, and its dynamic linker."""
-_MOST_FORKS = 16_384
+_MOST_FORKS = 4096
+_MOST_GONE = 4096
 _MOST_GENERATIONS = 8
 _MOST_ASKED = 16_384
 """Files that are asked about by name."""
@@ -73,6 +74,8 @@ class ProcessTable:
         """By pid."""
         self._forks: OrderedDict[int, Forked] = OrderedDict()
         """By the pid of the process that was forked; most of them are never sampled."""
+        self._gone: OrderedDict[ProcessId, None] = OrderedDict()
+        """Those whose exit has come in lately."""
         self._asked: OrderedDict[FileKey, None] = OrderedDict()
         self._hurry_until_ns = 0
         self._looks = _Budget(_EAGER_LOOKS_HZ)
@@ -93,7 +96,11 @@ class ProcessTable:
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample."""
-        self._program_of(sample).sample(sample)
+        program = self._program_of(sample)
+        program.sample(sample)
+        # A process is sampled while it gives its memory back, after its exit has come in.
+        if sample.process in self._gone:
+            program.exited()
 
     def again(self, repeated: Repeated) -> None:
         """Takes in samples that equal an earlier one."""
@@ -232,6 +239,9 @@ class ProcessTable:
 
     def _exited(self, process: ProcessId) -> None:
         self._stalled_pids.discard(process.pid)
+        self._gone[process] = None
+        if len(self._gone) > _MOST_GONE:
+            self._gone.popitem(last=False)
         program = self._programs.get(process)
         if program is not None:
             program.exited()
@@ -266,6 +276,7 @@ class ProcessTable:
         """Lets go of a process that has exited, once all answers about it have come."""
         del self._programs[program.process]
         program.close()
+        self._around.ended(program.process)
         if self._latest.get(program.process.pid) is program:
             del self._latest[program.process.pid]
         if program.has_interpreters:

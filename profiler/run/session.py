@@ -40,6 +40,10 @@ _POLL_FOR_TASKS_S = (0.004, 0.012)
 """The same where tasks are looked at, many of which are over soon."""
 _POLL_IN_HURRY_S = (0.001, 0.003)
 """The same where a program is about to run its interpreter, whose place is told in a moment."""
+_EMPTY_LOOKS = 3
+"""After so many looks without a record the session sleeps until there is one: idle machines cost nothing."""
+_LOOK_S = 1.0
+"""How long it sleeps at most where somebody watches."""
 _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
@@ -108,6 +112,7 @@ class Session:
                 ask=asker.ask,
                 emit=self._tasks.emit,
                 drop=self._tasks.drop,
+                ended=self._aggregator.ended,
                 note=self._aggregator.note,
                 blame=self._aggregator.blame,
                 configure=self._configure,
@@ -196,11 +201,19 @@ class Session:
         duration_s = self._recording.duration_s
         end_s = math.inf if duration_s is None else self._started_s + duration_s
         pace_s = _POLL_FOR_TASKS_S if self._recording.async_tasks else _POLL_S
+        # Somebody sees the time go by, or the exit of the last target may have been lost.
+        looks = progress is not None or self._recording.sampling.targets is not None
+        longest_s = _LOOK_S if looks else math.inf
+        empty = 0
         while not self._stopped and (now_s := time.monotonic()) < end_s:
             hurries = self._table.is_in_hurry(time.monotonic_ns())
-            nap_s = random.uniform(*(_POLL_IN_HURRY_S if hurries else pace_s))
+            if empty < _EMPTY_LOOKS or hurries:
+                nap_s = random.uniform(*(_POLL_IN_HURRY_S if hurries else pace_s))
+            else:
+                self._source.set_alarm()
+                nap_s = min(longest_s, self._names.due_s() - now_s)
             self._wait(min(nap_s, end_s - now_s), self._source)
-            self._drain()
+            empty = 0 if self._drain() else empty + 1
             self._names.ask_early()
             self._end_without_targets()
             if progress is not None:
@@ -235,8 +248,10 @@ class Session:
         if not self._source.has_targets():
             self._stopped = True
 
-    def _drain(self) -> None:
-        for record in self._source.drain():
+    def _drain(self) -> bool:
+        """Takes in the records that have come; whether there are any."""
+        records = self._source.drain()
+        for record in records:
             if isinstance(record, RawSample):
                 if not self._samples:
                     self._first_sample_s = record.time_ns / 1e9 - self._recording.asked_at_s
@@ -258,6 +273,7 @@ class Session:
                 self._table.event(record)
             else:
                 self._table.mapped(record)
+        return bool(records)
 
     def _finish_reads(self, ended_s: float) -> dict[Element, Frame]:
         """Asks once more for what could not be read; then what still lacks a name is dropped.

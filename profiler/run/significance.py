@@ -91,6 +91,17 @@ class Evidence:
         if traits.function is not None:
             _count(self._functions, traits.function, lost, count)
 
+    def merge(self, other: Evidence) -> None:
+        """Counts what another one has counted, too."""
+        for own, others in zip(self._tables(), other._tables(), strict=True):
+            for bucket, (kept, lost) in others.items():
+                found = own.setdefault(bucket, [0, 0])
+                found[0] += kept
+                found[1] += lost
+
+    def _tables(self) -> tuple[_Table, ...]:
+        return self._threads, self._functions, self._addresses
+
     def counts(self, feature: Feature) -> list[tuple[int, int]]:
         """Kept and lost samples of each category, at most `BUCKETS`."""
         tables = {

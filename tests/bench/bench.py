@@ -20,11 +20,10 @@ from tests.bench.measure import Cell, Measurement, measure
 from tests.bench.table import depth_table, workload_table
 
 EXPLANATION = """Medians, with the least and the most of {rounds} rounds; {cpus} CPUs, Linux {kernel}.
-The work of a target takes about {seconds:g} s. `its peak RSS` adds up its processes, shared pages more
-than once. `start to first sample`: all targets burn while a profiler starts; py-spy tells no times.
-`split error` is the largest of any function's share, all rounds
-together, beside the target's own CPU clock; perf names no interpreted function. py-spy looks at processes
-that can run, pidflame and perf at those that do.
+The work of a target takes about {seconds:g} s. `start to first sample`: all targets burn while a profiler
+starts; py-spy tells no times. `split error` is the largest of any function's share, all rounds together,
+beside the target's own CPU clock; perf names no interpreted function. py-spy looks at processes that can run,
+pidflame and perf at those that do.
 """
 
 

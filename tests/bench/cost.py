@@ -27,8 +27,6 @@ class Whole:
     """A finished run of a profiler: from its start to its exit, workers included."""
 
     cpu_s: float
-    peak_rss_bytes: int
-    """The sum over its processes of each one's peak: pages that they share count more than once."""
 
 
 class Profiler:
@@ -41,7 +39,6 @@ class Profiler:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
             )
-        self._peaks: dict[int, int] = {}
         self._finished = False
 
     def __enter__(self) -> Profiler:
@@ -83,17 +80,15 @@ class Profiler:
         """CPU time so far of all its living processes."""
         return sum(map(process_cpu_ns, self.tree()))
 
-    def note_peaks(self) -> None:
-        """Remember each process's peak memory, which can't be asked for when it is gone."""
-        for pid in self.tree():
-            self._peaks[pid] = max(self._peaks.get(pid, 0), peak_rss_bytes(pid))
+    def pss_bytes(self) -> int:
+        """What all its living processes hold now; what some share counts in parts."""
+        return sum(map(process_pss_bytes, self.tree()))
 
     def finish(self) -> Whole:
         """Interrupt it as Ctrl-C does, let it write its file, and say what it cost.
 
         Raises `ProfilerFailed` where it does not end in time or ends with an error.
         """
-        self.note_peaks()
         os.kill(self.pid, signal.SIGINT)
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
@@ -103,8 +98,7 @@ class Profiler:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
                 if self._process.returncode not in (0, -signal.SIGINT):
                     raise ProfilerFailed(f"exit {self._process.returncode}: {self._last_words()}")
-                return Whole(usage.ru_utime + usage.ru_stime, sum(self._peaks.values()))
-            self.note_peaks()
+                return Whole(usage.ru_utime + usage.ru_stime)
             time.sleep(POLL_S)
         raise ProfilerFailed(f"did not end within {PATIENCE_S:.0f} s of Ctrl-C")
 
@@ -124,16 +118,13 @@ def process_cpu_ns(pid: int) -> int:
         return 0
 
 
-def peak_rss_bytes(pid: int) -> int:
-    """VmHWM of a process; 0 where it is gone. (ru_maxrss would count what was there before the exec.)"""
+def process_pss_bytes(pid: int) -> int:
+    """The proportional set size of a process; 0 where it is gone."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
 def open_links(pid: int) -> dict[str, int]:

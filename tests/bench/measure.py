@@ -34,6 +34,8 @@ class Running:
 
     cpu_ns: int
     wall_ns: int
+    pss_bytes: int
+    """Of all its processes, at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def measure_watched(cell: Cell, peer: Peer, round_number: int, units: int) -> Me
             target.go()
             truth = target.truth()
             ended_ns = time.monotonic_ns()
-            running = Running(profiler.cpu_ns() - before_ns, ended_ns - began_ns)
+            running = Running(profiler.cpu_ns() - before_ns, ended_ns - began_ns, profiler.pss_bytes())
             profiler.running()
             whole = profiler.finish()
         seen = peer.observe(place, truth, Window(profiler.started_ns, began_ns, ended_ns))

@@ -69,9 +69,9 @@ def whole_cpu_s(row: Row) -> str:
     return spread((entry.whole.cpu_s for entry in row.measurements if entry.whole), 2)
 
 
-def peak_mb(row: Row) -> str:
-    """Peak memory of all processes of the profiler together."""
-    return spread((entry.whole.peak_rss_bytes / MB for entry in row.measurements if entry.whole), 0)
+def pss_mb(row: Row) -> str:
+    """What all processes of the profiler hold when the target has done its work."""
+    return spread((entry.running.pss_bytes / MB for entry in row.measurements if entry.running), 0)
 
 
 def first_sample_s(row: Row) -> str:
@@ -130,7 +130,7 @@ COLUMNS = (
     Column("profiler", who),
     Column("its CPU while running, % of a core", running_percent),
     Column("its CPU, start to exit, s", whole_cpu_s),
-    Column("its peak RSS, MB", peak_mb),
+    Column("PSS of its processes, MB", pss_mb),
     Column("start to first sample, s", first_sample_s),
     Column("target's own CPU, s", target_cpu_s),
     Column("÷ watched by nobody", target_ratio),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from profiler.capture.kernel_source import KernelSource
-from profiler.capture.records import ProcessEvent, RawSample
+from profiler.capture.records import RawSample, Record, Repeated
 from profiler.capture.source import Sampling
 from profiler.capture.wire import WalkStatus
 from profiler.profile.model import Feature, Profile, Root
@@ -34,9 +34,13 @@ class Overheard(KernelSource):
         super().__init__(sampling)
         self.samples: list[RawSample] = []
 
-    def drain(self) -> Sequence[RawSample | ProcessEvent]:
+    def drain(self) -> Sequence[Record]:
         records = super().drain()
-        self.samples += [record for record in records if isinstance(record, RawSample)]
+        for record in records:
+            if isinstance(record, RawSample):
+                self.samples.append(record)
+            elif isinstance(record, Repeated):
+                self.samples += [record.sample()] * record.count
         return records
 
 

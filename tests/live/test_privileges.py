@@ -14,6 +14,7 @@ import pytest
 
 from symbolizers.process.capabilities import Capability, bits_of
 from symbolizers.process.sandbox import MEMORY_BYTES, MESSAGES_BYTES, OOM_SCORE
+from tests.support.live.begun import wait_until_sampling
 from tests.support.live.harness import PIDFLAME, Recording, is_frame_of, parse_folded, target, workload
 from tests.support.process.targets import NOBODY, children_of
 
@@ -156,7 +157,7 @@ def test_the_unprivileged_form_records_others_and_names_their_functions(folder_o
         ) as recording:
             assert recording.stderr is not None
             assert b"recording" in recording.stderr.readline()
-            worker_of(recording.pid)
+            wait_until_sampling(recording.pid)
             busy.go()
             busy.truth()
             busy.end()

@@ -72,6 +72,7 @@ class Table:
         self.counted: Counter[tuple[Element, ...]] = Counter()
         """How many more samples had these elements, without being looked at."""
         self.dropped: dict[int, Reason] = {}
+        self.ended: list[ProcessId] = []
         self.notes: list[tuple[ProcessId, str]] = []
         self.blamed: list[tuple[ProcessId, Frame]] = []
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
@@ -83,6 +84,7 @@ class Table:
                 ask=self.questions.ask,
                 emit=self._emit,
                 drop=self._drop,
+                ended=self.ended.append,
                 note=lambda process, text: self.notes.append((process, text)),
                 blame=lambda process, function: self.blamed.append((process, function)),
                 configure=self._configure,

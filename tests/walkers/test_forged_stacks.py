@@ -216,8 +216,8 @@ def test_a_ring_of_fibers_ends(harness: Harness) -> None:
     image = forged_ruby.fibers(RUBY_LAYOUTS.named("ruby-3.1"), 10, 10, ring=True)
     walk = harness.walk(image)
     assert walk.sample.walk_status == WalkStatus.TRUNCATED
-    assert walk.tail_calls == 27
-    assert len(walk.sample.interpreter) == 260
+    assert walk.tail_calls == 26
+    assert len(walk.sample.interpreter) == 250
 
 
 def test_frames_of_two_interpreters_follow_each_other(harness: Harness) -> None:

@@ -22,7 +22,7 @@ from tests.support.walkers.harness import Harness, Image, Walk
 from tests.support.walkers.targets import PROGRAMS, take
 
 NAMES = [language.name for language in LANGUAGES]
-MOST_RUNS = 27
+MOST_RUNS = 26
 MOST_READS_A_RUN, MOST_READS_BESIDE = 400, 200
 """The first run with frames also looks for their thread. The head of sample.c says what this comes to."""
 SOUPS = 1000

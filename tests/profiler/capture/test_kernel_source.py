@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -208,6 +209,26 @@ def test_a_program_replaced_is_not_walked_as_the_one_before(
     after = recorder.samples(target.pid, since_ns=since_ns)
     assert not any(sample.interpreter for sample in after)
     assert {sample.walk_status for sample in after} == {0}
+
+
+def test_the_alarm_goes_off_at_the_next_record(recorder: Recorder, target: Target) -> None:
+    """Without it, a sample of code that was seen before wakes nobody."""
+    target.ask("spinning_thread")
+    recorder.until(lambda: len(recorder.samples(target.pid)) >= 100)
+
+    def waits(rounds: int, *, alarm: bool) -> list[float]:
+        found = []
+        for _ in range(rounds):
+            recorder.source.drain()
+            if alarm:
+                recorder.source.set_alarm()
+            began_s = time.monotonic()
+            select.select([recorder.source], [], [], 0.5)
+            found.append(time.monotonic() - began_s)
+        return found
+
+    assert max(waits(10, alarm=True)) < 0.4
+    assert max(waits(5, alarm=False)) >= 0.5
 
 
 def test_no_sample_was_lost_and_none_comes_after_the_stop(recorder: Recorder, target: Target) -> None:

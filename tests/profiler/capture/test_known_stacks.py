@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from random import Random
 
@@ -11,15 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture import known_stacks
-from profiler.capture.header import read_header
 from profiler.capture.known_stacks import KnownStacks
 from profiler.capture.records import ProcessEvent, RawSample, Repeated
 from profiler.capture.wire import WireError
-from tests.profiler.capture.test_wire import encoded
+from tests.support.encoded import encoded, encoded_repeat
 from tests.support.samples import raw_sample
 
-REPEAT = read_header("records.h").structs["repeat"].layout
-TYPES = read_header("records.h").enums["record_type"]
 EXEC = encoded(ProcessEvent(raw_sample().process, 5, 1_000_000_000, False, 0))
 
 
@@ -33,7 +29,7 @@ def whole(number: int, time_ns: int = 0) -> RawSample:
 
 
 def short(number: int, time_ns: int, cpu: int = 0) -> bytes:
-    return REPEAT.pack(TYPES["RECORD_REPEAT"], cpu, time_ns, *struct.unpack("<2Q", stack_of(number)))
+    return encoded_repeat(stack_of(number), time_ns=time_ns, cpu=cpu)
 
 
 class Kernel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 
 import pytest
@@ -15,6 +14,7 @@ from profiler.capture.wire import WireError, decode
 from symbolizers.frame import RawFrame
 from symbolizers.process.identity import ProcessId
 from symbolizers.taken import TakenName
+from tests.support.encoded import encoded
 from tests.support.samples import raw_sample
 
 HEADER = read_header("records.h")
@@ -74,29 +74,6 @@ names = st.builds(
     processes,
     u32,
 )
-
-
-def encoded(record: Alone) -> bytes:
-    """The bytes of a record as the kernel side lays them out."""
-    if isinstance(record, CodeName):
-        name, parent = record.name, record.parent
-        sizes = (HEADER.defines["TEXT_LEFT"] if text is None else len(text) for text in name.texts)
-        ids = (TYPES["RECORD_NAME"], record.process.pid, record.start_ns, parent.start_ns(), name.address)
-        head = NAME.pack(
-            *ids, name.checksum, parent.pid, name.first_line, name.details, record.uid, 0, *sizes
-        )
-        return head + b"".join(text or b"" for text in name.texts)
-    if isinstance(record, ProcessEvent):
-        kind = TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
-        return EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns, record.uid, 0)
-    counts = (len(record.interpreter), len(record.user), len(record.kernel))
-    ids = (record.cpu, record.process.pid, record.tid, record.time_ns, record.start_ns)
-    ids = (*ids, record.parent.start_ns(), record.thread_pointer)
-    rest = (record.comm, record.thread_comm, record.parent.pid, record.uid, *counts, record.walk_status)
-    rest = (*rest, record.walkers, *struct.unpack("<2Q", record.stack or bytes(16)))
-    head = HEAD.pack(TYPES["RECORD_SAMPLE"], *ids, *rest)
-    frames = b"".join(FRAME.pack(*frame) for frame in record.interpreter)
-    return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))
 
 
 @given(samples | events | names)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
 from profiler.profile.model import ProcessLosses, Root, Sample, Thread
+from profiler.run import aggregate, allowance
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.stacks import Element, KernelAddress, NativeAddress, Partial
@@ -227,3 +230,74 @@ def test_stacks_without_an_end_shrink_to_their_leaves() -> None:
     assert hostile.partial[Reason.OVER_BUDGET] > 1000
     assert hostile.symbolized + hostile.partial[Reason.OVER_BUDGET] == 3000
     assert healthy.symbolized == 3000
+
+
+def ended_processes(aggregator: Aggregator, numbers: range, *, comm: bytes = b"sh") -> None:
+    """Each has two samples of one stack, one that is partial, and a loss, and is over."""
+    for pid in numbers:
+        for _ in range(2):
+            aggregator.add(raw(pid, comm=comm), (MAIN, ONE))
+        aggregator.add(raw(pid, comm=comm), (MAIN,), Partial(Reason.CHANGED, leaf=True))
+        aggregator.drop(raw(pid, comm=comm), Reason.EXITED)
+        aggregator.blame(raw(pid).process, OPEN)
+        aggregator.note(raw(pid).process, "a note")
+        aggregator.ended(raw(pid).process)
+
+
+def test_of_many_processes_that_have_ended_those_of_a_program_count_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aggregate, "_MOST_ENDED", 10)
+    aggregator = Aggregator()
+    aggregator.add(raw(1, comm=b"sh"), (MAIN, ONE))
+    ended_processes(aggregator, range(100, 140))
+    losses = aggregator.losses(lost=0)
+    assert losses.samples == 161
+    assert (losses.dropped, losses.partial) == ({Reason.EXITED: 40}, {Reason.CHANGED: 40})
+    rows = {row.root: row for row in losses.per_process}
+    together = rows[Root(b"sh", 0, 30)]
+    assert (together.samples, together.symbolized) == (120, 60)
+    assert (together.note, together.hit) == ("a note", (OPEN,))
+    assert rows.keys() - {together.root} == {Root(b"sh", pid) for pid in (1, *range(130, 140))}
+    assert {sample.root for sample in aggregator.samples(NAMES)} == rows.keys()
+    stacks = [stack for stack in aggregator.stacks() if stack.samples == 60]
+    assert [(stack.elements, stack.pid in range(100, 130)) for stack in stacks] == [((MAIN, ONE), True)]
+
+
+def test_programs_of_ended_processes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aggregate, "_MOST_ENDED", 0)
+    monkeypatch.setattr(aggregate, "_MOST_PROGRAMS", 2)
+    aggregator = Aggregator()
+    for pid in range(100, 106):
+        ended_processes(aggregator, range(pid, pid + 1), comm=f"program {pid}".encode())
+    roots = {row.root for row in aggregator.losses(lost=0).per_process}
+    assert roots == {
+        Root(b"program 100", 0, 1),
+        Root(b"program 101", 0, 1),
+        Root(b"other programs", 0, 4),
+    }
+
+
+def test_what_ended_processes_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their stacks count as one where there is no room for more; no sample is lost."""
+    monkeypatch.setattr(aggregate, "_MOST_ENDED", 0)
+    monkeypatch.setattr(allowance, "USER_BYTES", 40_000)
+    allowances = Allowances()
+    aggregator = Aggregator(allowances=allowances)
+    for pid in range(100, 400):
+        sample = replace(raw(pid), uid=1000)
+        aggregator.add(sample, (MAIN, Frame("python", f"function_{pid}", "app.py", 1)))
+        aggregator.ended(sample.process)
+    samples = aggregator.samples(NAMES)
+    assert sum(sample.count for sample in samples) == 300
+    assert {sample.root for sample in samples} == {Root(b"app", 0, 300)}
+    assert len(samples) < 100
+    assert allowances._users[1000].used <= 40_000
+
+
+def test_a_process_without_a_sample_leaves_nothing() -> None:
+    aggregator = Aggregator()
+    aggregator.note(raw().process, "a note")
+    aggregator.ended(raw().process)
+    assert aggregator._notes == {}
+    assert aggregator.losses(lost=0).per_process == ()

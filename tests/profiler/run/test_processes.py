@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from profiler.capture.records import ProcessEvent
 from profiler.capture.wire import WalkStatus
 from profiler.run import allowance, program
 from profiler.run.stacks import TRUNCATED, NativeAddress, Partial
@@ -374,3 +375,18 @@ def test_samples_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     table.read()
     assert table.emitted.keys() == {*times[:3]}
     assert table.sample(1) in table.emitted
+
+
+def test_a_sample_after_the_exit_leaves_no_program_behind() -> None:
+    """The kernel tells of an exit before the process has given its memory back."""
+    table = known()
+    table.table.event(ProcessEvent(ID, table.now_ns, START_NS, True))
+    assert table.ended == [ID]
+    for _ in range(2):
+        time = table.sample(user=(NATIVE,))
+        for asked in table.questions.take_all():
+            if isinstance(asked.question, Inspect):
+                asked.answer(ProcessGone("it has exited"))
+        assert time in table.settled()
+    assert table.ended == [ID] * 3
+    assert table.table._programs == {}

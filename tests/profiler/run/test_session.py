@@ -43,6 +43,7 @@ class Replay:
     ) -> None:
         self.calls: list[str] = []
         self.targets_left = True
+        self.alarms = 0
         self.configured: list[tuple[int, int, tuple[str, ...]]] = []
         self.batches = list(batches)
         self._lost = Lost(*lost)
@@ -64,6 +65,9 @@ class Replay:
 
     def fileno(self) -> int:
         return self._read_fd
+
+    def set_alarm(self) -> None:
+        self.alarms += 1
 
     def drain(self) -> Sequence[Record]:
         assert "start" in self.calls
@@ -179,6 +183,16 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     assert profile.profiler_cpu_s > 0
     assert profile.profiler_max_rss_bytes > 1 << 20
     assert source.calls == ["load", "start", "complete", "stop"]
+
+
+def test_it_sleeps_while_nothing_comes(target: Target) -> None:
+    """Until the alarm, after a few looks; while there are targets, it looks once a second all the same."""
+    source = Replay([[sample(target.pid)]])
+    with session(source, targets=(target.pid,), duration_s=2.5) as running_session:
+        running_session.prepare()
+        running_session.start()
+        running_session.run()
+    assert 2 <= source.alarms <= 5
 
 
 def test_the_targets_are_known_to_the_kernel_before_their_first_sample(target: Target) -> None:
