@@ -94,7 +94,7 @@ STAGES: dict[str, set[str]] = {
     # Both count stacks whose elements have no names yet, so they know what such an element is.
     "profiler.run.accounts": {
         *("profiler.profile", "profiler.run.allowance", "profiler.run.significance"),
-        *("profiler.run.stacks", "symbolizers.errors", "symbolizers.frame"),
+        *("symbolizers.errors", "symbolizers.frame"),
     },
     "profiler.run.aggregate": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.allowance"),

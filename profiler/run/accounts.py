@@ -9,7 +9,6 @@ from typing import NamedTuple
 from profiler.profile.model import Root
 from profiler.run.allowance import Allowance
 from profiler.run.significance import Evidence, Traits
-from profiler.run.stacks import Element
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
 
@@ -23,7 +22,8 @@ class StackKey(NamedTuple):
 
     tid: int
     """0 unless threads are told apart."""
-    elements: tuple[Element, ...]
+    elements: tuple[int, ...]
+    """By their numbers."""
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Account:
         if len(self.notes) < _MAX_NOTES:
             self.notes[text] = None
 
-    def take_over(self, other: Account, otherwise: tuple[Element, ...]) -> None:
+    def take_over(self, other: Account, otherwise: tuple[int, ...]) -> None:
         """Counts the samples of another one, too, without its threads, and under our own name.
 
         Stacks for which there is no room count as `otherwise`.

@@ -65,13 +65,16 @@ class Aggregator:
         self._threads = threads
         self._on_address = on_address
         self._allowances = allowances or Allowances()
-        self._addresses: dict[Element, Element] = {}
-        """Each once, however many stacks it is in."""
+        self._numbers: dict[Element, int] = {}
+        """Stacks are made of numbers: an element is held once, and compared once, however many it is in."""
+        self._elements: list[Element] = []
+        """By number."""
+        self._over_budget = (self._add(PLACEHOLDERS[Reason.OVER_BUDGET]),)
         self._accounts: dict[ProcessId | Ended, Account] = {}
         self._ended: OrderedDict[ProcessId, None] = OrderedDict()
         self._programs = 0
         """How many of the accounts are of several processes."""
-        self._notes: dict[ProcessId, list[str]] = {}
+        self._notes: dict[ProcessId, dict[str, None]] = {}
         """About processes of which there is no sample yet."""
 
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> Tally:
@@ -110,7 +113,7 @@ class Aggregator:
         if account is not None:
             account.note(text)
         else:
-            self._notes.setdefault(process, []).append(text)
+            self._notes.setdefault(process, {})[text] = None
 
     def ended(self, process: ProcessId) -> None:
         """The process is over, and all its samples have been counted."""
@@ -126,17 +129,19 @@ class Aggregator:
         """Every stack, to find out which of its elements still need names."""
         for account in self._accounts.values():
             for stack, count in account.stacks.items():
-                yield CountedStack(stack.elements, count.samples, account.pid, account.user)
+                elements = tuple(map(self._elements.__getitem__, stack.elements))
+                yield CountedStack(elements, count.samples, account.pid, account.user)
 
     def lack(self, lacking: Mapping[Element, Reason]) -> None:
         """Counts every stack with an element that has no name, for that reason, as partial."""
-        for account in self._accounts.values() if lacking else ():
+        numbers = {self._numbers[each]: reason for each, reason in lacking.items() if each in self._numbers}
+        for account in self._accounts.values() if numbers else ():
             for stack, count in account.stacks.items():
-                reasons = [lacking[each] for each in stack.elements if each in lacking]
+                reasons = [numbers[each] for each in stack.elements if each in numbers]
                 if reasons:
                     whole = count.samples - count.partial
                     account.partial[reasons[-1]] += whole
-                    account.leafless += whole if stack.elements[-1] in lacking else 0
+                    account.leafless += whole if stack.elements[-1] in numbers else 0
 
     def samples(
         self, names: Mapping[Element, Frame], thread_names: Mapping[tuple[int, int], str] = _NO_NAMES
@@ -148,7 +153,8 @@ class Aggregator:
         named: Counter[tuple[Root, Thread | None, tuple[Frame, ...]]] = Counter()
         for account in self._accounts.values():
             for (tid, elements), count in account.stacks.items():
-                frames = tuple(each if isinstance(each, Frame) else names[each] for each in elements)
+                shown = (self._elements[each] for each in elements)
+                frames = tuple(each if isinstance(each, Frame) else names[each] for each in shown)
                 comm = account.threads.get(tid)
                 name = thread_names.get((account.pid, tid), "")
                 thread = Thread(comm, tid, name) if comm is not None else None
@@ -195,31 +201,31 @@ class Aggregator:
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
     ) -> Count | None:
         """The count of a stack, which may be a new one; None if the `allowance` has no room for that."""
-        stack = StackKey(sample.tid if self._threads else 0, elements)
-        stacks = self._accounts[sample.process].stacks
-        count = stacks.get(stack)
-        if count is not None:
+        known = [number for number in map(self._numbers.get, elements) if number is not None]
+        stacks, tid = self._accounts[sample.process].stacks, sample.tid if self._threads else 0
+        if len(known) == len(elements) and (count := stacks.get(StackKey(tid, tuple(known)))) is not None:
             return count
-        shared: list[Element] = []
-        new: list[Element] = []
-        texts = 0
-        for each in elements:
-            known = self._addresses.get(each)
-            if known is None:
-                new.append(each)
-            shared.append(each if known is None else known)
-            if isinstance(each, Frame):
-                texts += len(each.name) + len(each.file)
-        size = _STACK_BYTES + _ELEMENT_BYTES * len(elements) + _ADDRESS_BYTES * len(new)
+        texts = sum(len(each.name) + len(each.file) for each in elements if isinstance(each, Frame))
+        size = _STACK_BYTES + _ELEMENT_BYTES * len(elements) + _ADDRESS_BYTES * (len(elements) - len(known))
         size += texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
             return None
-        for each in new:
-            self._addresses[each] = each
-            if isinstance(each, NativeAddress):
-                self._on_address(each, sample.process.pid, sample.uid)
-        count = stacks[stack._replace(elements=tuple(shared))] = Count(size_bytes=size)
+        stack = StackKey(tid, tuple(self._number(each, sample) for each in elements))
+        count = stacks[stack] = Count(size_bytes=size)
         return count
+
+    def _number(self, element: Element, sample: RawSample) -> int:
+        """The number of an element, which may be new in `sample`."""
+        number = self._numbers.get(element)
+        if number is None:
+            number = self._add(element)
+            if isinstance(element, NativeAddress):
+                self._on_address(element, sample.process.pid, sample.uid)
+        return number
+
+    def _add(self, element: Element) -> int:
+        self._elements.append(element)
+        return self._numbers.setdefault(element, len(self._elements) - 1)
 
     def _fold(self, process: ProcessId) -> None:
         """From now on, a process that has ended counts with the others of its program."""
@@ -234,7 +240,7 @@ class Aggregator:
             group = Account(root, account.pid, account.user, self._allowances.of_process(account.user))
             self._accounts[key] = group
         account.allowance.give_all_back()
-        group.take_over(account, (PLACEHOLDERS[Reason.OVER_BUDGET],))
+        group.take_over(account, self._over_budget)
 
     def _account(self, sample: RawSample) -> Account:
         root = Root(sample.comm, sample.process.pid)

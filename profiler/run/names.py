@@ -29,7 +29,7 @@ _TRUSTED_S = 10.0
 """How long the names in files that trusted users run may take together at the end."""
 _OWNED_SHARE = 0.1
 """The part of a recording's duration for those in files that trusted users own, and only others run."""
-_OTHERS_S, _LEAST_S = 0.25, 0.05
+_OTHERS_S, _LEAST_S = 0.15, 0.05
 """How long after the end those in other files are waited for, and after the trusted ones at least: whoever
 wrote such a file can make it costly."""
 _MOST_OFFSETS = 4096
