@@ -32,8 +32,9 @@ def _end(code: int) -> None:
     Whatever was written is in its file by now.
     """
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # it was closed when we started
+                stream.flush()
     except OSError:  # nobody reads what we say
         code = code or 1
     os._exit(code)
