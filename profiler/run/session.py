@@ -47,7 +47,7 @@ _LOOK_S = 1.0
 _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
-_DISCOVERY_S = 1.0
+_DISCOVERY_S = 2.0
 """How long sampling that could begin waits for what is still to be learnt about the processes."""
 _LAST_ANSWERS_S = 0.1
 """How long after its end a recording waits for code objects that are still being read."""
