@@ -22,7 +22,7 @@ import psutil
 from profiler.capture import compiler_cache
 from profiler.capture.compiler_cache import CacheRefused
 from profiler.capture.kernel_source import KernelSource
-from profiler.capture.sampler import cached_sampler
+from profiler.capture.sampler import cache_key, cached_sampler
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check, required_checks
@@ -120,7 +120,7 @@ def _compiled_sampler() -> Check:
     """Whether a recording starts without the compiler."""
     place, problem = compiler_cache.folder(), ""
     try:
-        found = f"kept in {place}" if cached_sampler() is not None else f"not kept in {place} yet"
+        found = f"kept in {place}" if cached_sampler(cache_key()) is not None else f"not kept in {place} yet"
     except (CacheRefused, PrerequisiteError) as error:
         found, problem = "no", f"each recording compiles the sampler, which takes a second: {error}"
     return Check("compiled_sampler", found, problem, required=False)

@@ -51,19 +51,22 @@ static __always_inline void begin_hash(struct siphash *h, const __u64 key[2])
 	h->v3 = key[1] ^ 0x7465646279746573ULL;
 }
 
+/* Gives one of the two words of a hash. */
+static __always_inline __u64 squeeze(struct siphash *h)
+{
+	sip_round(h);
+	sip_round(h);
+	sip_round(h);
+	return h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
+}
+
 static __always_inline void end_hash(struct siphash *h, __u64 words, __u64 out[2])
 {
 	absorb(h, words * 8 << 56);	/* as SipHash ends a text of so many bytes */
 	h->v2 ^= 0xee;
-	sip_round(h);
-	sip_round(h);
-	sip_round(h);
-	out[0] = h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
+	out[0] = squeeze(h);
 	h->v1 ^= 0xdd;
-	sip_round(h);
-	sip_round(h);
-	sip_round(h);
-	out[1] = h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
+	out[1] = squeeze(h);
 }
 
 /* What of the head makes two samples differ. */

@@ -114,6 +114,7 @@ struct seen_key {
 
 BPF_TABLE("lru_hash", struct seen_key, __u64, seen, 32768);	/* -> since when (CLOCK_BOOTTIME) */
 BPF_TABLE("lru_hash", __u32, struct origin, origins, 16384);	/* by pid; without one: as it started */
+
 struct stack_key {
 	__u64 words[2];		/* as in sample_head */
 };

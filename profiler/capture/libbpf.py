@@ -125,7 +125,6 @@ def load_program(kind: int, name: str, instructions: bytes) -> int:
 
     Raises OSError, with the end of what the verifier said, where the kernel refuses it.
     """
-    log = ctypes.create_string_buffer(_LOG_BYTES)
     options = _LoadOptions(sz=ctypes.sizeof(_LoadOptions))
     count = len(instructions) // INSTRUCTION_BYTES
     arguments = (kind, name.encode()[:_NAME_BYTES], _LICENSE, instructions, ctypes.c_size_t(count))
@@ -133,6 +132,7 @@ def load_program(kind: int, name: str, instructions: bytes) -> int:
     if fd >= 0:
         return fd
     # The log costs the verifier time, and one that is full would be an error of its own.
+    log = ctypes.create_string_buffer(_LOG_BYTES)
     options.log_level, options.log_size, options.log_buf = 1, _LOG_BYTES, ctypes.addressof(log)
     library().bpf_prog_load(*arguments, ctypes.byref(options))
     said = " / ".join(log.value.decode(errors="replace").strip().splitlines()[-_MOST_LINES:])

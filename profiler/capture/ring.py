@@ -27,7 +27,7 @@ class RingBuffer:
         self._size = size
         self._consumer = mmap.mmap(fd, mmap.PAGESIZE)
         self._producer = mmap.mmap(fd, mmap.PAGESIZE + 2 * size, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
-        # A position is stored at once, where struct would store byte after byte.
+        # A position is one word, and is read and stored as one.
         self._consumed = memoryview(self._consumer).cast("Q")
         self._produced = memoryview(self._producer).cast("Q")
 

@@ -33,26 +33,27 @@ def get_sampler(note: Callable[[str], None], *, use_cache: bool) -> tuple[Compil
 
     `note` is told why the next run will have to compile again. Raises `PrerequisiteError`.
     """
-    if use_cache:
-        try:
-            kept = cached_sampler()
-        except CacheRefused as refused:
-            note(_NOT_KEPT.format(refused))
-            use_cache, kept = False, None
-        if kept is not None:
-            return kept, Cost()
+    if not use_cache:
+        return _compile()
+    key = cache_key()
+    try:
+        kept = cached_sampler(key)
+    except CacheRefused as refused:
+        note(_NOT_KEPT.format(refused))
+        return _compile()
+    if kept is not None:
+        return kept, Cost()
     made, cost = _compile()
-    if use_cache:
-        try:
-            compiler_cache.keep(cache_key(), made.encode())
-        except CacheRefused as refused:
-            note(_NOT_KEPT.format(refused))
+    try:
+        compiler_cache.keep(key, made.encode())
+    except CacheRefused as refused:
+        note(_NOT_KEPT.format(refused))
     return made, cost
 
 
-def cached_sampler() -> CompiledSampler | None:
-    """What an earlier run has kept. Raises `CacheRefused`, and `PrerequisiteError` where BCC is missing."""
-    kept = compiler_cache.read(cache_key())
+def cached_sampler(key: str) -> CompiledSampler | None:
+    """What an earlier run has kept under the `key`. Raises `CacheRefused`."""
+    kept = compiler_cache.read(key)
     with suppress(ValueError):  # it was cut, and is about to be made again
         return None if kept is None else decode_sampler(kept)
     return None

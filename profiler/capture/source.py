@@ -56,7 +56,7 @@ class SampleSource(Protocol):
         """Begins to sample. Raises `PrerequisiteError`."""
 
     def complete(self) -> None:
-        """Loads what can wait until samples are taken: what takes names at first sight."""
+        """Loads what can wait until samples are taken: what counts equal ones, and what names new code."""
 
     def stop(self) -> None:
         """Takes no more samples; what was taken can still be drained."""

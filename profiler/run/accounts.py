@@ -12,7 +12,7 @@ from profiler.run.significance import Evidence, Traits
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
 
-MAX_HIT = 1024
+_MAX_HIT = 1024
 """Functions of one process that are counted as hit by losses."""
 _MAX_NOTES = 20
 
@@ -69,7 +69,7 @@ class Account:
 
     def blame(self, function: Frame, times: int = 1) -> None:
         """Counts `function` as next to a frame without a name."""
-        if function in self.hit or len(self.hit) < MAX_HIT:
+        if function in self.hit or len(self.hit) < _MAX_HIT:
             self.hit[function] += times
 
     def note(self, text: str) -> None:

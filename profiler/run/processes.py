@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import TypeVar
 
 from profiler.capture.records import (
     CodeName,
@@ -37,6 +38,10 @@ _MOST_GONE = 4096
 _MOST_GENERATIONS = 8
 _MOST_ASKED = 16_384
 """Files that are asked about by name."""
+
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class _Budget:
@@ -122,9 +127,7 @@ class ProcessTable:
             for program in self._latest.values():
                 program.code.is_told = False
         elif isinstance(record, Forked):
-            self._forks[record.pid] = record
-            if len(self._forks) > _MOST_FORKS:
-                self._forks.popitem(last=False)
+            _keep(self._forks, record.pid, record, most=_MOST_FORKS)
         elif record.mapping is None:
             if len(self._beginning) >= _MOST_BEGINNING:  # of some, the exec was lost
                 del self._beginning[next(iter(self._beginning))]
@@ -225,9 +228,7 @@ class ProcessTable:
         if file is None or file in self._asked or self._around.files.knows(file):
             return
         if self._file_looks.take(now_ns):
-            self._asked[file] = None
-            if len(self._asked) > _MOST_ASKED:
-                self._asked.popitem(last=False)
+            _keep(self._asked, file, None, most=_MOST_ASKED)
 
             def looked(answer: LookedInto | Failed) -> None:
                 if isinstance(answer, LookedInto):
@@ -239,9 +240,7 @@ class ProcessTable:
 
     def _exited(self, process: ProcessId) -> None:
         self._stalled_pids.discard(process.pid)
-        self._gone[process] = None
-        if len(self._gone) > _MOST_GONE:
-            self._gone.popitem(last=False)
+        _keep(self._gone, process, None, most=_MOST_GONE)
         program = self._programs.get(process)
         if program is not None:
             program.exited()
@@ -281,6 +280,13 @@ class ProcessTable:
             del self._latest[program.process.pid]
         if program.has_interpreters:
             self._around.ask(Forget(program.process), _ignore, user=program.user)
+
+
+def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value, *, most: int) -> None:
+    """Puts a value in; of more than `most`, the one that came first goes."""
+    kept[key] = value
+    if len(kept) > most:
+        kept.popitem(last=False)
 
 
 def _ignore(_answer: Forgotten | Failed) -> None:

@@ -45,11 +45,11 @@ class Surroundings:
     """What programs need of a recording. Lifetime: the recording.
 
     `files` knows what programs map. `ask` puts a question to the worker; `emit` takes finished stacks, root
-    first, and what each lacks, and returns what counts equal ones; `drop` takes lost samples; `ended`
-    is told which processes are over. A frame without a name costs the whole stack if the reason is one of
-    `costly`. `note` takes what people should know about
-    a process; `blame` takes the function next to a frame that has no name; `configure` tells the kernel which
-    walkers it needs. `allowances` say how much may be held for whom.
+    first, and what each lacks, and returns what counts equal ones; `drop` takes lost samples; `ended` is told
+    which processes are over. A frame without a name costs the whole stack if the reason is one of `costly`.
+    `note` takes what people should know about a process; `blame` takes the function next to a frame that has
+    no name; `configure` tells the kernel which walkers it needs. `allowances` say how much may be held for
+    whom.
     """
 
     files: KnownFiles

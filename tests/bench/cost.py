@@ -7,10 +7,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from tests.support.process.open_links import open_links
 
 POLL_S = 0.005
 PATIENCE_S = 60.0
@@ -20,13 +21,6 @@ CPU_CLOCK_SCHED = 2
 
 class ProfilerFailed(Exception):
     """A profiler did not start, did not end, or ended badly: a row of the table says so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A finished run of a profiler: from its start to its exit, workers included."""
-
-    cpu_s: float
 
 
 class Profiler:
@@ -66,7 +60,7 @@ class Profiler:
 
     def holds(self, link: str) -> bool:
         """Whether one of its processes has `link` (as /proc/PID/fd shows it) open."""
-        return any(link in links for links in map(open_links, self.tree()))
+        return any(link in open_links(pid) for pid in self.tree())
 
     def tree(self) -> list[int]:
         """The pids of its processes that live now."""
@@ -84,10 +78,11 @@ class Profiler:
         """What all its living processes hold now; what some share counts in parts."""
         return sum(map(process_pss_bytes, self.tree()))
 
-    def finish(self) -> Whole:
+    def finish(self) -> float:
         """Interrupt it as Ctrl-C does, let it write its file, and say what it cost.
 
-        Raises `ProfilerFailed` where it does not end in time or ends with an error.
+        These are CPU seconds from its start to its exit, workers included. Raises `ProfilerFailed` where it
+        does not end in time or ends with an error.
         """
         os.kill(self.pid, signal.SIGINT)
         deadline = time.monotonic() + PATIENCE_S
@@ -98,7 +93,7 @@ class Profiler:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
                 if self._process.returncode not in (0, -signal.SIGINT):
                     raise ProfilerFailed(f"exit {self._process.returncode}: {self._last_words()}")
-                return Whole(usage.ru_utime + usage.ru_stime)
+                return usage.ru_utime + usage.ru_stime
             time.sleep(POLL_S)
         raise ProfilerFailed(f"did not end within {PATIENCE_S:.0f} s of Ctrl-C")
 
@@ -125,14 +120,3 @@ def process_pss_bytes(pid: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
-
-
-def open_links(pid: int) -> dict[str, int]:
-    """What a process has open: the target of each link in /proc/PID/fd, with one descriptor for it."""
-    links = {}
-    try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            links[os.readlink(entry.path)] = int(entry.name)
-    except OSError:
-        return links
-    return links

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.cost import Profiler, ProfilerFailed, Whole
+from tests.bench.cost import Profiler, ProfilerFailed
 from tests.bench.peers import Observation, Peer, Window
 from tests.bench.targets import Truth, Workload, work_of
 
@@ -40,13 +40,13 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """`running`, `whole` and `seen` are absent where no profiler ran; `failure` says why one gave nothing."""
+    """What a profiler did is absent where none ran; `failure` says why one gave nothing."""
 
     cell: Cell
     round: int
     truth: Truth | None = None
     running: Running | None = None
-    whole: Whole | None = None
+    whole_cpu_s: float | None = None
     seen: Observation | None = None
     failure: str = ""
 
@@ -86,9 +86,9 @@ def measure_watched(cell: Cell, peer: Peer, round_number: int, units: int) -> Me
             ended_ns = time.monotonic_ns()
             running = Running(profiler.cpu_ns() - before_ns, ended_ns - began_ns, profiler.pss_bytes())
             profiler.running()
-            whole = profiler.finish()
+            whole_cpu_s = profiler.finish()
         seen = peer.observe(place, truth, Window(profiler.started_ns, began_ns, ended_ns))
-        return Measurement(cell, round_number, truth, running, whole, seen)
+        return Measurement(cell, round_number, truth, running, whole_cpu_s, seen)
 
 
 def measure(cell: Cell, round_number: int, units: int) -> Measurement:

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from tests.bench.cost import Profiler
 from tests.bench.targets import Truth, Workload
+from tests.support.process.open_links import PERF_EVENT
 
 TREE = Path(__file__).resolve().parents[2]
-PERF_EVENT_LINK = "anon_inode:[perf_event]"
 NS = 1_000_000_000
 
 
@@ -96,7 +96,7 @@ class Pidflame:
         return [str(self._program), "record", "-F", str(hz), "-o", output, "--stats", stats, "--force"]
 
     def attached(self, profiler: Profiler) -> bool:
-        return profiler.holds(PERF_EVENT_LINK)
+        return profiler.holds(PERF_EVENT)
 
     def observe(self, directory: Path, truth: Truth, window: Window) -> Observation:
         pids = set(truth.pids)
@@ -131,7 +131,7 @@ class Perf:
         return ["perf", "record", "-a", "-g", "-F", str(hz), *event, "-o", output]
 
     def attached(self, profiler: Profiler) -> bool:
-        return profiler.holds(PERF_EVENT_LINK)
+        return profiler.holds(PERF_EVENT)
 
     def observe(self, directory: Path, truth: Truth, window: Window) -> Observation:
         listing = subprocess.run(

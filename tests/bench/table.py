@@ -66,7 +66,8 @@ def running_percent(row: Row) -> str:
 
 def whole_cpu_s(row: Row) -> str:
     """CPU seconds from start to exit."""
-    return spread((entry.whole.cpu_s for entry in row.measurements if entry.whole), 2)
+    whole = (entry.whole_cpu_s for entry in row.measurements)
+    return spread((cpu_s for cpu_s in whole if cpu_s is not None), 2)
 
 
 def pss_mb(row: Row) -> str:
