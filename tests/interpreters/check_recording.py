@@ -43,7 +43,7 @@ def assert_exact(recorded: Recorded, depth: int) -> None:
 
 @pytest.mark.cell("split")
 @pytest.mark.cell("container")
-def test_split_is_within_three_sigma_in_a_container(python: Python, tmp_path: Path) -> None:
+def test_split_is_within_four_sigma_in_a_container(python: Python, tmp_path: Path) -> None:
     command = python.command("split.py", "4", "40", contained=True)
     recorded = record(tmp_path, "-F", str(HZ), command=command)
     recorded.accounted()

@@ -58,7 +58,7 @@ def recorded_in(tmp_path: Path, command: list[str], *options: str) -> Recorded:
 @pytest.mark.cell("C function")
 @pytest.mark.cell("blocks")
 @pytest.mark.cell("container")
-def test_split_is_within_three_sigma_in_a_container(ruby: Ruby, tmp_path: Path) -> None:
+def test_split_is_within_four_sigma_in_a_container(ruby: Ruby, tmp_path: Path) -> None:
     recorded = recorded_in(tmp_path, ruby.command("split.rb", "4", "40", contained=True))
     assert_split(recorded, recorded.truth["cpu_s"])
     above = {

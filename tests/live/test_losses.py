@@ -21,7 +21,7 @@ from profiler.run.session import Session
 from symbolizers.asker import Asker, Workers
 from symbolizers.errors import Reason
 from symbolizers.frame import ADDRESS_MASK
-from tests.support.live.harness import Recorded, Recording, Target, target, workload
+from tests.support.live.harness import MOST_SIGMA, Recorded, Recording, Target, target, workload
 
 HZ = 250
 DROPPED = "[dropped: would fault]"
@@ -78,9 +78,9 @@ def showing(profile: Profile, name: str) -> int:
 
 
 def assert_share(lost: int, samples: int, truth: Mapping[str, Any]) -> None:
-    """The share of lost samples is that of the CPU time of what could not be named, within 3 sigma."""
+    """The share of lost samples is that of the CPU time of what could not be named."""
     share = truth["cpu_s"]["away"] / truth["total_cpu_s"]
-    assert abs(lost / samples - share) <= 3 * math.sqrt(share * (1 - share) / samples)
+    assert abs(lost / samples - share) <= MOST_SIGMA * math.sqrt(share * (1 - share) / samples)
 
 
 def test_the_ledger_is_right_to_the_sample() -> None:

@@ -166,4 +166,4 @@ def test_the_unprivileged_form_records_others_and_names_their_functions(folder_o
     heavy = sum(
         count for stack, count in stacks.items() if any(is_frame_of(each, "heavy_share") for each in stack)
     )
-    assert heavy > 0.5 * stacks.total() > 50
+    assert heavy > 0.4 * stacks.total() > 50  # 60 % of the CPU time: 4 sigma are 14 %

@@ -30,7 +30,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return str(build_embedded_python(tmp_path_factory.mktemp("embedded")))
 
 
-def test_split_is_within_three_sigma_forty_frames_deep(tmp_path: Path, python: str) -> None:
+def test_split_is_within_four_sigma_forty_frames_deep(tmp_path: Path, python: str) -> None:
     command = workload("split.py", "--cpu-seconds", "6", interpreter=python)
     recorded = record(tmp_path, "-F", str(HZ), command=command)
     recorded.accounted()
