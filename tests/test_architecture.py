@@ -71,6 +71,7 @@ STAGES: dict[str, set[str]] = {
         *("profiler.run.stacks", "symbolizers.asker", "symbolizers.base", "symbolizers.inspection"),
     },
     "profiler.run.states": set(),
+    "profiler.run.steps": set(),
     "profiler.run.allowance": set(),
     "profiler.run.surroundings": {
         *("profiler.capture", "profiler.run.allowance", "profiler.run.mappings", "profiler.run.stacks"),
@@ -119,7 +120,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.session": {
         *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.allowance"),
         *("profiler.run.mappings", "profiler.run.names", "profiler.run.processes", "profiler.run.stacks"),
-        *("profiler.run.surroundings", "profiler.run.tasks"),
+        *("profiler.run.steps", "profiler.run.surroundings", "profiler.run.tasks"),
         *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.errors"),
         *("symbolizers.frame", "symbolizers.process"),
     },

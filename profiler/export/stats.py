@@ -55,6 +55,7 @@ def to_json(profile: Profile) -> str:
         "cpus": profile.cpus,
         "event": profile.event,
         "first_sample_s": profile.first_sample_s,
+        "steps_s": {name: round(took_s, 3) for name, took_s in profile.steps_s.items()},
         "profiler_cpu_s": round(profile.profiler_cpu_s, 3),
         "profiler_max_rss_bytes": profile.profiler_max_rss_bytes,
         "notes": list(profile.notes),

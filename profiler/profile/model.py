@@ -127,6 +127,8 @@ class Profile:
     profiler_max_rss_bytes: int = 0
     first_sample_s: float | None = None
     """From the start of pidflame to the first sample; None without one."""
+    steps_s: Mapping[str, float] = field(default_factory=dict)
+    """How long each step took until the profile was there, in their order."""
     command: str = ""
     """What was recorded, in words for a title: ``whole system``, ``pid 12``, a command line."""
     notes: tuple[str, ...] = field(default=())

@@ -25,6 +25,7 @@ from profiler.run.mappings import KnownFiles
 from profiler.run.names import AddressNames, name_kernel
 from profiler.run.processes import ProcessTable
 from profiler.run.stacks import Element, KernelAddress, kernel_elements
+from profiler.run.steps import Steps
 from profiler.run.surroundings import COSTLY, WHOLE_ONLY, Surroundings
 from profiler.run.tasks import TaskStacks
 from profiler.run.threads import ThreadNames
@@ -89,6 +90,7 @@ class Session:
     """Drives one recording. `source` is the kernel or a recording of it, `asker` asks about targets."""
 
     def __init__(self, recording: Recording, source: SampleSource, asker: Asker) -> None:
+        self._steps = Steps(recording.asked_at_s)
         self._recording = recording
         self._source = source
         self._asker = asker
@@ -145,6 +147,7 @@ class Session:
 
         Raises `PrerequisiteError`.
         """
+        self._steps.end("start")
         targets = self._recording.sampling.targets
         pids = psutil.pids() if targets is None else list(targets)
         self._table.discover(pids, time.monotonic_ns())
@@ -167,6 +170,7 @@ class Session:
         loader.join()
         if failures:
             raise failures[0]
+        self._steps.end("load")
         # Walkers are loaded for the interpreters that are known, while the worker looks for more.
         self._is_loaded = True
         self._table.configure()
@@ -174,6 +178,7 @@ class Session:
         end_s = time.monotonic() + _DISCOVERY_S
         while self._asker.pending() and not self._stopped and time.monotonic() < end_s:
             self._wait(end_s - time.monotonic())
+        self._steps.end("discovery")
 
     def start(self) -> None:
         """Begins to sample. Raises `PrerequisiteError` when the kernel does not let us."""
@@ -182,6 +187,7 @@ class Session:
         self._source.complete()
         self._complete_targets()
         self._end_without_targets()
+        self._steps.end("attach")
         self._started_s = time.monotonic()
         self._wall = datetime.now().astimezone()
 
@@ -190,10 +196,14 @@ class Session:
         self._record(progress)
         self._source.stop()
         ended_s = time.monotonic()
+        self._steps.end("recording")
         self._drain()
+        self._steps.end("last records")
         duration_s = ended_s - self._started_s
         kernel = self._finish_reads(ended_s)
+        self._steps.end("last reads")
         native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
+        self._steps.end("native names")
         self._aggregator.lack(self._names.lacking)
         return self._profile(duration_s, kernel | native)
 
@@ -325,6 +335,7 @@ class Session:
                 (peak_bytes_of(os.getpid()), worker.max_rss_bytes, compiler.max_rss_bytes)
             ),
             first_sample_s=self._first_sample_s,
+            steps_s=self._steps.took_s,
             command=self._recording.title,
             notes=tuple(self._notes),
         )

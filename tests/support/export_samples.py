@@ -17,9 +17,13 @@ FRAMES = st.builds(
     file=ANY_TEXT,
     line=st.integers(min_value=0, max_value=1 << 31),
 )
+COMMS = st.binary(max_size=16)
 SAMPLES = st.builds(
     Sample,
-    root=st.builds(Root, comm=st.binary(max_size=16), pid=st.integers(1, 1 << 22)),
+    root=st.one_of(
+        st.builds(Root, comm=COMMS, pid=st.integers(1, 1 << 22), processes=st.just(0)),
+        st.builds(Root, comm=COMMS, pid=st.just(0), processes=st.integers(1, 1 << 22)),
+    ),
     frames=st.lists(FRAMES, max_size=6).map(tuple),
     count=st.integers(1, 10**9),
     thread=st.none()

@@ -31,6 +31,7 @@ PROFILE = Profile(
     profiler_cpu_s=0.12345,
     profiler_max_rss_bytes=123,
     first_sample_s=0.5,
+    steps_s={"start": 0.25, "load": 0.12345},
     notes=("kernel names are hidden",),
 )
 
@@ -66,6 +67,7 @@ def test_the_file_has_every_figure_that_the_contract_names() -> None:
     assert (stats["duration_s"], stats["frequency_hz"], stats["cpus"]) == (2.0, 20, 2)
     assert (stats["profiler_cpu_s"], stats["profiler_max_rss_bytes"]) == (0.123, 123)
     assert (stats["first_sample_s"], stats["event"]) == (0.5, "cpu-clock")
+    assert stats["steps_s"] == {"start": 0.25, "load": 0.123}
     assert stats["notes"] == ["kernel names are hidden"]
 
 

@@ -181,6 +181,8 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     assert profile.first_sample_s is not None
     assert -1 < profile.first_sample_s < PATIENCE_S
     assert profile.profiler_cpu_s > 0
+    assert list(profile.steps_s)[:2] == ["start", "load"]
+    assert min(profile.steps_s.values()) >= 0
     assert profile.profiler_max_rss_bytes > 1 << 20
     assert source.calls == ["load", "start", "complete", "stop"]
 
