@@ -83,6 +83,7 @@ def assert_held_once(place: Place, folder: Path, names: Sequence[str]) -> None:
     took_s = watch.ended_s - began_s - SECONDS
     print(f"late {took_s:.2f} s ({idle_s:.2f} s for nothing), {watch}", recorded.said[-600:])
     assert recorded.exit_code == 0, recorded.said
+    print(recorded.stats["steps_s"])
     assert "Traceback" not in recorded.said
     recorded.accounted()
     assert_named(recorded, healthy, began_s, cpu_s)
