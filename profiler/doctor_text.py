@@ -21,7 +21,7 @@ def to_text(report: Report) -> str:
 
 
 def to_json(report: Report) -> str:
-    """The report as one JSON object, described in README.md."""
+    """The report as one JSON object, described in docs/DOCTOR.md."""
     document = {
         "works": report.works,
         "checks": {

@@ -15,6 +15,18 @@ class UsageError(PidflameError):
     exit_code = 2
 
 
+class CommandNotFound(PidflameError):
+    """The command that was to be recorded is not there. Its exit code is a shell's for this."""
+
+    exit_code = 127
+
+
+class CommandNotExecutable(PidflameError):
+    """The command that was to be recorded can't be run. Its exit code is a shell's for this."""
+
+    exit_code = 126
+
+
 class PrerequisiteError(PidflameError):
     """The kernel, a package or a permission is missing; the text says how to get it."""
 

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
+import shlex
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
-from profiler.errors import UsageError
+from profiler.errors import CommandNotExecutable, CommandNotFound, UsageError
 from profiler.invoker import invoker
 from profiler.priority import restore_priority
 from profiler.privileges import give_up_capabilities, protect_terminal
 
 _FIRST_OF_OURS = 3
 """The command has the descriptors before it: standard input, output and error."""
-_NOT_FOUND = 127
-_NOT_EXECUTABLE = 126
+_MOST_SAID_BYTES = 1000
 _OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that Python handles or ignores here; an ignored one would stay ignored in the command."""
+
+
+def check_executable(name: str) -> None:
+    """Raises `CommandNotFound` and `CommandNotExecutable` for a command that nobody can run."""
+    from shutil import which  # it imports compressors, which nobody else needs
+
+    if which(name) is not None:
+        return
+    if "/" not in name or not os.path.exists(name):
+        hint = f"; -p {name} records the process" if name.isdigit() else ""
+        raise CommandNotFound(f"command not found: {shlex.quote(name)}{hint}")
+    what = "it is a folder" if os.path.isdir(name) else "it is no executable file; chmod +x makes it one"
+    raise CommandNotExecutable(f"cannot run {shlex.quote(name)}: {what}")
 
 
 class Launched:
@@ -28,12 +42,15 @@ class Launched:
         """Forks; the child runs as the user who called sudo, if any. Raises `UsageError` for no command."""
         if not command:
             raise UsageError("there is no command after '--'")
+        self._name = command[0]
         hold, self._go = os.pipe()
+        self._refusal, refuse = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._go)
-            _become(command, hold)
+            _become(command, hold, refuse)
         os.close(hold)
+        os.close(refuse)
         self._status: int | None = None
 
     def release(self) -> None:
@@ -41,6 +58,22 @@ class Launched:
         with suppress(BrokenPipeError):
             os.write(self._go, b"g")
         os.close(self._go)
+
+    def check_that_it_ran(self) -> None:
+        """Raises `CommandNotFound` or `CommandNotExecutable` if it turned out that it can't be run.
+
+        To be called once, after it has ended or was sampled; the user who called sudo may run less than root.
+        """
+        os.set_blocking(self._refusal, False)
+        try:
+            said = os.read(self._refusal, _MOST_SAID_BYTES).decode(errors="replace")
+        except BlockingIOError:  # it waits for its release
+            return
+        finally:
+            os.close(self._refusal)
+        if said:
+            kind = CommandNotFound if self.exit_code() == CommandNotFound.exit_code else CommandNotExecutable
+            raise kind(f"cannot run {shlex.quote(self._name)}: {said}")
 
     def ended(self) -> bool:
         """Whether the command has ended; never waits."""
@@ -74,15 +107,20 @@ class Launched:
             os.kill(self.pid, number)
 
 
-def _become(command: Sequence[str], hold: int) -> None:
-    """In the child: waits to be released, gives all privileges of ours back, runs the command."""
+def _become(command: Sequence[str], hold: int, refuse: int) -> None:
+    """In the child: waits to be released, gives all privileges of ours back, runs the command.
+
+    If it can't be run, the reason goes to `refuse`.
+    """
     try:
         for number in _OURS:
             signal.signal(number, signal.SIG_DFL)
         if not os.read(hold, 1):
             os._exit(1)  # the profiler ended before it began
         restore_priority()
-        os.closerange(_FIRST_OF_OURS, os.sysconf("SC_OPEN_MAX"))
+        if refuse != _FIRST_OF_OURS:
+            refuse = os.dup2(refuse, _FIRST_OF_OURS, inheritable=False)
+        os.closerange(_FIRST_OF_OURS + 1, os.sysconf("SC_OPEN_MAX"))
         who = invoker()
         if who is not None:
             protect_terminal()
@@ -95,8 +133,11 @@ def _become(command: Sequence[str], hold: int) -> None:
         give_up_capabilities()
         os.execvp(command[0], list(command))
     except FileNotFoundError:
-        os.write(2, f"pidflame: command not found: {command[0]}\n".encode(errors="replace"))
-        os._exit(_NOT_FOUND)
-    except (OSError, KeyError, UsageError) as error:
-        os.write(2, f"pidflame: cannot run {command[0]}: {error}\n".encode(errors="replace"))
-        os._exit(_NOT_EXECUTABLE)
+        os.write(refuse, b"it is not there, or the interpreter is not that its first line names")
+        os._exit(CommandNotFound.exit_code)
+    except OSError as error:
+        hint = "; a script begins with #!" if error.errno == errno.ENOEXEC else ""
+        os.write(refuse, f"{error.strerror}{hint}".encode(errors="replace"))
+    except (KeyError, UsageError) as error:
+        os.write(refuse, f"{error}".encode(errors="replace"))
+    os._exit(CommandNotExecutable.exit_code)

@@ -21,7 +21,7 @@ from profiler.errors import PrerequisiteError
 from profiler.privileges import recording_capabilities
 from symbolizers.process.capabilities import own_sets
 
-_OLDEST_KERNEL = (5, 8)
+_OLDEST_KERNEL = (5, 10)
 """The first with the BPF ring buffer."""
 _FIRST_NAMESPACES: Mapping[str, int] = {
     "cgroup": 0xEFFFFFFB,
@@ -93,7 +93,7 @@ def _kernel() -> Check:
     release = platform.release()
     problem = ""
     if _version(release) < _OLDEST_KERNEL:
-        problem = f"Linux {release} is too old: the BPF ring buffer came with 5.8; install a newer kernel"
+        problem = f"Linux {release} is too old: maps of maps of any size came with 5.10; install a newer one"
     return Check("kernel", release, problem)
 
 

@@ -7,11 +7,13 @@ import os
 import sys
 
 from profiler.priority import raise_priority
+from symbolizers.process.own_name import MAIN, take_name
 
 
 def main() -> None:
     """Runs the command line and exits with its code."""
     _open_standard_descriptors()
+    take_name(MAIN)
     raise_priority()
     gc.disable()  # until all is imported: it would look for garbage some forty times, and find none
     try:

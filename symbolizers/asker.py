@@ -56,6 +56,7 @@ class Ask(Protocol):
 
     A question that is asked `soon` comes before all others, because samples wait for it. Among such ones,
     the users (by uid) whose processes the questions are about take turns, and so do the processes of each.
+    What takes long for usual files, too, is asked of the `thorough` worker: no sample waits behind it.
     """
 
     def __call__(
@@ -65,6 +66,7 @@ class Ask(Protocol):
         *,
         user: int = ROOT_USER,
         soon: bool = False,
+        thorough: bool = False,
     ) -> None: ...
 
 
@@ -96,10 +98,11 @@ class Asker:
         *,
         user: int = ROOT_USER,
         soon: bool = False,
+        thorough: bool = False,
     ) -> None:
         """As `Ask` says. What stalls or breaks off goes to the second worker, and is `Failed` after that."""
         lane = question.lane()
-        is_costly = lane in self._costly
+        is_costly = thorough or lane in self._costly
 
         def answered(message: bytes | Stalled) -> None:
             answer = _answer_in(message, question)

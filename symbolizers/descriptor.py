@@ -44,11 +44,15 @@ class LanguageDescriptor:
     palette: Palette
     code_kinds: tuple[int, ...]
     """The kinds of `RawFrame`s that are code: numbers below `FIRST_ANNOTATION_KIND`, used by no other."""
+    program: str
+    """A regular expression of the names of programs that are this interpreter and nothing else."""
     markers: Mapping[int, str] = field(default_factory=dict)
     """The kinds of annotations that show as a marker in their place, each with its text: ``[gc]``."""
     task_kind: int | None = None
     """The kind of annotation that is the running task: `address` and `owner` are its address and identity."""
     import_roots: tuple[str, ...] = ()
     """Regular expressions of the folders that code is imported from, which a file's short name leaves out."""
+    frame_type: str = ""
+    """What OpenTelemetry calls its frames (``profile.frame.type``), unless it is `name`."""
     pseudo_files: tuple[str, ...] = ()
     """Prefixes of pseudo file names: ``<frozen os>``."""

@@ -16,9 +16,19 @@ from symbolizers.base import Language, RuntimeFile
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Changed, Malformed, ProcessGone, UnsupportedVersion
 from symbolizers.frame import Frame
-from symbolizers.inspection import VDSO, FileContents, FileKey, Unsupported
-from symbolizers.native.symbols import NativeSymbols, vdso_symbols
+from symbolizers.inspection import (
+    UNKNOWN_OWNER,
+    VDSO,
+    FileContents,
+    FileKey,
+    IdentifiedFile,
+    KernelKey,
+    Unsupported,
+)
+from symbolizers.native.debug_files import DebugFile, find_debug_file
+from symbolizers.native.symbols import NativeSymbols, vdso
 from symbolizers.native.unnamed import VDSO_PATH, mapping_frame, module_name
+from symbolizers.native.unwind_table import make_chunks
 from symbolizers.process.files import FileUnavailable, FoundFile, found_file, mapped_as
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import Mapping, read_mappings
@@ -48,6 +58,9 @@ class OpenFile:
     unsupported: tuple[Unsupported, ...]
     told: FileKey | None = None
     symbols: NativeSymbols | None = None
+    debug: DebugFile | None = None
+    """Open as long as its symbols are there."""
+    unwind_table: bytes | None = None
 
     def parts(self, bias: int) -> Iterator[FilePart]:
         """The parts of the file, each with its place in a process that maps it at load bias `bias`."""
@@ -60,14 +73,30 @@ class OpenFile:
         interpreters = tuple(runtime.attach(0) for _, runtime in self.runtimes)
         return FileContents(told, self.owner, self.elf.code_distance(), interpreters, self.notes)
 
-    def name(self, offset: int) -> Frame:
-        """The symbol at `offset` (bytes) of the file."""
+    def read_symbols(self, mapped_by: int | None) -> NativeSymbols:
+        """Its symbols, and those of its debug file, which that process's file system may have."""
         if self.symbols is None:
-            self.symbols = NativeSymbols(self.elf, module_name(self.path))
+            self.debug = find_debug_file(self.elf, self.path, self.owner, mapped_by)
+            debug = self.debug.elf if self.debug is not None else None
+            self.symbols = NativeSymbols(self.elf, module_name(self.path), debug)
+        return self.symbols
+
+    def drop_symbols(self) -> None:
+        """They take much memory."""
+        self.symbols = None
+        if self.debug is not None:
+            self.debug.close()
+            self.debug = None
+
+    def function(self, offset: int) -> tuple[Frame, int]:
+        """The function at `offset` (bytes) of the file, and the offset where it starts."""
+        assert self.symbols is not None, "read_symbols comes first"
         try:
-            return self.symbols.name(self.elf.address_of_offset(offset))
+            address = self.elf.address_of_offset(offset)
+            frame, start = self.symbols.find(address)
         except Malformed:  # mapped beyond what the file says about itself
-            return mapping_frame(self.path, offset)
+            return mapping_frame(self.path, offset), offset
+        return frame, max(offset - (address - start), 0)
 
 
 class OpenFiles:
@@ -80,6 +109,8 @@ class OpenFiles:
         self._told: dict[FileKey, OpenFile] = {}
         self._with_symbols: OrderedDict[int, OpenFile] = OrderedDict()
         """By descriptor, the last one used at the end."""
+        self._with_table: OpenFile | None = None
+        """The one whose unwind table is kept: a large one goes out in several answers."""
         self._vdso: NativeSymbols | None = None
         self._began_ns = time.time_ns()
 
@@ -99,53 +130,96 @@ class OpenFiles:
             return None, None
         return key, self._files[key]
 
-    def names(
+    def functions(
         self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None = None
-    ) -> list[Frame]:
-        """Frames for `offsets` (bytes) in `file`, mapped as `path`, perhaps by the process `mapped_by`.
+    ) -> list[tuple[Frame, int]]:
+        """The functions at `offsets` (bytes) of `file`, each as its frame and the offset where it starts.
 
+        The file is mapped as `path`, perhaps by the process `mapped_by`.
         Raises `ProcessGone` where it can't be had any more, and `Malformed`.
         """
         if file == VDSO:
-            symbols = self._vdso = self._vdso or vdso_symbols()
-            if symbols is None:
-                raise Malformed("the vDSO has no symbols")
-            return [symbols.name(offset) for offset in offsets]
+            symbols = self._vdso = self._vdso or NativeSymbols(vdso(), VDSO_PATH)
+            return [symbols.find(offset) for offset in offsets]
         known = self.find_by_name(file, path, mapped_by)
         self._with_symbols[known.fd] = known
         self._with_symbols.move_to_end(known.fd)
         if len(self._with_symbols) > _MAX_SYMBOLS:
-            self._with_symbols.popitem(last=False)[1].symbols = None
-        return [known.name(offset) for offset in offsets]
+            self._with_symbols.popitem(last=False)[1].drop_symbols()
+        known.read_symbols(mapped_by)
+        return [known.function(offset) for offset in offsets]
 
-    def find_by_name(self, key: FileKey, path: str, mapped_by: int | None = None) -> OpenFile:
+    def identify(self, file: FileKey, path: str, mapped_by: int) -> IdentifiedFile:
+        """What the kernel knows `file` by, and its owner. Raises `ProcessGone` and `Malformed`."""
+        if file == VDSO:
+            return IdentifiedFile(KernelKey((0, 0), 0, 0), UNKNOWN_OWNER)
+        known = self.find_by_name(file, path, mapped_by)
+        return IdentifiedFile(kernel_key(known.fd), known.owner)
+
+    def unwind_table(self, file: FileKey, path: str, mapped_by: int | None) -> bytes:
+        """The table of `file`, see `make_chunks`.
+
+        Raises `ProcessGone` where it can't be had any more, and `Malformed`.
+        """
+        if file == VDSO:
+            return make_chunks(vdso())
+        known = self.find_by_name(file, path, mapped_by)
+        if known.unwind_table is None:
+            known.unwind_table = make_chunks(known.elf)
+            if self._with_table is not None and self._with_table is not known:
+                self._with_table.unwind_table = None
+            self._with_table = known
+        return known.unwind_table
+
+    def find_by_name(
+        self, key: FileKey, path: str, mapped_by: int | None = None, forked_by: int | None = None
+    ) -> OpenFile:
         """The file that is or was mapped as `path`, perhaps by the process with the pid `mapped_by`.
 
-        It is looked for in that process, or else by its name here. Raises `ProcessGone` where it can't be
-        had any more, since another one has that name, say; `Malformed` if there is nothing in it.
+        It is looked for in that process and by its name: here, in the root of that process, and in the root
+        of the one that forked it. Raises `ProcessGone` where it can't be had any more, since another one has
+        that name, say; `Malformed` if there is nothing in it.
         """
-        if key not in self._files and key not in self._told:
-            if mapped_by is not None:
-                self._find_in(mapped_by, path)
-            if key not in self._files and key not in self._told:
-                self._open_by_name(key, path)
+        if not self._has(key):
+            self._look_for(key, path, mapped_by, forked_by)
         known = self._told.get(key) if key.is_told else self._files.get(key)
         if known is None:
             raise Malformed("the file is no ELF file")
         return known
 
-    def _find_in(self, pid: int, path: str) -> None:
+    def _has(self, key: FileKey) -> bool:
+        return key in self._files or key in self._told
+
+    def _look_for(self, key: FileKey, path: str, mapped_by: int | None, forked_by: int | None) -> None:
+        """Opens the file. Raises `ProcessGone`."""
+        # By name first: others may have the same file, and a process can hold up who reads what it maps.
+        for pid in (os.getpid(), mapped_by, forked_by) if key.is_told else ():
+            if pid is not None:
+                with suppress(ProcessGone):
+                    self._open_by_name(key, path, pid)
+                    return
+        if mapped_by is not None:
+            self._find_in(mapped_by, key, path)
+        if not self._has(key):
+            self._open_by_name(key, path, os.getpid())
+
+    def _find_in(self, pid: int, key: FileKey, path: str) -> None:
         """Opens the file that the process `pid`, if there is one, has mapped as `path`."""
-        with suppress(ProcessGone), open_process(pid) as handle:
+        with suppress(ProcessGone, FileUnavailable, Changed), open_process(pid) as handle:
             for mapping in read_mappings(handle, executable_only=True):
                 if mapping.path == path:
-                    self.find(handle, mapping)
+                    if key.is_told:
+                        with found_file(handle, mapping) as found:
+                            self._open(found, mapping, told=key)
+                    else:
+                        self.find(handle, mapping)
                     return
 
-    def _open_by_name(self, key: FileKey, path: str) -> None:
+    def _open_by_name(self, key: FileKey, path: str, pid: int) -> None:
+        """Opens what has that name in the root of the process `pid`. Raises `ProcessGone`."""
         mapping = Mapping(0, 0, True, False, True, 0, key.device, key.inode, path)
         try:
-            with open_process(os.getpid()) as own, found_file(own, mapping) as found:
+            with open_process(pid) as handle, found_file(handle, mapping) as found:
                 if key.is_told:
                     self._open(found, mapping, told=key)
                 elif _key_of(found.status) != key or self._open(found, mapping) != key:
@@ -199,6 +273,7 @@ class OpenFiles:
         if evicted.told is not None and self._told.get(evicted.told) is evicted:
             del self._told[evicted.told]
         self._with_symbols.pop(evicted.fd, None)
+        evicted.drop_symbols()
         os.close(evicted.fd)
         evicted.fd = -1  # a process may still hold it
 
@@ -221,6 +296,15 @@ class OpenFiles:
             if runtime is not None:
                 runtimes.append((language, runtime))
         return OpenFile(fd, owner, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
+
+
+def kernel_key(fd: int) -> KernelKey:
+    """What the kernel knows an open file by, where it is mapped. Raises `Malformed`."""
+    try:
+        device, inode = mapped_as(fd)
+    except OSError as error:
+        raise Malformed(f"it can't be mapped: {error.strerror}") from None
+    return KernelKey(device, inode, cached_stat(fd).ctime_ns)
 
 
 def _key_of(status: CachedStat) -> FileKey:

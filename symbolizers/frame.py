@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 # The kinds of a `Frame` that is not of an interpreted language.
 NATIVE: Final = "native"
 KERNEL: Final = "kernel"
+GENERATED: Final = "jit"
+"""Code that the program has generated, by the name that its runtime gives."""
 MARKER: Final = "marker"
 """Not code, but ``[truncated]`` and the like, which the profiler itself adds."""
 
@@ -16,9 +18,9 @@ MARKER: Final = "marker"
 class Frame(NamedTuple):
     """One named frame of a stack, as the target calls it (unescaped, whatever it contains).
 
-    `kind`, which exporters colour and suffix by, is a language's name, `NATIVE`, `KERNEL` or `MARKER`. `file`
-    is the source file of an interpreted frame (empty for a C function of the interpreter) and the module's
-    base name of a native one. `line` is 1-based, 0 where unknown.
+    `kind`, which exporters colour and suffix by, is a language's name, `NATIVE`, `GENERATED`, `KERNEL` or
+    `MARKER`. `file` is the source file of an interpreted or generated frame (empty for a C function of the
+    interpreter) and the module's base name of a native one. `line` is 1-based, 0 where unknown.
     """
 
     kind: str
@@ -27,13 +29,17 @@ class Frame(NamedTuple):
     line: int = 0
 
 
+_ENTERED: Final = 1 << 31
+_DISTANCE_MASK, _NEGATIVE = _ENTERED - 1, _ENTERED >> 1
+
+
 class RawFrame(NamedTuple):
     """One interpreter frame as captured at the interrupt: numbers only.
 
     `address`: of the code object, with the kind in the top byte (see `capture_kind`); its language says what
-    object that is. `position`: bytes from the start of the instructions to the one that runs, as a signed
-    32-bit number taken unsigned. `checksum`: of the object's immutable header, and of the owner's. `owner`:
-    another object that the name depends on, such as the method entry that a frame runs for; 0 without one.
+    object that is. `position`: see `distance` and `is_entered`. `checksum`: of the object's immutable header,
+    and of the owner's. `owner`: another object that the name depends on, such as the method entry that a
+    frame runs for; 0 without one.
 
     From `FIRST_ANNOTATION` on, `address` is no code: the frame is an annotation, which says something else
     about the stack, in its place. Its kind says what `address` and `owner` are.
@@ -43,6 +49,17 @@ class RawFrame(NamedTuple):
     position: int
     checksum: int
     owner: int = 0
+
+    @property
+    def distance(self) -> int:
+        """Bytes from the start of the instructions to the one that runs; negative before the first."""
+        position = self.position & _DISTANCE_MASK
+        return position - _ENTERED if position & _NEGATIVE else position
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether C code called the evaluation loop that runs this frame and those that it called."""
+        return self.position & _ENTERED != 0
 
 
 # As in profiler/bpf/records.h.
@@ -81,12 +98,12 @@ class CodeObject:
         if len(self.starts) != len(self.lines):
             raise ValueError(f"{len(self.starts)} starts of {len(self.lines)} lines")
 
-    def line_at(self, position: int) -> int:
-        """The source line that runs at `position` (bytes, unsigned 32-bit as captured).
+    def line_at(self, distance: int) -> int:
+        """The source line that runs at this `RawFrame.distance`.
 
         It is the first line where the table has none, and before the first instruction.
         """
-        if position >= 1 << 31:
+        if distance < 0:
             return self.first_line
-        index = bisect_right(self.starts, position) - 1
+        index = bisect_right(self.starts, distance) - 1
         return (self.lines[index] if index >= 0 else 0) or self.first_line

@@ -9,6 +9,10 @@ from symbolizers.base import Interpreter
 from symbolizers.process.identity import ProcessId
 
 UNKNOWN_OWNER = -1
+CHUNK_ROWS = 512
+CHUNK_BYTES = 8 * CHUNK_ROWS
+MOST_CHUNKS = 2048
+"""Of the unwind table of one file, see `make_chunks`: as profiler/bpf has them."""
 MOST_MAPPINGS = 4096
 """Of the code of one process: where it maps more, its files take turns."""
 
@@ -32,9 +36,34 @@ class FileKey(NamedTuple):
         """Whether the kernel has told of it."""
         return len(self.version) == 1
 
+    @property
+    def is_generated(self) -> bool:
+        """Whether it stands for the code that a process generates, see `generated_by`."""
+        return len(self.version) == 2
+
+
+class KernelKey(NamedTuple):
+    """What the sampler in the kernel knows a file by: `device` (major and minor), inode, and ctime (ns)."""
+
+    device: tuple[int, int]
+    inode: int
+    changed_ns: int
+
+
+class IdentifiedFile(NamedTuple):
+    """What the kernel knows a file by, and who (uid) can have written it."""
+
+    key: KernelKey
+    owner: int
+
 
 VDSO = FileKey((0, 0), 0, ())
 """Stands for the kernel's ``[vdso]``, which is no file but the same code in every process."""
+
+
+def generated_by(process: ProcessId, user: int) -> FileKey:
+    """Stands for the code that a process of `user` generates: its offsets are addresses."""
+    return FileKey((0, 0), process.pid, (process.start_ticks, 0), user)
 
 
 class CodeMapping(NamedTuple):

@@ -9,8 +9,11 @@ target may have.
     ReadCodes       Codes          the code objects behind captured frames of a process
     ReadThreads     ThreadNames    what a language calls the threads of a process
     ReadAwaiters    Awaiters       what waits for an asynchronous task of a process
+    Describe        Described      a process: its program, command line and container
     LookInto        LookedInto     a mapped file: interpreters
     NameOffsets     Names          symbols of a mapped file
+    IdentifyFiles   Identified     mapped files: what the kernel knows them by
+    ReadUnwinding   UnwindChunks   the unwind table of a mapped file
     Forget          Forgotten      a process that has exited
     ReadSandbox     Sandboxed      the worker itself: what it gave up
     any             Failed         the same, where there is no answer
@@ -26,8 +29,17 @@ import msgspec
 
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import MARKER, NATIVE, CodeObject, Frame, RawFrame
-from symbolizers.inspection import FileContents, FileKey, Inspection
+from symbolizers.frame import GENERATED, MARKER, NATIVE, CodeObject, Frame, RawFrame
+from symbolizers.inspection import (
+    CHUNK_BYTES,
+    MOST_CHUNKS,
+    FileContents,
+    FileKey,
+    IdentifiedFile,
+    Inspection,
+    KernelKey,
+)
+from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 from symbolizers.process.sandbox import Part
 from symbolizers.registry import LANGUAGES
@@ -74,16 +86,36 @@ class Awaiters(msgspec.Struct, frozen=True, tag=True):
     chain: TaskChain
 
 
+class Described(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Describe`; empty for a process of which nothing is known any more."""
+
+    description: Description
+
+
 class LookedInto(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `LookInto`."""
+    """The answer to `LookInto`; `key` as in `Identified`."""
 
     contents: FileContents
+    key: KernelKey
 
 
 class Names(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `NameOffsets`: a frame for each offset."""
+    """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts."""
 
-    frames: tuple[Frame, ...]
+    functions: tuple[tuple[Frame, int], ...]
+
+
+class Identified(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `IdentifyFiles`: one for each; None for a file that can't be had."""
+
+    files: tuple[IdentifiedFile | None, ...]
+
+
+class UnwindChunks(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `ReadUnwinding`: some chunks of the table, see `make_chunks`, and how many there are."""
+
+    total: int
+    chunks: bytes
 
 
 class Forgotten(msgspec.Struct, frozen=True, tag=True):
@@ -96,7 +128,20 @@ class Sandboxed(msgspec.Struct, frozen=True, tag=True):
     parts: tuple[Part, ...]
 
 
-Answer = Inspected | Codes | ThreadNames | Awaiters | LookedInto | Names | Forgotten | Sandboxed | Failed
+Answer = (
+    Inspected
+    | Codes
+    | ThreadNames
+    | Awaiters
+    | Described
+    | LookedInto
+    | Names
+    | Identified
+    | UnwindChunks
+    | Forgotten
+    | Sandboxed
+    | Failed
+)
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
@@ -201,6 +246,18 @@ class ReadAwaiters(_OfProcess, frozen=True, tag=True):
         return all(frame.kind in _KINDS for frame in (answer.chain.outermost, *answer.chain.frames))
 
 
+class Describe(_OfProcess, frozen=True, tag=True):
+    """What it is. `cgroup`: the id of its cgroup in the unified hierarchy, if it has exited by then."""
+
+    cgroup: int
+
+    def answered_by(self) -> type[Described]:
+        return Described
+
+    def accepts(self, answer: Answer) -> bool:
+        return isinstance(answer, Described)
+
+
 class _OfFile(msgspec.Struct, frozen=True):
     """A question about `file`, mapped as `path`."""
 
@@ -212,7 +269,13 @@ class _OfFile(msgspec.Struct, frozen=True):
 
 
 class LookInto(_OfFile, frozen=True, tag=True):
-    """What it holds. It may be a file that no process maps any more."""
+    """What it holds. It may be a file that no process maps any more. `mapped_by` as in `NameOffsets`.
+
+    `forked_by`: the pid of the process that forked that one, and mostly has the same root.
+    """
+
+    mapped_by: int | None = None
+    forked_by: int | None = None
 
     def answered_by(self) -> type[LookedInto]:
         return LookedInto
@@ -220,11 +283,12 @@ class LookInto(_OfFile, frozen=True, tag=True):
     def accepts(self, answer: Answer) -> bool:
         if not isinstance(answer, LookedInto):
             return False
-        return answer.contents.file == self.file and _are_known(answer.contents.interpreters)
+        contents = answer.contents
+        return contents.file == self.file and _is_sane(answer.key) and _are_known(contents.interpreters)
 
 
 class NameOffsets(_OfFile, frozen=True, tag=True):
-    """Which symbols lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it."""
+    """Which functions lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it."""
 
     offsets: tuple[int, ...]
     mapped_by: int | None = None
@@ -233,9 +297,53 @@ class NameOffsets(_OfFile, frozen=True, tag=True):
         return Names
 
     def accepts(self, answer: Answer) -> bool:
-        if not isinstance(answer, Names) or len(answer.frames) != len(self.offsets):
+        if not isinstance(answer, Names) or len(answer.functions) != len(self.offsets):
             return False
-        return all(frame.kind == NATIVE for frame in answer.frames)
+        return all(
+            frame.kind in (NATIVE, GENERATED) and 0 <= start <= at
+            for at, (frame, start) in zip(self.offsets, answer.functions, strict=True)
+        )
+
+
+class MappedFile(NamedTuple):
+    """A file that is mapped as `path`."""
+
+    file: FileKey
+    path: str
+
+
+class IdentifyFiles(msgspec.Struct, frozen=True, tag=True):
+    """What the kernel knows these by, one at least. `mapped_by` as in `NameOffsets`."""
+
+    files: tuple[MappedFile, ...]
+    mapped_by: int
+
+    def lane(self) -> Lane:
+        return (self.mapped_by,)
+
+    def answered_by(self) -> type[Identified]:
+        return Identified
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, Identified) or len(answer.files) != len(self.files):
+            return False
+        return all(file is None or _is_sane(file.key) for file in answer.files)
+
+
+class ReadUnwinding(_OfFile, frozen=True, tag=True):
+    """Its unwind table, from chunk number `first` on. `mapped_by` as in `NameOffsets`."""
+
+    first: int
+    mapped_by: int | None = None
+
+    def answered_by(self) -> type[UnwindChunks]:
+        return UnwindChunks
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, UnwindChunks) or len(answer.chunks) % CHUNK_BYTES:
+            return False
+        count, left = len(answer.chunks) // CHUNK_BYTES, answer.total - self.first
+        return 0 <= answer.total <= MOST_CHUNKS and count <= left and bool(count or not left)
 
 
 class Forget(_OfProcess, frozen=True, tag=True):
@@ -261,7 +369,19 @@ class ReadSandbox(msgspec.Struct, frozen=True, tag=True):
         return isinstance(answer, Sandboxed)
 
 
-AnyQuestion = Inspect | ReadCodes | ReadThreads | ReadAwaiters | LookInto | NameOffsets | Forget | ReadSandbox
+AnyQuestion = (
+    Inspect
+    | ReadCodes
+    | ReadThreads
+    | ReadAwaiters
+    | Describe
+    | LookInto
+    | NameOffsets
+    | IdentifyFiles
+    | ReadUnwinding
+    | Forget
+    | ReadSandbox
+)
 
 
 _LANGUAGES = frozenset(language.name for language in LANGUAGES)
@@ -271,6 +391,13 @@ _WORD_LIMIT = 1 << 64
 
 def _interpreters_in(files: Iterable[FileContents]) -> list[Interpreter]:
     return [interpreter for file in files for interpreter in file.interpreters]
+
+
+def _is_sane(key: KernelKey) -> bool:
+    """Whether a file can have it."""
+    (major, minor), inode = key.device, key.inode
+    is_file = 0 <= major < 1 << 12 and 0 <= minor < 1 << 20 and 0 <= inode < _WORD_LIMIT
+    return is_file and 0 <= key.changed_ns < _WORD_LIMIT
 
 
 def _are_known(interpreters: Iterable[Interpreter]) -> bool:

@@ -27,6 +27,9 @@ LANGUAGE_OF_KIND: Final[Mapping[int, str]] = {
 }
 """The language of a captured frame that is code, by its kind."""
 
+PROGRAMS: Final = tuple(language.program for language in LANGUAGES)
+"""Regular expressions of the names of programs that are interpreters."""
+
 NAMERS: Final = {kind: language.name_code for language in LANGUAGES for kind in language.code_kinds}
 """What makes a code object of a name that was taken at the interrupt, by the kind of its frame."""
 

@@ -21,11 +21,22 @@ from symbolizers.base import (
     ThreadReader,
 )
 from symbolizers.errors import FaultReason, Malformed, ProcessGone, ReadFault, Reason, SymbolizeError
-from symbolizers.files import OpenFile, OpenFiles
+from symbolizers.files import OpenFile, OpenFiles, kernel_key
 from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
-from symbolizers.inspection import MOST_MAPPINGS, CodeMapping, FileContents, FileKey, Inspection, Unsupported
-from symbolizers.native.unnamed import VDSO_PATH
+from symbolizers.inspection import (
+    CHUNK_BYTES,
+    MOST_MAPPINGS,
+    CodeMapping,
+    FileContents,
+    FileKey,
+    IdentifiedFile,
+    Inspection,
+    Unsupported,
+)
+from symbolizers.native.generated import GeneratedCode
+from symbolizers.native.unnamed import VDSO_PATH, is_memory_file
 from symbolizers.process import maps
+from symbolizers.process.description import Description, container_with_id, describe
 from symbolizers.process.identity import ProcessHandle, ProcessId, open_process, runs_thread
 from symbolizers.process.maps import read_mappings
 from symbolizers.process.memory import NowaitReader, ReadStrategy
@@ -36,13 +47,18 @@ from symbolizers.questions import (
     AnyQuestion,
     Awaiters,
     Codes,
+    Describe,
+    Described,
     Failed,
     Forget,
     Forgotten,
+    Identified,
+    IdentifyFiles,
     Inspect,
     Inspected,
     LookedInto,
     LookInto,
+    MappedFile,
     NamedThread,
     NameOffsets,
     Names,
@@ -50,8 +66,10 @@ from symbolizers.questions import (
     ReadCodes,
     ReadSandbox,
     ReadThreads,
+    ReadUnwinding,
     Sandboxed,
     ThreadNames,
+    UnwindChunks,
 )
 from symbolizers.registry import LANGUAGE_OF_KIND, languages
 
@@ -59,6 +77,8 @@ _MAX_PROCESSES = 256
 _MOST_CHARACTERS = 1 << 18
 """Of names, files and lines in one answer; each can take twelve bytes of it (two surrogates in JSON)."""
 _LINE_CHARACTERS = 2
+_MOST_TABLE_BYTES = 256 * CHUNK_BYTES
+"""Of an unwind table, in one answer."""
 _MAX_ROUNDS = 16
 """How often pages are brought for one request: each may lead to others, as a code object to its names."""
 
@@ -96,6 +116,7 @@ class Service:
         self._sandbox = sandbox or Sandbox()
         self._strategy = strategy
         self._files = OpenFiles(languages())
+        self._generated = GeneratedCode()
         self._processes: dict[ProcessId, _Process] = {}
         self._has_erred = False
 
@@ -131,11 +152,16 @@ class Service:
                 return ThreadNames(tuple(NamedThread(tid, name) for tid, name in named.items()))
             case ReadAwaiters():
                 return Awaiters(self.task_chain(question.process, question.task, question.identity))
+            case Describe():
+                return Described(self.describe(question.process, question.cgroup))
             case LookInto():
-                file = self._files.find_by_name(question.file, question.path)
-                return LookedInto(file.contents(question.file))
+                return self.look_into(question)
             case NameOffsets():
-                return Names(tuple(self.names(question)))
+                return Names(self.names(question))
+            case IdentifyFiles():
+                return Identified(tuple(self.identify(each, question.mapped_by) for each in question.files))
+            case ReadUnwinding():
+                return self.unwind_chunks(question)
             case Forget():
                 self.forget(question.process)
                 return Forgotten()
@@ -169,7 +195,8 @@ class Service:
         mappings: list[CodeMapping] = []
         for mapping in read_mappings(process.handle, executable_only=True):
             key, file = self._files.find(process.handle, mapping)
-            mappings.append(_code_mapping(mapping, key))
+            is_memory = file is None and is_memory_file(mapping.path)
+            mappings.append(_code_mapping(mapping, None if is_memory else key))
             if file is None:
                 continue
             if file.told is not None and file.told not in files:
@@ -242,9 +269,47 @@ class Service:
             return reader.chain(task, identity)
         raise Malformed("no interpreter with tasks that say who waits for them")
 
-    def names(self, question: NameOffsets) -> list[Frame]:
-        """A frame for each of its offsets. Raises `Malformed` if the file can't be had."""
-        return self._files.names(question.file, question.path, question.offsets, question.mapped_by)
+    def look_into(self, question: LookInto) -> LookedInto:
+        """What a file holds. Raises `ProcessGone` if it can't be had, `Malformed`."""
+        asked = question
+        file = self._files.find_by_name(asked.file, asked.path, asked.mapped_by, asked.forked_by)
+        return LookedInto(file.contents(asked.file), kernel_key(file.fd))
+
+    def describe(self, process: ProcessId, cgroup: int) -> Description:
+        """What `process` is; if it has exited, what container its `cgroup` is of."""
+        try:
+            handle = open_process(process.pid, process.start_ticks)
+        except ProcessGone:
+            return Description(container=container_with_id(cgroup))
+        with handle:
+            memory = NowaitReader(handle, self._strategy)
+            try:
+                return describe(handle, memory, cgroup)
+            finally:
+                memory.forget()
+
+    def names(self, question: NameOffsets) -> tuple[tuple[Frame, int], ...]:
+        """A frame for each of its offsets, and the offset where that function starts.
+
+        Raises `ProcessGone` and `Malformed` if the file can't be had, OSError.
+        """
+        file, path, offsets = question.file, question.path, question.offsets
+        if file.is_generated:
+            return tuple(self._generated.functions(file, path, offsets))
+        return tuple(self._files.functions(file, path, offsets, question.mapped_by))
+
+    def identify(self, file: MappedFile, mapped_by: int) -> IdentifiedFile | None:
+        """What the kernel knows `file` by, which that process may map; None if it can't be had."""
+        try:
+            return self._files.identify(file.file, file.path, mapped_by)
+        except (Malformed, ProcessGone):
+            return None
+
+    def unwind_chunks(self, question: ReadUnwinding) -> UnwindChunks:
+        """As many chunks of its unwind table as an answer has. Raises `Malformed`, `ProcessGone`."""
+        table = self._files.unwind_table(question.file, question.path, question.mapped_by)
+        at = max(question.first, 0) * CHUNK_BYTES
+        return UnwindChunks(len(table) // CHUNK_BYTES, table[at : at + _MOST_TABLE_BYTES])
 
     def forget(self, process: ProcessId) -> None:
         """Gives back what is held for `process`, which exited or replaced its program."""

@@ -19,6 +19,7 @@ from symbolizers.process.budget import CpuBudget, OverBudget
 from symbolizers.process.fork_server import fork_workers
 from symbolizers.process.memory import ReadStrategy
 from symbolizers.process.messages import MAX_MESSAGE_BYTES, MessageStream, serve
+from symbolizers.process.own_name import WORKER, take_name
 from symbolizers.process.sandbox import Sandbox
 from symbolizers.questions import Failed, decode_question, encode
 from symbolizers.service import Service
@@ -29,6 +30,7 @@ _BUDGET_S = 3.0
 
 def main() -> None:
     """Forks workers until the parent closes the socket whose descriptor is the first argument."""
+    take_name(WORKER)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

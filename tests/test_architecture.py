@@ -32,7 +32,7 @@ SINGLY = {"profiler.run"}
 STAGES: dict[str, set[str]] = {
     "profiler.errors": set(),
     "profiler.priority": set(),
-    "profiler.start": {"profiler.cli", "profiler.priority"},
+    "profiler.start": {"profiler.cli", "profiler.priority", "symbolizers.process"},
     "profiler.invoker": {"profiler.errors"},
     # Gives up rights of its own by the calls with which the worker gives up its.
     "profiler.privileges": {"symbolizers.process"},
@@ -59,6 +59,7 @@ STAGES: dict[str, set[str]] = {
     # Knows where code is mapped, as the worker says; names addresses at once in a mapping without symbols.
     "profiler.run.stacks": {
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection", "symbolizers.native"),
+        "symbolizers.registry",
     },
     # What a program knows by name; the descriptors say what an annotation shows as, and what the kernel took.
     "profiler.run.codes": {
@@ -73,10 +74,16 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.states": set(),
     "profiler.run.steps": set(),
     "profiler.run.allowance": set(),
+    "profiler.run.own": {"profiler.capture", "symbolizers.process"},
     "profiler.run.surroundings": {
         *("profiler.capture", "profiler.run.allowance", "profiler.run.mappings", "profiler.run.stacks"),
         *("symbolizers.asker", "symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
-        "symbolizers.process",
+        *("symbolizers.inspection", "symbolizers.process"),
+    },
+    # Asks the worker for unwind tables, and hands them on to whatever takes samples.
+    "profiler.run.unwinding": {
+        *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.inspection"),
+        "symbolizers.questions",
     },
     "profiler.run.walkers": {"profiler.capture", "profiler.run.surroundings", "symbolizers.base"},
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
@@ -92,14 +99,19 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
     "profiler.run.significance": {"profiler.capture", "profiler.profile"},
+    # Writes samples as they come, so it knows what an element without a name is.
+    "profiler.run.journal": {
+        *("profiler.capture", "profiler.profile", "profiler.run.stacks", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.process"),
+    },
     # Both count stacks whose elements have no names yet, so they know what such an element is.
     "profiler.run.accounts": {
-        *("profiler.profile", "profiler.run.allowance", "profiler.run.significance"),
-        *("symbolizers.errors", "symbolizers.frame"),
+        *("profiler.capture", "profiler.profile", "profiler.run.allowance", "profiler.run.journal"),
+        *("profiler.run.significance", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
     "profiler.run.aggregate": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.allowance"),
-        *("profiler.run.codes", "profiler.run.significance", "profiler.run.stacks"),
+        *("profiler.run.codes", "profiler.run.journal", "profiler.run.significance", "profiler.run.stacks"),
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
     "profiler.run.names": {
@@ -112,33 +124,46 @@ STAGES: dict[str, set[str]] = {
         *("profiler.capture", "symbolizers.asker", "symbolizers.errors", "symbolizers.process"),
         "symbolizers.questions",
     },
+    "profiler.run.descriptions": {
+        *("profiler.capture", "symbolizers.asker", "symbolizers.process", "symbolizers.questions"),
+    },
     "profiler.run.tasks": {
         *("profiler.capture", "profiler.run.stacks", "profiler.run.surroundings", "symbolizers.asker"),
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
         *("symbolizers.questions", "symbolizers.registry"),
     },
+    "profiler.run.nameless": {
+        *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.frame", "symbolizers.native"),
+    },
+    "profiler.run.request": {"profiler.capture", "profiler.run.surroundings", "symbolizers.errors"},
     "profiler.run.session": {
-        *("profiler.capture", "profiler.profile", "profiler.run.aggregate", "profiler.run.allowance"),
-        *("profiler.run.mappings", "profiler.run.names", "profiler.run.processes", "profiler.run.stacks"),
+        *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.aggregate"),
+        *("profiler.run.allowance", "profiler.run.descriptions", "profiler.run.journal"),
+        *("profiler.run.mappings", "profiler.run.nameless", "profiler.run.names", "profiler.run.own"),
+        *("profiler.run.processes", "profiler.run.request", "profiler.run.stacks"),
         *("profiler.run.steps", "profiler.run.surroundings", "profiler.run.tasks"),
-        *("profiler.run.threads", "symbolizers.asker", "symbolizers.base", "symbolizers.errors"),
+        *("profiler.run.threads", "profiler.run.unwinding", "symbolizers.asker", "symbolizers.base"),
         *("symbolizers.frame", "symbolizers.process"),
     },
     # The public API, usable without root: it knows frames, reasons and what descriptors say about files, and
     # nothing about a recording.
-    "profiler.profile": {"symbolizers.errors", "symbolizers.frame", "symbolizers.registry"},
+    "profiler.profile": {
+        *("profiler.errors", "symbolizers.errors", "symbolizers.frame", "symbolizers.native"),
+        "symbolizers.registry",
+    },
     # A language's descriptor has its colours.
     "profiler.export": {
         *("profiler.errors", "profiler.profile", "symbolizers.descriptor", "symbolizers.errors"),
         *("symbolizers.frame", "symbolizers.registry"),
     },
     # Imports the command that was named, and no other.
-    "profiler.cli": {"profiler.errors"},
+    "profiler.cli": {"profiler.commands", "profiler.errors"},
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
         *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight"),
-        *("profiler.privileges", "profiler.profile", "profiler.run.session"),
-        *("symbolizers.asker", "symbolizers.process"),
+        *("profiler.privileges", "profiler.profile", "profiler.run.journal", "profiler.run.request"),
+        "profiler.run.session",
+        *("symbolizers.asker", "symbolizers.errors", "symbolizers.process"),
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
@@ -148,7 +173,10 @@ STAGES: dict[str, set[str]] = {
     "symbolizers.elf": {"symbolizers.errors"},
     "symbolizers.values": {"symbolizers.errors", "symbolizers.frame"},
     "symbolizers.process": {"symbolizers.errors"},
-    "symbolizers.native": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
+    "symbolizers.native": {
+        *("symbolizers.elf", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
+        "symbolizers.process",
+    },
     "symbolizers.inspection": {"symbolizers.base", "symbolizers.process"},
     "symbolizers.base": {"symbolizers.elf", "symbolizers.errors", "symbolizers.frame"},
     "symbolizers.taken": {"symbolizers.frame"},

@@ -20,6 +20,13 @@
 #define KERNEL_STACK_BYTES 16384	/* THREAD_SIZE of a kernel without KASAN */
 #define KERNEL_STACK_GAP 16		/* behind the registers on its stack, in kernels with FRED; or nothing */
 
+/* In struct ucontext, at which the stack pointer is when a signal handler returns (struct sigcontext behind 40). */
+#define SIGNAL_FRAME_POINTER 120
+#define SIGNAL_STACK_POINTER 160
+#define SIGNAL_INSTRUCTION 168
+
+#define PLT_PUSHED 11	/* from this byte of its 16 on, an entry of the PLT has pushed a word */
+
 /* Whether user code was interrupted, and not the kernel. */
 static __always_inline bool in_user_mode(const volatile __u64 *registers)
 {

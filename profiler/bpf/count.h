@@ -14,7 +14,7 @@
 
 /* A stack of more interpreter frames goes out whole: the verifier follows each. */
 #define MAX_COUNTED 256
-#define HEAD_WORDS 9
+#define HEAD_WORDS 10
 
 struct siphash {
 	__u64 v0, v1, v2, v3;
@@ -79,8 +79,9 @@ static __always_inline void absorb_head(struct siphash *h, const struct sample_h
 	absorb(h, ((const __u64 *)head->comm)[1]);
 	absorb(h, ((const __u64 *)head->thread_comm)[0]);
 	absorb(h, ((const __u64 *)head->thread_comm)[1]);
-	absorb(h, (__u64)head->walkers << 32 | head->walk_status);
+	absorb(h, (__u64)head->walkers << 32 | head->user_end << 8 | head->walk_status);
 	absorb(h, (__u64)head->kernel_frames << 32 | (__u64)head->user_frames << 16 | head->interpreter_frames);
+	absorb(h, head->cgroup);
 }
 
 /*
@@ -119,7 +120,7 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 		absorb(&h, frame->address);
 		absorb(&h, (__u64)frame->checksum << 32 | (frame->position & set->position_mask));
 	}
-	for (__u32 level = 0; level < 2 * MAX_NATIVE_FRAMES; level++) {
+	for (__u32 level = 0; level < MAX_USER_FRAMES + MAX_KERNEL_FRAMES; level++) {
 		__u64 at = native_at + level * sizeof(__u64), address;
 
 		if (level >= READ_BACK(s->head.user_frames) + READ_BACK(s->head.kernel_frames))
@@ -134,7 +135,7 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 	end_hash(&h, HEAD_WORDS + 2 * frames + native, s->head.stack);
 }
 
-/* Sends what is at hand, which on_record() has completed: a short record, if user space has the whole one. */
+/* Sends what is at hand, which on_unwind() has completed: a short record, if user space has the whole one. */
 int on_count(struct bpf_perf_event_data *ctx)
 {
 	struct scratch *s = walk_at_hand();

@@ -20,9 +20,18 @@
 #define REGISTERS 21	/* words of struct pt_regs */
 #define MAX_NAME_RUNS 4	/* of programs that name code, at one interrupt */
 #define NAMES_PER_RUN 8	/* what the verifier can follow in little time */
+#define UNWIND_STEPS_PER_RUN 16	/* likewise */
+
+/*
+ * Runs of walkers and of the unwinder. Besides them there are on_record(), on_fresh(), runs of programs that name
+ * code, on_record() again, and on_count(): 33 tail calls in all, the kernel's limit. The unwinder has what the
+ * walkers leave, one run at least.
+ */
+#define MOST_RUNS (33 - MAX_NAME_RUNS - 4)
 #define MAX_FRESH (MAX_NAME_RUNS * NAMES_PER_RUN)	/* a power of two */
-#define NATIVE_BYTES (MAX_NATIVE_FRAMES * 8)
-#define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + 2 * NATIVE_BYTES)
+#define USER_BYTES (MAX_USER_FRAMES * 8)
+#define KERNEL_BYTES (MAX_KERNEL_FRAMES * 8)
+#define RECORD_BYTES (MAX_INTERPRETER_FRAMES * sizeof(struct interpreter_frame) + USER_BYTES + KERNEL_BYTES)
 
 /* A walk over the frames of one interpreter, kept between the runs of the program that it takes. */
 struct walk {
@@ -31,7 +40,7 @@ struct walk {
 	__u32 row;
 	__u32 program;
 	__u32 slot;		/* of process_config.walkers */
-	__u32 runs;		/* of walkers' programs, so far */
+	__u32 runs;		/* of walkers' programs and the unwinder, so far */
 	__u32 count;		/* interpreter frames captured so far, those of earlier walks included */
 	__u64 codes;		/* a hash of their code objects, in order; a frame that calls itself may count once */
 };
@@ -56,6 +65,32 @@ struct sight {
 	__u32 name_runs;	/* … by so many runs */
 	__u16 slots[MAX_FRESH];	/* a frame of each */
 	__u32 ends[MAX_WALKERS];	/* behind the last frame of each walk */
+};
+
+/* Where the native stack has been followed to. */
+struct unwind {
+	__u64 ip;
+	__u64 sp;
+	__u64 fp;
+	__u64 used;		/* bytes of `body` */
+	__u32 is_exact;		/* whether ip is an instruction that runs, and not where a call returns to */
+	__u32 chunk;		/* of the table, while a row is looked for */
+	__u64 address;		/* of the frame at hand: in the instruction that runs */
+	__u32 is_code;
+	__u32 rule;		/* of a row of the table */
+};
+
+/* What is mapped around the last frame. */
+struct code {
+	__u64 start;
+	__u64 bytes;		/* 0: nothing is known */
+	__u64 offset;		/* in the file, of the start */
+	__u64 range[2];
+	__u64 flags;
+	__u32 lacks_table;	/* whether it is a file's, and nobody has looked for the file's unwind information */
+	__u32 slot;		/* of the map `tables` */
+	__u32 chunks;		/* of the table; 0: there is no row */
+	__u32 node;		/* a place in a node of the tree, while the mapping is looked for */
 };
 
 /* A RECORD_NAME in the making. */
@@ -83,6 +118,8 @@ struct scratch {
 	__u32 text_bytes;	/* of name.texts, so far */
 	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */
 	struct sight sight;
+	struct unwind unwind;
+	struct code code;
 };
 
 /* Plain bytes: BCC makes code for every member of a map's value type, and here there are 4,000. */
@@ -95,9 +132,10 @@ BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
 #define STAGE_RECORD LANGUAGES
 #define STAGE_FRESH (LANGUAGES + 1)
 #define STAGE_COUNT (LANGUAGES + 2)
-#define STAGE_NAMES (LANGUAGES + 3)
+#define STAGE_UNWIND (LANGUAGES + 3)
+#define STAGE_NAMES (LANGUAGES + 4)
 
-BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 3);
+BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 4);
 BPF_RINGBUF_OUTPUT(records, 1);	/* user space says how large it is, by CPUs and frequency */
 BPF_ARRAY(settings, struct settings, 1);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
@@ -131,6 +169,17 @@ struct layout_bytes {
 } __attribute__((aligned(8)));
 
 BPF_ARRAY(layouts, struct layout_bytes, LAYOUT_ROWS);
+
+/* Rows of an unwind table, sorted: where in the file (bytes) each begins to hold. Behind the last: all bits, and 0. */
+struct table_chunk {
+	__u32 offsets[CHUNK_ROWS];
+	__u32 rules[CHUNK_ROWS];
+};
+
+BPF_TABLE("hash", struct file_key, struct unwind_table, unwind_tables, MAX_TABLES);
+/* What each of `tables` is like, but for its size (so the flag says, BPF_F_INNER_MAP of Linux 5.10). */
+BPF_F_TABLE("array", __u32, struct table_chunk, chunks, 1, 1 << 12);
+BPF_ARRAY_OF_MAPS(tables, "chunks", MAX_TABLES);
 
 #define TARGET_WITH_CHILDREN 1
 

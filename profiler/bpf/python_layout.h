@@ -36,6 +36,7 @@ struct python_layout {
 	__u32 frame_lasti_unit;
 	__u32 frame_owner;
 	__u32 frame_first_shim_owner;
+	__u32 frame_entry;
 	__u32 code_first_instr;
 	__u32 code_checksum;
 	__u32 code_checksum_words;

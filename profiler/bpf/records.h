@@ -9,7 +9,8 @@
 #ifndef PIDFLAME_RECORDS_H
 #define PIDFLAME_RECORDS_H
 
-#define MAX_NATIVE_FRAMES 127
+#define MAX_USER_FRAMES 256
+#define MAX_KERNEL_FRAMES 127
 #define MAX_INTERPRETER_FRAMES 1024
 
 /* How many languages one process can have walkers of. */
@@ -22,6 +23,12 @@
  */
 #define KIND_SHIFT 56
 #define FIRST_ANNOTATION 128
+
+/*
+ * In a frame's position: C code called the evaluation loop that runs it. The frames from one with this bit to the
+ * next, leaf first, belong to one call of the loop.
+ */
+#define FRAME_ENTERED 2147483648
 
 /* The texts that name a code object: how many there are at most, and how long each is at most. */
 #define MAX_TEXTS 4
@@ -51,9 +58,19 @@ enum walk_status {
 	WALK_ROOT_FAULT = 4,	/* the page where it begins is not resident: perhaps the interpreter did not use it yet */
 };
 
+/* How the stack of user addresses ended. */
+enum user_end {
+	USER_STACK_ROOT = 0,	/* nothing called the last frame; also: a thread of the kernel, without any */
+	USER_STACK_DEEP = 1,	/* more than MAX_USER_FRAMES */
+	USER_STACK_FAULT = 2,	/* a page on the way is not resident */
+	USER_STACK_LOST = 3,	/* nothing says what called the last frame */
+	USER_STACK_GOES_ON = 4,	/* while it is followed */
+};
+
 /*
  * RECORD_SAMPLE: this head, then interpreter frames, user addresses, kernel addresses; each leaf
- * first. user[0] is the user-space instruction pointer, the rest the frame-pointer chain.
+ * first. user[0] is the user-space instruction pointer, the rest are return addresses. (Where a signal interrupted
+ * a function, it is the address behind the instruction's first byte.)
  */
 struct sample_head {
 	__u32 type;
@@ -70,9 +87,13 @@ struct sample_head {
 	__u32 uid;		/* the real one, in the initial user namespace */
 	__u16 interpreter_frames;
 	__u16 user_frames;
-	__u16 kernel_frames;
+	__u8 kernel_frames;
+	__u8 user_end;		/* enum user_end */
 	__u8 walk_status;
 	__u8 walkers;		/* how many were to run */
+	__u32 lacks_table;	/* whether a frame is in a file whose unwind table is not there yet: the stack may lie */
+	__u32 padding;
+	__u64 cgroup;		/* the id of the thread's cgroup in the unified hierarchy: the inode number of its folder */
 	__u64 stack[2];		/* a hash of all that a RECORD_REPEAT leaves out; 0: no such record refers to it */
 };
 
@@ -87,7 +108,7 @@ struct repeat {
 /* Each language defines its addresses and owners. An annotation has position and checksum 0. */
 struct interpreter_frame {
 	__u64 address;		/* kind << 56 | address of the code object */
-	__u32 position;		/* bytes from the first instruction to the running one */
+	__u32 position;		/* bytes from the first instruction to the running one (31 bits), and FRAME_ENTERED */
 	__u32 checksum;		/* of the code object's immutable part, and of the owner's */
 	__u64 owner;		/* another object that the name depends on; 0: none */
 };
@@ -148,12 +169,30 @@ struct process_config {
 	struct walker walkers[MAX_WALKERS];
 };
 
+/* A file, as the kernel knows it: no other has the same inode on the same device and was changed at that instant. */
+struct file_key {
+	__u64 inode;
+	__u64 changed_s;	/* ctime */
+	__u32 changed_ns;
+	__u32 device;		/* as the kernel packs it: major << 20 | minor */
+};
+
+#define MAX_TABLES 4096
+#define CHUNK_ROWS 512
+
+/* The unwind table of a file. */
+struct unwind_table {
+	__u32 slot;		/* of the map `tables` */
+	__u32 chunks;		/* 0: the file has no unwind information, and there is no map */
+	__u64 used_ns;		/* when a stack led through the file last (CLOCK_MONOTONIC) */
+};
+
 /* What one recording asks for. The programs are the same for all, so that they need be compiled only once. */
 struct settings {
 	__u64 slot_ns;		/* how long a slot is in which one tick is a sample; 0: every event is one */
 	__u64 key[2];		/* of the hash, at random */
 	__u32 only_targets;	/* whether only what is in the map `targets` is recorded */
-	__u32 position_mask;	/* 0: stacks that differ in the running instructions alone are equal; else all bits */
+	__u32 position_mask;	/* what of a position makes stacks differ: all bits, or FRAME_ENTERED alone */
 };
 
 #endif

@@ -144,8 +144,10 @@ struct ruby_walk {
 	__u64 frame;		/* the next control frame */
 	__u64 end;		/* behind the last control frame; 0 until the thread is found */
 	__u64 window;		/* the first control frame in scratch.window; 0 before one was read */
+	__u32 enters;		/* whether C code called the evaluation loop for the last frame */
 	__u32 hops;		/* from the last frame's environment outwards, so far; 0 when its owner is known */
 	__u32 collects_garbage;	/* whether the thread does */
+	__u32 padding;
 	struct ruby_step now;
 };
 

@@ -10,43 +10,17 @@
  * first_sight.h and instants.h are before it, and each name_X.h behind them, which take the names of new code. Such
  * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
  * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
- * where functions call themselves. At worst a sample takes some 10,000 of them: 25 runs of 400 at most, in
+ * where functions call themselves. At worst a sample takes some 10,000 of them: 24 runs of 400 at most, in
  * memory that was made for it (tests/walkers holds the walkers to this). on_record() then ends the sample, and
  * on_count() (count.h) sends the record, or, where user space has that stack, a short one.
  */
 #include "maps.h"
 #include "arch_x86_64.h"
 
-/*
- * Runs of walkers. Behind them come on_record(), on_fresh(), runs of programs that name code, on_record() again, and
- * on_count(): 33 tail calls in all, the kernel's limit.
- */
-#define MOST_RUNS (33 - MAX_NAME_RUNS - 4)
-
 #define READ_TASK(destination, task, offset) \
 	read_kernel(&(destination), sizeof(destination), (const __u8 *)(task) + (offset))
 
-#define MOST_STACK_BYTES (64ULL << 20)
 #define MAX_GENERATIONS 4	/* of forks between a process and the one that is known */
-
-/* Captures a stack into `body`. Returns its size in bytes; 0 for a user stack of a kernel thread, say. */
-static __always_inline __u64 capture_stack(struct bpf_perf_event_data *ctx, __u8 *body, __u64 flags)
-{
-	long size = bpf_get_stack(ctx, body, NATIVE_BYTES, flags);
-
-	SHOW_BOUNDS(size);
-	return size > 0 && size <= NATIVE_BYTES ? size : 0;
-}
-
-/*
- * Whether user code runs without a frame pointer: the register points nowhere into its stack. The stack is then
- * the instruction pointer alone. The kernel would find no more, by a page fault that takes longer than any other
- * step.
- */
-static __always_inline bool has_no_frame_pointer(const __u64 registers[REGISTERS])
-{
-	return registers[REGISTER_FRAME_POINTER] - registers[REGISTER_STACK_POINTER] >= MOST_STACK_BYTES;
-}
 
 static __always_inline __u64 start_ns_of(const void *leader)
 {
@@ -70,26 +44,6 @@ static __always_inline void count_lost(__u32 what)
 		*slot += 1;
 }
 
-/* Puts the native stacks behind the `used` bytes of interpreter frames. Returns how many are used then. */
-static __always_inline __u64 capture_stacks(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 used)
-{
-	__u64 size = sizeof(__u64);
-
-	s->head.kernel_frames = 0;
-	if (has_no_frame_pointer(s->registers))
-		*(__u64 *)(s->body + used) = s->registers[REGISTER_INSTRUCTION];
-	else
-		size = capture_stack(ctx, s->body + used, BPF_F_USER_STACK);
-	s->head.user_frames = size / 8;
-	used += size;
-	SHOW_BOUNDS(used);
-	if (in_user_mode((const volatile __u64 *)ctx) || used > RECORD_BYTES - NATIVE_BYTES)
-		return used;
-	size = capture_stack(ctx, s->body + used, 0);
-	s->head.kernel_frames = size / 8;
-	return used + size;
-}
-
 /* Sends the record with `used` bytes of frames. Returns whether there was room for it. */
 static __always_inline bool send_whole(struct scratch *s, __u64 used)
 {
@@ -100,14 +54,13 @@ static __always_inline bool send_whole(struct scratch *s, __u64 used)
 }
 
 /*
- * Completes the record behind the interpreter frames that the walkers left, and sends it. If code objects among
- * them are new, on_fresh() has its turn first, and leads back to here.
+ * Goes on behind the interpreter frames that the walkers left: with the native stack, which on_unwind() follows. If
+ * code objects among the frames are new, on_fresh() has its turn first, and leads back to here.
  */
 int on_record(struct bpf_perf_event_data *ctx)
 {
 	struct scratch *s = walk_at_hand();
 	__u32 count;
-	__u64 used;
 
 	if (!s)
 		return 0;
@@ -117,13 +70,14 @@ int on_record(struct bpf_perf_event_data *ctx)
 	s->head.interpreter_frames = count;
 	if (!READ_BACK(s->sight.looked) && is_fresh(s, count))
 		stages.call(ctx, STAGE_FRESH);
-	used = capture_stacks(ctx, s, count * sizeof(struct interpreter_frame));
-	SHOW_BOUNDS(used);
-	if (used > RECORD_BYTES)
-		return 0;
-	s->head.stack[0] = s->head.stack[1] = 0;
-	stages.call(ctx, STAGE_COUNT);
-	send_whole(s, used);
+	s->unwind.ip = s->registers[REGISTER_INSTRUCTION];
+	s->unwind.sp = s->registers[REGISTER_STACK_POINTER];
+	s->unwind.fp = s->registers[REGISTER_FRAME_POINTER];
+	s->unwind.used = count * sizeof(struct interpreter_frame);
+	s->unwind.is_exact = 1;
+	s->code.bytes = s->code.chunks = 0;
+	stages.call(ctx, STAGE_UNWIND);
+	count_lost(LOST_SAMPLE);
 	return 0;
 }
 
@@ -146,7 +100,10 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	READ_TASK(s->head.thread_comm, task, TASK_COMM);
 	READ_TASK(s->head.thread_pointer, task, TASK_THREAD_POINTER);
 	s->head.uid = (__u32)bpf_get_current_uid_gid();
+	s->head.cgroup = bpf_get_current_cgroup_id();
 	s->head.walk_status = WALK_COMPLETE;
+	s->head.user_frames = s->head.kernel_frames = s->head.lacks_table = s->head.padding = 0;
+	s->head.stack[0] = s->head.stack[1] = 0;
 }
 
 /* Runs the walker, by a tail call. Returns where it can't run, or ran too often: frames are missing then. */
@@ -154,7 +111,7 @@ static __always_inline void run_walker(struct bpf_perf_event_data *ctx, struct s
 {
 	__u32 runs = READ_BACK(s->walk.runs);
 
-	if (runs < MOST_RUNS) {
+	if (runs < MOST_RUNS - 1) {
 		s->walk.runs = runs + 1;
 		stages.call(ctx, s->walk.program);
 	}

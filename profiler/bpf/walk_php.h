@@ -25,6 +25,7 @@
 #include "arch_x86_64.h"
 #include "php_layout.h"
 
+#define CALL_TOP (1 << 17)	/* ZEND_CALL_TOP: C code called the evaluation loop for it */
 #define PHP_STEPS_PER_RUN 60	/* what the verifier can follow in little time */
 #define MOST_PHP_STACK_BYTES (8ULL << 20)	/* a usual limit of the C stack */
 
@@ -186,7 +187,9 @@ static __always_inline void write_php_frame(struct scratch *s, const struct php_
 
 	if (function->opcodes) {
 		frame->address = kind << KIND_SHIFT | (function->opcodes & ADDRESS_MASK);
-		frame->position = position;
+		frame->position = position & ~FRAME_ENTERED;
+		if (!walk->generator && walk->now.this_type & CALL_TOP)
+			frame->position |= FRAME_ENTERED;
 		frame->owner = function->address;
 	} else {
 		frame->address = (__u64)PHP_INTERNAL << KIND_SHIFT | (function->address & ADDRESS_MASK);

@@ -19,7 +19,7 @@
 #include "maps.h"
 #include "python_layout.h"
 
-/* The verifier follows these in little time. 25 runs, the most that there are, pass all frames, many threads. */
+/* The verifier follows these in little time. 24 runs, the most that there are, pass all frames, many threads. */
 #define PYTHON_THREADS_PER_RUN 96
 #define PYTHON_STEPS_PER_RUN 64
 
@@ -116,6 +116,28 @@ static __always_inline __u32 python_position(const struct scratch *s, const stru
 }
 
 /*
+ * Whether C code called the evaluation loop for the frame at `in_window`. Up to 3.10 it did so for each frame; 3.11
+ * says it in the frame; from 3.12 on there is a frame for the call itself, see note_python_entry().
+ */
+static __always_inline bool python_enters(const struct scratch *s, const struct python_layout *layout,
+					  __u64 in_window)
+{
+	if (layout->frame_entry == PYTHON_ABSENT)
+		return layout->frame_owner == PYTHON_ABSENT;
+	return IN_FRAME(__u8, layout->frame_entry);
+}
+
+/* A frame that stands for a call out of C code has been met: the one before it was entered by that call. */
+static __always_inline void note_python_entry(struct scratch *s)
+{
+	__u64 slot = READ_BACK(s->walk.count) - 1;
+
+	SHOW_BOUNDS(slot);
+	if (slot < MAX_INTERPRETER_FRAMES && frame_at(s, slot)->address >> KIND_SHIFT == PYTHON_CODE)
+		frame_at(s, slot)->position |= FRAME_ENTERED;
+}
+
+/*
  * Captures the frame at `in_window`, if it runs code that somebody wrote. WALK_TRUNCATED says that
  * there is no room.
  */
@@ -145,7 +167,9 @@ static __always_inline int capture_python_frame(struct scratch *s, struct python
 	}
 	frame = frame_at(s, slot);
 	frame->address = address;
-	frame->position = python_position(s, layout, in_window, code);
+	frame->position = python_position(s, layout, in_window, code) & ~FRAME_ENTERED;
+	if (python_enters(s, layout, in_window))
+		frame->position |= FRAME_ENTERED;
 	frame->checksum = walk->checksum;
 	frame->owner = 0;
 	s->walk.count = slot + 1;
@@ -173,6 +197,8 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 			status = capture_python_frame(s, walk, layout, in_window);
 			if (status != WALK_COMPLETE)
 				return status;
+		} else {
+			note_python_entry(s);
 		}
 		if (!walk->frame)
 			return WALK_COMPLETE;

@@ -37,6 +37,7 @@
 #define FRAME_MAGIC_MASK 0x7fff0001
 #define FRAME_MAGIC_CFUNC 0x55550001
 #define FRAME_MAGIC_DUMMY 0x79990001
+#define FRAME_FLAG_FINISH 0x20	/* its end ends a run of the evaluation loop, which C code called */
 #define ENV_LOCAL 0x2
 #define TYPE_MASK 0x1f
 #define TYPE_IMEMO 0x1a
@@ -337,6 +338,7 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 				return WALK_FAULT;
 			if (!shows_ruby_frame(now))
 				continue;
+			walk->enters = now->env.flags & FRAME_FLAG_FINISH;
 			__builtin_memset(owner_words, 0, RUBY_METHOD_WORDS * sizeof(__u64));
 		}
 		status = find_ruby_owner(now, layout, owner_words);
@@ -354,6 +356,8 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 		if (READ_BACK(now->iseq)) {
 			if (capture_iseq(s, now, layout, slot))
 				return WALK_FAULT;
+			if (READ_BACK(walk->enters))
+				frame_at(s, slot)->position |= FRAME_ENTERED;
 		} else if (READ_BACK(now->owner)) {
 			capture_cfunc(s, now, slot, now->owner);
 		} else {

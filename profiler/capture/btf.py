@@ -7,6 +7,7 @@ the string table, which is faster than walking some hundred thousand types.
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +19,14 @@ _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
 HEADER_BYTES = _HEADER.size
 _TYPE = struct.Struct("<III")
+_INFO = struct.Struct("<I")
 _MEMBER = struct.Struct("<III")
-_KIND_STRUCT = 4
+_KIND_STRUCT, _KIND_UNION = 4, 5
+_EXTRA_BYTES = {1: 4, 3: 12, 14: 4, 17: 4}
+"""What follows a type of each kind: integers, arrays, variables, tags of declarations."""
+_EACH_BYTES = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
+"""What follows for each member: structs, unions, enums, prototypes, sections, enums of 64 bits."""
+_MOST_NESTED = 4
 _MEMBER_OFFSET_MASK = 0xFFFFFF
 """If kind_flag is set, the upper byte of a member's offset is the size of a bit field."""
 
@@ -47,9 +54,13 @@ class Btf:
         _, _, _, header_size, type_offset, type_size, string_offset, string_size = _HEADER.unpack_from(blob)
         self._types = blob[header_size + type_offset :][:type_size]
         self._strings = blob[header_size + string_offset :][:string_size]
+        self._positions: array[int] | None = None
 
     def offset(self, structure: str, member: str) -> int:
-        """Bytes from the start of `structure` to `member`. Raises `PrerequisiteError` if there is none."""
+        """Bytes from the start of `structure` to `member`, which may be in a part of it that has no name.
+
+        Raises `PrerequisiteError` if there is none.
+        """
         for position in self._named(structure):
             offset = self._member(position, member)
             if offset is not None:
@@ -71,11 +82,43 @@ class Btf:
                     yield position
             position = self._types.find(wanted, position + 1)
 
-    def _member(self, position: int, member: str) -> int | None:
+    def has(self, structure: str, member: str) -> bool:
+        """Whether `structure` has that `member`."""
+        return any(self._member(position, member) is not None for position in self._named(structure))
+
+    def _member(self, position: int, member: str, nested: int = 0) -> int | None:
         count = _TYPE.unpack_from(self._types, position)[1] & 0xFFFF
         members = self._types[position + _TYPE.size :][: count * _MEMBER.size]
         whole = len(members) - len(members) % _MEMBER.size  # a blob may be cut short
-        for name_offset, _, offset_bits in _MEMBER.iter_unpack(members[:whole]):
-            if name_offset < len(self._strings) and self._string(name_offset) == member.encode():
-                return int(offset_bits & _MEMBER_OFFSET_MASK) // 8
+        unnamed: list[tuple[int, int]] = []
+        for name_offset, type_id, offset_bits in _MEMBER.iter_unpack(members[:whole]):
+            offset = int(offset_bits & _MEMBER_OFFSET_MASK) // 8
+            if not name_offset:
+                unnamed.append((type_id, offset))
+            elif name_offset < len(self._strings) and self._string(name_offset) == member.encode():
+                return offset
+        for type_id, offset in unnamed if nested < _MOST_NESTED else ():
+            inner = self._position_of(type_id)
+            within = None if inner is None else self._member(inner, member, nested + 1)
+            if within is not None:
+                return offset + within
         return None
+
+    def _position_of(self, type_id: int) -> int | None:
+        """Where the struct or union of this number is among the types, which are numbered from 1 on."""
+        if self._positions is None:
+            self._positions = array("I", self._walk())
+        if not 0 < type_id <= len(self._positions):
+            return None
+        position = self._positions[type_id - 1]
+        kind = _TYPE.unpack_from(self._types, position)[1] >> 24 & 0x1F
+        return position if kind in (_KIND_STRUCT, _KIND_UNION) else None
+
+    def _walk(self) -> Iterator[int]:
+        position, end, types = 0, len(self._types) - _TYPE.size, self._types
+        while position <= end:
+            yield position
+            (info,) = _INFO.unpack_from(types, position + 4)
+            kind = info >> 24 & 0x1F
+            each = _EACH_BYTES.get(kind, 0)
+            position += _TYPE.size + (each * (info & 0xFFFF) if each else _EXTRA_BYTES.get(kind, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -17,7 +17,8 @@ _IMMEDIATE_AT = 4
 class MapShape:
     """What the kernel wants to know of a map: its type (``enum bpf_map_type``), sizes in bytes, and flags.
 
-    A map of no `entries` has as many as the machine needs: that is the ring buffer's, in bytes.
+    A map of no `entries` has as many as the machine needs: that is the ring buffer's, in bytes. `inner` names
+    the map that all maps in it are like, but for their entries.
     """
 
     kind: int
@@ -25,6 +26,11 @@ class MapShape:
     value_bytes: int
     entries: int
     flags: int
+    inner: str = ""
+
+    def with_entries(self, entries: int) -> MapShape:
+        """The same with room for so many."""
+        return replace(self, entries=entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from profiler.capture.compiled import INSTRUCTION_BYTES, CompiledProgram, Compil
 from profiler.capture.header import BPF_DIRECTORY
 from profiler.capture.kallsyms import without_kallsyms
 from profiler.capture.program import program_text, task_offsets
+from symbolizers.process.own_name import WORKER, take_name
 from symbolizers.registry import LANGUAGES
 
 _QUICKLY = ("-O1", "-g0")
@@ -30,6 +31,8 @@ BCC itself optimizes what the compiler gives it, and nobody looks at the debuggi
 _INSTRUCTION = struct.Struct("<BBhi")
 _LOAD_WIDE, _IS_MAP = 0x18, 1
 _RINGBUF = 27
+_INNER = {"tables": "chunks"}
+"""Maps of maps, and the map that each map in them is like: maps.h has both."""
 
 
 def compile_here() -> CompiledSampler:
@@ -55,7 +58,7 @@ def compile_here() -> CompiledSampler:
     for number in range(lib.bpf_num_tables(module)):
         name = lib.bpf_table_name(module, number).decode()
         names[lib.bpf_table_fd_id(module, number)] = name
-        maps[name] = _shape(lib, module, number)
+        maps[name] = _shape(lib, module, number, name)
     programs: dict[str, CompiledProgram] = {}
     for number in range(lib.bpf_num_functions(module)):
         function = lib.bpf_function_name(module, number)
@@ -76,7 +79,7 @@ def _declare(lib: Any) -> None:
     lib.bpf_num_tables.restype = ctypes.c_size_t
 
 
-def _shape(lib: Any, module: int, number: int) -> MapShape:
+def _shape(lib: Any, module: int, number: int, name: str) -> MapShape:
     kind = lib.bpf_table_type_id(module, number)
     return MapShape(
         kind,
@@ -84,6 +87,7 @@ def _shape(lib: Any, module: int, number: int) -> MapShape:
         lib.bpf_table_leaf_size_id(module, number),
         0 if kind == _RINGBUF else lib.bpf_table_max_entries_id(module, number),
         lib.bpf_table_flags_id(module, number),
+        _INNER.get(name, ""),
     )
 
 
@@ -100,6 +104,7 @@ def _program(instructions: bytes, names: Mapping[int, str]) -> CompiledProgram:
 
 def main() -> None:
     """Writes the compiled sampler to stdout, and why there is none to stderr."""
+    take_name(WORKER)
     output = os.dup(1)
     os.dup2(2, 1)  # for what the compiler says
     try:

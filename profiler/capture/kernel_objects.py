@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from mmap import PAGESIZE
 
 from profiler.capture.compiled import CompiledSampler
@@ -22,8 +21,9 @@ class KernelObjects:
         self.ring_bytes = ring_pages * PAGESIZE
         self.maps: dict[str, Map] = {}
         try:
-            for name, shape in sampler.maps.items():
-                self.maps[name] = Map(name, replace(shape, entries=shape.entries or self.ring_bytes))
+            for name, shape in sorted(sampler.maps.items(), key=lambda item: bool(item[1].inner)):
+                inner = self.maps[shape.inner] if shape.inner else None
+                self.maps[name] = Map(name, shape.with_entries(shape.entries or self.ring_bytes), inner)
         except OSError:
             self.close()
             raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from mmap import PAGESIZE
+from threading import Lock, Thread
 
 from profiler.capture.clock import Clock, slot_ns
 from profiler.capture.header import read_header
@@ -19,8 +20,11 @@ from profiler.capture.records import Record
 from profiler.capture.ring import RingBuffer
 from profiler.capture.sampler import get_sampler
 from profiler.capture.source import Cost, Lost, Sampling
+from profiler.capture.table_cache import TableCache
+from profiler.capture.unwind_tables import UnwindTables
 from profiler.errors import PrerequisiteError
 from symbolizers.base import Interpreter
+from symbolizers.inspection import KernelKey
 from symbolizers.registry import LANGUAGES
 
 _RING_S = 0.2
@@ -41,7 +45,7 @@ _CONFIG = _RECORDS.structs["process_config"]
 _SETTINGS = _RECORDS.structs["settings"]
 _ALL_BITS = (1 << 32) - 1
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
-_RECORD, _FRESH, _COUNT, _NAMERS = (len(LANGUAGES) + number for number in range(4))
+_RECORD, _FRESH, _COUNT, _UNWIND, _NAMERS = (len(LANGUAGES) + number for number in range(5))
 """Behind the walkers in the map `stages` come these programs, the last of them one a language."""
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 """The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
@@ -61,37 +65,49 @@ class KernelSource:
         self._mappings: MappingEvents | None = None
         self._clock: Clock | None = None
         self._rows: LayoutRows | None = None
+        self._tables: UnwindTables | None = None
+        self._table_cache = TableCache(is_used=use_cache)
         self._stacks = KnownStacks(lambda stack: self._kernel.maps["stacks"].discard(stack))
         self._sampler_fd = -1
         self._compiler_cost = Cost()
         self._tracepoints: dict[str, int] = {}
         self._loaded: dict[str, bool] = {}
         self._named: set[str] = set()
+        self._changed: Callable[[], None] | None = None
+        self._loading = Lock()
+        self._loaders: list[Thread] = []
         self._is_complete = False
         self._notes: list[str] = []
 
-    def load(self) -> None:
+    def load(self, changed: Callable[[], None] | None = None) -> None:
+        """As `SampleSource.load`. Without `changed`, `configure` waits for walkers that it needs."""
+        self._changed = changed
         sampler, self._compiler_cost = get_sampler(self._notes.append, use_cache=self._use_cache)
         try:
             self._objects = KernelObjects(sampler, self._ring_pages())
             settings = {
                 "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
                 "only_targets": int(self._sampling.targets is not None),
-                "position_mask": _ALL_BITS if self._sampling.lines else 0,
+                "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
                 **{f"key[{word}]": secrets.randbits(64) for word in range(2)},
             }
             self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)
             self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)
             self._sampler_fd = self._objects.load(PERF_EVENT, "on_sample")
             self._load_stage(_RECORD, "on_record")
+            self._load_stage(_UNWIND, "on_unwind")
             for tracepoint, program in _RAW_TRACEPOINTS.items():
                 self._tracepoints[tracepoint] = self._objects.load(RAW_TRACEPOINT, program)
         except OSError as error:
             raise PrerequisiteError(
-                f"the kernel refused the sampler ({error}): pidflame needs Linux 5.8 or later with"
+                f"the kernel refused the sampler ({error}): pidflame needs Linux 5.10 or later with"
                 " CONFIG_BPF_SYSCALL, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
             ) from None
-        self._rows = LayoutRows(self._kernel.maps["layouts"], self._notes.append)
+        maps = self._kernel.maps
+        self._rows = LayoutRows(maps["layouts"], self._notes.append)
+        self._tables = UnwindTables(
+            maps["unwind_tables"], maps["tables"], maps["chunks"].shape, self._lacks_tables
+        )
 
     def start(self) -> None:
         for pid in self._sampling.targets or ():
@@ -159,9 +175,32 @@ class KernelSource:
             processes[number(pid)] = _CONFIG.pack(values)
         else:
             processes.discard(number(pid))
-        if self._is_complete:
+        if self._is_complete and self._changed is None:
             self._load_namers()
         return bool(walkers)
+
+    def has_table(self, file: KernelKey, owner: int) -> bool:
+        assert self._tables is not None
+        if not self._tables.has(file):
+            kept = self._table_cache.read(file, owner)
+            if kept is None:
+                return False
+            self._put_table(file, kept)
+        return True
+
+    def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
+        self._put_table(file, chunks)
+        self._table_cache.keep(file, owner, chunks)
+
+    def _put_table(self, file: KernelKey, chunks: bytes) -> None:
+        assert self._tables is not None
+        try:
+            self._tables.put(file, chunks)
+        except OSError as error:
+            self._lacks_tables(error)
+
+    def _lacks_tables(self, error: OSError) -> None:
+        self._notes.append(f"the kernel took no unwind table ({error.strerror}): native stacks end early")
 
     def has_targets(self) -> bool:
         return self._sampling.targets is None or not self._kernel.maps["targets"].is_empty()
@@ -186,6 +225,10 @@ class KernelSource:
             self._mappings.close()
         if self._ring is not None:
             self._ring.close()
+        for loader in self._loaders:
+            loader.join()
+        if self._tables is not None:
+            self._tables.close()
         if self._objects is not None:
             self._objects.close()
         self._objects = self._ring = self._mappings = None
@@ -211,16 +254,36 @@ class KernelSource:
         return walkers
 
     def _has_walker(self, language: str) -> bool:
-        """Loads the walker when its language is first seen: it takes time, and many machines run just one."""
+        """Loads the walker when its language is first seen: it takes time, and many machines run just one.
+
+        While samples are taken nobody waits for it.
+        """
         if language not in self._loaded:
-            stages = {_PROGRAMS[language]: walker_name(language)}
-            lack = "its functions have no names here"
-            self._loaded[language] = self._loads(stages, f"the walker for {language}", lack)
+            self._loaded[language] = False
+            if self._is_complete and self._changed is not None:
+                loader = Thread(
+                    target=self._load_later, args=(language, self._changed), name="walker", daemon=True
+                )
+                self._loaders.append(loader)
+                loader.start()
+            else:
+                self._load_walker(language)
         return self._loaded[language]
+
+    def _load_later(self, language: str, changed: Callable[[], None]) -> None:
+        with self._loading:
+            self._load_walker(language)
+            changed()
+            self._load_namers()
+
+    def _load_walker(self, language: str) -> None:
+        stages = {_PROGRAMS[language]: walker_name(language)}
+        lack = "its functions have no names here"
+        self._loaded[language] = self._loads(stages, f"the walker for {language}", lack)
 
     def _load_namers(self) -> None:
         """Loads what takes names for the languages that have walkers: they already walk meanwhile."""
-        for language, is_loaded in self._loaded.items():
+        for language, is_loaded in tuple(self._loaded.items()):
             if is_loaded and language not in self._named:
                 stages = {} if self._named else {_FRESH: "on_fresh"}
                 stages[_NAMERS + _PROGRAMS[language]] = namer_name(language)

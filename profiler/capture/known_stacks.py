@@ -16,7 +16,7 @@ _MOST_BYTES = 16 << 20
 _ENTRY_BYTES = 400
 """What a record takes here besides its bytes."""
 _LEAVING_S = 0.5
-"""What the kernel was told to forget may still be referred to, by a sample that it takes just then."""
+"""What goes may still be referred to, by a sample that the kernel takes just then."""
 
 
 class _Entry(NamedTuple):
@@ -30,17 +30,20 @@ class _Entry(NamedTuple):
 class KnownStacks:
     """Decodes the records of one recording, of which it holds 16 MB.
 
-    What was not needed for longest goes, and comes whole once more: `forget` tells the kernel that we do not
-    have a stack (any more). `lost` counts the samples of which nothing but their number is known.
+    What a process showed goes when that has exited. Else what was not needed for longest goes, and comes
+    whole once more: `forget` tells the kernel that we do not have a stack (any more). `lost` counts the
+    samples of which nothing but their number is known.
     """
 
     def __init__(self, forget: Callable[[bytes], None]) -> None:
         self._forget = forget
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         """What was needed last is at the end."""
+        self._stacks: dict[ProcessId, dict[bytes, None]] = {}
+        """Those of each process."""
         self._bytes = 0
         self._leaving: OrderedDict[bytes, tuple[float, _Entry]] = OrderedDict()
-        """What the kernel was told to forget, and when."""
+        """What goes, and since when."""
         self.lost = 0
 
     def decode(self, records: Iterable[bytes]) -> Iterator[RawSample | Repeated | CodeName | ProcessEvent]:
@@ -49,50 +52,57 @@ class KnownStacks:
         Of those, all between two other records come as one. Raises `WireError`.
         """
         looked_s = time.monotonic()
-        last: dict[bytes, bytes] = {}
-        counts: dict[bytes, int] = {}
+        taken: dict[bytes, list[tuple[int, int]]] = {}
         for record in records:
             if record.startswith(REPEAT_TYPE):
-                stack = record[REPEATED_STACK]
-                last[stack] = record
-                counts[stack] = counts.get(stack, 0) + 1
+                taken.setdefault(record[REPEATED_STACK], []).append(decode_repeat(record))
                 continue
-            if counts:
-                yield from self._repeated(last, counts)
-                last.clear()
-                counts.clear()
+            if taken:
+                yield from self._repeated(taken)
+                taken.clear()
             decoded = decode(record)
             if isinstance(decoded, RawSample) and decoded.stack:
                 self._keep(decoded.stack, _Entry(record, decoded.process))
+            elif isinstance(decoded, ProcessEvent) and decoded.exited:
+                for stack in tuple(self._stacks.get(decoded.process, ())):
+                    self._leave(stack)
             yield decoded
-        yield from self._repeated(last, counts)
+        yield from self._repeated(taken)
         while self._leaving and next(iter(self._leaving.values()))[0] < looked_s - _LEAVING_S:
             self._leaving.popitem(last=False)
 
-    def _repeated(self, last: dict[bytes, bytes], counts: dict[bytes, int]) -> Iterator[Repeated]:
-        for stack, count in counts.items():
+    def _repeated(self, taken: dict[bytes, list[tuple[int, int]]]) -> Iterator[Repeated]:
+        for stack, samples in taken.items():
             entry = self._entries.get(stack)
             if entry is not None:
                 self._entries.move_to_end(stack)
             elif stack in self._leaving:
                 _, entry = self._leaving[stack]
             else:
-                self.lost += count
+                self.lost += len(samples)
                 self._forget(stack)
                 continue
-            cpu, time_ns = decode_repeat(last[stack])
-            yield Repeated(entry.process, stack, count, cpu, time_ns, partial(_decoded, entry.record))
+            yield Repeated(entry.process, stack, tuple(samples), partial(_decoded, entry.record))
 
     def _keep(self, stack: bytes, entry: _Entry) -> None:
         self._leaving.pop(stack, None)
         before = self._entries.pop(stack, None)
         self._bytes += entry.size_bytes() - (before.size_bytes() if before is not None else 0)
         self._entries[stack] = entry
+        self._stacks.setdefault(entry.process, {})[stack] = None
         while self._bytes > _MOST_BYTES:
-            oldest, left = self._entries.popitem(last=False)
-            self._bytes -= left.size_bytes()
-            self._leaving[oldest] = time.monotonic(), left
+            oldest = next(iter(self._entries))
+            self._leave(oldest)
             self._forget(oldest)
+
+    def _leave(self, stack: bytes) -> None:
+        entry = self._entries.pop(stack)
+        self._bytes -= entry.size_bytes()
+        self._leaving[stack] = time.monotonic(), entry
+        of_process = self._stacks[entry.process]
+        del of_process[stack]
+        if not of_process:
+            del self._stacks[entry.process]
 
 
 def _decoded(record: bytes) -> RawSample:

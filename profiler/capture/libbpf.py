@@ -86,10 +86,13 @@ def library_version() -> str:
 class Map:
     """A map of the kernel. Keys and values are bytes of the sizes in its shape."""
 
-    def __init__(self, name: str, shape: MapShape) -> None:
-        """Makes it. Raises OSError where the kernel refuses it."""
+    def __init__(self, name: str, shape: MapShape, inner: Map | None = None) -> None:
+        """Makes it. A map of maps holds such as `inner`. Raises OSError where the kernel refuses it."""
         self.shape = shape
+        self.fd = -1
         options = _MapOptions(sz=ctypes.sizeof(_MapOptions), map_flags=shape.flags)
+        if inner is not None:
+            options.inner_map_fd = inner.fd
         sizes = (shape.key_bytes, shape.value_bytes, shape.entries)
         named = name.encode()[:_NAME_BYTES]
         self.fd = _checked(library().bpf_map_create(shape.kind, named, *sizes, ctypes.byref(options)))
@@ -98,6 +101,24 @@ class Map:
         """Raises OSError where the map is full, or has no such place."""
         assert (len(key), len(value)) == (self.shape.key_bytes, self.shape.value_bytes)
         _checked(library().bpf_map_update_elem(self.fd, key, value, ctypes.c_uint64(0)))
+
+    def update(self, keys: bytes, values: bytes) -> None:
+        """Puts in all of these, one behind the other, by one call where the kernel can. Raises OSError."""
+        key_bytes, value_bytes = self.shape.key_bytes, self.shape.value_bytes
+        number = len(keys) // key_bytes
+        assert (len(keys), len(values)) == (number * key_bytes, number * value_bytes)
+        count = ctypes.c_uint32(number)
+        if library().bpf_map_update_batch(self.fd, keys, values, ctypes.byref(count), None) < 0:
+            for each in range(number):
+                key = keys[each * key_bytes : (each + 1) * key_bytes]
+                self[key] = values[each * value_bytes : (each + 1) * value_bytes]
+
+    def __getitem__(self, key: bytes) -> bytes:
+        """Raises OSError where there is nothing."""
+        assert len(key) == self.shape.key_bytes
+        value = ctypes.create_string_buffer(self.shape.value_bytes)
+        _checked(library().bpf_map_lookup_elem(self.fd, key, value))
+        return value.raw
 
     def discard(self, key: bytes) -> None:
         """Removes the key if it is there."""

@@ -20,7 +20,7 @@ def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
     """
     wings = [language.name for language in languages]
     of_wings = (f"{part}_{wing}.h" for part in ("walk", "name") for wing in wings)
-    names = ("first_sight.h", "instants.h", "sample.c", "count.h", *of_wings)
+    names = ("first_sight.h", "instants.h", "sample.c", "code_map.h", "unwind.h", "count.h", *of_wings)
     parts = (f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in names)
     return b"\n".join(parts)
 
@@ -52,4 +52,39 @@ def task_offsets(btf: Btf) -> dict[str, int]:
         "TASK_STACK": btf.offset("task_struct", "stack"),
         "TASK_THREAD": btf.offset("task_struct", "thread"),
         "THREAD_POINTER": btf.offset(*_THREAD_POINTER),
+        **_mapping_offsets(btf),
     }
+
+
+def _mapping_offsets(btf: Btf) -> dict[str, int]:
+    """Offsets of what the sampler reads to know what a process has mapped."""
+    offsets = {
+        "TASK_MM": btf.offset("task_struct", "mm"),
+        "VMA_PAGE": btf.offset("vm_area_struct", "vm_pgoff"),
+        "VMA_FLAGS": btf.offset("vm_area_struct", "vm_flags"),
+        "VMA_FILE": btf.offset("vm_area_struct", "vm_file"),
+        "VMA_OPERATIONS": btf.offset("vm_area_struct", "vm_ops"),
+        "FILE_INODE": btf.offset("file", "f_inode"),
+        "INODE_NUMBER": btf.offset("inode", "i_ino"),
+        "INODE_BLOCK": btf.offset("inode", "i_sb"),
+        "BLOCK_DEVICE": btf.offset("super_block", "s_dev"),
+    }
+    if btf.has("backing_file", "user_path"):  # Linux 6.7
+        in_front = btf.offset("backing_file", "user_path")
+        offsets["FILE_MODE"] = btf.offset("file", "f_mode")
+        offsets["BACKING_PATH"] = in_front + btf.offset("path", "dentry")
+        offsets["ENTRY_INODE"] = btf.offset("dentry", "d_inode")
+    if btf.has("mm_struct", "mm_mt"):
+        offsets["MM_MAPLE_TREE"] = btf.offset("mm_struct", "mm_mt")
+        offsets["MAPLE_ROOT"] = btf.offset("maple_tree", "ma_root")
+    else:
+        offsets["MM_TREE"] = btf.offset("mm_struct", "mm_rb")
+        offsets["VMA_TREE"] = btf.offset("vm_area_struct", "vm_rb")
+    if btf.has("inode", "i_ctime_sec"):
+        offsets["INODE_CHANGED_S"] = btf.offset("inode", "i_ctime_sec")
+        offsets["INODE_CHANGED_NS"] = btf.offset("inode", "i_ctime_nsec")
+    else:  # a struct timespec64, renamed in Linux 6.6
+        name = "__i_ctime" if btf.has("inode", "__i_ctime") else "i_ctime"
+        offsets["INODE_CHANGED_S"] = btf.offset("inode", name)
+        offsets["INODE_CHANGED_NS"] = offsets["INODE_CHANGED_S"] + 8
+    return offsets

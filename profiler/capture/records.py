@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from symbolizers.frame import FIRST_ANNOTATION, RawFrame
@@ -41,6 +41,12 @@ class RawSample:
     """The real user of the process, in the initial user namespace."""
     walkers: int = 0
     """How many walkers were to run: as many as the sampler had a configuration for."""
+    user_end: int = 0
+    """How the stack in `user` ended: an `UserEnd`."""
+    lacks_table: bool = False
+    """Whether a frame in `user` is in a file whose unwind table is not there."""
+    cgroup: int = 0
+    """The id of the thread's cgroup in the unified hierarchy; several may be the root's there."""
     stack: bytes = b""
     """A hash of all but `cpu`, `time_ns` and what nobody sees of it; empty where it was not taken."""
 
@@ -51,16 +57,35 @@ class RawSample:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """So many more samples that equal an earlier one; the last of them on `cpu` at `time_ns`."""
+    """More samples that equal an earlier one."""
 
     process: ProcessId
     stack: bytes
     """As in `RawSample`."""
-    count: int
-    cpu: int
-    time_ns: int
+    taken: tuple[tuple[int, int], ...]
+    """On which CPU and when (CLOCK_MONOTONIC, ns), one at least; the last is at the end."""
     decode: Callable[[], RawSample] = field(repr=False, compare=False)
     """Gives the earlier sample, at its own time."""
+
+    @property
+    def count(self) -> int:
+        """How many these are."""
+        return len(self.taken)
+
+    @property
+    def cpu(self) -> int:
+        """Of the last."""
+        return self.taken[-1][0]
+
+    @property
+    def time_ns(self) -> int:
+        """Of the last."""
+        return self.taken[-1][1]
+
+    def samples(self) -> Iterator[RawSample]:
+        """Each of them."""
+        earlier = self.decode()
+        return (replace(earlier, cpu=cpu, time_ns=time_ns) for cpu, time_ns in self.taken)
 
     def sample(self) -> RawSample:
         """One of the samples: the last."""

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from profiler.capture import btf, compiler_cache, program
+from profiler.capture import btf, program
 from profiler.capture.bcc_package import find_bcc
+from profiler.capture.cache import SAMPLERS, CacheRefused, key_of
 from profiler.capture.compiled import CompiledSampler, decode_sampler
-from profiler.capture.compiler_cache import CacheRefused
 from profiler.capture.header import BPF_DIRECTORY
 from profiler.capture.source import Cost
 from profiler.errors import PrerequisiteError
@@ -45,7 +45,7 @@ def get_sampler(note: Callable[[str], None], *, use_cache: bool) -> tuple[Compil
         return kept, Cost()
     made, cost = _compile()
     try:
-        compiler_cache.keep(key, made.encode())
+        SAMPLERS.keep(key, made.encode())
     except CacheRefused as refused:
         note(_NOT_KEPT.format(refused))
     return made, cost
@@ -53,7 +53,7 @@ def get_sampler(note: Callable[[str], None], *, use_cache: bool) -> tuple[Compil
 
 def cached_sampler(key: str) -> CompiledSampler | None:
     """What an earlier run has kept under the `key`. Raises `CacheRefused`."""
-    kept = compiler_cache.read(key)
+    kept = SAMPLERS.read(key)
     with suppress(ValueError):  # it was cut, and is about to be made again
         return None if kept is None else decode_sampler(kept)
     return None
@@ -67,7 +67,7 @@ def cache_key() -> str:
     paths = [*sorted(path for path in BPF_DIRECTORY.rglob("*") if path.is_file()), *map(Path, _SOURCES)]
     notes = _KERNEL_NOTES.read_bytes() if _KERNEL_NOTES.exists() else b""
     machine = (platform.machine(), platform.release(), platform.version(), find_bcc().version)
-    return compiler_cache.key_of(*(path.read_bytes() for path in paths), notes, *map(str.encode, machine))
+    return key_of(*(path.read_bytes() for path in paths), notes, *map(str.encode, machine))
 
 
 def _compile() -> tuple[CompiledSampler, Cost]:
@@ -88,6 +88,6 @@ def _compile() -> tuple[CompiledSampler, Cost]:
     except ValueError:
         said = done.stderr.decode(errors="replace").strip()[-_MOST_SAID:]
         raise PrerequisiteError(
-            f"BCC did not compile the sampler ({said or 'it was killed'}): pidflame needs Linux 5.8 or later"
+            f"BCC did not compile the sampler ({said or 'it was killed'}): pidflame needs Linux 5.10 or later"
             " with CONFIG_BPF_SYSCALL, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
         ) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from profiler.capture.records import Record
     from symbolizers.base import Interpreter
+    from symbolizers.inspection import KernelKey
 
 EVENTS = ("cpu-clock", "cycles")
 """What can drive the sampling: the CPU clock everywhere, cycles where the hardware counts them."""
@@ -46,9 +47,10 @@ class Cost(NamedTuple):
 class SampleSource(Protocol):
     """Takes samples. Lifetime: one recording. Calls come in the order load, start, complete, …, close."""
 
-    def load(self) -> None:
+    def load(self, changed: Callable[[], None]) -> None:
         """Prepares everything but starts nothing; may run in a thread of its own.
 
+        `changed` is called later, perhaps in another thread, when a walker is there that was not before.
         Raises `PrerequisiteError`.
         """
 
@@ -76,9 +78,18 @@ class SampleSource(Protocol):
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
         """From now on, walk these `interpreters` when process `pid` of `user`, started at `start_ns`, is hit.
 
-        Whether any of them is walked. If the kernel allows no such walk, or the user runs more builds than
-        there is room for, `notes` says so, and samples keep their native frames.
+        Whether any of them is walked already. If the kernel allows no such walk, or the user runs more builds
+        than there is room for, `notes` says so, and samples keep their native frames.
         """
+
+    def has_table(self, file: KernelKey, owner: int) -> bool:
+        """Whether native stacks are followed through `file`; perhaps from now on, if an earlier run kept it.
+
+        The `owner` (uid) can have written the file.
+        """
+
+    def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
+        """From now on, follow native stacks through `file` by this unwind table, see `make_chunks`."""
 
     def add_target(self, pid: int) -> None:
         """Samples `pid` too, where only targets are sampled."""

@@ -47,6 +47,15 @@ class WalkStatus(IntEnum):
     ROOT_FAULT = 4
 
 
+class UserEnd(IntEnum):
+    """How the stack of user addresses ended; mirrors ``enum user_end``."""
+
+    ROOT = 0
+    DEEP = 1
+    FAULT = 2
+    LOST = 3
+
+
 class WireError(ValueError):
     """A record does not match records.h: the kernel side and this one were not built together."""
 
@@ -101,6 +110,9 @@ def _sample(record: bytes) -> RawSample:
         thread_comm=head["thread_comm"].split(b"\0", 1)[0],
         uid=head["uid"],
         walkers=head["walkers"],
+        user_end=head["user_end"],
+        lacks_table=bool(head["lacks_table"]),
+        cgroup=head["cgroup"],
         stack=b"" if record[_STACK_AT:frames_at] == _NO_STACK else record[_STACK_AT:frames_at],
     )
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from profiler.commands.outputs import Outputs
-from profiler.commands.talk import say
+from profiler.commands.results import Results
+from profiler.commands.talk import say, say_error
 from profiler.errors import PidflameError
 from profiler.launch import Launched
 from profiler.run.session import Session
@@ -28,6 +29,7 @@ class Ending:
         self._asked: signal.Signals | None = None
         self._interrupts = 0
         self._outputs: Outputs | None = None
+        self._results: Results | None = None
         self._session: Session | None = None
         self._launched: Launched | None = None
 
@@ -42,9 +44,9 @@ class Ending:
         for number, handler in self._before.items():
             signal.signal(number, handler if failed else signal.SIG_IGN)
 
-    def removes(self, outputs: Outputs) -> None:
+    def removes(self, outputs: Outputs, results: Results) -> None:
         """What to remove when the recording is given up."""
-        self._outputs = outputs
+        self._outputs, self._results = outputs, results
 
     def check(self) -> None:
         """Raises `PidflameError` if a signal has come: to be called before the command is started."""
@@ -82,11 +84,13 @@ class Ending:
     def _interrupted(self) -> None:
         self._interrupts += 1
         if self._interrupts == 2:
-            say("\nstill naming and writing what was recorded; Ctrl-C once more gives it up")
+            say("still naming and writing what was recorded; Ctrl-C once more gives it up")
         elif self._interrupts > 2:
             unwritten = self._outputs.unwritten() if self._outputs is not None else []
             if self._outputs is not None:
                 self._outputs.close()
-            say(f"\npidflame: given up at the third Ctrl-C; not written: {', '.join(unwritten) or 'nothing'}")
+            if self._results is not None:
+                self._results.close()
+            say_error(f"given up at the third Ctrl-C; not written: {', '.join(unwritten) or 'nothing'}")
             # An exception could be caught on its way, and would come in the middle of a clean-up.
             os._exit(PidflameError.exit_code)

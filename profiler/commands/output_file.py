@@ -33,6 +33,8 @@ _RENAME_NOREPLACE = 1 << 0
 """linux/fs.h; since Linux 3.15, where the file system has it."""
 _UNKNOWN_TO_FILE_SYSTEM = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
+_LAST_NUMBER = 1000
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -48,16 +50,18 @@ class Destination(Protocol):
         """Removes what was opened and not put in its place. Safe to call twice."""
 
 
-def open_destination(path: str, *, replace: bool) -> Destination:
+def open_destination(path: str, *, replace: bool, numbered: bool = False) -> Destination:
     """Opens what `path` names: a new file, or a descriptor, device or pipe that is there already.
 
-    `replace` lets the new file take the place of another. Raises `UsageError` if it can't be written.
+    `replace` lets the new file take the place of another. If it is `numbered`, it takes the first name that
+    is free of ``run.svg``, ``run-2.svg`` and so on, and never another's place. Raises `UsageError` if it
+    can't be written.
     """
     try:
         descriptor = _descriptor_in(path)
         if descriptor is not None:
             return Stream(path, _duplicate(descriptor))
-        return _open_in_folder(path, replace=replace)
+        return _open_in_folder(path, replace=replace, numbered=numbered)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; write elsewhere with -o") from None
 
@@ -108,10 +112,12 @@ class FreshFile:
             raise
 
     def fill(self, contents: Contents) -> None:
-        """Writes all, up to the disk: some file systems find out only then that there is no room."""
-        with open(self._fd, "wb", closefd=False) as stream:
+        """Writes all. A file system on the network may say only when it is closed that there is no room.
+
+        It does not wait for the disk: others who write to it could hold that up for seconds.
+        """
+        with open(os.dup(self._fd), "wb") as stream:
             contents(stream)
-        os.fsync(self._fd)
 
     def rename(self, name: str, *, replace: bool) -> None:
         """Changes its name in its folder. Only with `replace` may there be something of that name."""
@@ -148,19 +154,32 @@ class FreshFile:
 class NamedFile:
     """A `Destination` that is a new file. It has another name in its folder until it is whole."""
 
-    def __init__(self, path: str, folder_fd: int, *, replace: bool) -> None:
+    def __init__(self, path: str, folder_fd: int, *, replace: bool, numbered: bool = False) -> None:
         self.path = path
         self._replace = replace
+        self._last_number = _LAST_NUMBER if numbered else 1
         folder = os.fstat(folder_fd)
-        self._name = os.path.basename(path)
-        self.place = (folder.st_dev, folder.st_ino, self._name)
+        self.place = (folder.st_dev, folder.st_ino, os.path.basename(path))
         """The same for two paths of one file."""
         self._file = FreshFile(folder_fd, ".part")
 
     def write(self, contents: Contents) -> None:
         self._file.fill(contents)
-        self._file.rename(self._name, replace=self._replace)
+        self._rename()
         self._file.check_is_at(self.path)
+
+    def _rename(self) -> None:
+        """Gives it its name, which may get a number. Raises FileExistsError if all are taken."""
+        stem, suffix = os.path.splitext(self.path)
+        for number in range(1, self._last_number + 1):
+            if number > 1:
+                self.path = f"{stem}-{number}{suffix}"
+            try:
+                self._file.rename(os.path.basename(self.path), replace=self._replace)
+                return
+            except FileExistsError:
+                if number == self._last_number:
+                    raise
 
     def close(self) -> None:
         self._file.close()
@@ -196,15 +215,19 @@ def _duplicate(fd: int) -> int:
     return os.dup(fd)
 
 
-def _open_in_folder(path: str, *, replace: bool) -> Destination:
+def _open_in_folder(path: str, *, replace: bool, numbered: bool) -> Destination:
     folder, name = os.path.split(path)
     if not name:
         raise UsageError(f"{path!r} names no file; name one with -o")
     try:
         folder_fd = open_folder(folder)
     except FileNotFoundError:
-        raise UsageError(f"the folder of {path} does not exist") from None
+        raise UsageError(
+            f"the folder of {path} does not exist; make it, or write elsewhere with -o"
+        ) from None
     try:
+        if numbered:
+            return NamedFile(path, os.dup(folder_fd), replace=False, numbered=True)
         mode = _mode_of(name, folder_fd)
         if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
             return Stream(path, _open_stream(path, folder_fd))

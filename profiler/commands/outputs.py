@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import BinaryIO
 
-from profiler.commands.output_file import Destination, NamedFile, open_destination, rescue
-from profiler.commands.talk import say
+from profiler.commands.findings import say_findings, say_losses
+from profiler.commands.output_file import Contents, Destination, NamedFile, open_destination, rescue
+from profiler.commands.talk import say, say_error, show_status
 from profiler.errors import UsageError
-from profiler.export.registry import Format, format_for
-from profiler.export.stats import summary, to_json
-from profiler.export.text import warnings
+from profiler.export.registry import RECORDING, Format, format_for
+from profiler.export.stats import to_json
 from profiler.profile.model import Profile
 
 
@@ -27,24 +27,35 @@ _LAST_RESORT = format_for("", "folded")
 
 
 def output_files(outputs: Sequence[str], format_name: str | None) -> list[tuple[str, Format]]:
-    """What to write and how. Raises `UsageError` before anything is recorded."""
+    """What to write and how: by default the recording and a page of it. Raises `UsageError`."""
     if not outputs:
-        format_ = format_for("pidflame.svg", format_name)
-        path = datetime.now().strftime("pidflame-%Y%m%d-%H%M%S") + format_.suffixes[0]
-        return [(path, format_)]
+        formats = [format_for("", format_name)] if format_name else [RECORDING, format_for("", "html")]
+        name = datetime.now().strftime("pidflame-%Y%m%d-%H%M%S")
+        return [(name + format_.suffixes[0], format_) for format_ in formats]
     return [(path, format_for(path, format_name or ("folded" if path == "-" else None))) for path in outputs]
 
 
 class Outputs:
     """All outputs of a recording. Lifetime: from before anything is recorded until they are in place."""
 
-    def __init__(self, files: Sequence[tuple[str, Format]], stats: str | None, *, force: bool) -> None:
-        """Opens them. Raises `UsageError` for what can't be written, or is in the way without `force`."""
+    def __init__(
+        self,
+        files: Sequence[tuple[str, Format]],
+        stats: str | None = None,
+        *,
+        force: bool,
+        numbered: bool = False,
+    ) -> None:
+        """Opens them. Raises `UsageError` for what can't be written, or is in the way without `force`.
+
+        `numbered`: nobody has asked for these names, and `files` get numbers where they are taken.
+        """
         self._waiting: list[tuple[Destination, Format]] = []
         places: set[tuple[int, int, str]] = set()
         try:
             for path, format_ in [*files, *([(stats, _STATS)] if stats else [])]:
-                destination = open_destination(path, replace=force)
+                is_ours = numbered and format_ is not _STATS
+                destination = open_destination(path, replace=force, numbered=is_ours)
                 self._waiting.append((destination, format_))
                 if isinstance(destination, NamedFile):
                     if destination.place in places:
@@ -54,22 +65,28 @@ class Outputs:
             self.close()
             raise
 
-    def deliver(self, profile: Profile) -> bool:
-        """Writes all, then says on stderr what a person should know. Returns whether all are in their places.
+    def deliver(self, profile: Profile, contents: Callable[[Format], Contents] | None = None) -> bool:
+        """Writes all, and says on stderr what a person should know. Returns whether all are in their places.
 
         Each is tried, whatever became of the others. What can't be written in its place is kept in another.
+        `contents` gives what a format writes, if that is not made of the `profile`.
         """
+
+        def written(format_: Format) -> Contents:
+            if contents is None or format_ is _STATS:
+                return partial(format_.write, profile)
+            return contents(format_)
+
+        say_findings(profile)
         delivered = True
         while self._waiting:
             destination, format_ = self._waiting[0]
-            delivered &= _deliver(destination, format_, profile)
+            if isinstance(destination, NamedFile):
+                show_status(f"writing {destination.path} …")
+            delivered &= _deliver(destination, format_, written)
             _close(destination)
             del self._waiting[0]
-        for note in profile.notes:
-            say(f"note: {note}")
-        for warning in warnings(profile.losses):
-            say(f"warning: {warning}")
-        say(summary(profile.losses))
+        say_losses(profile)
         return delivered
 
     def unwritten(self) -> list[str]:
@@ -82,27 +99,30 @@ class Outputs:
             _close(destination)
 
 
-def _deliver(destination: Destination, format_: Format, profile: Profile) -> bool:
+def _deliver(destination: Destination, format_: Format, written: Callable[[Format], Contents]) -> bool:
     try:
-        destination.write(partial(format_.write, profile))
+        destination.write(written(format_))
     except Exception as error:  # an exporter's own, too: the other outputs are written all the same
         if not isinstance(error, OSError):
             say(traceback.format_exc(), end="")
         _close(destination)  # first: it may take the room that a rescue file needs
-        say(f"cannot write {destination.path}: {_reason(error)}; {_rescued(format_, profile)}")
+        say_error(f"cannot write {destination.path}: {_reason(error)}; {_rescued(format_, written)}")
         return False
     if isinstance(destination, NamedFile):
-        say(f"wrote {destination.path}" + (" (open it in a browser)" if format_.name == "svg" else ""))
+        say(
+            f"wrote {destination.path}"
+            + (" (open it in a browser)" if format_.name in ("svg", "html") else "")
+        )
     return True
 
 
-def _rescued(format_: Format, profile: Profile) -> str:
+def _rescued(format_: Format, written: Callable[[Format], Contents]) -> str:
     """Writes a rescue file; returns what to say of it."""
     what = "its contents are" if format_ is _STATS else "the recording is"
     reason = ""
     for each in [format_] if format_ is _STATS else dict.fromkeys([format_, _LAST_RESORT]):
         try:
-            return f"{what} in {rescue(partial(each.write, profile), each.suffixes[0])}"
+            return f"{what} in {rescue(written(each), each.suffixes[0])}"
         except Exception as error:  # the last of these is said
             reason = _reason(error)
     return f"{what} lost, since no other folder takes a file: {reason}"
@@ -118,4 +138,4 @@ def _close(destination: Destination) -> None:
     try:
         destination.close()
     except OSError as error:
-        say(f"cannot remove the temporary file of {destination.path}: {_reason(error)}")
+        say_error(f"cannot remove the temporary file of {destination.path}: {_reason(error)}")

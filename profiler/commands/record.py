@@ -10,22 +10,35 @@ from typing import Any
 import click
 
 from profiler.capture.source import EVENTS
-from profiler.export.registry import FORMATS
+from profiler.commands.completing import complete_command, complete_process
+from profiler.commands.durations import Duration
+from profiler.commands.usage import Command, Example, option, output_options, volume_options
+from profiler.export.registry import ALL
 from symbolizers.process.fork_server import ForkServer
 
 READ_STRATEGIES = ("auto", "kernel", "resident")
 """Or one of `symbolizers.process.memory.ReadStrategy`, whose import takes its time."""
 
 
-@click.command(name="record")
-@click.option(
+EXAMPLES = (
+    Example("sudo pidflame record -d 10", "everything that runs, for ten seconds"),
+    Example("sudo pidflame record -d 5m -o cpu.svg -o cpu.folded", "for five minutes, into two files"),
+    Example("sudo pidflame record -p 4711 --children", "one process and what it starts, until Ctrl-C"),
+    Example("sudo pidflame record -p nginx -d 30", "all processes of a command, for half a minute"),
+    Example("sudo pidflame record -F 100 -o job.svg -- ./job --fast", "a command, 100 times a second"),
+    Example("sudo pidflame record -d 10 -o - | grep memcpy", "stacks as text, for another program"),
+)
+
+
+@click.command(name="record", cls=Command, examples=EXAMPLES)
+@option(
     "-d",
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="How long to record.  [default: until Ctrl-C, or the end of COMMAND]",
+    type=Duration(),
+    metavar="DURATION",
+    help="How long to record: 90, 90s, 5m, 1h30m.  [default: until Ctrl-C, or the end of COMMAND]",
 )
-@click.option(
+@option(
     "-F",
     "--frequency",
     type=click.IntRange(1, 1000),
@@ -34,76 +47,72 @@ READ_STRATEGIES = ("auto", "kernel", "resident")
     metavar="HZ",
     help="Samples per second on each CPU.",
 )
-@click.option(
+@option(
     "-p",
     "--pid",
     "targets",
     multiple=True,
+    from_environment=False,
+    shell_complete=complete_process,
     metavar="PID|NAME",
     help="Record only this process, or those of this command name; may be repeated."
     "  [default: the whole system]",
 )
-@click.option(
+@option(
     "--children",
     is_flag=True,
+    from_environment=False,
     help="With -p: record their children, too, those that run and those that start.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=click.Path(dir_okay=False, readable=False),
-    multiple=True,
-    metavar="FILE",
-    help="Where to write; may be repeated. The suffix selects the format; '-' is stdout. A file appears once"
-    " it is whole; a device or a named pipe is written to."
-    "  [default: a dated .svg in this folder]",
+@option("--no-self", is_flag=True, help="Leave out pidflame's own samples; a note says how many these were.")
+@output_options(
+    [known.name for known in ALL],
+    "A file appears once it is whole; a device or a named pipe is written to."
+    "  [default: a dated .pidflame and .html in this folder]",
 )
-@click.option(
-    "-f",
-    "--format",
-    "format_name",
-    type=click.Choice([known.name for known in FORMATS]),
-    help="The format of every output, whatever its suffix.",
-)
-@click.option(
+@option(
     "--event",
     type=click.Choice(EVENTS),
     default="cpu-clock",
     show_default=True,
     help="What drives the sampling.",
 )
-@click.option("--lines", is_flag=True, help="Show the line that runs instead of the function's first.")
-@click.option("--threads", is_flag=True, help="Show each thread under its process.")
-@click.option(
+@option("--lines", is_flag=True, help="Show the line that runs instead of the function's first.")
+@option("--threads", is_flag=True, help="Show each thread under its process.")
+@option("--containers", is_flag=True, help="Show processes that run in a container under it.")
+@option(
     "--async-tasks", is_flag=True, help="Python 3.14 and later: show what awaits an asyncio task under it."
 )
-@click.option("--full-paths", is_flag=True, help="Show source files with their whole paths.")
-@click.option(
+@option("--native", is_flag=True, help="Show the interpreters' own functions, too.")
+@option("--full-names", is_flag=True, help="Show native functions with template arguments and parameters.")
+@option("--full-paths", is_flag=True, help="Show source files with their whole paths.")
+@option(
     "--read-strategy",
     type=click.Choice(READ_STRATEGIES),
     default="auto",
     show_default=True,
     help="How memory is read: by the kernel's own nowait reads, or only where pages are resident.",
 )
-@click.option(
+@option(
     "--stats",
     type=click.Path(dir_okay=False, readable=False),
+    from_environment=False,
     metavar="FILE",
     help="Write the run's figures as JSON.",
 )
-@click.option(
-    "--keep-partial", is_flag=True, help="Keep stacks of which a read would fault, with a marker there."
-)
-@click.option("--drop-partial", is_flag=True, help="Drop every stack that is not whole.")
-@click.option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")
-@click.option(
+@option("--keep-partial", is_flag=True, help="Keep stacks of which a read would fault, with a marker there.")
+@option("--drop-partial", is_flag=True, help="Drop every stack that is not whole.")
+@option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")
+@option(
     "--no-cache",
     is_flag=True,
     help="Compile the sampler, whatever earlier runs have kept, and keep nothing.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that exist.")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@option("--force", is_flag=True, from_environment=False, help="Overwrite files that exist.")
+@volume_options
+@click.argument(
+    "command", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_command, metavar="[-- COMMAND...]"
+)
 def command(**options: Any) -> None:
     """Record stacks and write a flame graph.
 

@@ -7,29 +7,34 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from profiler import preflight
 from profiler.capture.kernel_source import KernelSource
 from profiler.capture.source import SampleSource, Sampling
 from profiler.commands.ending import Ending
 from profiler.commands.outputs import Outputs, output_files
-from profiler.commands.talk import is_heard_by_a_person, say
-from profiler.commands.targets import find_targets
+from profiler.commands.progress import progress_line, say_step
+from profiler.commands.results import Results
+from profiler.commands.talk import Volume, say, show_status
+from profiler.commands.targets import Target, find_targets, target_names
 from profiler.errors import PrerequisiteError, UsageError
+from profiler.export.registry import Format
+from profiler.export.text import printable
 from profiler.invoker import trusted_users
-from profiler.launch import Launched
+from profiler.launch import Launched, check_executable
 from profiler.privileges import drop_what_loading_took, leave_network
 from profiler.profile.model import Profile
-from profiler.profile.paths import with_short_files
-from profiler.run.session import Progress, Recording, Session
+from profiler.profile.view import View
+from profiler.run.request import Recording
+from profiler.run.session import Session
 from symbolizers.asker import Asker
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
 
-_PROGRESS_EVERY_S = 0.25
+_NAMED_TARGETS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,16 @@ class Options:
     frequency: int
     targets: tuple[str, ...]
     children: bool
+    no_self: bool
     outputs: tuple[str, ...]
     format_name: str | None
     event: str
     lines: bool
     threads: bool
+    containers: bool
     async_tasks: bool
+    native: bool
+    full_names: bool
     full_paths: bool
     read_strategy: str
     stats: str | None
@@ -66,29 +75,34 @@ def record(options: Options, asker: Asker) -> int:
         raise UsageError("--keep-partial and --drop-partial exclude each other; give one of them")
     files = output_files(options.outputs, options.format_name)
     targets = find_targets(options.targets, children=options.children)
-    with Ending() as ending, closing(Outputs(files, options.stats, force=options.force)) as outputs:
-        ending.removes(outputs)
+    if options.command:
+        check_executable(options.command[0])
+    view = View(keep_dropped=options.keep_dropped, show_containers=options.containers)
+    results = Results(files, view, full_names=options.full_names, full_paths=options.full_paths)
+    with closing(results), Ending() as ending, closing(_outputs(files, options)) as outputs:
+        ending.removes(outputs, results)
         preflight.check(sys.argv[1:])
         _check_strategy(options.read_strategy)
         if options.command:
             ending.check()
         launched = Launched(options.command) if options.command else None
         if targets:
-            say(f"recording {', '.join(f'{each.name} ({each.pid})' for each in targets)}")
-        recording = _recording(options, [each.pid for each in targets], launched, asked_at_s)
+            say(f"recording {_listed(targets)}", at=Volume.USUAL)
+        recording = _recording(options, targets, launched, asked_at_s)
         source = KernelSource(recording.sampling, use_cache=not options.no_cache)
-        profile = _record(recording, source, asker, launched, ending)
-        if not options.full_paths:
-            profile = replace(profile, samples=with_short_files(profile.samples))
-        delivered = outputs.deliver(profile)
+        profile = _record(recording, source, asker, launched, ending, results)
+        if launched is not None:
+            launched.check_that_it_ran()
+        shown = results.shown_as(profile)
+        delivered = outputs.deliver(shown, results.contents(shown))
         code = launched.exit_code() if launched else int(bool(targets) and not profile.losses.samples)
     return code or int(not delivered)
 
 
 def _recording(
-    options: Options, pids: Sequence[int], launched: Launched | None, asked_at_s: float
+    options: Options, found: Sequence[Target], launched: Launched | None, asked_at_s: float
 ) -> Recording:
-    targets = (*pids, *([launched.pid] if launched else []))
+    targets = (*(each.pid for each in found), *([launched.pid] if launched else []))
     with_children = options.children or launched is not None
     return Recording(
         Sampling(
@@ -101,15 +115,29 @@ def _recording(
         ),
         options.duration,
         lines=options.lines,
-        title=_title(options.targets, options.command),
+        native=options.native,
+        title=_title(target_names(options.targets, found), options.command),
         asked_at_s=asked_at_s,
         keep_partial=options.keep_partial,
         drop_partial=options.drop_partial,
         keep_dropped=options.keep_dropped,
         threads=options.threads,
+        containers=options.containers,
         async_tasks=options.async_tasks,
+        without_self=options.no_self,
         trusted=trusted_users(),
     )
+
+
+def _outputs(files: Sequence[tuple[str, Format]], options: Options) -> Outputs:
+    return Outputs(files, options.stats, force=options.force, numbered=not options.outputs)
+
+
+def _listed(targets: Sequence[Target]) -> str:
+    """The first of them by name, and how many more there are."""
+    shown = ", ".join(f"{printable(each.name)} ({each.pid})" for each in targets[:_NAMED_TARGETS])
+    more = len(targets) - _NAMED_TARGETS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _check_strategy(name: str) -> None:
@@ -127,44 +155,25 @@ def _record(
     asker: Asker,
     launched: Launched | None,
     ending: Ending,
+    results: Results,
 ) -> Profile:
-    progress = _progress_line(recording.duration_s)
     leave_network()
     with closing(source):
-        session = Session(recording, source, asker)
+        session = Session(recording, source, asker, say_step)
         with ending.stops(session, launched):
             session.prepare()
             session.start()
             drop_what_loading_took()
+            session.preload()
             if launched is not None:
                 launched.release()
-            profile = session.run(progress)
-    if progress is not None:
-        say("")
+            profile = session.run(progress_line(recording.duration_s), results.journal())
+    show_status("")
     return profile
 
 
-def _progress_line(duration_s: float | None) -> Callable[[Progress], None] | None:
-    """Writes one line over and over, on a terminal; None elsewhere."""
-    if not is_heard_by_a_person():
-        return None
-    of = "" if duration_s is None else f" of {duration_s:g}"
-    shown_s = -_PROGRESS_EVERY_S
-
-    def show(progress: Progress) -> None:
-        nonlocal shown_s
-        if progress.elapsed_s - shown_s >= _PROGRESS_EVERY_S:
-            shown_s = progress.elapsed_s
-            hint = "" if duration_s is not None else ", Ctrl-C ends"
-            say(f"\rrecording: {progress.elapsed_s:.0f}{of} s, {progress.samples} samples{hint} ", end="")
-
-    return show
-
-
-def _title(targets: Sequence[str], command: Sequence[str]) -> str:
-    parts = [f"pid {each}" if each.isdigit() else each for each in targets] + (
-        [shlex.join(command)] if command else []
-    )
+def _title(names: Sequence[str], command: Sequence[str]) -> str:
+    parts = [*names, *([shlex.join(command)] if command else [])]
     return ", ".join(parts) or "whole system"
 
 

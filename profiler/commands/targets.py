@@ -9,7 +9,13 @@ from typing import NamedTuple
 import click
 import psutil
 
-from profiler.errors import TargetGone
+from profiler.errors import TargetGone, UsageError
+from symbolizers.errors import ProcessGone
+from symbolizers.process.identity import command_name_of, leader_of
+
+_HOW_TO_LIST = "'ps -e' lists those that run"
+_KEPT_BYTES = 15
+"""Of a command's name; sched.h: TASK_COMM_LEN, without the zero."""
 
 
 class Target(NamedTuple):
@@ -22,7 +28,8 @@ class Target(NamedTuple):
 def find_targets(named: Sequence[str], *, children: bool) -> tuple[Target, ...]:
     """The processes with these pids and command names, each once; with `children`, those below them, too.
 
-    Raises `TargetGone` for a pid or a name that no process has, and click's usage error for a pid of 0.
+    Raises `TargetGone` for a pid or a name that no process has, `UsageError` for the number of a thread,
+    and click's usage error for a pid of 0.
     """
     found: dict[int, Target] = {}
     for each in named:
@@ -32,25 +39,55 @@ def find_targets(named: Sequence[str], *, children: bool) -> tuple[Target, ...]:
     return tuple(found.values())
 
 
+def target_names(named: Sequence[str], targets: Sequence[Target]) -> list[str]:
+    """What was asked for, by program: its name, and for pids ``python3 (4711)`` or ``python3 × 2``."""
+    name_of = {target.pid: target.name for target in targets}
+    pids: dict[str, set[int]] = {each: set() for each in named if not each.isdigit()}
+    whole = set(pids)
+    for pid in (int(each) for each in named if each.isdigit()):
+        name = name_of.get(pid, "") or f"pid {pid}"  # it has just ended
+        if name not in whole:
+            pids.setdefault(name, set()).add(pid)
+    return [_counted(name, sorted(of_name)) for name, of_name in pids.items()]
+
+
+def _counted(name: str, pids: Sequence[int]) -> str:
+    if len(pids) == 1 and name != f"pid {pids[0]}":
+        return f"{name} ({pids[0]})"
+    return f"{name} × {len(pids)}" if len(pids) > 1 else name
+
+
 def _by_pid(text: str) -> list[psutil.Process]:
     if not int(text):
         raise click.BadParameter("0 is no process; pids begin with 1", param_hint="--pid")
     try:
-        return [psutil.Process(int(text))]
-    except (psutil.NoSuchProcess, OverflowError):
-        raise TargetGone(f"there is no process {text}; 'ps -e' lists those that run") from None
+        process = psutil.Process(int(text))
+        leader = leader_of(process.pid)
+        has_ended = process.status() == psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, ProcessGone, OverflowError):
+        raise TargetGone(f"there is no process {text}; {_HOW_TO_LIST}") from None
+    if leader != process.pid:
+        raise UsageError(f"{text} is a thread of process {leader}; -p {leader} records all threads of that")
+    if has_ended:
+        raise TargetGone(f"process {text} has ended, and waits for its parent to notice; {_HOW_TO_LIST}")
+    return [process]
 
 
 def _by_name(name: str) -> list[psutil.Process]:
-    found = [each for each in psutil.process_iter() if each.pid != os.getpid() and _name(each) == name]
+    found = [each for each in psutil.process_iter() if each.pid != os.getpid() and _is_called(each, name)]
     if not found:
-        raise TargetGone(f"no process is called {name!r}; 'ps -e' lists those that run")
+        raise TargetGone(f"no process is called {name!r}; {_HOW_TO_LIST}")
     return found
+
+
+def _is_called(process: psutil.Process, name: str) -> bool:
+    own = _name(process)
+    # The kernel keeps no more of it; the rest would have to be read from the process, which can wait.
+    return own == name or (len(own.encode()) >= _KEPT_BYTES and name.startswith(own))
 
 
 def _name(process: psutil.Process) -> str:
     try:
-        name: str = process.name()
-    except psutil.NoSuchProcess:  # it has just ended
+        return command_name_of(process.pid)
+    except ProcessGone:  # it has just ended
         return ""
-    return name

@@ -6,50 +6,50 @@
   const SVG = "http://www.w3.org/2000/svg";
   const XHTML = "http://www.w3.org/1999/xhtml";
   const MARGIN = 16;
-  const MIN_WIDTH = 700;
-  const TOOLS_WIDTH = 420;
+  const MIN_WIDTH = 0.1; // of a frame that is shown, in px
+  const MIN_WIDTH_FOR_HEIGHT = 0.5; // of one that the picture has a row for
+  const MERGED = "by-program";
+  const APART = "by-process";
+  const Z = 1.959964; // standard deviations that 95 % lie within
   const HINT = "Click a frame to zoom · / to search · Tab and arrow keys to walk · Esc to reset";
 
   const svg = document.currentScript.ownerSVGElement;
   const graph = svg.querySelector(".graph");
   const head = svg.querySelector(".head");
-  const details = head.querySelector(".details");
   const row = Number(graph.dataset.row);
   const cell = Number(graph.dataset.cell);
   const inset = Number(graph.dataset.inset);
-  const height = svg.viewBox.baseVal.height;
-  const headHeight = graph.y.baseVal.value;
+  const isDiff = svg.classList.contains("diff"); // its boxes are as wide as shares, not counts
 
   const frames = readFrames();
   const frameByElement = new Map(frames.map((frame) => [frame.element, frame]));
   const all = frames[0];
-  const headTexts = [...head.querySelectorAll(".title, .line")].map((element) => ({
-    element,
-    text: element.textContent,
-  }));
-  const tools = buildTools();
-  const matched = head.appendChild(document.createElementNS(SVG, "text"));
+  const panel = buildPanel();
+  const { details, matched, tools } = panel;
   let view = all; // the frame that fills the width
   let at = null; // the frame that the details are of
+  let mode = MERGED; // which of two groups is shown where a program has several processes
   let pattern = null;
   let width = 0; // of the picture, in px
+  let height = 0;
 
-  /* Frames come callers first, left to right, so a frame's caller is the last one seen below it. */
+  /* Frames come callers first, left to right, so a frame's caller is the last one seen above it. */
   function readFrames() {
     const path = [];
-    const bottom = graph.height.baseVal.value;
-    return [...graph.children].map((element) => {
-      const rect = element.querySelector("rect");
-      const [text, ...info] = element.querySelector("title").textContent.split("\n");
-      const depth = Math.round((bottom - Number(rect.getAttribute("y"))) / row) - 1;
+    return [...graph.querySelectorAll("rect")].map((rect) => {
+      const element = rect.parentNode;
+      const title = element.querySelector("title");
+      const [text, ...info] = title.textContent.split("\n");
+      const depth = Math.round(Number(rect.getAttribute("y")) / row);
       const frame = {
-        element, rect, text, depth,
-        info: info.join(" · "),
+        element, rect, title, text, info, depth,
         label: element.querySelector("text"),
         start: Number(element.dataset.x),
         count: Number(element.dataset.n),
+        mode: element.parentNode === graph ? null : element.parentNode.getAttribute("class"),
         caller: depth > 0 ? path[depth - 1] : null,
         callees: [],
+        classes: {},
         visible: true,
       };
       if (frame.caller) frame.caller.callees.push(frame);
@@ -58,12 +58,22 @@
     });
   }
 
-  function percent(count, total) {
-    return `${((100 * count) / total).toFixed(2)} %`;
+  function percent(share) {
+    return (100 * share).toFixed(2);
+  }
+
+  /* The share of `count` in `total`, and the ends of Wilson's interval for it. */
+  function shareText(count, total) {
+    const share = count / total;
+    const spread = (Z * Z) / total;
+    const half = Math.sqrt(spread * (share * (1 - share) + spread / 4));
+    const [low, high] = [-half, half].map((side) => (share + spread / 2 + side) / (1 + spread));
+    return `${percent(share)} % of the view (95 % sure: ${percent(Math.max(low, 0))} to ${percent(Math.min(high, 1))})`;
   }
 
   /* As much of a text as fits into `cells` character cells; wide scripts take two a character. */
   function cut(text, cells) {
+    if (cells < 4) return "";
     const characters = [...text];
     let used = 0;
     for (let i = 0; i < characters.length; i++) {
@@ -87,78 +97,109 @@
 
   function place(frame) {
     const end = view.start + view.count;
-    frame.visible = frame.start < end && frame.start + frame.count > view.start;
-    frame.element.classList.toggle("hidden", !frame.visible);
-    if (!frame.visible) return;
     const caller = frame.depth < view.depth;
     const share = caller ? 1 : frame.count / view.count;
+    const inMode = !frame.mode || frame.mode === mode;
+    frame.pixels = share * (width - 2 * MARGIN);
+    frame.visible = inMode && frame.pixels >= MIN_WIDTH
+      && frame.start < end && frame.start + frame.count > view.start;
+    if (!inMode) return; // its group is hidden
+    toggle(frame, "hidden", !frame.visible);
+    if (!frame.visible) return;
     const x = caller ? "0%" : `${(100 * (frame.start - view.start)) / view.count}%`;
-    frame.element.classList.toggle("caller", caller);
+    toggle(frame, "caller", caller);
     frame.rect.setAttribute("x", x);
     frame.rect.setAttribute("width", `${100 * share}%`);
-    setLabel(frame, x, share * (width - 2 * MARGIN));
+    setLabel(frame, x, frame.pixels);
+  }
+
+  /* Most classes stay as they are, and to ask the document takes longer. */
+  function toggle(frame, name, on) {
+    if (Boolean(frame.classes[name]) === on) return;
+    frame.classes[name] = on;
+    frame.element.classList.toggle(name, on);
+  }
+
+  /* Deep stacks that are too narrow to see get no rows. */
+  function fitHeight() {
+    let depth = view.depth;
+    for (const frame of frames) {
+      if (frame.visible && frame.pixels >= MIN_WIDTH_FOR_HEIGHT) depth = Math.max(depth, frame.depth);
+    }
+    const rows = (depth + 1) * row;
+    height = panel.height + rows + MARGIN;
+    graph.setAttribute("height", rows);
+    svg.setAttribute("height", height);
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   }
 
   function zoom(frame) {
     view = frame;
     frames.forEach(place);
+    fitHeight();
     tools.reset.disabled = view === all;
     showMatches();
     show(at);
+    stick();
   }
 
-  /* Head texts are set in a proportional font: try until one fits. */
-  function fit({ element, text }, pixels) {
-    element.textContent = text;
-    let length = text.length;
-    while (length > 1 && element.getComputedTextLength() > pixels) {
-      length = Math.min(length - 1, Math.floor((length * pixels) / element.getComputedTextLength()));
-      element.textContent = text.slice(0, length - 1) + "…";
-    }
+  /* The frame that fills the width opens once more, if it is a program of several processes. */
+  function open(frame) {
+    const isProgram = frame.callees.some((callee) => callee.mode);
+    if (frame === view && isProgram) setMode(mode === MERGED ? APART : MERGED);
+    else zoom(frame);
+  }
+
+  function setMode(name) {
+    mode = name;
+    svg.classList.toggle("apart", mode === APART);
+    tools.apart.setAttribute("aria-pressed", String(mode === APART));
+    while (view.mode && view.mode !== mode) view = view.caller;
+    if (at && at.mode && at.mode !== mode) moveTo(null);
+    zoom(view);
   }
 
   function resize() {
     svg.setAttribute("width", "100%");
-    const room = svg.getBoundingClientRect().width;
-    width = Math.max(room, MIN_WIDTH);
-    if (width > room) svg.setAttribute("width", width);
-    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    width = Math.max(svg.getBoundingClientRect().width, 8 * MARGIN);
+    panel.object.setAttribute("width", width);
+    panel.box.style.width = `${width}px`;
+    show(null); // longer details than the hint's room cover a part of the graph
+    panel.height = Math.ceil(panel.box.offsetHeight);
+    panel.barHeight = panel.bar.offsetHeight;
+    panel.object.setAttribute("height", panel.height);
+    graph.setAttribute("y", panel.height);
     graph.setAttribute("width", width - 2 * MARGIN);
-    tools.box.setAttribute("x", width - MARGIN - TOOLS_WIDTH);
-    matched.setAttribute("x", width - MARGIN);
-    for (const line of headTexts) {
-      const used = line.element.classList.contains("title") ? TOOLS_WIDTH + MARGIN : 0;
-      fit(line, width - 2 * MARGIN - used);
-    }
     zoom(view);
-    stick();
   }
 
-  /* The head stays in sight while a tall graph scrolls below it. */
+  /* The bar stays in sight while a tall graph scrolls below it. */
   function stick() {
-    const above = window.innerHeight > 3 * headHeight ? -svg.getBoundingClientRect().top : 0;
-    head.setAttribute("transform", `translate(0 ${Math.min(Math.max(above, 0), height - headHeight)})`);
+    const above = -svg.getBoundingClientRect().top - (panel.height - panel.barHeight);
+    const most = height - panel.height;
+    head.setAttribute("transform", `translate(0 ${Math.min(Math.max(above, 0), most)})`);
+  }
+
+  function infoOf(frame) {
+    const part = !isDiff && view !== all && frame.depth > view.depth;
+    const [counts, ...rest] = frame.info;
+    return part ? [counts, shareText(frame.count, view.count), ...rest] : frame.info;
   }
 
   function show(frame) {
-    let text = HINT;
-    if (frame) {
-      const part = view !== all && frame.depth > view.depth;
-      const inView = part ? ` · ${percent(frame.count, view.count)} of the view` : "";
-      text = `${frame.info}${inView} · ${frame.text}`;
-    }
-    const room = width - 2 * MARGIN - matched.getComputedTextLength() - (matched.textContent ? 16 : 0);
-    details.textContent = cut(text, Math.floor(room / cell));
+    details.name.textContent = frame ? frame.text : "";
+    details.info.textContent = frame ? ` · ${infoOf(frame).join(" · ")}` : HINT;
   }
 
   function frameOf(target) {
-    return frameByElement.get(target.closest(".graph > g")) ?? null;
+    return frameByElement.get(target.closest("g")) ?? null;
   }
 
   function moveTo(frame) {
     if (at) at.element.classList.remove("at");
     at = frame;
     show(at);
+    if (at) at.title.textContent = [at.text, ...infoOf(at)].join("\n");
   }
 
   function walkTo(frame) {
@@ -182,8 +223,8 @@
   }
 
   const WALK = {
-    ArrowUp: widestCallee,
-    ArrowDown: (frame) => frame.caller,
+    ArrowDown: widestCallee,
+    ArrowUp: (frame) => frame.caller,
     ArrowLeft: (frame) => neighbour(frame, -1),
     ArrowRight: (frame) => neighbour(frame, 1),
   };
@@ -191,7 +232,7 @@
   function onGraphKey(event) {
     const from = at && at.visible ? at : view;
     if (WALK[event.key]) walkTo(WALK[event.key](from));
-    else if (event.key === "Enter" || event.key === " ") zoom(from);
+    else if (event.key === "Enter" || event.key === " ") open(from);
     else return;
     event.preventDefault();
   }
@@ -211,8 +252,7 @@
     }
     tools.input.setAttribute("aria-invalid", String(!valid));
     for (const frame of frames) {
-      frame.hit = Boolean(pattern) && frame !== all && pattern.test(frame.text);
-      frame.element.classList.toggle("hit", frame.hit);
+      toggle(frame, "hit", Boolean(pattern) && frame !== all && pattern.test(frame.text));
     }
     svg.classList.toggle("searching", Boolean(pattern));
     showMatches();
@@ -223,8 +263,9 @@
   function countMatches(within) {
     let samples = 0;
     let end = within.start;
-    for (const { hit, start, count } of frames) {
-      if (!hit || start + count <= end || start >= within.start + within.count) continue;
+    for (const { classes, start, count, mode: shown } of frames) {
+      if (!classes.hit || (shown && shown !== mode)) continue;
+      if (start + count <= end || start >= within.start + within.count) continue;
       const last = Math.min(start + count, within.start + within.count);
       samples += last - Math.max(start, end);
       end = last;
@@ -238,15 +279,17 @@
       return;
     }
     const samples = countMatches(all);
-    const inView = view === all ? "" : ` · ${percent(countMatches(view), view.count)} of the view`;
-    matched.textContent = `matched ${percent(samples, all.count)} · ${samples.toLocaleString("en")} samples${inView}`;
+    const inView = view === all ? "" : ` · ${percent(countMatches(view) / view.count)} % of the view`;
+    const counted = isDiff ? "" : ` · ${samples.toLocaleString("en")} samples`;
+    matched.textContent = `matched ${percent(samples / all.count)} %${counted}${inView}`;
   }
 
   function resetAll() {
     tools.input.value = "";
     moveTo(null);
     search();
-    zoom(all);
+    view = all;
+    setMode(MERGED);
   }
 
   function html(parent, name, attributes, text = "") {
@@ -256,19 +299,50 @@
     return element;
   }
 
-  function buildTools() {
-    const box = head.appendChild(document.createElementNS(SVG, "foreignObject"));
-    for (const [key, value] of Object.entries({ y: 8, width: TOOLS_WIDTH, height: 36 })) {
-      box.setAttribute(key, value);
+  /* The head once more as text that wraps, so that nothing is cut in a narrow window. */
+  function buildPanel() {
+    const object = document.createElementNS(SVG, "foreignObject");
+    const box = html(object, "div", { class: "panel" });
+    html(box, "h1", {}, svg.querySelector("title").textContent);
+    for (const line of head.querySelectorAll(".line")) {
+      html(box, "p", { class: line.getAttribute("class") }, line.textContent);
     }
-    const bar = html(box, "div", { class: "tools" });
-    const reset = html(bar, "button", { type: "button", title: "Show everything again (Esc)" }, "Reset zoom");
+    const legend = html(box, "ul", { class: "legend" });
+    for (const kind of head.querySelectorAll(".legend > g")) {
+      const item = html(legend, "li", { class: kind.getAttribute("class") });
+      const swatch = item.appendChild(document.createElementNS(SVG, "svg"));
+      const rect = swatch.appendChild(document.createElementNS(SVG, "rect"));
+      for (const each of [swatch, rect]) {
+        each.setAttribute("width", 12);
+        each.setAttribute("height", 12);
+      }
+      html(item, "span", {}, kind.textContent);
+    }
+    const bar = html(box, "div", { class: "bar" });
+    const tools = buildTools(bar);
+    const text = html(bar, "div", { class: "about" });
+    const line = html(text, "p", { class: "details", "aria-live": "polite" });
+    const built = {
+      object, box, bar, tools, height: 0, barHeight: 0,
+      details: { name: html(line, "b", {}), info: html(line, "span", {}) },
+      matched: html(text, "p", { class: "matched" }),
+    };
+    head.replaceChildren(object);
+    return built;
+  }
+
+  function buildTools(parent) {
+    const bar = html(parent, "div", { class: "tools" });
+    const button = (title, text, more = {}) => html(bar, "button", { type: "button", title, ...more }, text);
+    const apart = button("Show each process of a program", "By process", { "aria-pressed": "false" });
+    apart.hidden = !frames.some((frame) => frame.mode);
+    const reset = button("Show everything again (Esc)", "Reset zoom");
     const input = html(bar, "input", {
-      type: "text", placeholder: "Search (regular expression)", spellcheck: "false", autocomplete: "off",
+      type: "text", placeholder: "Search (regex)", spellcheck: "false", autocomplete: "off",
       "aria-label": "Search by regular expression",
     });
-    const exact = html(bar, "button", { type: "button", title: "Match case", "aria-pressed": "false" }, "Aa");
-    return { box, reset, input, exact };
+    const exact = button("Match case", "Aa", { "aria-pressed": "false" });
+    return { apart, reset, input, exact };
   }
 
   function onKey(event) {
@@ -282,20 +356,18 @@
     }
   }
 
-  matched.setAttribute("class", "matched");
-  matched.setAttribute("y", details.getAttribute("y"));
-  details.setAttribute("aria-live", "polite");
   graph.setAttribute("tabindex", "0");
   graph.setAttribute("role", "application");
   graph.setAttribute("aria-label", "Flame graph; arrow keys walk over the frames, Enter zooms");
 
   graph.addEventListener("click", (event) => {
     const frame = frameOf(event.target);
-    if (frame) zoom(frame);
+    if (frame) open(frame);
   });
   graph.addEventListener("pointerover", (event) => moveTo(frameOf(event.target)));
   graph.addEventListener("pointerleave", () => moveTo(null));
   graph.addEventListener("keydown", onGraphKey);
+  tools.apart.addEventListener("click", () => setMode(isPressed(tools.apart) ? MERGED : APART));
   tools.reset.addEventListener("click", () => zoom(all));
   tools.input.addEventListener("input", search);
   tools.exact.addEventListener("click", () => {
@@ -307,4 +379,5 @@
   window.addEventListener("scroll", stick, { passive: true });
 
   resize();
+  if (svg.getBoundingClientRect().width !== width) resize(); // there is a scroll bar now
 })();

@@ -22,18 +22,36 @@ class Format:
     suffixes: tuple[str, ...]
     """Lower case, with the dot."""
     write: Callable[[Profile, BinaryIO], None]
+    detailed: bool = False
+    """Whether it shows threads and times: `write` wants samples by thread, with `times_ms`."""
 
 
-def _known(name: str, *suffixes: str) -> Format:
+def _known(name: str, *suffixes: str, detailed: bool = False) -> Format:
     """The format of the module `name`, which is imported when it is used."""
 
     def write(profile: Profile, stream: BinaryIO) -> None:
         import_module(f"profiler.export.{name}").write(profile, stream)
 
-    return Format(name, suffixes, write)
+    return Format(name, suffixes, write, detailed)
 
 
-FORMATS: tuple[Format, ...] = (_known("svg", ".svg"), _known("folded", ".folded"))
+def _refuse(profile: Profile, stream: BinaryIO) -> None:
+    raise UsageError("a recording is written while it is recorded; copy its file to have it elsewhere")
+
+
+RECORDING = Format("pidflame", (".pidflame",), _refuse)
+"""The recording itself. Whoever has recorded it copies it; it can't be made of a profile."""
+FORMATS: tuple[Format, ...] = (
+    _known("svg", ".svg"),
+    _known("folded", ".folded"),
+    _known("html", ".html", detailed=True),
+    _known("speedscope", ".speedscope.json", detailed=True),
+    _known("pprof", ".pb.gz", ".pprof", detailed=True),
+    _known("firefox", ".json.gz", detailed=True),
+    _known("otlp", ".otlp", detailed=True),
+)
+"""Those that are made of a profile."""
+ALL = (*FORMATS, RECORDING)
 
 
 class UnknownFormat(UsageError):
@@ -44,20 +62,22 @@ class UnknownFormat(UsageError):
         self.asked = asked
 
     def __str__(self) -> str:
-        known = ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in FORMATS)
-        return f"no output format for {self.asked!r}; known formats: {known}"
+        known = ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in ALL)
+        return f"no output format for {self.asked!r}; the file's suffix, or -f, chooses one of {known}"
 
 
 def format_for(path: str, name: str | None = None) -> Format:
-    """The format called `name`; without a name, the one that the suffix of `path` selects.
+    """The format called `name`; without a name, the one that the suffix of `path` selects, of two the longer.
 
     Raises `UnknownFormat`.
     """
     if name is not None:
-        found = [known for known in FORMATS if known.name == name]
+        found = [known for known in ALL if known.name == name]
     else:
-        suffix = PurePath(path).suffix.lower()
-        found = [known for known in FORMATS if suffix in known.suffixes]
+        # The longest suffix first. A name that is nothing but a suffix has none.
+        file = PurePath(path).name.lower()[1:]
+        by_suffix = {suffix: known for known in ALL for suffix in known.suffixes}
+        found = [by_suffix[suffix] for suffix in sorted(by_suffix, key=len)[::-1] if file.endswith(suffix)]
     if not found:
         raise UnknownFormat(path if name is None else name)
     return found[0]

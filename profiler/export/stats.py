@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from profiler.export.text import counted_text, frame_text, root_text, warnings
-from profiler.profile.model import Losses, Profile
+from profiler.profile.model import Losses, NativeEnd, ProcessLosses, Profile
 from symbolizers.errors import Reason
 
 
@@ -21,7 +22,7 @@ def summary(losses: Losses) -> str:
 
 
 def to_json(profile: Profile) -> str:
-    """The contents of a ``--stats`` file: keys and units as in the README."""
+    """The contents of a ``--stats`` file: keys and units as in docs/RECORD.md."""
     losses = profile.losses
     warned = warnings(losses)
     document = {
@@ -30,6 +31,7 @@ def to_json(profile: Profile) -> str:
         "partial": {reason.value: losses.partial.get(reason, 0) for reason in Reason},
         "dropped": {reason.value: losses.dropped.get(reason, 0) for reason in Reason},
         "lost": losses.lost,
+        "native_stacks": _native(losses.per_process),
         "per_process": [
             {
                 "process": root_text(row.root),
@@ -44,6 +46,7 @@ def to_json(profile: Profile) -> str:
                 "significant": row.verdict.significant,
                 "unlike": [feature.value for feature in row.verdict.unlike],
                 "hit": [frame_text(function) for function in row.hit],
+                "native_stacks": _native([row]),
                 "note": row.note,
             }
             for row in losses.per_process
@@ -61,3 +64,9 @@ def to_json(profile: Profile) -> str:
         "notes": list(profile.notes),
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def _native(rows: Iterable[ProcessLosses]) -> dict[str, int]:
+    """How many native stacks ended in which way."""
+    rows = tuple(rows)
+    return {end.value: sum(row.native.get(end, 0) for row in rows) for end in NativeEnd}

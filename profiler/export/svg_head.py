@@ -6,27 +6,61 @@ from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
 
-from profiler.export.text import ELLIPSIS, losses_text, printable, warnings
+from profiler.export.text import ELLIPSIS, losses_text, printable, title_text, warnings
 from profiler.profile.model import Profile
 
 MARGIN_PX = 16
 TITLE_CHARACTERS = 110
+TITLE_LINES = 3
 LINE_CHARACTERS = 180
 NOTE_LINES = 6
 
 _LINE_PX = 17
+_TITLE_LINE_PX = 24
 _LEGEND_CHARACTER_PX = 6.6
 _LEGEND_GAP_PX = 34
 _HINT = "Hover over a frame to see its counts."
 
 
-def title_text(profile: Profile) -> str:
-    """What was recorded, and where."""
-    return f"{printable(profile.command) or 'CPU profile'} on {printable(profile.host) or 'unknown host'}"
+def head(profile: Profile, kinds: Sequence[tuple[str, str]], left_out: int) -> tuple[list[str], int]:
+    """The SVG elements of a recording's head, and its height in px.
+
+    `kinds`: CSS class and label for the legend; without any there is nothing to hover over either.
+    `left_out`: how many frames are not drawn.
+    """
+    return head_of(title_text(profile), _paragraphs(profile, left_out), kinds)
 
 
-def _lines(profile: Profile, left_out: int) -> list[tuple[str, str]]:
-    """The lines below the title, each with its CSS class."""
+def head_of(
+    title: str, paragraphs: Sequence[tuple[str, str]], kinds: Sequence[tuple[str, str]]
+) -> tuple[list[str], int]:
+    """The SVG elements of a head, and its height in px.
+
+    `paragraphs`, of any length, have their CSS classes: ``quiet``, ``loss`` or ``note``.
+    """
+    y = 32
+    lines = _wrapped(title, TITLE_CHARACTERS)
+    if len(lines) > TITLE_LINES:
+        last = lines[TITLE_LINES - 1]
+        lines[TITLE_LINES - 1 :] = [last[: TITLE_CHARACTERS - 1] + ELLIPSIS]
+    texts = [_text("title", lines, y, _TITLE_LINE_PX)]
+    y += 4 + _TITLE_LINE_PX * (len(lines) - 1)
+    for text, css_class in paragraphs:
+        lines = _wrapped(text, LINE_CHARACTERS)
+        texts.append(_text(f"line {css_class}", lines, y + _LINE_PX, _LINE_PX))
+        y += _LINE_PX * len(lines)
+    if kinds:
+        y += _LINE_PX + 7
+        texts += _legend(kinds, y)
+        y += _LINE_PX + 5
+        texts.append(_text("details", [_HINT], y, _LINE_PX))
+    y += 11
+    back = f'<rect class="paper" width="100%" height="{y}"/>'
+    return ['<g class="head">', back, *texts, "</g>"], y
+
+
+def _paragraphs(profile: Profile, left_out: int) -> list[tuple[str, str]]:
+    """What stands below the title, each paragraph with its CSS class."""
     cpus = "1 CPU" if profile.cpus == 1 else f"{profile.cpus:,} CPUs"
     recorded = (
         printable(profile.started_at).replace("T", " ", 1),
@@ -36,45 +70,35 @@ def _lines(profile: Profile, left_out: int) -> list[tuple[str, str]]:
     )
     losses = profile.losses
     lossy = losses.lost or losses.symbolized < losses.samples
-    lines = [(" · ".join(recorded), "quiet"), (losses_text(losses), "loss" if lossy else "quiet")]
-    for warning in warnings(losses):
-        lines += [(line, "loss") for line in wrap(f"warning: {warning}", LINE_CHARACTERS)]
-    notes = [line for note in profile.notes for line in wrap(printable(note), LINE_CHARACTERS)]
+    paragraphs = [(" · ".join(recorded), "quiet"), (losses_text(losses), "loss" if lossy else "quiet")]
+    paragraphs += [(f"warning: {warning}", "loss") for warning in warnings(losses)]
+    notes = [printable(note) for note in profile.notes]
     if left_out:
         frames = "1 frame" if left_out == 1 else f"{left_out:,} frames"
         notes.append(f"The picture leaves out {frames} too narrow to see; the totals include them.")
-    if len(notes) > NOTE_LINES:
-        notes[NOTE_LINES - 1 :] = [f"and {len(notes) - NOTE_LINES + 1} more lines of notes"]
-    return lines + [(note, "note") for note in notes]
+    return paragraphs + [(note, "note") for note in _first(notes)]
 
 
-def head(profile: Profile, kinds: Sequence[tuple[str, str]], left_out: int) -> tuple[list[str], int]:
-    """The SVG elements of the head, and its height in px.
-
-    `kinds`: CSS class and label for the legend; without any there is nothing to hover over either.
-    """
-    y = 32
-    texts = [_text("title", _cut(title_text(profile), TITLE_CHARACTERS), y)]
-    y += 4
-    for line, css_class in _lines(profile, left_out):
-        y += _LINE_PX
-        texts.append(_text(f"line {css_class}", _cut(line, LINE_CHARACTERS), y))
-    if kinds:
-        y += _LINE_PX + 7
-        texts += _legend(kinds, y)
-        y += _LINE_PX + 5
-        texts.append(_text("details", _HINT, y))
-    y += 11
-    back = f'<rect class="paper" width="100%" height="{y}"/>'
-    return ['<g class="head">', back, *texts, "</g>"], y
+def _first(notes: list[str]) -> list[str]:
+    """As many of the notes as fit into `NOTE_LINES`, and how many are left."""
+    lines = 0
+    for shown, note in enumerate(notes):
+        lines += len(_wrapped(note, LINE_CHARACTERS))
+        last = shown + 1 == len(notes)
+        if shown and lines > NOTE_LINES - (not last):
+            return [*notes[:shown], f"and {len(notes) - shown} more notes"]
+    return notes
 
 
-def _cut(text: str, characters: int) -> str:
-    return text if len(text) <= characters else text[: characters - 1] + ELLIPSIS
+def _wrapped(text: str, characters: int) -> list[str]:
+    return wrap(text, characters) or [""]
 
 
-def _text(css_class: str, text: str, y: int) -> str:
-    return f'<text class="{css_class}" x="{MARGIN_PX}" y="{y}">{escape(text, quote=False)}</text>'
+def _text(css_class: str, lines: Sequence[str], y: int, line_px: int) -> str:
+    """A paragraph. The space before a line parts words where a script reads the whole."""
+    first, *others = (escape(line, quote=False) for line in lines)
+    spans = "".join(f' <tspan x="{MARGIN_PX}" dy="{line_px}">{line}</tspan>' for line in others)
+    return f'<text class="{css_class}" x="{MARGIN_PX}" y="{y}">{first}{spans}</text>'
 
 
 def _legend(kinds: Sequence[tuple[str, str]], y: int) -> list[str]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from profiler.profile.model import Losses, ProcessLosses, Root, Thread, Verdict
+from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Thread, Verdict
 from symbolizers.errors import Reason
-from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
+from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
 
 MAX_NAME_CHARACTERS = 512
+MAX_LINE = (1 << 31) - 1
+"""The perf map of a target can name any number."""
 UNNAMED = "[unnamed]"
 ELLIPSIS = "…"
-WARNED_PROCESSES = 5
-"""How many processes have a warning of their own."""
+WARNED_PROGRAMS = 5
+"""How many programs have a warning of their own."""
+SHOWN_HIT = 3
+"""How many functions a warning names."""
 
 ADVICE = {
     Reason.WOULD_FAULT: "--keep-partial keeps the rest of their stacks",
@@ -70,7 +74,12 @@ def _file(text: str) -> str:
 
 
 def root_text(root: Root) -> str:
-    """``comm (pid)``, or ``comm (N ended)``; bytes of comm that are not UTF-8 show as \\xNN."""
+    """``comm (pid)``, or ``comm (N ended)``; bytes of comm that are not UTF-8 show as \\xNN.
+
+    A group is ``NAME``, or ``NAME × N`` if it is of N processes.
+    """
+    if root.is_group:
+        return f"{root_name(root)} × {root.processes}" if root.processes > 1 else root_name(root)
     which = f"{root.processes} ended" if root.processes else str(root.pid)
     return f"{root_name(root)} ({which})"
 
@@ -80,24 +89,76 @@ def root_name(root: Root) -> str:
     return _name(root.comm.decode("utf-8", "backslashreplace"))
 
 
+def program_text(roots: Collection[Root]) -> str:
+    """``comm (pid)`` for one process, ``comm × 40`` for several of one program; each root once."""
+    count = sum(root.processes or 1 for root in roots)
+    first = next(iter(roots))
+    return f"{root_name(first)} × {count:,}" if count > 1 else root_text(first)
+
+
+def container_text(container: str) -> str:
+    """``[container NAME]``, before its processes."""
+    return f"[container {_name(container)}]"
+
+
 def thread_text(thread: Thread) -> str:
     """``thread NAME (tid)``, where other formats would show a frame."""
-    name = thread.name or thread.comm.decode("utf-8", "backslashreplace")
-    return f"thread {_name(name)} ({thread.tid})"
+    return f"thread {thread_name(thread)} ({thread.tid})"
+
+
+def thread_name(thread: Thread) -> str:
+    """The name alone: the language's, or else the kernel's."""
+    return _name(thread.name or thread.comm.decode("utf-8", "backslashreplace"))
+
+
+def title_text(profile: Profile) -> str:
+    """What was recorded, and where."""
+    return f"{printable(profile.command) or 'CPU profile'} on {printable(profile.host) or 'unknown host'}"
 
 
 def frame_text(frame: Frame) -> str:
     """One frame of a folded line: ``name (file:line)``, ``symbol (module)``, ``symbol_[k]`` or a marker.
 
-    Whatever a target calls a function, only kernel frames end with ``_[k]``, and only markers are ``[…]``.
+    Generated code is ``name_[j]``, with a place where its runtime tells one. Whatever a target calls a
+    function, only kernel frames end with ``_[k]``, and only markers are ``[…]``.
     """
+    if frame.kind == GENERATED:
+        return f"{_with_place(_name(frame.name), frame)}_[j]"
+    if frame.kind in (KERNEL, MARKER) or not frame.file:
+        return marked_name(frame)
+    return _with_place(_name(frame.name), frame)
+
+
+def function_name(frame: Frame) -> str:
+    """The name alone, for formats that hold the kind and the place of a frame beside it."""
+    return _name(frame.name)
+
+
+def marked_name(frame: Frame) -> str:
+    """As `frame_text` but for the place, for formats that hold files and lines, and no kinds."""
     name = _name(frame.name)
-    if frame.kind == KERNEL:
-        return f"{name}_[k]"
+    if frame.kind in (KERNEL, GENERATED):
+        return f"{name}_[{'k' if frame.kind == KERNEL else 'j'}]"
     if frame.kind == MARKER or (frame.kind == NATIVE and not frame.file):
         return name
-    if not frame.file:  # nor does what a target calls its function pass for a marker, or for the kernel
-        return f"{name} ()" if name.endswith("]") and name != UNNAMED else name
+    # Nor does what a target calls its function pass for a marker, or for the kernel.
+    return f"{name} ()" if name.endswith("]") and name != UNNAMED else name
+
+
+def file_text(frame: Frame) -> str:
+    """The file of `frame`, the module's name of a native one; empty where none is known."""
+    return "" if frame.kind in (KERNEL, MARKER) else _file(frame.file)
+
+
+def line_number(frame: Frame) -> int:
+    """The line in `file_text`, or 0; one that is beyond 31 bits is the last."""
+    return 0 if frame.kind == NATIVE or not file_text(frame) else min(max(frame.line, 0), MAX_LINE)
+
+
+def _with_place(name: str, frame: Frame) -> str:
+    """``name (file:line)``, as far as that is known."""
+    if not frame.file:
+        return name
     if frame.kind == NATIVE or frame.line <= 0:
         return f"{name} ({_file(frame.file)})"
     return f"{name} ({_file(frame.file)}:{frame.line})"
@@ -135,25 +196,29 @@ NO_SAMPLE = (
 
 
 def warnings(losses: Losses) -> list[str]:
-    """A sentence for each loss that matters, the processes with most samples first; mostly none.
+    """A sentence for each program with a loss that matters, those with most samples first; mostly none.
 
     That nothing was sampled at all is one, too.
     """
     if not losses.samples + losses.lost:
         return [NO_SAMPLE]
-    rows = [row for row in losses.per_process if row.verdict.significant]
-    sentences = [_process_warning(row) for row in rows[:WARNED_PROCESSES]]
-    if len(rows) > WARNED_PROCESSES:
-        more = len(rows) - WARNED_PROCESSES
-        unit = "process" if more == 1 else "processes"
-        sentences.append(f"{more} more {unit} lost samples that matter; --stats marks them")
+    programs: dict[bytes, list[ProcessLosses]] = {}
+    for row in losses.per_process:
+        if row.verdict.significant:
+            programs.setdefault(row.root.comm, []).append(row)
+    groups = sorted(programs.values(), key=lambda rows: -sum(row.samples for row in rows))
+    sentences = [_program_warning(rows) for rows in groups[:WARNED_PROGRAMS]]
+    more = len(groups) - WARNED_PROGRAMS
+    if more > 0:
+        unit = "program" if more == 1 else "programs"
+        sentences.append(f"{more} more {unit} lost samples that matter; --stats marks their processes")
     if losses.rest.significant:
         reasons: Counter[str] = Counter(lost=losses.lost)
         for row in losses.per_process:
             if not row.verdict.significant:
                 reasons.update(_by_name(row.dropped))
                 reasons.update(_by_name(row.partial))
-        another = "another " if rows else ""
+        another = "another " if groups else ""
         sentences.append(
             f"{another}{_share_text(losses.rest)} of all samples don't show what ran ({_names(reasons)}):"
             " it looks smaller than it was"
@@ -161,19 +226,48 @@ def warnings(losses: Losses) -> list[str]:
     return sentences
 
 
-def _process_warning(row: ProcessLosses) -> str:
-    reasons = _names(Counter(_by_name(row.dropped)) + Counter(_by_name(row.partial)))
-    unlike = " and ".join(feature.value for feature in row.verdict.unlike)
+def _program_warning(rows: Sequence[ProcessLosses]) -> str:
+    """The warning about the processes of one program whose losses matter."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts.update(_by_name(row.dropped))
+        counts.update(_by_name(row.partial))
+    features = {feature.value: None for row in rows for feature in row.verdict.unlike}
+    unlike = " and ".join(features)
     consequence = (
         f"they are unlike the kept ones (by {unlike}): some of its functions look much smaller than they are"
         if unlike
         else "its functions look smaller than they are"
     )
-    share = _share_text(row.verdict)
-    lack = "lack the name of the function that ran" if any(row.partial.values()) else "were dropped"
-    near = f"; most were in or near {', '.join(map(frame_text, row.hit))}" if row.hit else ""
-    advice = "".join(f"; {text}" for reason, text in ADVICE.items() if row.dropped.get(reason))
-    return f"{share} of {root_text(row.root)}'s samples {lack} ({reasons}): {consequence}{near}{advice}"
+    shares = _share_text(rows[0].verdict) if len(rows) == 1 else _shares_text(rows)
+    of = f"{program_text([row.root for row in rows])}'s samples"
+    lack = "lack the name of the function that ran" if any(map(_is_partial, rows)) else "were dropped"
+    hit = _hit_most(rows)
+    near = f"; most were in or near {', '.join(map(frame_text, hit))}" if hit else ""
+    dropped = {reason for row in rows for reason, count in row.dropped.items() if count}
+    advice = "".join(f"; {text}" for reason, text in ADVICE.items() if reason in dropped)
+    return f"{shares} of {of} {lack} ({_names(counts)}): {consequence}{near}{advice}"
+
+
+def _is_partial(row: ProcessLosses) -> bool:
+    return any(row.partial.values())
+
+
+def _hit_most(rows: Sequence[ProcessLosses]) -> list[Frame]:
+    """The functions that losses hit most, of processes that each name a few; those of large losses first."""
+    weights: Counter[Frame] = Counter()
+    for row in rows:
+        for place, function in enumerate(row.hit):
+            weights[function] += round(row.verdict.share * row.samples) // (place + 1) + 1
+    return [function for function, _ in weights.most_common(SHOWN_HIT)]
+
+
+def _shares_text(rows: Sequence[ProcessLosses]) -> str:
+    """``12.3 % (8.1 to 20.4 of each process)``: the share of all, and the least and the most of one."""
+    shares = [row.verdict.share for row in rows]
+    samples = sum(row.samples for row in rows)
+    share = sum(row.verdict.share * row.samples for row in rows) / samples
+    return f"{100 * share:.1f} % ({100 * min(shares):.1f} to {100 * max(shares):.1f} of each process)"
 
 
 def _by_name(counts: Mapping[Reason, int]) -> dict[str, int]:

@@ -7,30 +7,49 @@ box is done as soon as a stack comes that does not go through it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple
+from itertools import chain, compress, count
+from operator import ne
+from typing import Final, NamedTuple, TypeVar
 
-from profiler.export.text import frame_text, root_name, root_text, thread_text
-from profiler.profile.model import Sample
+from profiler.export.text import (
+    container_text,
+    frame_text,
+    root_name,
+    root_text,
+    thread_name,
+    thread_text,
+)
+from profiler.profile.model import Root, Sample, Thread
 from symbolizers.frame import Frame
 
 TOTAL = "all"
 MAX_BOXES = 50_000
-"""The most that are drawn: 15 MB of SVG, which browsers still show."""
+"""The most that are drawn: 20 MB of SVG, which browsers still show."""
+
+# The kinds of a level that is no frame.
+PROCESS: Final = "process"
+PROGRAM: Final = "program"
+"""Several processes of one name."""
+THREAD: Final = "thread"
 
 
 class Level(NamedTuple):
-    """A process, a thread or a frame, as its text. Those of equal text, among siblings, are one.
+    """A container, a program, a process, a thread or a frame, as its text.
 
-    `order` sorts it among its siblings: by text, processes of one name by pid, threads by tid. `kind` is a
-    frame's; None for others.
+    Those of equal text, among siblings, are one.
+
+    `order` sorts it among its siblings. `kind` is a frame's, or `PROGRAM`, `PROCESS` or `THREAD`.
     """
 
-    order: tuple[str, int]
+    order: tuple[int, str, int]
     text: str
-    kind: str | None = None
+    kind: str
+
+
+OriginOf = Callable[[Root, Thread | None], tuple[Level, ...]]
+"""What the frames of a process and its thread stand on, root first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +64,7 @@ class Stacks:
 class Box:
     """A node of the call tree in its place: `start` and `count` in samples, `depth` 0 for the total.
 
-    `count` includes the callees', `self_count` doesn't.
+    `count` includes the callees', `self_count` doesn't. `kind` is the level's, or None.
     """
 
     text: str
@@ -56,22 +75,55 @@ class Box:
     self_count: int
 
 
-def sort_stacks(samples: Sequence[Sample]) -> Stacks:
+def by_process(root: Root, thread: Thread | None) -> tuple[Level, ...]:
+    """The process, around it its container, on it the thread, where these are shown.
+
+    They are in the order of their names, those of one name in that of their numbers.
+    """
+    levels = [Level((0, root_name(root), root.pid or -root.processes), root_text(root), PROCESS)]
+    if root.container:
+        text = container_text(root.container)
+        levels.insert(0, Level((0, text, 0), text, PROCESS))
+    if thread is not None:
+        levels.append(Level((0, thread_name(thread), thread.tid), thread_text(thread), THREAD))
+    return tuple(levels)
+
+
+class StackSorter:
+    """Sorts the stacks of samples, as often as there are ways to tell where they come from.
+
+    Functions that one function calls are in the order of their names: two pictures of a program look alike.
+    """
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+        frames = dict.fromkeys(chain.from_iterable(sample.frames for sample in samples))
+        self._levels, number_of = _numbered({frame: _frame_level(frame) for frame in frames})
+        number = number_of.__getitem__
+        self._stacks = [tuple(map(number, sample.frames)) for sample in samples]
+
+    def by(self, origin_of: OriginOf, only: Callable[[Root], bool] = lambda _: True) -> Stacks:
+        """The stacks of `only` some processes by their texts; those of equal texts are one, with the sum."""
+        origins = dict.fromkeys((sample.root, sample.thread) for sample in self._samples)
+        paths = {origin: origin_of(*origin) for origin in origins if only(origin[0])}
+        every = dict.fromkeys(chain.from_iterable(paths.values()))
+        origin_levels, number_of = _numbered({level: level for level in every})
+        behind = len(self._levels)  # the numbers of frames are the same for all origins
+        bases = {
+            origin: tuple(behind + number_of[level] for level in levels) for origin, levels in paths.items()
+        }
+        counts: Counter[tuple[int, ...]] = Counter()
+        for sample, stack in zip(self._samples, self._stacks, strict=True):
+            if base := bases.get((sample.root, sample.thread)):
+                counts[base + stack] += sample.count
+        levels = [*self._levels, *origin_levels]
+        # What a function spends itself comes behind all that it calls.
+        return Stacks(levels, sorted(counts.items(), key=lambda item: (*item[0], len(levels))))
+
+
+def sort_stacks(samples: Sequence[Sample], origin_of: OriginOf = by_process) -> Stacks:
     """The stacks of `samples` by their texts; those of equal texts are one, with the sum of their counts."""
-    level_of = cache(_frame_level)
-    kinds: dict[tuple[tuple[str, int], str], str | None] = {}
-    for sample in samples:
-        for level in _levels(sample, level_of):
-            kinds.setdefault((level.order, level.text), level.kind)
-    keys = sorted(kinds)
-    ranks = {key: rank for rank, key in enumerate(keys)}
-    counts: Counter[tuple[int, ...]] = Counter()
-    for sample in samples:
-        stack = tuple(ranks[level.order, level.text] for level in _levels(sample, level_of))
-        counts[stack] += sample.count
-    levels = [Level(*key, kinds[key]) for key in keys]
-    # What a function spends itself comes behind all that it calls.
-    return Stacks(levels, sorted(counts.items(), key=lambda item: (*item[0], len(levels))))
+    return StackSorter(samples).by(origin_of)
 
 
 def lay_out(stacks: Stacks, min_share: float, most: int = MAX_BOXES) -> tuple[list[Box], int]:
@@ -80,61 +132,106 @@ def lay_out(stacks: Stacks, min_share: float, most: int = MAX_BOXES) -> tuple[li
     A box that holds less than `min_share` of the total is left out, and so are the narrowest ones, and of
     these the deepest, beyond the `most`; their places stay empty, so that no other box moves.
     """
-    sizes = Counter((-box.count, box.depth) for box in _boxes(stacks))
-    total = sum(count for _, count in stacks.sorted)
-    kept = {size for size in sizes if -size[0] >= min_share * total}
-    room = most
-    for size in sorted(kept):
-        room -= sizes[size]
-        if room < 0:
-            kept.discard(size)
-    boxes = [box for box in _boxes(stacks) if (-box.count, box.depth) in kept]
-    boxes.sort(key=lambda box: (box.start, box.depth))
-    return boxes, sizes.total() - len(boxes)
+    total = sum(samples for _, samples in stacks.sorted)
+    if not total:
+        return [], 0
+    widest = _Widest(most)
+    widest.add(_Place(0, 0, -1, total, 0))
+    path: tuple[int, ...] = ()
+    starts: list[int] = []
+    own: list[int] = []
+    end, boxes = 0, 1
+
+    def close(shared: int) -> None:
+        """Takes what ends here of the path; whatever stands on a narrow box is narrow, too."""
+        for depth in range(shared, len(path)):
+            samples = end - starts[depth]
+            if samples < min_share * total:
+                break
+            widest.add(_Place(starts[depth], depth + 1, path[depth], samples, own[depth]))
+        del starts[shared:], own[shared:]
+
+    for stack, samples in stacks.sorted:
+        shared = _shared(path, stack)
+        close(shared)
+        new = len(stack) - shared
+        path = stack
+        starts += [end] * new
+        own += [0] * new
+        own[-1] += samples
+        end += samples
+        boxes += new
+    close(0)
+    drawn = [_box(stacks.levels, place) for place in sorted(widest.places())]
+    return drawn, boxes - len(drawn)
 
 
-def _levels(sample: Sample, level_of: Callable[[Frame], Level]) -> Iterator[Level]:
-    root = sample.root
-    yield Level((root_name(root), root.pid or -root.processes), root_text(root))
-    if sample.thread is not None:
-        text = thread_text(sample.thread)
-        yield Level((text.rpartition(" ")[0], sample.thread.tid), text)
-    yield from map(level_of, sample.frames)
+_T = TypeVar("_T", Frame, Level)
+
+
+def _numbered(levels: Mapping[_T, Level]) -> tuple[list[Level], dict[_T, int]]:
+    """The levels in their order, those of equal text once, and the number of each."""
+    kinds: dict[tuple[tuple[int, str, int], str], str] = {}
+    for level in levels.values():
+        kinds.setdefault((level.order, level.text), level.kind)
+    keys = sorted(kinds)
+    numbers = {key: number for number, key in enumerate(keys)}
+    numbered = {each: numbers[level.order, level.text] for each, level in levels.items()}
+    return [Level(*key, kinds[key]) for key in keys], numbered
 
 
 def _frame_level(frame: Frame) -> Level:
     text = frame_text(frame)
-    return Level((text, 0), text, frame.kind)
+    return Level((0, text, 0), text, frame.kind)
 
 
 def _shared(path: tuple[int, ...], stack: tuple[int, ...]) -> int:
     """How many levels from the root on are the same."""
-    pairs = enumerate(zip(path, stack, strict=False))
-    return next((at for at, (one, other) in pairs if one != other), min(len(path), len(stack)))
+    return next(compress(count(), map(ne, path, stack)), min(len(path), len(stack)))
 
 
-def _boxes(stacks: Stacks) -> Iterator[Box]:
-    """Every box, callees before callers."""
-    path: tuple[int, ...] = ()
-    starts: list[int] = []
-    own: list[int] = []
-    end = 0
+class _Place(NamedTuple):
+    """A box before its text is looked up; `level` is an index, -1 for the total."""
 
-    def box(depth: int) -> Box:
-        level = stacks.levels[path[depth]]
-        return Box(level.text, level.kind, depth + 1, starts[depth], end - starts[depth], own[depth])
+    start: int
+    depth: int
+    level: int
+    samples: int
+    own: int
 
-    for stack, count in stacks.sorted:
-        shared = _shared(path, stack)
-        for depth in range(len(path) - 1, shared - 1, -1):
-            yield box(depth)
-        del starts[shared:], own[shared:]
-        path = stack
-        starts += [end] * (len(stack) - shared)
-        own += [0] * (len(stack) - shared)
-        own[-1] += count
-        end += count
-    for depth in range(len(path) - 1, -1, -1):
-        yield box(depth)
-    if end:
-        yield Box(TOTAL, None, 0, 0, end, 0)
+
+def _box(levels: Sequence[Level], place: _Place) -> Box:
+    text, kind = (TOTAL, PROCESS) if place.level < 0 else (levels[place.level].text, levels[place.level].kind)
+    return Box(text, kind, place.depth, place.start, place.samples, place.own)
+
+
+class _Widest:
+    """The widest of all places, `most` of them; those of one width and depth are all there, or none is.
+
+    It holds twice as many meanwhile.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._places: list[_Place] = []
+        self._left_out: tuple[int, int] | None = None
+
+    def add(self, place: _Place) -> None:
+        if self._left_out is None or (-place.samples, place.depth) < self._left_out:
+            self._places.append(place)
+            if len(self._places) > 2 * self._most:
+                self._prune()
+
+    def places(self) -> Sequence[_Place]:
+        self._prune()
+        return self._places
+
+    def _prune(self) -> None:
+        sizes = Counter((-place.samples, place.depth) for place in self._places)
+        room = self._most
+        for size in sorted(sizes):
+            room -= sizes[size]
+            if room < 0:  # what is as wide, or less, has no room either, however many are still to come
+                self._left_out = size
+                self._places = [each for each in self._places if (-each.samples, each.depth) < size]
+                return

@@ -10,6 +10,8 @@ from __future__ import annotations
 from profiler.profile.model import (
     Feature,
     Losses,
+    NativeEnd,
+    Process,
     ProcessLosses,
     Profile,
     Root,
@@ -18,16 +20,20 @@ from profiler.profile.model import (
     Verdict,
 )
 from profiler.profile.paths import short_file, with_short_files
+from profiler.profile.short_names import short_name, with_short_names
 from symbolizers.errors import Reason
-from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
+from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
 
 __all__ = [
+    "GENERATED",
     "KERNEL",
     "MARKER",
     "NATIVE",
     "Feature",
     "Frame",
     "Losses",
+    "NativeEnd",
+    "Process",
     "ProcessLosses",
     "Profile",
     "Reason",
@@ -36,5 +42,7 @@ __all__ = [
     "Thread",
     "Verdict",
     "short_file",
+    "short_name",
     "with_short_files",
+    "with_short_names",
 ]

@@ -19,11 +19,15 @@ class Root(NamedTuple):
     """The bottom of a stack: the process, by the name that it had last.
 
     A long recording counts processes that have ended by their program: `processes` of them, and `pid` is 0.
+    With `is_group`, those are all that `comm` says, whether they have ended or not.
     """
 
     comm: bytes
     pid: int
     processes: int = 0
+    is_group: bool = False
+    container: str = ""
+    """The container around it, where containers are shown; empty if it ran in none, or if they are not."""
 
 
 class Thread(NamedTuple):
@@ -38,6 +42,24 @@ class Thread(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """A process that was recorded, as it was when it was last seen. What is not known is empty or 0."""
+
+    pid: int
+    comm: bytes
+    parent: int = 0
+    """The pid of the process that started it."""
+    uid: int = 0
+    """Its real user, in the initial user namespace."""
+    executable: str = ""
+    command: tuple[str, ...] = ()
+    """Its command line."""
+    container: str = ""
+    """The short id or the name of its container, behind those of the pod and the containers around it, with
+    slashes between; empty if it ran in none that shows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """A symbolized stack, root first, and how many samples show exactly it."""
 
@@ -46,6 +68,10 @@ class Sample:
     count: int
     thread: Thread | None = None
     """The thread, between `root` and the frames; None unless threads are told apart."""
+    times_ms: tuple[int, ...] = ()
+    """When each of the samples was taken, from the start of the recording, ascending; empty if not known."""
+    process: Process | None = None
+    """The process, if it is known and `root` is not several."""
 
 
 class Feature(str, Enum):
@@ -72,6 +98,19 @@ class Verdict:
         return self.too_many or bool(self.unlike)
 
 
+class NativeEnd(str, Enum):
+    """How the native stack of a sample ended, if it has one. The values are keys in ``--stats``."""
+
+    ROOT = "root"
+    """At the start of the program or of a thread: it is whole."""
+    DEEP = "deep"
+    NO_TABLE = "no_table"
+    """It leads through a file whose unwind table was not there (yet)."""
+    WOULD_FAULT = "would_fault"
+    LOST = "lost"
+    """Nothing says where the caller is."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessLosses:
     """What one process contributed.
@@ -91,6 +130,8 @@ class ProcessLosses:
     partial: Mapping[Reason, int] = field(default_factory=dict)
     hit: tuple[Frame, ...] = ()
     """The functions next to frames without a name: the few that were hit most often, in this order."""
+    native: Mapping[NativeEnd, int] = field(default_factory=dict)
+    """How its native stacks ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +171,5 @@ class Profile:
     steps_s: Mapping[str, float] = field(default_factory=dict)
     """How long each step took until the profile was there, in their order."""
     command: str = ""
-    """What was recorded, in words for a title: ``whole system``, ``pid 12``, a command line."""
+    """What was recorded, in words for a title: ``whole system``, ``python3 (12)``, a command line."""
     notes: tuple[str, ...] = field(default=())

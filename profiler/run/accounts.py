@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from profiler.profile.model import Root
+from profiler.capture.records import Repeated
+from profiler.profile.model import NativeEnd, Process, Root
 from profiler.run.allowance import Allowance
+from profiler.run.journal import Rows
 from profiler.run.significance import Evidence, Traits
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
+from symbolizers.process.description import Description
 
 _MAX_HIT = 1024
 """Functions of one process that are counted as hit by losses."""
 _MAX_NOTES = 20
+_TEXT_BYTES = 60
+"""What a text takes besides its characters."""
+
+
+_NOTHING_KNOWN = Description()
 
 
 class StackKey(NamedTuple):
@@ -34,6 +43,8 @@ class Count:
     partial: int = 0
     size_bytes: int = 0
     """What the stack takes, its addresses included."""
+    number: int = 0
+    """What the journal calls the stack."""
 
 
 class Ended(NamedTuple):
@@ -41,6 +52,8 @@ class Ended(NamedTuple):
 
     comm: bytes
     user: int
+    container: str = ""
+    """Where containers are shown."""
 
 
 @dataclass(slots=True)
@@ -56,12 +69,29 @@ class Account:
     dropped: Counter[Reason] = field(default_factory=Counter)
     partial: Counter[Reason] = field(default_factory=Counter)
     leafless: int = 0
+    native: Counter[NativeEnd] = field(default_factory=Counter)
     hit: Counter[Frame] = field(default_factory=Counter)
     evidence: Evidence = field(default_factory=Evidence)
     threads: dict[int, bytes] = field(default_factory=dict)
     """The last names of its threads, by tid, where they are told apart."""
     notes: dict[str, None] = field(default_factory=dict)
     """What a person should know about it."""
+    parent: int = 0
+    """The pid of what started it."""
+    description: Description = _NOTHING_KNOWN
+
+    def describe(self, description: Description) -> None:
+        """Keeps what is known of it, in the place of what was known before."""
+        self.allowance.give_back(_size_of(self.description))
+        if not self.allowance.take(_size_of(description)):
+            description = Description()
+        self.description = description
+
+    def process(self) -> Process | None:
+        """The process, if it is one alone."""
+        if self.root.processes:
+            return None
+        return Process(self.pid, self.root.comm, self.parent, self.user, *self.description)
 
     def lacking(self) -> int:
         """How many of its samples don't say what ran."""
@@ -71,6 +101,11 @@ class Account:
         """Counts `function` as next to a frame without a name."""
         if function in self.hit or len(self.hit) < _MAX_HIT:
             self.hit[function] += times
+
+    def end(self, end: NativeEnd | None, samples: int = 1) -> None:
+        """Counts how the native stacks of so many samples ended; None without one."""
+        if end is not None:
+            self.native[end] += samples
 
     def note(self, text: str) -> None:
         """Keeps the text, once."""
@@ -93,12 +128,40 @@ class Account:
         self.dropped += other.dropped
         self.partial += other.partial
         self.leafless += other.leafless
+        self.native += other.native
         for function, times in other.hit.items():
             self.blame(function, times)
         for text in other.notes:
             self.note(text)
         self.evidence.merge(other.evidence)
         self.root = self.root._replace(processes=self.root.processes + 1)
+
+
+class HotProgram(NamedTuple):
+    """The program with most samples so far: its command's name, its processes, and its share (0 to 1)."""
+
+    comm: bytes
+    processes: int
+    share: float
+
+
+def hottest_of(accounts: Iterable[Account]) -> HotProgram | None:
+    """Where most samples are; None without any."""
+    samples: Counter[bytes] = Counter()
+    processes: Counter[bytes] = Counter()
+    for account in accounts:
+        samples[account.root.comm] += account.samples
+        processes[account.root.comm] += account.root.processes or 1
+    if not samples.total():
+        return None
+    comm, count = samples.most_common(1)[0]
+    return HotProgram(comm, processes[comm], count / samples.total())
+
+
+def _size_of(description: Description) -> int:
+    """What it takes, beyond an empty one."""
+    texts = [text for text in (description.executable, *description.command, description.container) if text]
+    return sum(_TEXT_BYTES + len(text) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +172,17 @@ class Tally:
     _root: Root
     _count: Count
     _traits: Traits
+    _end: NativeEnd | None
+    _rows: Rows
+    _thread: int
 
-    def again(self, samples: int) -> None:
+    def again(self, repeated: Repeated) -> None:
         """Counts so many more."""
+        samples = repeated.count
+        for cpu, time_ns in repeated.taken:
+            self._rows.sample(self._thread, self._count.number, cpu, time_ns)
         self._account.root = self._root
         self._account.samples += samples
         self._count.samples += samples
+        self._account.end(self._end, samples)
         self._account.evidence.add(self._traits, lost=False, count=samples)

@@ -8,27 +8,40 @@ from types import MappingProxyType
 from typing import NamedTuple, overload
 
 from profiler.capture.records import RawSample
-from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Thread
-from profiler.run.accounts import Account, Count, Ended, StackKey, Tally
+from profiler.capture.wire import UserEnd
+from profiler.profile.model import Losses, NativeEnd, Process, ProcessLosses, Root, Sample, Thread
+from profiler.profile.schema import DROPPED
+from profiler.run.accounts import Account, Count, Ended, HotProgram, StackKey, Tally, hottest_of
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
+from profiler.run.journal import NoRows, Rows
 from profiler.run.significance import judge, judge_share, traits_of
 from profiler.run.stacks import Element, NativeAddress, Partial
 from symbolizers.errors import Reason
-from symbolizers.frame import MARKER, Frame
+from symbolizers.frame import Frame
+from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 
-_DROPPED = {reason: Frame(MARKER, f"[dropped: {reason.value.replace('_', ' ')}]") for reason in Reason}
 _SHOWN_HIT = 3
 _STACK_BYTES, _ELEMENT_BYTES, _ADDRESS_BYTES = 300, 8, 320
 """What a stack takes, each element of it, and an address that is in none before."""
 _TEXT_SHARE = 4
 """How many bytes of names, which a file repeats for each stack, count as one."""
+_ENDS = {
+    UserEnd.ROOT: NativeEnd.ROOT,
+    UserEnd.DEEP: NativeEnd.DEEP,
+    UserEnd.FAULT: NativeEnd.WOULD_FAULT,
+    UserEnd.LOST: NativeEnd.LOST,
+}
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 _MOST_ENDED = 500
 """Processes that have ended and still are a row each; of more than these, the first count by program."""
 _MOST_PROGRAMS = 1000
 _OTHERS = b"other programs"
+
+
+def _know_none(_address: NativeAddress) -> None:
+    """Of no address the function is known."""
 
 
 def _ignore(_address: NativeAddress, _pid: int, _user: int) -> None:
@@ -48,8 +61,8 @@ class Aggregator:
     """Takes every sample exactly once, as a stack or as a loss. Lifetime: one recording.
 
     With `keep_dropped`, a loss is a stack too: one frame that says why. With `threads`, equal stacks of two
-    threads stay two. Of many processes that have ended, those of one program count together, so that what it
-    holds does not grow with their number.
+    threads stay two. With `containers`, a root says which it ran in. Of many processes that have ended, those
+    of one program count together, so that what it holds does not grow with their number.
     """
 
     def __init__(
@@ -57,25 +70,39 @@ class Aggregator:
         *,
         keep_dropped: bool = False,
         threads: bool = False,
+        containers: bool = False,
         allowances: Allowances | None = None,
         on_address: Callable[[NativeAddress, int, int], None] = _ignore,
+        known: Callable[[NativeAddress], Frame | None] = _know_none,
     ) -> None:
-        """`on_address` is called with each new address, and the pid and the user that it was sampled in."""
+        """`on_address` is called with each new address, and the pid and the user that it was sampled in.
+
+        `known` gives the frame of an address whose function is known: its stacks count with the others there.
+        """
+        self._rows: Rows = NoRows()
         self._keep_dropped = keep_dropped
         self._threads = threads
+        self._containers = containers
         self._on_address = on_address
+        self._frame_of = known
         self._allowances = allowances or Allowances()
         self._numbers: dict[Element, int] = {}
         """Stacks are made of numbers: an element is held once, and compared once, however many it is in."""
-        self._elements: list[Element] = []
+        self.elements: list[Element] = []
         """By number."""
-        self._over_budget = (self._add(PLACEHOLDERS[Reason.OVER_BUDGET]),)
+        self._over_budget = self._placeholder(PLACEHOLDERS[Reason.OVER_BUDGET])
+        self._dropped: dict[Reason, int] = {}
+        """What the journal calls the stacks of dropped samples."""
         self._accounts: dict[ProcessId | Ended, Account] = {}
         self._ended: OrderedDict[ProcessId, None] = OrderedDict()
         self._programs = 0
         """How many of the accounts are of several processes."""
         self._notes: dict[ProcessId, dict[str, None]] = {}
         """About processes of which there is no sample yet."""
+
+    def write_to(self, rows: Rows) -> None:
+        """Hands each sample on to `rows`, too. Called before there is any."""
+        self._rows = rows
 
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> Tally:
         """Counts a finished stack, root first, and what it lacks. The tally counts equal samples."""
@@ -84,14 +111,18 @@ class Aggregator:
         if count is None:
             count = self._count(sample, (PLACEHOLDERS[Reason.OVER_BUDGET], *elements[-1:]))
             partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
-        traits = traits_of(sample)
+        traits, end = traits_of(sample), _native_end(sample)
         count.samples += 1
+        account.end(end)
         account.evidence.add(traits, lost=partial is not None and partial.leaf)
         if partial is not None:
             count.partial += 1
             account.partial[partial.reason] += 1
             account.leafless += partial.leaf
-        return Tally(account, account.root, count, traits)
+            self._rows.partial(sample, partial.reason)
+        return Tally(
+            account, account.root, count, traits, end, self._rows, self._record(sample, count.number)
+        )
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Counts a sample that could not be named."""
@@ -99,7 +130,8 @@ class Aggregator:
         account.dropped[reason] += 1
         account.evidence.add(traits_of(sample), lost=True)
         if self._keep_dropped:
-            self._count(sample, (_DROPPED[reason],)).samples += 1
+            self._count(sample, (DROPPED[reason],)).samples += 1
+        self._record(sample, self._dropped_number(reason))
 
     def blame(self, process: ProcessId, function: Frame) -> None:
         """Counts `function` as next to a frame without a name, in a sample of `process` that was counted."""
@@ -115,6 +147,19 @@ class Aggregator:
         else:
             self._notes.setdefault(process, {})[text] = None
 
+    def meet(self, sample: RawSample, description: Description) -> None:
+        """The process of `sample` runs a new program, of which little is known as yet."""
+        account = self._account_of(sample)
+        account.describe(description)
+        self._rows.learn(sample.process, account.process())
+
+    def describe(self, process: ProcessId, description: Description) -> None:
+        """Keeps what `process` is, unless it counts with others by now."""
+        account = self._accounts.get(process)
+        if account is not None:
+            account.describe(description)
+            self._rows.learn(process, account.process())
+
     def ended(self, process: ProcessId) -> None:
         """The process is over, and all its samples have been counted."""
         self._notes.pop(process, None)
@@ -125,11 +170,15 @@ class Aggregator:
             first, _ = self._ended.popitem(last=False)
             self._fold(first)
 
+    def hottest(self) -> HotProgram | None:
+        """The program with most samples so far; those that wait for names are not among them."""
+        return hottest_of(self._accounts.values())
+
     def stacks(self) -> Iterator[CountedStack]:
         """Every stack, to find out which of its elements still need names."""
         for account in self._accounts.values():
             for stack, count in account.stacks.items():
-                elements = tuple(map(self._elements.__getitem__, stack.elements))
+                elements = tuple(map(self.elements.__getitem__, stack.elements))
                 yield CountedStack(elements, count.samples, account.pid, account.user)
 
     def lack(self, lacking: Mapping[Element, Reason]) -> None:
@@ -150,16 +199,24 @@ class Aggregator:
 
         `thread_names`: what languages call threads, by pid and tid.
         """
-        named: Counter[tuple[Root, Thread | None, tuple[Frame, ...]]] = Counter()
+        named: Counter[tuple[Root, int, Thread | None, tuple[Frame, ...]]] = Counter()
+        # A number stands for each process: to hash its command line for every stack takes long.
+        processes: dict[Process | None, int] = {}
         for account in self._accounts.values():
+            root = account.root._replace(container=self._container(account))
+            process = processes.setdefault(account.process(), len(processes))
             for (tid, elements), count in account.stacks.items():
-                shown = (self._elements[each] for each in elements)
+                shown = (self.elements[each] for each in elements)
                 frames = tuple(each if isinstance(each, Frame) else names[each] for each in shown)
                 comm = account.threads.get(tid)
                 name = thread_names.get((account.pid, tid), "")
                 thread = Thread(comm, tid, name) if comm is not None else None
-                named[account.root, thread, frames] += count.samples
-        return tuple(Sample(root, frames, count, thread) for (root, thread, frames), count in named.items())
+                named[root, process, thread, frames] += count.samples
+        by_number = tuple(processes)
+        return tuple(
+            Sample(root, frames, count, thread, process=by_number[number])
+            for (root, number, thread, frames), count in named.items()
+        )
 
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""
@@ -183,6 +240,7 @@ class Aggregator:
                     verdict,
                     dict(account.partial),
                     tuple(function for function, _ in account.hit.most_common(_SHOWN_HIT)),
+                    dict(account.native),
                 )
             )
         rows.sort(key=lambda row: (-row.samples, row.root.pid))
@@ -201,6 +259,9 @@ class Aggregator:
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
     ) -> Count | None:
         """The count of a stack, which may be a new one; None if the `allowance` has no room for that."""
+        elements = tuple(
+            self._frame_of(each) or each if isinstance(each, NativeAddress) else each for each in elements
+        )
         known = [number for number in map(self._numbers.get, elements) if number is not None]
         stacks, tid = self._accounts[sample.process].stacks, sample.tid if self._threads else 0
         if len(known) == len(elements) and (count := stacks.get(StackKey(tid, tuple(known)))) is not None:
@@ -211,8 +272,19 @@ class Aggregator:
         if allowance is not None and not allowance.take(size):
             return None
         stack = StackKey(tid, tuple(self._number(each, sample) for each in elements))
-        count = stacks[stack] = Count(size_bytes=size)
+        count = stacks[stack] = Count(size_bytes=size, number=self._rows.stack(stack.elements))
         return count
+
+    def _record(self, sample: RawSample, stack: int) -> int:
+        """Hands on a sample with that stack; returns the number of its thread."""
+        thread = self._rows.thread(sample)
+        self._rows.sample(thread, stack, sample.cpu, sample.time_ns)
+        return thread
+
+    def _dropped_number(self, reason: Reason) -> int:
+        if reason not in self._dropped:
+            self._dropped[reason] = self._rows.stack(self._placeholder(DROPPED[reason]))
+        return self._dropped[reason]
 
     def _number(self, element: Element, sample: RawSample) -> int:
         """The number of an element, which may be new in `sample`."""
@@ -223,14 +295,19 @@ class Aggregator:
                 self._on_address(element, sample.process.pid, sample.uid)
         return number
 
+    def _placeholder(self, frame: Frame) -> tuple[int]:
+        """A stack of this frame alone."""
+        number = self._numbers.get(frame)
+        return (self._add(frame) if number is None else number,)
+
     def _add(self, element: Element) -> int:
-        self._elements.append(element)
-        return self._numbers.setdefault(element, len(self._elements) - 1)
+        self.elements.append(element)
+        return self._numbers.setdefault(element, len(self.elements) - 1)
 
     def _fold(self, process: ProcessId) -> None:
         """From now on, a process that has ended counts with the others of its program."""
         account = self._accounts.pop(process)
-        key = Ended(account.root.comm, account.user)
+        key = Ended(account.root.comm, account.user, self._container(account))
         if key not in self._accounts and self._programs >= _MOST_PROGRAMS:
             key = Ended(_OTHERS, account.user)
         group = self._accounts.get(key)
@@ -238,21 +315,36 @@ class Aggregator:
             self._programs += 1
             root = Root(key.comm, 0)
             group = Account(root, account.pid, account.user, self._allowances.of_process(account.user))
+            group.describe(Description(container=key.container))
             self._accounts[key] = group
+        self._rows.merged(process, key.comm)
         account.allowance.give_all_back()
         group.take_over(account, self._over_budget)
 
-    def _account(self, sample: RawSample) -> Account:
-        root = Root(sample.comm, sample.process.pid)
+    def _container(self, account: Account) -> str:
+        """The container that is shown around it."""
+        return account.description.container if self._containers else ""
+
+    def _account_of(self, sample: RawSample) -> Account:
         account = self._accounts.get(sample.process)
         if account is None:
-            allowance = self._allowances.of_process(sample.uid)
-            account = Account(root, sample.process.pid, sample.uid, allowance)
+            root, allowance = Root(sample.comm, sample.process.pid), self._allowances.of_process(sample.uid)
+            account = Account(root, sample.process.pid, sample.uid, allowance, parent=sample.parent.pid)
             for text in self._notes.pop(sample.process, ()):
                 account.note(text)
             self._accounts[sample.process] = account
-        account.root = root
+        return account
+
+    def _account(self, sample: RawSample) -> Account:
+        account = self._account_of(sample)
+        account.root = Root(sample.comm, sample.process.pid)
         if self._threads:
             account.threads[sample.tid] = sample.thread_comm
         account.samples += 1
         return account
+
+
+def _native_end(sample: RawSample) -> NativeEnd | None:
+    if not sample.user:
+        return None
+    return NativeEnd.NO_TABLE if sample.lacks_table else _ENDS[UserEnd(sample.user_end)]

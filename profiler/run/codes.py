@@ -16,10 +16,10 @@ from typing import NamedTuple
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
 from profiler.run.allowance import Allowance
-from profiler.run.stacks import Partial
+from profiler.run.stacks import Partial, Run
 from symbolizers.errors import Reason
 from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
-from symbolizers.registry import MARKERS, NAMERS
+from symbolizers.registry import LANGUAGE_OF_KIND, MARKERS, NAMERS
 from symbolizers.taken import TakenCode, TakenName
 
 CodeKey = tuple[int, int]
@@ -170,27 +170,39 @@ class CodeObjects:
         """Why the last attempt to read `key` failed; `otherwise` where there was none."""
         return self._failed.get(key, otherwise)
 
-    def frames(self, sample: RawSample, gone: Gone) -> list[Frame]:
-        """The interpreter's frames by name, leaf first; a marker in the place of each that is `gone`."""
-        frames: list[Frame] = []
+    def runs(self, sample: RawSample, gone: Gone) -> list[Run]:
+        """The interpreter's frames by name, leaf first, by the calls of evaluation loops that run them.
+
+        There is a marker in the place of each that is `gone`.
+        """
+        runs: list[Run] = []
+        language, frames = "", list[Frame]()
         shown_above = False
         own, shared = self._known, self._shared_known()
         for raw in sample.interpreter:
             key = raw.address, raw.checksum
+            of = LANGUAGE_OF_KIND.get(capture_kind(raw.address), language)
+            if language and of != language and frames:
+                runs.append(Run(language, tuple(frames)))
+                frames.clear()
+            language = of
             known = own.get(key) or shared.get(key)
             if known is None:
                 annotation = _MARKERS.get(capture_kind(raw.address))
                 marker = PLACEHOLDERS[gone[key]] if key in gone else annotation
                 frames += [marker] if marker is not None else []
                 shown_above = shown_above and key not in gone
-                continue
-            code = known.code
-            if not shown_above and self._lines:
-                frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.position)))
-            elif not shown_above:
-                frames.append(known.definition)
-            shown_above = code.stands_for_caller
-        return frames
+            else:
+                code = known.code
+                if not shown_above and self._lines:
+                    frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.distance)))
+                elif not shown_above:
+                    frames.append(known.definition)
+                shown_above = code.stands_for_caller
+            if raw.is_entered and raw.address < FIRST_ANNOTATION:
+                runs.append(Run(language, tuple(frames)))
+                frames.clear()
+        return [*runs, Run(language, tuple(frames))] if frames else runs
 
     def beside(self, sample: RawSample, gone: Gone) -> Frame | None:
         """The named function next to the first frame of `sample` that is `gone`, or to where its walk ended.

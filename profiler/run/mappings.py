@@ -69,11 +69,13 @@ class MappedCode:
     `is_told`: the kernel has told all its mappings since its exec. Otherwise the worker has found them.
     """
 
-    def __init__(self, files: KnownFiles) -> None:
+    def __init__(self, files: KnownFiles, generated: FileKey | None = None) -> None:
+        """`generated` as in `CodeMap`."""
         self.is_told = False
         self.interpreters: tuple[Interpreter, ...] = ()
         """One a language."""
         self._files = files
+        self._generated = generated
         self._program: FileKey | None = None
         self._unknown: set[FileKey] = set()
         self._mappings: list[CodeMapping] = []
@@ -96,9 +98,12 @@ class MappedCode:
         self._unknown.difference_update(file for file in seen if file is not None)
         if not self.is_told:
             self.interpreters, self._mappings, self._map = (), [], None
+        # A file in another mount namespace may be known by what its descriptor says, and not as it was told.
+        unknown = {each[:3] for each in self._mappings if each.file is not None and self._lacks(each.file)}
         known = self.map()
         for each in inspection.mappings:
-            if known.find(each.start) is None and known.find(each.end - 1) is None:
+            is_new = known.find(each.start) is None and known.find(each.end - 1) is None
+            if is_new or (each.file is not None and each[:3] in unknown):
                 self._put(each)
         # What a program that is being started maps next may have been told already.
         self.interpreters = inspection.interpreters + _others(self.interpreters, inspection.interpreters)
@@ -113,6 +118,9 @@ class MappedCode:
                     self._take_interpreters(mapping)
         return bool(self._unknown)
 
+    def _lacks(self, file: FileKey) -> bool:
+        return file.is_told and not self._files.knows(file)
+
     def is_whole(self) -> bool:
         """Whether the worker could add nothing."""
         return self.is_told and not self.lacks_files()
@@ -121,17 +129,17 @@ class MappedCode:
         """Whether the program is about to map an interpreter, as others of its kind have done."""
         return self.is_told and not self.interpreters and self._files.is_host(self._program)
 
-    def copy(self) -> MappedCode:
-        """The same, for a fork, of which the kernel tells nothing."""
-        copy = MappedCode(self._files)
+    def copy(self, generated: FileKey) -> MappedCode:
+        """The same, for a fork, of which the kernel tells nothing. `generated` as in `CodeMap`."""
+        copy = MappedCode(self._files, generated)
         copy.interpreters, copy._unknown = self.interpreters, {*self._unknown}
-        copy._mappings, copy._map = [*self._mappings], self._map
+        copy._mappings = [*self._mappings]
         return copy
 
     def map(self) -> CodeMap:
         """All of it, to look addresses up in."""
         if self._map is None:
-            self._map = CodeMap(self._mappings)
+            self._map = CodeMap(self._mappings, self._generated)
         return self._map
 
     def _take_interpreters(self, mapping: CodeMapping) -> None:

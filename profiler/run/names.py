@@ -1,22 +1,25 @@
 """Names native and kernel addresses, each once: asks the worker and kallsyms.
 
 Files that somebody can have made costly are asked about at the end of a run, the others before: so little is
-left then.
+left then. What a process says about code that it generates may be gone with it, and other code may be there
+later: it is asked about soon, in a small part of the time if anybody can have made it costly.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import groupby
 
 from profiler.run.aggregate import CountedStack
 from profiler.run.stacks import Element, KernelAddress, NativeAddress
 from symbolizers.asker import ROOT_USER, Asker
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame
+from symbolizers.frame import GENERATED, Frame
 from symbolizers.inspection import FileKey
 from symbolizers.native.kernel import KernelSymbols
 from symbolizers.native.unnamed import mapping_frame
@@ -34,6 +37,8 @@ _OTHERS_S, _LEAST_S = 0.15, 0.05
 wrote such a file can make it costly."""
 _MOST_OFFSETS = 4096
 """In one question: the answer has some hundred bytes for each."""
+_OTHERS_PAUSE = 10
+"""How many times as long as it took to read what an untrusted process says of its code nobody asks again."""
 _FINAL = (Reason.OVER_BUDGET, Reason.UNSUPPORTED)
 """Reasons for which nobody asks again."""
 
@@ -48,6 +53,30 @@ class _Trust(IntEnum):
     NONE = 2
 
 
+class Functions:
+    """The functions of one file whose names are known, each as far as an address in it was seen."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._frames: dict[int, tuple[int, Frame]] = {}
+        """By start: behind the last address, and the name."""
+
+    def learn(self, start: int, offset: int, frame: Frame) -> None:
+        """At `offset` there is the function that starts at `start`."""
+        if start not in self._frames:
+            insort(self._starts, start)
+        end, _ = self._frames.get(start, (0, frame))
+        self._frames[start] = max(end, offset + 1), frame
+
+    def find(self, offset: int) -> Frame | None:
+        """The function around `offset`, if that is known."""
+        index = bisect_right(self._starts, offset) - 1
+        if index < 0:
+            return None
+        end, frame = self._frames[self._starts[index]]
+        return frame if offset < end else None
+
+
 @dataclass(slots=True)
 class _File:
     """A file in which addresses were sampled, which `mapped_by` (a pid) of `user` has mapped."""
@@ -57,6 +86,7 @@ class _File:
     due_s: float
     pause_s: float = _EARLY_S
     trust: _Trust = _Trust.NONE
+    functions: Functions = field(default_factory=Functions)
     samples: int = 0
     addresses: dict[NativeAddress, None] = field(default_factory=dict)
     """Those that nobody has asked about."""
@@ -88,6 +118,9 @@ class AddressNames:
         self._frames: dict[Element, Frame] = {}
         self._refused: dict[NativeAddress, Reason] = {}
         self._open = 0
+        self._others_asked_s = 0.0
+        self._others_due_s = 0.0
+        """Until when nobody asks about code of untrusted processes; infinite while somebody does."""
         self.lacking: dict[Element, Reason] = {}
 
     def add(self, address: NativeAddress, pid: int, user: int) -> None:
@@ -100,18 +133,24 @@ class AddressNames:
         file.addresses[address] = None
         self._waiting[address.file] = file
 
+    def known(self, address: NativeAddress) -> Frame | None:
+        """The function around `address`, if an answer has told it already."""
+        file = self._files.get(address.file)
+        return None if file is None else file.functions.find(address.offset)
+
     def ask_early(self) -> None:
         """Asks about what will be wanted at the end anyway, in files that are trusted."""
         now_s = time.monotonic()
         for key, file in [*self._waiting.items()]:
-            if now_s >= file.due_s and file.trust is not _Trust.NONE:
+            if now_s >= self._due_s(key, file):
+                if file.trust is _Trust.NONE:
+                    self._others_asked_s, self._others_due_s = now_s, math.inf
                 self._ask(key, file)
                 file.due_s, file.pause_s = now_s + file.pause_s, 2 * file.pause_s
 
     def due_s(self) -> float:
         """When `ask_early` has something to ask (CLOCK_MONOTONIC); infinite if it has not."""
-        due = (each.due_s for each in self._waiting.values() if each.trust is not _Trust.NONE)
-        return min(due, default=math.inf)
+        return min((self._due_s(*item) for item in self._waiting.items()), default=math.inf)
 
     def resolve(
         self, stacks: Iterable[CountedStack], *, ended_s: float, duration_s: float
@@ -135,7 +174,8 @@ class AddressNames:
             if each not in self._frames:
                 self._frames[each] = mapping_frame(each.path, each.offset)
                 reason = self._refused.get(each, Reason.OVER_BUDGET)
-                if reason is not Reason.UNSUPPORTED:  # what is no ELF file has no names
+                # What is no ELF file has no names, and what runtimes say nothing about has none either.
+                if reason is not Reason.UNSUPPORTED and not each.file.is_generated:
                     self.lacking[each] = reason
         return self._frames
 
@@ -150,6 +190,11 @@ class AddressNames:
             while self._open and (left_s := until_s - time.monotonic()) > 0:
                 self._asker.wait(left_s)
 
+    def _due_s(self, key: FileKey, file: _File) -> float:
+        if file.trust is not _Trust.NONE:
+            return file.due_s
+        return max(file.due_s, self._others_due_s) if key.is_generated else math.inf
+
     def _trust(self, key: FileKey, user: int) -> _Trust:
         if self._is_trusted(user):
             return _Trust.RUN
@@ -157,21 +202,36 @@ class AddressNames:
 
     def _ask(self, key: FileKey, file: _File) -> None:
         """Asks about the addresses in a file that nobody has asked about."""
-        addresses = tuple(file.addresses)
-        file.addresses.clear()
+        by_path = groupby(sorted(file.addresses, key=_path_of), _path_of)
+        file.addresses = {}
         del self._waiting[key]
-        for at in range(0, len(addresses), _MOST_OFFSETS):
-            self._ask_for(key, addresses[at : at + _MOST_OFFSETS], file)
+        for addresses in [tuple(group) for _, group in by_path]:
+            for at in range(0, len(addresses), _MOST_OFFSETS):
+                self._ask_for(key, addresses[at : at + _MOST_OFFSETS], file)
 
     def _ask_for(self, key: FileKey, addresses: tuple[NativeAddress, ...], file: _File) -> None:
         def answered(answer: Names | Failed) -> None:
             self._open -= 1
+            if self._others_due_s == math.inf and file.trust is _Trust.NONE:
+                now_s = time.monotonic()
+                self._others_due_s = now_s + _OTHERS_PAUSE * (now_s - self._others_asked_s)
             if isinstance(answer, Names):
-                self._frames.update(zip(addresses, answer.frames, strict=True))
+                for each, (frame, start) in zip(addresses, answer.functions, strict=True):
+                    if key.is_generated and frame.kind != GENERATED:  # its runtime may say it later
+                        file.addresses[each] = None
+                        self._waiting[key] = file
+                    else:
+                        self._frames[each] = frame
+                        file.functions.learn(start, each.offset, frame)
             else:
                 self._refused.update(dict.fromkeys(addresses, answer.reason))
 
         self._open += 1
         offsets = tuple(each.offset for each in addresses)
         question = NameOffsets(key, addresses[0].path, offsets, file.mapped_by)
-        self._asker.ask(question, answered, user=ROOT_USER if file.trust is _Trust.RUN else file.user)
+        user = ROOT_USER if file.trust is _Trust.RUN else file.user
+        self._asker.ask(question, answered, user=user, thorough=key.is_generated)
+
+
+def _path_of(address: NativeAddress) -> str:
+    return address.path

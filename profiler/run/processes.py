@@ -20,7 +20,7 @@ from profiler.run.program import Program
 from profiler.run.surroundings import Surroundings
 from symbolizers.asker import ROOT_USER
 from symbolizers.errors import Reason
-from symbolizers.inspection import CodeMapping, FileKey, Inspection
+from symbolizers.inspection import CodeMapping, FileKey, IdentifiedFile, Inspection
 from symbolizers.process.identity import ProcessId, user_of
 from symbolizers.questions import Failed, Forget, Forgotten, Inspect, Inspected, LookedInto, LookInto
 
@@ -38,6 +38,8 @@ _MOST_GONE = 4096
 _MOST_GENERATIONS = 8
 _MOST_ASKED = 16_384
 """Files that are asked about by name."""
+_MOST_TRIES = 8
+"""To find a file that has no name here, in processes that may be over too soon."""
 
 
 _Key = TypeVar("_Key")
@@ -81,7 +83,8 @@ class ProcessTable:
         """By the pid of the process that was forked; most of them are never sampled."""
         self._gone: OrderedDict[ProcessId, None] = OrderedDict()
         """Those whose exit has come in lately."""
-        self._asked: OrderedDict[FileKey, None] = OrderedDict()
+        self._asked: OrderedDict[FileKey, int] = OrderedDict()
+        """How often each file was asked about; `_MOST_TRIES` when it need not be any more."""
         self._hurry_until_ns = 0
         self._looks = _Budget(_EAGER_LOOKS_HZ)
         self._file_looks = _Budget(_FILE_LOOKS_HZ)
@@ -110,9 +113,8 @@ class ProcessTable:
     def again(self, repeated: Repeated) -> None:
         """Takes in samples that equal an earlier one."""
         program = self._programs.get(repeated.process)
-        if program is None or not program.again(repeated.stack, repeated.count):
-            sample = repeated.sample()
-            for _ in range(repeated.count):
+        if program is None or not program.again(repeated):
+            for sample in repeated.samples():
                 self.sample(sample)
 
     def name(self, code: CodeName) -> None:
@@ -150,6 +152,12 @@ class ProcessTable:
         """Tells the sampler, which is loaded now, what is known so far."""
         for program in self._programs.values():
             program.configure_again()
+
+    def preload(self) -> None:
+        """Puts in unwind tables for the processes that were found."""
+        self._around.tables.preload(
+            place.file for program in self._programs.values() for place in program.code.map().files()
+        )
 
     def retry(self) -> None:
         """Asks once more for everything that failed: the end of the recording has come."""
@@ -220,23 +228,30 @@ class ProcessTable:
             program.told((mapping,))
         else:
             return
-        self._look_into(mapping, now_ns, program.user if program is not None else ROOT_USER)
+        self._look_into(pid, mapping, now_ns, program.user if program is not None else ROOT_USER)
 
-    def _look_into(self, mapping: CodeMapping, now_ns: int, user: int) -> None:
-        """Asks about a file that is mapped for the first time. Each is asked about once, by its name here."""
+    def _look_into(self, pid: int, mapping: CodeMapping, now_ns: int, user: int) -> None:
+        """Asks about a file that is mapped for the first time, by the process `pid`."""
         file = mapping.file
-        if file is None or file in self._asked or self._around.files.knows(file):
+        if file is None or self._around.files.knows(file):
             return
-        if self._file_looks.take(now_ns):
-            _keep(self._asked, file, None, most=_MOST_ASKED)
+        tries = self._asked.get(file, 0)
+        if tries < _MOST_TRIES and self._file_looks.take(now_ns):
+            _keep(self._asked, file, _MOST_TRIES, most=_MOST_ASKED)
 
             def looked(answer: LookedInto | Failed) -> None:
-                if isinstance(answer, LookedInto):
+                if isinstance(answer, Failed):
+                    if answer.reason is Reason.EXITED:
+                        self._asked[file] = tries + 1
+                else:
                     self._around.files.learn(answer.contents)
+                    self._around.tables.learn(file, IdentifiedFile(answer.key, answer.contents.owner))
                     for program in self._latest.values():
                         program.learn_of_files()
 
-            self._around.ask(LookInto(file, mapping.path), looked, user=user)
+            fork = self._forks.get(pid)
+            question = LookInto(file, mapping.path, pid, fork.parent_pid if fork is not None else None)
+            self._around.ask(question, looked, user=user)
 
     def _exited(self, process: ProcessId) -> None:
         self._stalled_pids.discard(process.pid)
@@ -251,6 +266,8 @@ class ProcessTable:
         if before is not None:
             before.end(Reason.CHANGED)
             before.close()
+            if before.has_interpreters:  # the kernel forgets them at an exec, but may have been told after it
+                self._around.configure(event.process.pid, event.start_ns, (), user=event.uid)
         began_ns = event.time_ns + self._boot_offset_ns
         program = Program(
             event.process,

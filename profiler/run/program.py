@@ -10,23 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from profiler.capture.header import read_header
-from profiler.capture.records import RawSample
-from profiler.capture.wire import WalkStatus
+from profiler.capture.records import RawSample, Repeated
+from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
-from profiler.run.stacks import merge, native_elements
+from profiler.run.stacks import Loop, Run, interleave, merge, native_elements
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
 from profiler.run.surroundings import WHOLE_ONLY, Counts, Surroundings
 from profiler.run.walkers import Walkers
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, RawFrame
-from symbolizers.inspection import CodeMapping, Inspection
+from symbolizers.inspection import CodeMapping, Inspection, generated_by
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
 from symbolizers.taken import TakenName
 
-_MAX_NATIVE_FRAMES = read_header("records.h").defines["MAX_NATIVE_FRAMES"]
 _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.FAULT: Reason.WOULD_FAULT,
     WalkStatus.TORN: Reason.CHANGED,
@@ -37,6 +35,8 @@ _MOST_ASKED = 128
 """Code objects in one question: another process has its turn between two of them."""
 _WHOLE_BYTES = 400
 """What it takes to count the equals of a stack without a look at them."""
+_MOST_WHOLE = 4096
+"""So many stacks of one program; what is forgotten costs a look."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 
@@ -79,7 +79,7 @@ class Program:
         self._over = over
         self.is_known = False
         """Whether its mappings and interpreters were ever found."""
-        self.code = MappedCode(surroundings.files)
+        self.code = MappedCode(surroundings.files, generated_by(process, user))
         self._walkers = Walkers(surroundings.configure, is_seen_from_its_start=is_seen_from_its_start)
         self._is_unsupported = False
         """Whether it has an interpreter in it that no layout describes."""
@@ -100,6 +100,7 @@ class Program:
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
+        sample = self._walkers.own(sample)
         if self._walkers.saw(sample):
             self.configure_again()
         if sample.walk_status == WalkStatus.ROOT_FAULT:
@@ -116,12 +117,12 @@ class Program:
         if failure is not None and sample.time_ns >= self._look_again_ns:
             self.look(sample.time_ns)
 
-    def again(self, stack: bytes, samples: int) -> bool:
-        """Counts so many more samples with this `stack`, if one was handed on whole; else returns False."""
-        counts = self._whole.get(stack)
+    def again(self, repeated: Repeated) -> bool:
+        """Counts these, if a sample with their stack was handed on whole; else returns False."""
+        counts = self._whole.get(repeated.stack)
         if counts is None:
             return False
-        counts.again(samples)
+        counts.again(repeated)
         return True
 
     def name(self, name: TakenName) -> None:
@@ -180,7 +181,7 @@ class Program:
         """
         if self.state is not State.NEW or parent.began_ns > self.start_ns:
             return
-        self.code = parent.code.copy()
+        self.code = parent.code.copy(generated_by(self.process, self.user))
         self._codes.inherit(parent._codes)
         self._walkers.inherit(parent._walkers)
         self.configure()
@@ -325,23 +326,47 @@ class Program:
         return self.why if self.why in _REFUSED else Reason.NOT_INSPECTED
 
     def _hand_on(self, sample: RawSample, gone: Gone, unseen: Reason | None) -> None:
-        frames = self._codes.frames(sample, gone)
+        runs = self._codes.runs(sample, gone)
         if sample.walk_status == WalkStatus.FAULT:
-            frames.append(PLACEHOLDERS[Reason.WOULD_FAULT])
-        loops = [part for each in self._walkers.interpreters for part in (each.loop, each.cold_loop)]
+            runs.append(Run("", (PLACEHOLDERS[Reason.WOULD_FAULT],)))
+        if sample.lacks_table:
+            self._around.tables.want(sample.user, self.code.map(), self.process.pid, self.user)
         interpreted = sample.leaf() is not None
-        native = native_elements(sample.user, self.code.map(), loops=loops, interpreted=interpreted)
+        if interpreted:
+            is_whole = sample.user_end == UserEnd.ROOT and not sample.lacks_table
+            stack = interleave(
+                runs,
+                sample.user,
+                self.code.map(),
+                self._loops(),
+                is_whole=is_whole,
+                shows_all=self._around.native,
+            )
+        else:
+            stack = native_elements(sample.user, self.code.map())
+            stack += (frame for run in runs for frame in run.frames)
         if unseen is not None:
-            native.append(PLACEHOLDERS[unseen])
+            stack.append(PLACEHOLDERS[unseen])
         truncated = sample.walk_status == WalkStatus.TRUNCATED or (
-            not interpreted and len(native) >= _MAX_NATIVE_FRAMES
+            not interpreted and sample.user_end == UserEnd.DEEP
         )
-        elements = merge(frames, native, sample.kernel, truncated=truncated)
+        elements = merge(stack, sample.kernel, truncated=truncated)
         lacks = partial_of(sample, gone, unseen)
         counts = self._around.emit(sample, elements, lacks)
+        if len(self._whole) >= _MOST_WHOLE:
+            self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
+            self._whole.clear()
         is_new = bool(sample.stack) and sample.stack not in self._whole
         if counts is not None and lacks is None and is_new and self._allowance.take(_WHOLE_BYTES):
             self._whole[sample.stack] = counts
+
+    def _loops(self) -> list[Loop]:
+        """The evaluation loops of its interpreters."""
+        return [
+            Loop(each.language, *part)
+            for each in self._walkers.interpreters
+            for part in (each.loop, each.cold_loop)
+        ]
 
     def _ask(self, missing: Iterable[CodeKey]) -> None:
         keys, frames = self._codes.ask(missing)

@@ -17,21 +17,27 @@ from threading import Event, Thread
 import psutil
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
-from profiler.capture.source import SampleSource, Sampling
+from profiler.capture.source import SampleSource
 from profiler.profile.model import Profile
+from profiler.run.accounts import HotProgram
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
+from profiler.run.descriptions import Descriptions
+from profiler.run.journal import SLICE_NS, Journal
 from profiler.run.mappings import KnownFiles
+from profiler.run.nameless import notes_on
 from profiler.run.names import AddressNames, name_kernel
+from profiler.run.own import OwnSamples
 from profiler.run.processes import ProcessTable
+from profiler.run.request import Recording
 from profiler.run.stacks import Element, KernelAddress, kernel_elements
 from profiler.run.steps import Steps
-from profiler.run.surroundings import COSTLY, WHOLE_ONLY, Surroundings
+from profiler.run.surroundings import Surroundings
 from profiler.run.tasks import TaskStacks
 from profiler.run.threads import ThreadNames
+from profiler.run.unwinding import Unwinding
 from symbolizers.asker import Asker, Readable
 from symbolizers.base import Interpreter
-from symbolizers.errors import Reason
 from symbolizers.frame import Frame
 from symbolizers.process.usage import peak_bytes_of
 
@@ -55,42 +61,29 @@ _LAST_ANSWERS_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """What to record. `duration_s` None: until `Session.stop`."""
-
-    sampling: Sampling
-    duration_s: float | None
-    lines: bool
-    title: str
-    asked_at_s: float
-    """When the program was started, on CLOCK_MONOTONIC."""
-    keep_partial: bool = False
-    """Whether a stack of which a read would fault is kept, with a marker in that place."""
-    drop_partial: bool = False
-    """Whether a stack in which any frame lacks its name is dropped."""
-    keep_dropped: bool = False
-    """Whether dropped samples show as frames."""
-    threads: bool = False
-    """Whether the threads of a process are told apart."""
-    async_tasks: bool = False
-    """Whether what awaits a running task is put under it."""
-    trusted: frozenset[int] = frozenset((0,))
-    """The users (uids) whose processes may cost what they need: root, and whoever records."""
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """Where a recording stands, for a progress line."""
 
     elapsed_s: float
     samples: int
+    hottest: Callable[[], HotProgram | None]
+    """Looks for the program with most samples so far: not for every call, but a few times a second."""
+    is_over: bool = False
+    """Whether sampling has ended, and the samples are being named."""
 
 
 class Session:
     """Drives one recording. `source` is the kernel or a recording of it, `asker` asks about targets."""
 
-    def __init__(self, recording: Recording, source: SampleSource, asker: Asker) -> None:
-        self._steps = Steps(recording.asked_at_s)
+    def __init__(
+        self,
+        recording: Recording,
+        source: SampleSource,
+        asker: Asker,
+        step_ended: Callable[[str, float], None] | None = None,
+    ) -> None:
+        """`step_ended` is called at the end of each step, with its name and the seconds that it took."""
+        self._steps = Steps(recording.asked_at_s, step_ended)
         self._recording = recording
         self._source = source
         self._asker = asker
@@ -100,9 +93,12 @@ class Session:
         self._aggregator = Aggregator(
             keep_dropped=recording.keep_dropped,
             threads=recording.threads,
+            containers=recording.containers,
             allowances=self._allowances,
             on_address=self._names.add,
+            known=self._names.known,
         )
+        self._journal: Journal | None = None
         self._tasks = TaskStacks(
             ask=asker.ask,
             emit=self._aggregator.add,
@@ -118,13 +114,20 @@ class Session:
                 note=self._aggregator.note,
                 blame=self._aggregator.blame,
                 configure=self._configure,
+                tables=Unwinding(asker.ask, source),
                 lines=recording.lines,
-                costly=_costly(recording),
+                native=recording.native,
+                costly=recording.costly(),
                 allowances=self._allowances,
             )
         )
         self._threads = ThreadNames(asker.ask)
+        self._descriptions = Descriptions(
+            asker.ask, meet=self._aggregator.meet, learn=self._aggregator.describe
+        )
         self._samples = 0
+        leaves_out = recording.without_self and recording.sampling.targets is None
+        self._own = OwnSamples() if leaves_out else None
         self._in_kernel: set[KernelAddress] = set()
         self._first_sample_s: float | None = None
         self._notes: list[str] = []
@@ -133,6 +136,7 @@ class Session:
         self._woken.setblocking(False)
         self._wake.setblocking(False)
         self._is_loaded = False
+        self._has_new_walkers = False
         self._started_s = 0.0
         self._wall = datetime.now().astimezone()
 
@@ -156,7 +160,7 @@ class Session:
 
         def load() -> None:
             try:
-                self._source.load()
+                self._source.load(self._walkers_came)
             except BaseException as error:
                 failures.append(error)
             finally:
@@ -191,21 +195,41 @@ class Session:
         self._started_s = time.monotonic()
         self._wall = datetime.now().astimezone()
 
-    def run(self, progress: Callable[[Progress], None] | None = None) -> Profile:
-        """Samples until the duration is over or `stop` is called, and names what was sampled."""
+    def preload(self) -> None:
+        """Puts in unwind tables for processes that run already, once this one needs no more rights."""
+        self._table.preload()
+
+    def run(
+        self, progress: Callable[[Progress], None] | None = None, journal: Journal | None = None
+    ) -> Profile:
+        """Samples until the duration is over or `stop` is called, and names what was sampled.
+
+        The `journal` writes it all to a file meanwhile.
+        """
+        if journal is not None:
+            self._journal = journal
+            self._aggregator.write_to(journal)
+            journal.begin(int(self._started_s * 1e9), self._recording.facts(self._source.cpus(), self._wall))
         self._record(progress)
         self._source.stop()
         ended_s = time.monotonic()
         self._steps.end("recording")
         self._drain()
+        if progress is not None:
+            progress(self._progress(is_over=True))
         self._steps.end("last records")
         duration_s = ended_s - self._started_s
         kernel = self._finish_reads(ended_s)
         self._steps.end("last reads")
         native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
         self._steps.end("native names")
+        self._notes += notes_on(self._aggregator.stacks(), native)
         self._aggregator.lack(self._names.lacking)
-        return self._profile(duration_s, kernel | native)
+        names = kernel | native
+        profile = self._profile(duration_s, names)
+        if self._journal is not None:
+            self._journal.finish(self._aggregator.elements, names, self._threads.names(), profile)
+        return profile
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
@@ -222,12 +246,23 @@ class Session:
             else:
                 self._source.set_alarm()
                 nap_s = min(longest_s, self._names.due_s() - now_s)
+                if self._journal is not None and self._journal.is_waiting():
+                    nap_s = min(nap_s, SLICE_NS / 1e9)
             self._wait(min(nap_s, end_s - now_s), self._source)
+            if self._has_new_walkers:
+                self._has_new_walkers = False
+                self._table.configure()
             empty = 0 if self._drain() else empty + 1
             self._names.ask_early()
             self._end_without_targets()
+            if self._journal is not None:
+                self._journal.write_if_due(time.monotonic_ns(), self._aggregator.elements)
             if progress is not None:
-                progress(Progress(time.monotonic() - self._started_s, self._samples))
+                progress(self._progress())
+
+    def _progress(self, *, is_over: bool = False) -> Progress:
+        elapsed_s = time.monotonic() - self._started_s
+        return Progress(elapsed_s, self._samples, self._aggregator.hottest, is_over)
 
     def _wait(self, longest_s: float, *also: Readable) -> None:
         """Waits for an answer, for `also`, to be woken or for `longest_s`; answers are handed out."""
@@ -240,6 +275,12 @@ class Session:
     ) -> bool:
         """Tells the sampler, once it is loaded."""
         return not self._is_loaded or self._source.configure(pid, start_ns, interpreters, user=user)
+
+    def _walkers_came(self) -> None:
+        """There is a walker that was not there before. It may be called in any thread."""
+        self._has_new_walkers = True
+        with suppress(BlockingIOError):  # it was woken often enough
+            self._wake.send(b"w")
 
     def _complete_targets(self) -> None:
         """Drops targets that ended, and adds children that began, before forks and exits could be seen."""
@@ -262,6 +303,8 @@ class Session:
         """Takes in the records that have come; whether there are any."""
         records = self._source.drain()
         for record in records:
+            if self._own is not None and self._own.claims(record):
+                continue
             if isinstance(record, RawSample):
                 if not self._samples:
                     self._first_sample_s = record.time_ns / 1e9 - self._recording.asked_at_s
@@ -269,19 +312,23 @@ class Session:
                 self._in_kernel.update(kernel_elements(record.kernel))
                 if self._recording.async_tasks:
                     self._tasks.sample(record)
+                self._descriptions.sample(record)
                 self._table.sample(record)
                 if self._recording.threads:
                     self._threads.sample(record)
             elif isinstance(record, Repeated):
                 self._samples += record.count
+                self._descriptions.again(record)
                 self._table.again(record)
                 if self._recording.threads:
                     self._threads.sample(record.sample())
             elif isinstance(record, CodeName):
                 self._table.name(record)
             elif isinstance(record, ProcessEvent):
+                self._descriptions.event(record)
                 self._table.event(record)
             else:
+                self._descriptions.mapped(record)
                 self._table.mapped(record)
         return bool(records)
 
@@ -294,7 +341,9 @@ class Session:
         self._threads.retry()
         kernel, is_hidden = name_kernel(self._in_kernel)
         if is_hidden:
-            self._notes.append("kernel names are hidden (sysctl kernel.kptr_restrict=0 shows them)")
+            self._notes.append(
+                "kernel functions have no names here: 'sudo sysctl kernel.kptr_restrict=1' shows them"
+            )
         self._asker.wait_for_all(ended_s + _LAST_ANSWERS_S - time.monotonic())
         self._table.finish()
         self._tasks.finish()
@@ -310,6 +359,8 @@ class Session:
         own = resource.getrusage(resource.RUSAGE_SELF)
         lost = self._source.lost()
         self._notes += self._source.notes()
+        if self._own is not None:
+            self._notes.append(f"pidflame's own samples left out (--no-self): {self._own.left_out:,}")
         if worker.replaced:
             times = "once" if worker.replaced == 1 else f"{worker.replaced} times"
             self._notes.append(
@@ -339,10 +390,3 @@ class Session:
             command=self._recording.title,
             notes=tuple(self._notes),
         )
-
-
-def _costly(recording: Recording) -> frozenset[Reason]:
-    """The reasons for which a frame without a name costs its stack."""
-    if recording.keep_partial:
-        return frozenset()
-    return WHOLE_ONLY if recording.drop_partial else COSTLY

@@ -2,8 +2,7 @@
 
 Pure. Two questions are asked of a process that lost samples:
 
-- *Too many?* The Wilson score interval of the lost share (E. B. Wilson, "Probable inference, the law of
-  succession, and statistical inference", J. Am. Stat. Assoc. 22, 1927, 209-212): its lower end passes
+- *Too many?* The interval of the lost share (`profiler.profile.interval`): its lower end passes
   `TOLERATED_SHARE`.
 - *Unlike the kept ones?* If samples are lost at random, then the lost ones are a draw without replacement
   from all, and how many of them lie in a category is distributed hypergeometrically. The tail of that
@@ -21,14 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import exp, lgamma, sqrt
-from statistics import NormalDist
 from typing import NamedTuple
 
 from profiler.capture.records import RawSample
+from profiler.profile.interval import wilson
 from profiler.profile.model import Feature, Verdict
+from profiler.profile.proportions import draw
 
-CONFIDENCE = 0.95
 TOLERATED_SHARE = 0.01
 LEAST_LOST = 5
 LEAST_UNLIKE_SHARE = 0.001
@@ -40,12 +38,10 @@ BUCKETS = 256
 RARE = 5
 """Categories with fewer samples count as one: else a loss that is spread over many places would be missed."""
 
-_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: spreads addresses, whose low bits are alike
 _WORD_MASK = (1 << 64) - 1
 _BUCKET_SHIFT = 64 - (BUCKETS.bit_length() - 1)
 _PAGE_SHIFT = 12
-_NEGLIGIBLE = 1e-15
 
 _Table = dict[int, list[int]]
 """Kept and lost samples by category."""
@@ -124,17 +120,6 @@ def _count(table: _Table, category: int, lost: bool, count: int) -> None:
     found[lost] += count
 
 
-def wilson(lost: int, samples: int) -> tuple[float, float]:
-    """The interval in which the true share of lost samples lies, with `CONFIDENCE`."""
-    if not samples:
-        return 0.0, 1.0
-    share, spread = lost / samples, _Z * _Z / samples
-    centre = share + spread / 2
-    half = sqrt(spread * (share * (1 - share) + spread / 4))
-    low, high = (centre - half) / (1 + spread), (centre + half) / (1 + spread)
-    return (max(low, 0.0) if lost else 0.0), (min(high, 1.0) if lost < samples else 1.0)
-
-
 def judge_share(lost: int, samples: int) -> Verdict:
     """The verdict on `lost` of `samples`, of which nothing else is known."""
     low, high = wilson(lost, samples)
@@ -170,29 +155,4 @@ def _homogeneity(categories: Sequence[tuple[int, int]]) -> float:
         return 1.0
     lost = sum(row[1] for row in rows)
     samples = lost + sum(row[0] for row in rows)
-    return min(1.0, len(rows) * min(_draw(row[1], sum(row), lost, samples) for row in rows))
-
-
-def _draw(drawn: int, category: int, draws: int, population: int) -> float:
-    """Twice the hypergeometric tail from `drawn` on away from the mean: `draws` out of `population`."""
-    rest = population - category - draws
-    term = exp(
-        _log_choose(category, drawn)
-        + _log_choose(population - category, draws - drawn)
-        - _log_choose(population, draws)
-    )
-    tail = term
-    upwards = drawn * population >= category * draws
-    while term > _NEGLIGIBLE * tail:
-        if upwards:
-            term *= (category - drawn) * (draws - drawn) / ((drawn + 1) * (rest + drawn + 1))
-            drawn += 1
-        else:
-            term *= drawn * (rest + drawn) / ((category - drawn + 1) * (draws - drawn + 1))
-            drawn -= 1
-        tail += term
-    return min(1.0, 2 * tail)
-
-
-def _log_choose(things: int, chosen: int) -> float:
-    return lgamma(things + 1) - lgamma(chosen + 1) - lgamma(things - chosen + 1)
+    return min(1.0, len(rows) * min(draw(row[1], sum(row), lost, samples) for row in rows))

@@ -5,20 +5,30 @@ Addresses stay addresses here; names come at the end of a run, once for each add
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, Frame
 from symbolizers.inspection import CodeMapping, FileKey
-from symbolizers.native.unnamed import mapping_frame
+from symbolizers.native.unnamed import is_shared_memory, mapping_frame, module_name
+from symbolizers.registry import PROGRAMS
 
 TRUNCATED = Frame(MARKER, "[truncated]")
+_STARTING = re.compile(
+    "|".join((r"libc\.so.*|libc-2.*|libpthread.*|ld-linux.*|ld-musl.*", *PROGRAMS)), re.ASCII
+)
+"""Names of files that start a program or a thread: the C library, and programs that are interpreters."""
 
 
 class NativeAddress(NamedTuple):
-    """An instruction in a mapped file: `offset` bytes into it; `path` as in /proc/PID/maps."""
+    """An instruction in a mapped file: `offset` bytes into it; `path` as in /proc/PID/maps.
+
+    Or in code that the process has generated, see `generated_by`: `offset` is the address itself.
+    """
 
     file: FileKey
     offset: int
@@ -45,8 +55,10 @@ Element = Frame | NativeAddress | KernelAddress
 class CodeMap:
     """A process's executable mappings, to look addresses up in. Lifetime: one inspection."""
 
-    def __init__(self, mappings: Sequence[CodeMapping] = ()) -> None:
+    def __init__(self, mappings: Sequence[CodeMapping] = (), generated: FileKey | None = None) -> None:
+        """`generated` stands for the code that the process generates."""
         self._mappings = tuple(mappings)
+        self._generated = generated
         self._starts = [mapping.start for mapping in self._mappings]
 
     def find(self, address: int) -> NativeAddress | Frame | None:
@@ -56,40 +68,153 @@ class CodeMap:
             return None
         mapping = self._mappings[index]
         offset = address - mapping.start + mapping.offset
-        if mapping.file is None:
-            return mapping_frame(mapping.path, offset)
-        return NativeAddress(mapping.file, offset, mapping.path)
+        file = None if is_shared_memory(mapping.path) else mapping.file
+        if file is not None:
+            return NativeAddress(file, offset, mapping.path)
+        if self._generated is not None:
+            return NativeAddress(self._generated, address, mapping.path)
+        return mapping_frame(mapping.path, offset)
+
+    def files(self) -> Iterator[NativeAddress]:
+        """The files that are mapped, each as where a mapping of it begins."""
+        for mapping in self._mappings:
+            if mapping.file is not None and not is_shared_memory(mapping.path):
+                yield NativeAddress(mapping.file, mapping.offset, mapping.path)
 
 
-def native_elements(
-    user: Sequence[int], code: CodeMap, *, loops: Sequence[tuple[int, int]], interpreted: bool
-) -> list[Element]:
-    """The native frames that belong on top, leaf first.
+class Run(NamedTuple):
+    """The frames that one call of an interpreter's evaluation loop runs, leaf first."""
 
-    `user` is the instruction pointer, then return addresses found by frame pointers, which are junk
-    where code keeps none: the chain ends at the first address that isn't code. Where the thread is
-    `interpreted`, a frame in one of the interpreter `loops` *is* an interpreter frame: what is above it
-    was called from there. If the chain never gets to a loop, only the leaf is known to belong here.
-    The result is empty if even the instruction pointer isn't code.
+    language: str
+    frames: tuple[Frame, ...]
+
+
+class Loop(NamedTuple):
+    """Addresses of an evaluation loop, from `start` to before `end`."""
+
+    language: str
+    start: int
+    end: int
+
+
+def native_elements(user: Sequence[int], code: CodeMap) -> list[Element]:
+    """The native frames of a thread that runs no interpreter, leaf first.
+
+    `user` is the instruction pointer, then return addresses. Where code keeps neither unwind information nor
+    frame pointers these are junk: the stack ends at the first address that isn't code.
     """
-    found: list[Element] = []
+    return [element for _, element in _native(user, code)]
+
+
+def interleave(
+    runs: Sequence[Run],
+    user: Sequence[int],
+    code: CodeMap,
+    loops: Sequence[Loop],
+    *,
+    is_whole: bool,
+    shows_all: bool = False,
+) -> list[Element]:
+    """Interpreter and native frames as they called each other, leaf first.
+
+    A native frame in an evaluation loop *is* the run of frames that it runs. What it called goes on top, and
+    what called it below, but for the interpreter's own functions and those that started the program; with
+    `shows_all` these are there, too, and the loop is below its run. If the native stack never gets to a loop,
+    only its leaf is known to belong on top. `is_whole`: its root is there.
+    """
+    walked = _calls(user, code, loops)
+    calls = Counter(language for language, _ in walked if language)
+    left = {language: deque(run for run in runs if run.language == language) for language in calls}
+    # A loop that has just been called, or is about to return, has no frame.
+    idle = {language: calls[language] - len(left[language]) if is_whole else 0 for language in calls}
+    if not any(left.values()):
+        top = walked if shows_all else walked[:1]
+        return [*(element for _, element in top), *(frame for run in runs for frame in run.frames)]
+    own = {found.file for loop in loops if isinstance(found := code.find(loop.start), NativeAddress)}
+    stack: list[Element] = []
+    called: list[Element] = []
+    placed: set[int] = set()
+    for language, element in walked:
+        if language and idle[language] <= 0 and left[language]:
+            run = left[language].popleft()
+            stack += called if shows_all else _between(called, own) if placed else _without_entry(called)
+            stack += run.frames
+            placed.add(id(run))
+            called.clear()
+        elif language and idle[language] > 0:
+            idle[language] -= 1
+        if shows_all or not language:
+            called.append(element)
+    rest = [run for run in runs if id(run) not in placed]
+    if not rest and (is_whole or shows_all):
+        stack += called if shows_all else _below(called, own)
+    return [*stack, *(frame for run in rest for frame in run.frames)]
+
+
+def _calls(user: Sequence[int], code: CodeMap, loops: Sequence[Loop]) -> list[tuple[str, Element]]:
+    """Each native frame, and the language whose evaluation loop it is in.
+
+    The loop may be two functions, of which one calls the other: these are one frame.
+    """
+    found: list[tuple[str, Element]] = []
+    for address, element in _native(user, code):
+        language = _loop_of(address, loops)
+        if not (language and found and found[-1][0] == language):
+            found.append((language, element))
+    return found
+
+
+def _native(user: Sequence[int], code: CodeMap) -> Iterator[tuple[int, Element]]:
+    """The address and the element of each level, as far as they are code."""
     for level, address in enumerate(user):
         address -= level > 0  # a return address may be the first byte of the next function
-        if interpreted and any(start <= address < end for start, end in loops):
-            return found
         element = code.find(address)
         if element is None:
-            break
-        found.append(element)
-    return found[:1] if interpreted else found
+            return
+        yield address, element
 
 
-def merge(
-    interpreter: Sequence[Frame], native: Sequence[Element], kernel: Sequence[int], *, truncated: bool
-) -> tuple[Element, ...]:
-    """The whole stack, root first, of parts that are each leaf first."""
+def _loop_of(address: int, loops: Sequence[Loop]) -> str:
+    return next((loop.language for loop in loops if loop.start <= address < loop.end), "")
+
+
+def _is_of(element: Element, files: Collection[FileKey]) -> bool:
+    return isinstance(element, NativeAddress) and element.file in files
+
+
+def _between(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
+    """What one run called that led to the next."""
+    return [each for each in _without_entry(_without_trampoline(called)) if not _is_of(each, own)]
+
+
+def _without_trampoline(called: Sequence[Element]) -> Sequence[Element]:
+    """Without generated code that called the loop: it only leads there."""
+    return called[1:] if _is_generated(called[:1]) else called
+
+
+def _without_entry(called: Sequence[Element]) -> Sequence[Element]:
+    """Without generated code that the loop called itself: it is what the run's frames are compiled to."""
+    return called[:-1] if _is_generated(called[-1:]) else called
+
+
+def _is_generated(elements: Sequence[Element]) -> bool:
+    return any(isinstance(each, NativeAddress) and each.file.is_generated for each in elements)
+
+
+def _below(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
+    """What called the outermost run, unless it is the interpreter's program and what starts every program."""
+    rest = [element for element in _without_trampoline(called) if not _is_of(element, own)]
+    return [] if all(_starts_programs(element) for element in rest) else rest
+
+
+def _starts_programs(element: Element) -> bool:
+    return isinstance(element, NativeAddress) and _STARTING.fullmatch(module_name(element.path)) is not None
+
+
+def merge(stack: Sequence[Element], kernel: Sequence[int], *, truncated: bool) -> tuple[Element, ...]:
+    """The whole stack, root first: `stack` is leaf first, and the kernel's on top of it."""
     root = (TRUNCATED,) if truncated else ()
-    return (*root, *reversed(interpreter), *reversed(native), *reversed(kernel_elements(kernel)))
+    return (*root, *reversed(stack), *reversed(kernel_elements(kernel)))
 
 
 def kernel_elements(kernel: Sequence[int]) -> list[KernelAddress]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from profiler.capture.records import RawSample
+from profiler.capture.records import RawSample, Repeated
 from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
-from profiler.run.stacks import Element, Partial
+from profiler.run.stacks import CodeMap, Element, Partial
 from symbolizers.asker import Ask
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
+from symbolizers.inspection import FileKey, IdentifiedFile
 from symbolizers.process.identity import ProcessId
 
 WHOLE_ONLY = frozenset(Reason)
@@ -28,8 +29,8 @@ that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker
 class Counts(Protocol):
     """Where samples count that equal one that was handed on."""
 
-    def again(self, samples: int) -> None:
-        """Counts so many more."""
+    def again(self, repeated: Repeated) -> None:
+        """Counts these."""
 
 
 class Configure(Protocol):
@@ -40,6 +41,16 @@ class Configure(Protocol):
     ) -> bool: ...
 
 
+class Tables(Protocol):
+    """As `Unwinding`."""
+
+    def want(self, user: Sequence[int], code: CodeMap, pid: int, uid: int) -> None: ...
+
+    def learn(self, file: FileKey, identified: IdentifiedFile) -> None: ...
+
+    def preload(self, files: Iterable[FileKey]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What programs need of a recording. Lifetime: the recording.
@@ -48,8 +59,9 @@ class Surroundings:
     first, and what each lacks, and returns what counts equal ones; `drop` takes lost samples; `ended` is told
     which processes are over. A frame without a name costs the whole stack if the reason is one of `costly`.
     `note` takes what people should know about a process; `blame` takes the function next to a frame that has
-    no name; `configure` tells the kernel which walkers it needs. `allowances` say how much may be held for
-    whom.
+    no name; `configure` tells the kernel which walkers it needs, and `tables` are told which unwind tables.
+    `lines` asks for the lines that run, `native` for the interpreters' own functions. `allowances` say how
+    much may be held for whom.
     """
 
     files: KnownFiles
@@ -60,6 +72,8 @@ class Surroundings:
     note: Callable[[ProcessId, str], None]
     blame: Callable[[ProcessId, Frame], None]
     configure: Configure
+    tables: Tables
     lines: bool
+    native: bool
     costly: frozenset[Reason]
     allowances: Allowances

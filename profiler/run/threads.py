@@ -36,7 +36,8 @@ class _Asked:
 class ThreadNames:
     """Asks for a name when a thread is first seen in an interpreter. Lifetime: one recording.
 
-    Many threads have no name: a process is asked again at growing intervals, while such a thread is sampled.
+    Many threads have no name: a process is asked again at growing intervals, while such a thread is sampled,
+    and soon after a thread is seen for the first time.
     """
 
     def __init__(self, ask: Ask) -> None:
@@ -56,8 +57,14 @@ class ThreadNames:
         if process not in self._processes and len(self._processes) >= _MAX_PROCESSES:
             return
         asked = self._processes.setdefault(process, _Asked(sample.uid))
-        if len(asked.wanted) < _MAX_WANTED or sample.tid in asked.wanted:
+        if sample.tid in asked.wanted:
             asked.wanted[sample.tid] = sample.thread_pointer
+        elif len(asked.wanted) < _MAX_WANTED:
+            asked.wanted[sample.tid] = sample.thread_pointer
+            # It may have a name although the others have none, and may be gone soon.
+            if asked.again_ns < math.inf:
+                asked.pause_ns = _FIRST_PAUSE_NS
+                asked.again_ns = min(asked.again_ns, sample.time_ns + _FIRST_PAUSE_NS)
         if not asked.asking and sample.time_ns >= asked.again_ns:
             asked.again_ns = sample.time_ns + asked.pause_ns
             asked.pause_ns = min(2 * asked.pause_ns, _LAST_PAUSE_NS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from profiler.capture.records import RawSample
+from profiler.capture.wire import WalkStatus
 from profiler.run.surroundings import Configure
 from symbolizers.base import Interpreter
 
@@ -18,6 +20,7 @@ class Walkers:
 
     def __init__(self, configure: Configure, *, is_seen_from_its_start: bool) -> None:
         self._configure = configure
+        self._is_seen_from_its_start = is_seen_from_its_start
         self._interprets_since_ns = math.inf if is_seen_from_its_start else 0.0
         """When its interpreter was first seen to run (CLOCK_MONOTONIC)."""
         self._has_walkers = True
@@ -37,6 +40,15 @@ class Walkers:
         """Tells the kernel once more, if there is something to tell."""
         if self.interpreters:
             self._has_walkers = self._configure(pid, start_ns, self.interpreters, user=user)
+
+    def own(self, sample: RawSample) -> RawSample:
+        """The sample without what was walked for the program before the exec.
+
+        The kernel may have been told of that one's interpreters when it had forgotten them already.
+        """
+        if not (sample.walkers and self._is_seen_from_its_start) or self.interpreters:
+            return sample
+        return replace(sample, interpreter=(), walkers=0, walk_status=WalkStatus.COMPLETE)
 
     def saw(self, sample: RawSample) -> bool:
         """Takes note of a sample; whether the kernel is to be told again: its map of processes was full."""

@@ -6,9 +6,11 @@ The file belongs to a target and may change under the reader: all methods raise 
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator
 
 from symbolizers.elf import minidebuginfo
+from symbolizers.elf.eh_frame import MOST_BYTES, NO_ROWS, Rows, read_rows
 from symbolizers.elf.eh_frame_hdr import NO_STARTS, FunctionStarts, read_function_starts
 from symbolizers.elf.functions import FunctionTable
 from symbolizers.elf.headers import (
@@ -32,6 +34,7 @@ from symbolizers.errors import Malformed
 
 __all__ = ["ElfFile", "ElfSymbol", "FunctionTable", "Segment"]
 
+_MAX_LINK_BYTES = 256
 _PAGE_BYTES = mmap.PAGESIZE
 _MAX_SEARCHED_BYTES = 2 << 30
 """Of tables, for all the symbols that are asked for by name. A browser's tables have 0.3 GB."""
@@ -119,13 +122,48 @@ class ElfFile:
         best = max(covering, key=lambda s: (s.flags & PF_X, _page(s.offset) == mapping_offset))
         return mapping_start - mapping_offset - best.address + best.offset
 
-    def functions(self) -> FunctionTable:
+    def has_symbol_table(self) -> bool:
+        """Whether it was not stripped of its .symtab."""
+        try:
+            return any(section.type == SHT_SYMTAB for section in self._read_sections())
+        except Malformed:
+            return False
+
+    def debug_link(self) -> str:
+        """The name of the file with its symbols, as .gnu_debuglink has it; empty without one."""
+        try:
+            section = self._section(b".gnu_debuglink")
+            if section is None:
+                return ""
+            name = self._source.read(section.offset, min(section.size, _MAX_LINK_BYTES)).partition(b"\0")[0]
+        except Malformed:
+            return ""
+        return "" if b"/" in name or name in (b".", b"..") else os.fsdecode(name)
+
+    def functions(self, debug: ElfFile | None = None) -> FunctionTable:
         """All functions, from .dynsym, .symtab and MiniDebugInfo, and the starts in .eh_frame_hdr.
 
-        Broken parts are left out. The table reads names from the file, which has to stay open.
+        `debug` is the file with its symbols. Broken parts are left out. The table reads names from the files,
+        which have to stay open.
         """
         tables = [*self._function_sources(), *self._mini_debug_info()]
+        if debug is not None:
+            tables += debug._function_sources()
         return FunctionTable(tables, unwind=self.function_starts(), boundaries=self._code_ends())
+
+    def code_segments(self) -> list[Segment]:
+        """The segments with code in them."""
+        return [segment for segment in self.segments if segment.flags & PF_X]
+
+    def unwind_rows(self) -> Rows:
+        """How to get from each instruction to its function's caller; none without .eh_frame.
+
+        Raises `Malformed`.
+        """
+        section = self._section(b".eh_frame")
+        if section is None or section.size > MOST_BYTES:
+            return NO_ROWS
+        return read_rows(self._source.read(section.offset, section.size), section.address)
 
     def function_starts(self) -> FunctionStarts:
         """The starts of all functions that .eh_frame_hdr knows; none where it is broken."""
@@ -139,6 +177,9 @@ class ElfFile:
         if self._sections is None:
             self._sections = read_sections(self._source, self._header)
         return self._sections
+
+    def _section(self, name: bytes) -> Section | None:
+        return find_section(self._source, self._read_sections(), name, names_index=self._header.section_names)
 
     def _build_id_of_sections(self) -> bytes:
         try:
@@ -164,12 +205,7 @@ class ElfFile:
 
     def _mini_debug_info(self) -> list[tuple[Source, SymbolTable]]:
         try:
-            section = find_section(
-                self._source,
-                self._read_sections(),
-                minidebuginfo.SECTION,
-                names_index=self._header.section_names,
-            )
+            section = self._section(minidebuginfo.SECTION)
             if section is None:
                 return []
             content = minidebuginfo.decompress(self._source, section)

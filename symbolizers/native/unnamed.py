@@ -7,7 +7,7 @@ import os
 from symbolizers.frame import NATIVE, Frame
 
 MAX_NAME_CHARS = 1024
-ANONYMOUS = "[anon]"
+ANONYMOUS = "[jit]"
 """Executable memory without a file or a name: generated code whose generator says nothing about it."""
 
 _DELETED = " (deleted)"
@@ -16,6 +16,16 @@ _SHARED_MEMORY = "/dev/zero"
 """What /proc/PID/maps calls memory that is shared by a fork and has no file (MAP_SHARED | MAP_ANONYMOUS)."""
 VDSO_PATH = "[vdso]"
 """What /proc/PID/maps calls the mapping of the kernel's code for user space."""
+
+
+def is_memory_file(path: str) -> bool:
+    """Whether the file was made by memfd_create(2); it may be a program or a library all the same."""
+    return path.startswith(_MEMFD)
+
+
+def is_shared_memory(path: str) -> bool:
+    """Whether what /proc/PID/maps calls `path` is memory without a file, although it has an inode."""
+    return path.removesuffix(_DELETED) == _SHARED_MEMORY
 
 
 def module_name(path: str) -> str:
@@ -27,15 +37,15 @@ def mapping_frame(path: str, offset: int) -> Frame:
     """The frame of an address in a mapping behind which no ELF file could be read.
 
     `path` and the file `offset` of the address as in /proc/PID/maps. A file, or the kernel's ``[vdso]``,
-    gives ``[module+0xoffset]``. In anonymous memory, shared or not (``[anon]``, ``[heap]``, ``[anon:NAME]``,
+    gives ``[module+0xoffset]``. In anonymous memory, shared or not (``[jit]``, ``[heap]``, ``[anon:NAME]``,
     ``[memfd:NAME]``), nothing tells where a function starts and an offset would mean nothing in the next
     run, so that all code there is one frame.
     """
     if path == VDSO_PATH:
         return unnamed(VDSO_PATH, offset)
-    if path.startswith(_MEMFD):
+    if is_memory_file(path):
         return Frame(NATIVE, bounded(f"[{module_name(path)}]"))
-    if path.startswith("/") and path.removesuffix(_DELETED) != _SHARED_MEMORY:
+    if path.startswith("/") and not is_shared_memory(path):
         return unnamed(module_name(path), offset)
     return Frame(NATIVE, bounded(path) if path.startswith("[") else ANONYMOUS)
 

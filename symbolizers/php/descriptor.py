@@ -42,5 +42,6 @@ DESCRIPTOR: Final = LanguageDescriptor(
         dark=("#5d3f9a", "#68469c", "#563f9f", "#6d4da0"),
     ),
     code_kinds=(PHP_FUNCTION, PHP_INTERNAL, PHP_INCLUDE, PHP_INCLUDE_ONCE, PHP_REQUIRE, PHP_REQUIRE_ONCE),
+    program=r"php(?:-fpm|-cgi)?[\d.]*",
     import_roots=("vendor", "usr/share/php"),
 )

@@ -12,7 +12,7 @@ import errno
 import mmap
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -53,18 +53,41 @@ def found_file(handle: ProcessHandle, mapping: Mapping) -> Iterator[FoundFile]:
     """
     if mapping.inode == 0:
         raise FileUnavailable(f"no file is mapped at {mapping.start:#x}")
+    with _held(handle, mapping.path, lambda: _find(handle, mapping)) as found:
+        yield FoundFile(found, _status_of(mapping, found))
+
+
+@contextmanager
+def found_in_root(handle: ProcessHandle, path: str, *, owners: Collection[int]) -> Iterator[FoundFile]:
+    """The regular file `path` of the process's mount namespace, if it is of one of the `owners` (uids).
+
+    It is found in the block and not opened yet. Raises `FileUnavailable`, `ProcessGone`.
+    """
+    with _held(handle, path, lambda: _find_in_root(handle, os.fsencode(path))) as found:
+        status = cached_stat(found)
+        if not stat.S_ISREG(status.mode) or status.owner not in owners:
+            raise FileUnavailable(f"{path!r} is not a regular file of its user")
+        yield FoundFile(found, status)
+
+
+@contextmanager
+def _held(handle: ProcessHandle, path: str, find: Callable[[], int]) -> Iterator[int]:
+    """What `find` has found as `path`, while the process was alive; closed behind the block.
+
+    An OSError in the block is `FileUnavailable`, or `ProcessGone` if the process is.
+    """
     try:
-        found = _find(handle, mapping)
+        found = find()
         try:
             if not handle.alive():
                 raise ProcessGone(f"process {handle.id.pid} has exited")
-            yield FoundFile(found, _status_of(mapping, found))
+            yield found
         finally:
             os.close(found)
     except OSError as error:
         if not handle.alive():
             raise ProcessGone(f"process {handle.id.pid} has exited") from None
-        raise FileUnavailable(f"{mapping.path!r}: {error.strerror}") from None
+        raise FileUnavailable(f"{path!r}: {error.strerror}") from None
 
 
 def mapped_as(fd: int) -> tuple[tuple[int, int], int]:
@@ -94,7 +117,11 @@ def _find_by_name(handle: ProcessHandle, mapping: Mapping) -> int:
     file system is another one (or a dead server's), and gives EAGAIN at once.
     """
     # A deleted file has no name: if this name is there, the file is really called "... (deleted)".
-    path = os.fsencode(mapping.path) + (b" (deleted)" if mapping.deleted else b"")
+    return _find_in_root(handle, os.fsencode(mapping.path) + (b" (deleted)" if mapping.deleted else b""))
+
+
+def _find_in_root(handle: ProcessHandle, path: bytes) -> int:
+    """An O_PATH descriptor. Raises OSError: EAGAIN if the kernel would have to ask a file system."""
     root = os.open(f"/proc/{handle.id.pid}/root", FIND | os.O_DIRECTORY)
     try:
         return openat2(root, path, find_in_root_how())

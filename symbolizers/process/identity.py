@@ -65,6 +65,20 @@ def start_ticks_in(stat: bytes) -> int:
     return int(stat.rpartition(b")")[2].split()[_START_TIME_AFTER_COMM])
 
 
+def pid_inside(handle: ProcessHandle) -> int:
+    """The pid by which the process knows itself, in the innermost namespace. Raises `ProcessGone`."""
+    pid = handle.id.pid
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+            lines = status.read(4096).split(b"\n")
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessGone(f"no process {pid}") from None
+    numbers = next((line.split()[1:] for line in lines if line.startswith(b"NSpid:")), [])
+    if not handle.alive():
+        raise ProcessGone(f"process {pid} has exited")
+    return int(numbers[-1]) if numbers else pid
+
+
 def user_of(pid: int) -> int:
     """The user (uid) of the process `pid`; root where the kernel shows it to nobody else, or it is gone."""
     try:
@@ -84,6 +98,16 @@ def command_name_of(pid: int) -> str:
             return comm.read(256).rstrip(b"\n").decode("utf-8", "backslashreplace")
     except (FileNotFoundError, ProcessLookupError):
         raise ProcessGone(f"no process {pid}") from None
+
+
+def leader_of(pid: int) -> int:
+    """The process whose thread `pid` is; `pid` itself for a process. Raises `ProcessGone`."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+            lines = status.read(4096).split(b"\n")
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessGone(f"no process {pid}") from None
+    return next((int(line.split()[1]) for line in lines if line.startswith(b"Tgid:")), pid)
 
 
 def runs_thread(pid: int, tid: int) -> bool:

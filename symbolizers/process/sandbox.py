@@ -27,7 +27,7 @@ from typing import NamedTuple
 from symbolizers.process import capabilities, seccomp
 from symbolizers.process.open_how import ADDRESS, END, find_in_root_how
 from symbolizers.process.seccomp import allow, at_least, no_bits, one_of, pointer
-from symbolizers.process.syscalls import FS_IOC_GETVERSION, SYS_OPENAT2, check
+from symbolizers.process.syscalls import FS_IOC_GETVERSION, SYS_OPEN_BY_HANDLE_AT, SYS_OPENAT2, check
 
 MEMORY_BYTES = 512 << 20
 """Address space: 23 MB to start with, 67 MB with the symbols of node, LLVM and GCC. One read of a string
@@ -56,6 +56,7 @@ _CALLS = (
     *(allow(3), allow(0), allow(262), allow(5), allow(332)),  # close, read, newfstatat, fstat, statx
     allow(257, no_bits(2, _WRITING)),  # openat
     allow(SYS_OPENAT2, pointer(2, ADDRESS)),
+    allow(SYS_OPEN_BY_HANDLE_AT, one_of(2, os.O_PATH | os.O_CLOEXEC)),
     *(allow(434), allow(327), allow(8), allow(217)),  # pidfd_open, preadv2, lseek, getdents64
     *(allow(267), allow(89), allow(79)),  # readlinkat, readlink, getcwd
     *(allow(44), allow(45), allow(1)),  # sendto, recvfrom, write

@@ -17,6 +17,11 @@ SYS_OPENAT2 = 437
 """The same number on every architecture (the system calls since 5.0 share one table)."""
 OPEN_HOW = struct.Struct("=QQQ")
 """struct open_how: flags, mode, resolve."""
+SYS_OPEN_BY_HANDLE_AT = {"x86_64": 304}.get(os.uname().machine, 265)
+"""265 in the table that newer architectures share."""
+_FILE_HANDLE = struct.Struct("=IiQ")
+_KERNFS_HANDLE = 0xFE
+"""FILEID_KERNFS: a handle of that type is the id of a folder of a cgroup file system (Linux 5.5)."""
 _SYS_PERF_EVENT_OPEN = {"x86_64": 298}.get(os.uname().machine, 241)
 """241 in the table that newer architectures share."""
 _PERF_FLAG_FD_CLOEXEC = 1 << 3
@@ -106,6 +111,15 @@ def openat2(directory_fd: int, path: bytes, how_address: int) -> int:
     how = ctypes.c_void_p(how_address)
     size = ctypes.c_size_t(OPEN_HOW.size)
     return check(_syscall(SYS_OPENAT2, directory_fd, ctypes.c_char_p(path), how, size))
+
+
+def open_cgroup(mount_fd: int, cgroup: int) -> int:
+    """An O_PATH descriptor of the folder of the cgroup with this id, in the hierarchy that is mounted there.
+
+    Raises OSError: EPERM without CAP_DAC_READ_SEARCH in the initial user namespace, ESTALE if it is gone.
+    """
+    handle = ctypes.create_string_buffer(_FILE_HANDLE.pack(8, _KERNFS_HANDLE, cgroup))
+    return check(_syscall(SYS_OPEN_BY_HANDLE_AT, mount_fd, handle, os.O_PATH | os.O_CLOEXEC))
 
 
 def perf_event_open(attributes: bytes, cpu: int) -> int:

@@ -82,6 +82,7 @@ PLACES: Final[Mapping[str, tuple[Place, ...]]] = MappingProxyType(
             Place(_OWNERS, "FRAME_OWNED_BY_INTERPRETER", "value"),
             Place(_OWNERS, "FRAME_OWNED_BY_CSTACK", "value"),
         ),
+        "frame_entry": (Place(_FRAME, "is_entry"),),
         "code_argcount": (Place(_CODE, "co_argcount"),),
         "code_first_line": (Place(_CODE, "co_firstlineno"),),
         "code_filename": (Place(_CODE, "co_filename"),),

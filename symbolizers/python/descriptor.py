@@ -34,7 +34,9 @@ DESCRIPTOR: Final = LanguageDescriptor(
         dark=("#875f05", "#925f18", "#8e6915", "#97691f"),
     ),
     code_kinds=(PYTHON_CODE,),
+    program=r"python[\d.]*[dt]*",
     task_kind=PYTHON_TASK,
+    frame_type="cpython",
     import_roots=(
         r"(?:site|dist)-packages",
         r"lib(?:64)?/python\d+\.\d+t?",  # a standard library, t: of a free-threaded build

@@ -34,6 +34,7 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "frame_lasti_unit": 1,
         "frame_owner": 1,
         "frame_first_shim_owner": 1,
+        "frame_entry": 1,
         "code_first_instr": 2,
         "code_checksum": 8,
         "code_checksum_words": 1,
@@ -64,7 +65,8 @@ ALIGNMENTS: Final[Mapping[str, int]] = MappingProxyType(
 frame there. The position in a frame is ``frame_instr``, the address of the instruction that runs (or of the
 last part of its inline cache, which has the same line), or else ``frame_lasti``, a signed 32-bit index of
 ``frame_lasti_unit`` bytes each. A frame whose ``frame_owner`` (a byte) is ``frame_first_shim_owner`` or more
-stands for a call out of C code and runs none of Python's. ``frame_window`` bytes of a frame hold all that.
+stands for a call out of C code and runs none of Python's; in 3.11 the byte ``frame_entry`` of a frame says
+that such a call runs it. ``frame_window`` bytes of a frame hold all that.
 
 ``thread_running_task`` leads to the task that asyncio runs on the thread, or is 0. ``task_name`` leads from
 the task to its name: usually a number, with its digits at ``task_name_value``, or a string, with its hash
@@ -86,6 +88,7 @@ def with_extents(fields: Mapping[str, int | Absent], argcount: int | Absent) -> 
     if isinstance(argcount, Absent) or isinstance(table, Absent):
         raise ValueError("code objects have no argument count or no line table")
     widths = {"frame_code": 8, "frame_previous": 8, "frame_instr": 8, "frame_lasti": 4, "frame_owner": 1}
+    widths["frame_entry"] = 1
     places = ((fields[name], width) for name, width in widths.items())
     window = max(place + width for place, width in places if not isinstance(place, Absent))
     first = argcount & ~7
@@ -141,6 +144,7 @@ LAYOUTS: Final = Layouts(
             "frame_lasti_unit": 1,
             "frame_owner": ABSENT,
             "frame_first_shim_owner": ABSENT,
+            "frame_entry": ABSENT,
             "code_first_instr": ABSENT,
             "code_checksum": 16,
             "code_checksum_words": 12,
@@ -234,9 +238,10 @@ LAYOUTS: Final = Layouts(
             "thread_thread_id": 152,
             "thread_frame": 56,
             "cframe_frame": 8,
-            "frame_window": 64,
+            "frame_window": 72,
             "frame_previous": 48,
             "frame_instr": 56,
+            "frame_entry": 68,
             "frame_lasti": ABSENT,
             "frame_lasti_unit": ABSENT,
             "code_first_instr": 184,
@@ -263,6 +268,7 @@ LAYOUTS: Final = Layouts(
             "frame_previous": 8,
             "frame_owner": 70,
             "frame_first_shim_owner": 3,
+            "frame_entry": ABSENT,
             "code_first_instr": 192,
             "code_checksum": 48,
             "code_checksum_words": 12,

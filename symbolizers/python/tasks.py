@@ -23,7 +23,6 @@ _REFERENCE_TAGS: Final = 7
 """What a reference in a frame may have in its lowest bits, as in profiler/bpf/walk_python.h."""
 _MAX_KNOWN_CODES: Final = 4096
 _WORD_MASK: Final = (1 << 64) - 1
-_POSITION_MASK: Final = (1 << 32) - 1
 
 
 class PythonTasks:
@@ -116,7 +115,7 @@ class PythonTasks:
         row = self._row
         code = checked(self._objects.word(frame + row["frame_code"]) & ~_REFERENCE_TAGS)
         words = self._memory.read(code + row["code_checksum"], 8 * row["code_checksum_words"])
-        position = self._objects.word(frame + row["frame_instr"]) - code - row["code_first_instr"]
+        distance = self._objects.word(frame + row["frame_instr"]) - code - row["code_first_instr"]
         identity = checksum([word_in(words, offset) for offset in range(0, len(words), 8)])
         known = self._codes.get((code, identity))
         if known is None:
@@ -124,7 +123,7 @@ class PythonTasks:
             known = self._symbolizer.read(RawFrame(address, 0, identity))
             if len(self._codes) < _MAX_KNOWN_CODES:
                 self._codes[code, identity] = known
-        return Frame(known.kind, known.name, known.file, known.line_at(position & _POSITION_MASK))
+        return Frame(known.kind, known.name, known.file, known.line_at(distance))
 
     def _byte(self, address: int, name: str) -> int:
         return self._memory.read(checked(address) + self._places[name], 1)[0]

@@ -82,7 +82,9 @@ def _from_number(number: int) -> PythonVersion:
 def _from_text(elf: ElfFile, series: Version) -> PythonVersion:
     """The exact version if there is just one text of a version of `series`, else the series alone."""
     prefix = ".".join(map(str, series))
-    pattern = re.compile(rb"(?<![\w.])%s\.(\d{1,2})((?:a|b|rc)\d{1,3})?\+?\0" % re.escape(prefix.encode()))
+    start = re.escape(prefix.encode() + b".")
+    # A pattern that begins with plain text is found many times as fast as one that looks behind first.
+    pattern = re.compile(rb"%b(?<![\w.]%b)(\d{1,2})((?:a|b|rc)\d{1,3})?\+?\0" % (start, start))
     matches = (match for text in _read_only_data(elf) for match in pattern.finditer(text))
     found = {match.groups(b"") for match in islice(matches, _MAX_TEXTS)}
     if len(found) != 1:

@@ -34,6 +34,7 @@ DESCRIPTOR: Final = LanguageDescriptor(
         dark=("#9e295f", "#9e3073", "#aa3262", "#aa3873"),
     ),
     code_kinds=(RUBY_ISEQ, RUBY_CFUNC),
+    program=r"ruby[\d.]*",
     markers={RUBY_GARBAGE: "[gc]"},
     import_roots=(
         r"gems/[^/]+/lib",

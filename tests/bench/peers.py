@@ -85,7 +85,7 @@ class Pidflame:
     _root = re.compile(r"[^;]* \((\d+)\)(?:;|$)")
 
     def missing(self) -> str:
-        return "" if self._program.exists() else "not built: make setup"
+        return "" if self._program.exists() else "not built: make test-setup"
 
     def refuses(self, workload: Workload) -> str:
         return ""

@@ -22,11 +22,12 @@ from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
 from profiler.run.processes import ProcessTable
+from profiler.run.stacks import CodeMap
 from profiler.run.surroundings import COSTLY, Surroundings
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, RawFrame
-from symbolizers.inspection import CodeMapping, Inspection
+from symbolizers.inspection import CodeMapping, FileKey, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
 from tests.support.asked import Questions
@@ -51,6 +52,16 @@ LOOK_SAMPLES = 200
 """What comes between two looks into the ring buffer: 0.1 s of two busy CPUs at 1,000 Hz."""
 
 
+class _NoTables:
+    """No record lacks an unwind table."""
+
+    def want(self, user: Sequence[int], code: CodeMap, pid: int, uid: int) -> None:
+        raise AssertionError
+
+    def prepare(self, file: FileKey, path: str, uid: int) -> None:
+        raise AssertionError
+
+
 class Pipeline:
     """The stages of a session behind the ring buffer, and a worker that knows all answers."""
 
@@ -69,6 +80,7 @@ class Pipeline:
                 note=self.aggregator.note,
                 blame=self.aggregator.blame,
                 configure=lambda *_, user: True,
+                tables=_NoTables(),
                 lines=False,
                 costly=COSTLY,
                 allowances=Allowances(),

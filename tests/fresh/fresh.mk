@@ -5,6 +5,6 @@
 
 FRESH_PACKAGES := debootstrap git
 
-test-fresh: setup
+test-fresh: test-setup
 	@$(MAKE) --no-print-directory packages PACKAGES='$(FRESH_PACKAGES)'
 	$(AS_ROOT) $(PYTHON) -m tests.fresh.run

@@ -143,10 +143,26 @@ def _mini_debug_info() -> list[bytes]:
     return [b"\1" + library, b"\0" + lzma.compress(library, preset=0)]
 
 
+def _run_unwind_rows(data: bytes) -> None:
+    rows = ElfFile.from_bytes(forge(Section(content=data, name=b".eh_frame")).content).unwind_rows()
+    assert list(rows.addresses) == sorted(rows.addresses)
+    assert len(rows.addresses) == len(rows.rules) <= 3 * len(data) + 3
+
+
+def _unwind_sections() -> list[bytes]:
+    found = []
+    for content in _programs():
+        elf = ElfFile.from_bytes(content)
+        section = elf._section(b".eh_frame")
+        assert section is not None
+        found.append(elf._source.read(section.offset, section.size))
+    return found
+
+
 def _run_name(data: bytes) -> None:
     tables = (Section.symbols(symbol(1, 0x1000, 16)), Section.strings(b"\0" + data))
     symbols = NativeSymbols(ElfFile.from_bytes(forge(*tables).content), "m")
-    assert len(symbols.name(0x1008).name) <= 1100
+    assert len(symbols.find(0x1008)[0].name) <= 1100
 
 
 def _mangled() -> list[bytes]:
@@ -164,5 +180,6 @@ TARGETS: Final = (
     Target("elf", _programs, use_everything, places=_places),
     Target("elf_recognise", _seeds_of_lies, _run_lies, most_bytes=500),
     Target("mini_debug_info", _mini_debug_info, _run_mini_debug_info),
+    Target("unwind_rows", _unwind_sections, _run_unwind_rows),
     Target("native_names", _mangled, _run_name, most_bytes=9000),
 )

@@ -4,9 +4,9 @@
 
 FUZZ_OPTIONS := --seconds 600
 
-fuzz: setup
+fuzz: test-setup
 	$(PYTHON) -m tests.fuzz.lane $(FUZZ_OPTIONS)
 
 # make fuzz-replay INPUT=.cache/fuzz/elf-0123456789abcdef
-fuzz-replay: setup
+fuzz-replay: test-setup
 	$(PYTHON) -m tests.fuzz.lane --replay $(INPUT)

@@ -16,9 +16,13 @@ from profiler.capture.mapping_events import MappingEvents, _Ring
 from profiler.capture.records import CodeMapped, CodeName, ProcessEvent
 from profiler.capture.wire import WireError, decode
 from profiler.errors import PrerequisiteError
+from profiler.profile.short_names import short_name
 from symbolizers.errors import Reason
 from symbolizers.frame import RawFrame
+from symbolizers.native.generated import readable
+from symbolizers.native.perf_map import PerfMap
 from symbolizers.native.unnamed import mapping_frame
+from symbolizers.process.containers import container_of
 from symbolizers.process.identity import ProcessId, start_ticks_in
 from symbolizers.process.maps import parse_mappings
 from symbolizers.process.messages import MAX_MESSAGE_BYTES, BrokenStream, MessageStream
@@ -30,6 +34,7 @@ from tests.fuzz.target import Target
 from tests.profiler.capture.test_btf import WANTED, BtfBuilder
 from tests.profiler.capture.test_wire import HEADER, encoded
 from tests.support.samples import raw_sample
+from tests.symbolizers.process.test_containers import PATHS
 from tests.symbolizers.process.test_maps import TEXT
 from tests.symbolizers.test_questions import CONVERSATIONS
 
@@ -48,6 +53,28 @@ class _Told(Residency):
 
     def _pread(self, size_bytes: int, offset: int) -> bytes:
         return self._entries[offset : offset + size_bytes]
+
+
+def _run_perf_map(data: bytes) -> None:
+    """Whatever a runtime writes, in two goes: what is found lies around the address and can be shown."""
+    with NamedTemporaryFile() as file:
+        found = PerfMap(file.fileno())
+        for part in (data[: len(data) // 2], data[len(data) // 2 :]):
+            file.write(part)
+            file.flush()
+            found.read_on()
+        for address in (0, 0x1000, 0x1008, 0x2001, (1 << 64) - 1):
+            function = found.find(address)
+            if function is not None:
+                assert function.start <= address
+                frame = readable(function.name)
+                assert short_name(frame.name) or not frame.name
+                assert len(function.name) <= 1024
+
+
+def _run_cgroups(data: bytes) -> None:
+    """Whatever a cgroup is called, the name of its container is short."""
+    assert len(container_of(data)) <= 5 * 64
 
 
 def _run_pagemap(data: bytes) -> None:
@@ -181,6 +208,12 @@ def _answers() -> list[bytes]:
 
 TARGETS: Final = (
     Target("maps", lambda: [TEXT, *TEXT.splitlines()], _run_maps),
+    Target(
+        "perf_map",
+        lambda: [b"1000 10 JS:*f /srv/x.js:1:2\n1008 4 py::C.g:/x.py\n", b"2000 8 a<b>(c)\n1000 1000 old\n"],
+        _run_perf_map,
+    ),
+    Target("cgroups", lambda: [f"0::{each}".encode() for each in PATHS], _run_cgroups),
     Target("pagemap", lambda: [b"\0\x40" + b"\xff" * 400, b"\5\x20" + bytes(399)], _run_pagemap),
     Target("stat", lambda: [b"bash", b"a) R 1 (b", b") S 1 1 1 1 1 1 1 1 1 1 1"], _run_stat, most_bytes=63),
     Target(

@@ -161,3 +161,8 @@ def _laid_out(language: str) -> Iterator[tuple[str, str, Path]]:
         layer, version, program = line.split("\t")
         if Path(program).name.startswith(language):
             yield f"{layer}-{version}", program, LAID_OUT / layer / "root"
+
+
+def pythons_of_the_machine() -> list[Python]:
+    """The Pythons that need no root file system of their own."""
+    return [python for python in pythons() if python.root == Path("/")]

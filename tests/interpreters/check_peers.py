@@ -56,7 +56,7 @@ def own_stacks(pid: int) -> Stacks:
         symbolizer = file.symbolizer(interpreter, memory, lines=True)
         stacks = []
         for _, frames in walk(file.row, memory, interpreter.root):
-            codes = [(symbolizer.read(frame), frame.position) for frame in frames]
+            codes = [(symbolizer.read(frame), frame.distance) for frame in frames]
             stacks.append(tuple(Seen(code.name, code.file, code.line_at(at)) for code, at in codes))
     return sorted(stacks)
 

@@ -1,4 +1,4 @@
-"""Writes down which cells of the README's tables passed: ``@pytest.mark.cell("…")`` on a check names one."""
+"""Writes down which cells of docs/SUPPORTED.md passed: ``@pytest.mark.cell("…")`` on a check names one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _cells = pytest.StashKey[dict[str, dict[str, bool]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cell(name): a column of the README's tables")
+    config.addinivalue_line("markers", "cell(name): a column of the tables in docs/SUPPORTED.md")
     config.stash[_cells] = {}
 
 

@@ -13,7 +13,7 @@ $(PEERS):
 INTERPRETERS_PACKAGES := ruby-stackprof uwsgi-core uwsgi-plugin-python3
 FROM_SOURCE_PACKAGES := clang-19 llvm-19 musl-tools
 
-interpreters: setup
+interpreters: test-setup
 	@$(MAKE) --no-print-directory packages PACKAGES='$(INTERPRETERS_PACKAGES)'
 	$(AS_ROOT) $(PYTHON) -m tests.interpreters.lay_out
 ifdef FROM_SOURCE
@@ -21,7 +21,7 @@ ifdef FROM_SOURCE
 	$(AS_ROOT) $(PYTHON) -m tests.interpreters.from_source
 endif
 
-# At the end it writes the README's tables anew, and every cell has to say ok.
+# At the end it writes the tables of docs/SUPPORTED.md anew, and every cell has to say ok.
 test-interpreters: interpreters $(PEERS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS) -v tests/interpreters/test_*.py tests/interpreters/check_*.py
 	$(PYTHON) -m tests.interpreters.tables

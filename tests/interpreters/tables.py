@@ -1,4 +1,4 @@
-"""Puts what the checks found into the README: ``python -m tests.interpreters.tables``.
+"""Puts what the checks found into docs/SUPPORTED.md: ``python -m tests.interpreters.tables``.
 
 A table stands between a line ``<!-- LANGUAGE table -->`` and ``<!-- end of LANGUAGE table -->``. A row is an
 interpreter that is at hand, a column what was tested; ``ok`` is a check that passed when it last ran.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.interpreters.at_hand import LAID_OUT, Interpreter, phps, pythons, rubies
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "SUPPORTED.md"
 RESULTS = LAID_OUT.parent / "checked.json"
 COLUMNS = {
     "CPython": (
@@ -57,14 +57,14 @@ def table(title: str, interpreters: Sequence[Interpreter], results: dict[str, di
 def main() -> int:
     """Writes the tables; returns 1 if a cell is not ``ok``."""
     results = json.loads(RESULTS.read_text())
-    text = README.read_text()
+    text = PAGE.read_text()
     for title, interpreters in (("CPython", pythons()), ("Ruby", rubies()), ("PHP", phps())):
         begin, end = f"<!-- {title} table -->\n", f"\n<!-- end of {title} table -->"
         before, found, rest = text.partition(begin)
         _, _, after = rest.partition(end)
-        assert found, f"README.md has no place for the table of {title}"
+        assert found, f"{PAGE.name} has no place for the table of {title}"
         text = before + begin + table(title, interpreters, results) + end + after
-    README.write_text(text)
+    PAGE.write_text(text)
     return int("| fails |" in text or "| ? |" in text)
 
 

@@ -6,6 +6,6 @@
 KERNEL_PACKAGES := linux-source-6.1 gcc make patch flex bison bc libelf-dev libssl-dev dwarves xz-utils cpio \
     busybox-static qemu-system-x86
 
-test-kernel: setup
+test-kernel: test-setup
 	@$(MAKE) --no-print-directory packages PACKAGES='$(KERNEL_PACKAGES)'
 	image=$$(tests/kernel/build.sh | tail -n 1) && tests/kernel/run.sh "$$image"

@@ -81,7 +81,8 @@ def run_us(folder: Path, command: list[str]) -> float:
         finally:
             target.kill()
     recorded.accounted()
-    assert recorded.stats["symbolized"] == recorded.stats["samples"] > HZ
+    assert recorded.stats["samples"] > HZ
+    assert recorded.stats["symbolized"] >= 0.97 * recorded.stats["samples"], recorded.said
     return spent_ns / recorded.stats["samples"] / 1000
 
 

@@ -56,16 +56,31 @@ def first() -> Iterator[None]:
     os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
+class TooLittleToJudge(Exception):
+    """Beside these attacks no short program got far enough to say how many names a recording owes it."""
+
+
 def assert_holds(place: Place, folder: Path, names: Sequence[str]) -> None:
     """Records beside these attacks; all that is promised must hold.
 
     What else runs on the machine can make a recording late once; that counts if it happens again.
     """
     try:
-        assert_held_once(place, folder, names)
+        assert_held(place, folder, names)
     except AssertionError as error:
         print(f"once more: {error}")
-        assert_held_once(place, folder, names)
+        assert_held(place, folder, names)
+
+
+def assert_held(place: Place, folder: Path, names: Sequence[str]) -> None:
+    """Records until a recording can be judged, five times at most."""
+    for _ in range(5):
+        try:
+            assert_held_once(place, folder, names)
+            return
+        except TooLittleToJudge as error:
+            print(f"too little to judge: {error}")
+    pytest.fail("five recordings could not be judged")
 
 
 def assert_held_once(place: Place, folder: Path, names: Sequence[str]) -> None:
@@ -86,11 +101,11 @@ def assert_held_once(place: Place, folder: Path, names: Sequence[str]) -> None:
     print(recorded.stats["steps_s"])
     assert "Traceback" not in recorded.said
     recorded.accounted()
-    assert_named(recorded, healthy, began_s, cpu_s)
     assert recorded.stats["lost"] <= MOST_LOST * recorded.stats["samples"]
     assert watch.looks > 0.5 * SECONDS / 0.1
     assert watch.peak_bytes < MOST_BYTES
     assert took_s < MOST_LATE_S + idle_s
+    assert_named(recorded, healthy, began_s, cpu_s)
 
 
 def seconds_of_nothing() -> float:
@@ -107,12 +122,13 @@ def assert_named(recorded: Recorded, healthy: Healthy, began_s: float, cpu_s: fl
     long = named_of(recorded, dict.fromkeys(healthy.long, 1.0))
     short = named_of(recorded, {each.root: each.share for each in whole})
     print(long, f"{cpu_s * HZ:.0f} samples due", short)
+    assert long.samples > 50
+    if short.samples <= 10:
+        raise TooLittleToJudge(short)
     noise = 3 * math.sqrt(short.due * (1 - min(1.0, short.due / max(1, short.samples))))
     assert long.named >= LEAST_NAMED * long.samples
     assert long.samples >= LEAST_NAMED * cpu_s * HZ - 3 * math.sqrt(cpu_s * HZ)
     assert short.named >= LEAST_NAMED * short.due - noise
-    assert long.samples > 50
-    assert short.samples > 10
 
 
 @pytest.mark.parametrize("name", ATTACKS)

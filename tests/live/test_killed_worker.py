@@ -22,8 +22,8 @@ pytestmark = pytest.mark.live
 
 KILLS_PER_S = 10
 HZ = 99
-LATE_S = 3.0
-"""So much later than its time a recording may end: the next worker starts after a pause, and names files."""
+LATE_S = 6.0
+"""So much later than its time a recording may end: after 5 s at most the next worker names files."""
 
 
 def workers_of(pid: int) -> list[int]:

@@ -16,7 +16,7 @@ from profiler.capture.records import RawSample, Record, Repeated
 from profiler.capture.source import Sampling
 from profiler.capture.wire import WalkStatus
 from profiler.profile.model import Feature, Profile, Root
-from profiler.run.session import Recording as Wanted
+from profiler.run.request import Recording as Wanted
 from profiler.run.session import Session
 from symbolizers.asker import Asker, Workers
 from symbolizers.errors import Reason

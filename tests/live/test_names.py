@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interpreters.at_hand import Python, pythons
+from tests.interpreters.at_hand import Python, pythons_of_the_machine
 from tests.support.live.harness import SYSTEM_PYTHON, Recorded, is_frame_of, record
 
 HZ = 500
@@ -95,11 +95,6 @@ def lay_out(python: Python, folder: Path) -> None:
     compile_it = "import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[1] + 'c', doraise=True)"
     subprocess.run([python.program, "-B", "-c", compile_it, gone], check=True)
     gone.unlink()
-
-
-def pythons_of_the_machine() -> list[Python]:
-    """The Pythons that need no root file system of their own."""
-    return [python for python in pythons() if python.root == Path("/")]
 
 
 @pytest.fixture(

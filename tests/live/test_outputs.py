@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.profiler.test_cli import on_terminal
+from tests.profiler.test_cli import busy_shell, on_terminal
 from tests.support.live.harness import PIDFLAME, parse_folded
 
 PATIENCE_S = 60.0
@@ -136,7 +136,7 @@ def test_at_no_instant_does_a_signal_cut_a_file(tmp_path: Path, rescues: Path) -
 
 
 def test_a_storm_of_signals_cuts_no_file(tmp_path: Path) -> None:
-    with on_terminal(*command(tmp_path)[1:]) as recording:
+    with busy_shell(), on_terminal(*command(tmp_path)[1:]) as recording:
         recording.until_samples()
         while recording.process.poll() is None:
             recording.process.send_signal(random.choice((signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)))

@@ -1,6 +1,6 @@
 """Programs that do something at intervals are sampled as often as they run, whatever the interval.
 
-Twenty recordings at each frequency, as the README's figures have it::
+Twenty recordings at each frequency::
 
     PHASE_RECORDINGS=20 .venv/bin/python -m pytest -n 0 -s tests/live/test_phase.py
 """

@@ -29,14 +29,14 @@ SOME_SAMPLES = 5
 ENDLESS = ("/bin/sh", "-c", "while :; do :; done")
 
 
-def refused(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+def refused(arguments: Sequence[str], capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Exit code and stderr of `pidflame` with `arguments`, in this process; nothing may be recorded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pidflame", *arguments])
         patch.setattr("profiler.commands.recording.KernelSource", None)
         with pytest.raises(SystemExit) as ended:
             main()
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert captured.out == ""
     assert isinstance(ended.value.code, int)
     return ended.value.code, captured.err
@@ -105,37 +105,56 @@ def agreed(folded: str, stats: dict[str, Any], said: str) -> None:
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = refused(arguments, capsys)
+    code, said = refused(arguments, capfd)
     assert code == 2
     assert says in said
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("no-command-of-this-name", 127, "command not found: no-command-of-this-name"),
+        ("4711", 127, "-p 4711 records the process"),
+        ("/etc/passwd", 126, "no executable file"),
+        ("/etc", 126, "it is a folder"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_anything_is_done(
+    name: str, code: int, says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        got, said = refused(["record", "--", name], capfd)
+    assert (got, says in said) == (code, True), said
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("option", ["-o", "--stats"])
 def test_a_file_that_exists_is_not_overwritten(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    option: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "kept.svg"
     kept.write_text("kept")
-    code, said = refused(["record", option, str(kept)], capsys)
+    code, said = refused(["record", option, str(kept)], capfd)
     assert code == 2
     assert "--force" in said
     assert kept.read_text() == "kept"
 
 
-def test_a_link_to_nowhere_is_not_written_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_link_to_nowhere_is_not_written_through(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     link = tmp_path / "link.svg"
     link.symlink_to(tmp_path / "elsewhere")
-    assert refused(["record", "-o", str(link)], capsys)[0] == 2
+    assert refused(["record", "-o", str(link)], capfd)[0] == 2
 
 
-def test_a_process_that_is_not_there_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_is_not_there_is_gone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with subprocess.Popen(["/bin/true"]) as process:
         pass
     arguments = ["record", "-o", str(tmp_path / "out.svg"), "-p", str(process.pid)]
-    code, said = refused(arguments, capsys)
+    code, said = refused(arguments, capfd)
     assert code == 4
     assert str(process.pid) in said
 
@@ -215,15 +234,23 @@ def test_a_command_keeps_its_exit_code_and_its_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize(
-    ("command", "code"), [(("/bin/sh", "-c", "kill -9 $$"), 137), (("no-command-of-this-name",), 127)]
-)
-def test_a_command_that_does_not_end_well(command: tuple[str, ...], code: int, tmp_path: Path) -> None:
-    done = run("record", "-o", "-", "--", *command, cwd=tmp_path)
-    assert done.returncode == code
+def test_a_command_that_is_killed(tmp_path: Path) -> None:
+    done = run("record", "-o", "-", "--", "/bin/sh", "-c", "kill -9 $$", cwd=tmp_path)
+    assert done.returncode == 137
     assert last_line(done.stderr).endswith(" lost")
     parse_folded(done.stdout)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.live
+def test_a_command_that_turns_out_not_to_run_leaves_no_file(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    done = run("record", "-o", "out.folded", "--stats", "stats.json", "--", "./script", cwd=tmp_path)
+    assert done.returncode == 127
+    assert "cannot run ./script: " in done.stderr
+    assert os.listdir(tmp_path) == ["script"]
 
 
 class OnTerminal:
@@ -233,7 +260,12 @@ class OnTerminal:
         self._terminal, stderr = pty.openpty()
         command = [PIDFLAME, *arguments]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=ROOT,
+            env={**os.environ, "NO_COLOR": "1"},
         )
         os.close(stderr)
         self.said = ""

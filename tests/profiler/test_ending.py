@@ -23,7 +23,9 @@ from profiler.cli import main
 from profiler.commands import recording
 from profiler.commands.ending import Ending
 from profiler.commands.outputs import Outputs
+from profiler.commands.results import Results
 from profiler.export.registry import Format
+from profiler.profile.view import View
 from tests.support.export_samples import profile_of
 
 def write(profile, stream):
@@ -37,7 +39,7 @@ def run(options, server):
     slow = Format("slow", (".slow",), write)
     files = [(path, slow) for path in options.outputs]
     with Ending() as ending, closing(Outputs(files, None, force=False)) as outputs:
-        ending.removes(outputs)
+        ending.removes(outputs, Results((), View(), full_names=False, full_paths=False))
         if options.lines:
             print("waiting", flush=True)
             sys.stdin.readline()

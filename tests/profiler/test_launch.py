@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from profiler.errors import UsageError
-from profiler.launch import Launched
+from profiler.errors import PidflameError, UsageError
+from profiler.launch import Launched, check_executable
 from tests.support.process.targets import NOBODY, ROOT, state_of
 
 PATIENCE_S = 30.0
@@ -28,7 +28,16 @@ def _without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(*command: str) -> int:
     launched = Launched(command)
     launched.release()
-    return launched.exit_code()
+    code = launched.exit_code()
+    launched.check_that_it_ran()
+    return code
+
+
+def refused(*command: str) -> PidflameError:
+    """How it is told that the command can't be run."""
+    with pytest.raises(PidflameError) as told:
+        run(*command)
+    return told.value
 
 
 def until_ended(launched: Launched) -> None:
@@ -56,20 +65,46 @@ def test_the_exit_code_is_that_of_a_shell(script: str, code: int) -> None:
     assert run("/bin/sh", "-c", script) == code
 
 
-@pytest.mark.root
-def test_a_command_that_is_not_there_ends_like_in_a_shell(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run("/nowhere/command") == 127
-    assert run("no-command-of-this-name") == 127
-    assert "no-command-of-this-name" in capfd.readouterr().err
+@pytest.mark.parametrize("name", ["/nowhere/command", "no-command-of-this-name"])
+def test_a_command_that_is_not_there_ends_like_in_a_shell(name: str) -> None:
+    for told in (refused(name), checked(name)):
+        assert told.exit_code == 127
+        assert name in str(told)
 
 
-def test_a_file_that_is_no_program_ends_like_in_a_shell(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_is_no_program_ends_like_in_a_shell(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_text("no program")
-    assert run(str(path)) == 126
-    assert str(path) in capfd.readouterr().err
+    for told in (refused(str(path)), checked(str(path)), checked(str(tmp_path))):
+        assert told.exit_code == 126
+        assert str(tmp_path) in str(told)
+
+
+def checked(name: str) -> PidflameError:
+    with pytest.raises(PidflameError) as told:
+        check_executable(name)
+    return told.value
+
+
+def test_what_only_the_kernel_refuses_is_told_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "script"
+    path.write_text("#!/no/such/interpreter\n")
+    path.chmod(0o755)
+    check_executable(str(path))
+    assert "interpreter" in str(refused(str(path)))
+    path.write_text("echo a script without its first line\n")
+    check_executable(str(path))
+    told = refused(str(path))
+    assert (told.exit_code, "begins with #!" in str(told)) == (126, True)
+
+
+def test_a_command_that_ran_or_was_never_released_was_not_refused() -> None:
+    check_executable("sh")
+    assert run("sh", "-c", "exit 127") == 127
+    waiting = Launched(["/nowhere/command"])
+    waiting.check_that_it_ran()
+    waiting.forward(signal.SIGKILL)
+    assert waiting.exit_code() == 137
 
 
 def test_no_command_is_a_usage_error() -> None:
@@ -153,7 +188,7 @@ def test_under_sudo_a_user_that_is_not_there_runs_nothing_as_root(
 ) -> None:
     monkeypatch.setenv("SUDO_UID", "3999999")
     monkeypatch.setenv("SUDO_GID", "3999999")
-    assert run("/bin/echo", "ran") == 126
-    captured = capfd.readouterr()
-    assert captured.out == ""
-    assert "cannot run /bin/echo" in captured.err
+    told = refused("/bin/echo", "ran")
+    assert told.exit_code == 126
+    assert capfd.readouterr().out == ""
+    assert "cannot run /bin/echo" in str(told)

@@ -17,6 +17,7 @@ import pytest
 
 from profiler.commands import outputs as module
 from profiler.commands.outputs import Outputs
+from profiler.commands.talk import Volume
 from profiler.errors import UsageError
 from profiler.export.registry import Format, format_for
 from profiler.export.stats import to_json
@@ -98,13 +99,52 @@ def test_all_are_written_and_said(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert svg.read_bytes() == expected(SVG)
     assert folded.read_bytes() == captured.out.encode() == expected(FOLDED)
     assert json.loads(stats.read_text()) == json.loads(to_json(PROFILE))
-    assert captured.err.splitlines()[:3] == [
+    findings, *said = captured.err.splitlines()
+    assert findings.startswith("hottest functions")
+    assert said[:3] == [
+        "    1.3 %  function_149 (lib.so)  work (7)",
+        "    1.3 %  function_148 (lib.so)  work (7)",
+        "    1.3 %  function_147 (lib.so)  work (7)",
+    ]
+    assert said[3:6] == [
         f"wrote {svg} (open it in a browser)",
         f"wrote {folded}",
         f"wrote {stats}",
     ]
     assert captured.err.endswith(" lost\n")
     assert sorted(os.listdir(tmp_path)) == ["out.folded", "out.svg", "stats.json"]
+
+
+def test_a_quiet_command_says_what_it_wrote_and_no_more(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("profiler.commands.talk._Voice.volume", Volume.QUIET)
+    assert deliver((tmp_path / "out.svg", SVG), stats=tmp_path / "stats.json")
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split(" ")[:2] for line in lines] == [
+        ["wrote", str(tmp_path / name)] for name in ("out.svg", "stats.json")
+    ]
+
+
+def test_names_that_nobody_asked_for_never_collide(
+    tmp_path: Path, rescues: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs of one second, the second with --force: each file has a name of its own."""
+    files = [(str(tmp_path / name), FOLDED) for name in ("run.folded", "run.svg")]
+    with (
+        closing(Outputs(files, None, force=False, numbered=True)) as first,
+        closing(Outputs(files, str(tmp_path / "s.json"), force=True, numbered=True)) as second,
+    ):
+        assert first.deliver(PROFILE)
+        assert second.deliver(PROFILE)
+    assert sorted(os.listdir(tmp_path)) == ["run-2.folded", "run-2.svg", "run.folded", "run.svg", "s.json"]
+    assert f"wrote {tmp_path}/run-2.svg\n" in capfd.readouterr().err
+    (tmp_path / "run.pipe").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "run-2.pipe")
+    with closing(Outputs([(str(tmp_path / "run.pipe"), FOLDED)], None, force=True, numbered=True)) as third:
+        assert third.deliver(PROFILE)
+    assert (tmp_path / "run-3.pipe").read_bytes() == expected(FOLDED)
+    assert os.listdir(rescues) == []
 
 
 def test_nothing_is_left_if_one_is_refused(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ def test_root_misses_nothing() -> None:
 @pytest.mark.parametrize(
     ("release", "enough"),
     [
-        ("5.8.0", True),
-        ("5.8-rc1", True),
+        ("5.10.0", True),
+        ("5.10-rc1", True),
         ("6.1", True),
         ("6.18.44-fc-v595", True),
         ("10.0.1+", True),

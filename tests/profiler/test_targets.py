@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ import click
 import psutil
 import pytest
 
-from profiler.commands.targets import Target, find_targets
-from profiler.errors import TargetGone
+from profiler.commands.targets import Target, find_targets, target_names
+from profiler.errors import TargetGone, UsageError
 
 FOREVER = "600"
 PATIENCE_S = 20.0
@@ -84,6 +85,44 @@ def test_what_no_process_has_is_gone(text: str) -> None:
         find_targets([text], children=False)
 
 
+def test_a_long_name_is_found_by_all_of_it(tmp_path: Path) -> None:
+    """The kernel keeps 15 bytes of it, and the rest is not read from the process, which could wait."""
+    program = Path(shutil.copy("/bin/sleep", tmp_path / f"pf-with-a-long-name-{os.getpid()}"))
+    with running(str(program), FOREVER) as pid:
+        for name in (program.name, program.name[:15]):
+            assert find_targets([name], children=False) == (Target(pid, program.name[:15]),)
+        with pytest.raises(TargetGone):
+            find_targets([program.name[:14]], children=False)
+
+
+def test_a_thread_is_no_process() -> None:
+    waits = threading.Event()
+    thread = threading.Thread(target=waits.wait)
+    thread.start()
+    try:
+        with pytest.raises(UsageError, match=f"a thread of process {os.getpid()}; -p {os.getpid()} records"):
+            find_targets([str(thread.native_id)], children=False)
+    finally:
+        waits.set()
+        thread.join()
+
+
+def test_a_process_that_has_ended_is_gone_although_it_has_its_pid() -> None:
+    with subprocess.Popen(["/bin/true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(TargetGone, match="has ended"):
+            find_targets([str(process.pid)], children=False)
+
+
 def test_zero_is_no_process() -> None:
     with pytest.raises(click.BadParameter):
         find_targets(["0"], children=False)
+
+
+def test_a_title_names_programs() -> None:
+    targets = (Target(7, "python3"), Target(8, "python3"), Target(9, "ruby"), Target(10, ""))
+    assert target_names(("7",), targets) == ["python3 (7)"]
+    assert target_names(("07", "8", "9", "7"), targets) == ["python3 × 2", "ruby (9)"]
+    assert target_names(("ruby", "8", "9"), targets) == ["ruby", "python3 (8)"]
+    assert target_names(("10",), targets) == ["pid 10"]
+    assert target_names((), ()) == []

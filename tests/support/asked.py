@@ -51,6 +51,7 @@ class Questions:
         *,
         user: int = 0,
         soon: bool = False,
+        thorough: bool = False,
     ) -> None:
         self.open.append(Asked(question, soon, user, cast(Callable[[Answer], None], then)))
 

@@ -32,8 +32,16 @@ def encoded(record: RawSample | CodeName | ProcessEvent) -> bytes:
     counts = (len(record.interpreter), len(record.user), len(record.kernel))
     ids = (record.cpu, record.process.pid, record.tid, record.time_ns, record.start_ns)
     ids = (*ids, record.parent.start_ns(), record.thread_pointer)
-    rest = (record.comm, record.thread_comm, record.parent.pid, record.uid, *counts, record.walk_status)
-    rest = (*rest, record.walkers, *struct.unpack("<2Q", record.stack or bytes(16)))
+    rest = (record.comm, record.thread_comm, record.parent.pid, record.uid, *counts, record.user_end)
+    rest = (
+        *rest,
+        record.walk_status,
+        record.walkers,
+        record.lacks_table,
+        0,
+        record.cgroup,
+        *struct.unpack("<2Q", record.stack or bytes(16)),
+    )
     head = _HEAD.pack(_TYPES["RECORD_SAMPLE"], *ids, *rest)
     frames = b"".join(_FRAME.pack(*frame) for frame in record.interpreter)
     return head + frames + b"".join(each.to_bytes(8, "little") for each in (*record.user, *record.kernel))

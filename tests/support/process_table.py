@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
 from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
 from profiler.run.processes import ProcessTable
-from profiler.run.stacks import Element, Partial
+from profiler.run.stacks import CodeMap, Element, Partial
 from profiler.run.surroundings import COSTLY, Surroundings
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason, SymbolizeError
 from symbolizers.frame import CAPTURE_KIND_SHIFT, MARKER, CodeObject, Frame, RawFrame
-from symbolizers.inspection import CodeMapping, Inspection
+from symbolizers.inspection import CodeMapping, FileKey, IdentifiedFile, Inspection
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Codes, Question, ReadCodes
 from symbolizers.taken import TakenName
@@ -58,8 +58,8 @@ class _Counts:
     def __init__(self, table: Table, elements: tuple[Element, ...]) -> None:
         self._table, self._elements = table, elements
 
-    def again(self, samples: int) -> None:
-        self._table.counted[self._elements] += samples
+    def again(self, repeated: Repeated) -> None:
+        self._table.counted[self._elements] += repeated.count
 
 
 class Table:
@@ -76,6 +76,7 @@ class Table:
         self.notes: list[tuple[ProcessId, str]] = []
         self.blamed: list[tuple[ProcessId, Frame]] = []
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
+        self.unwound: list[tuple[Sequence[int], CodeMap, int, int]] = []
         self.now_ns = START_NS
         self.allowances = Allowances()
         self.table = ProcessTable(
@@ -88,7 +89,9 @@ class Table:
                 note=lambda process, text: self.notes.append((process, text)),
                 blame=lambda process, function: self.blamed.append((process, function)),
                 configure=self._configure,
+                tables=self,
                 lines=lines,
+                native=False,
                 costly=costly,
                 allowances=self.allowances,
             )
@@ -104,6 +107,16 @@ class Table:
     ) -> bool:
         self.configured.append((pid, start_ns, interpreters))
         return True
+
+    def want(self, user: Sequence[int], code: CodeMap, pid: int, uid: int) -> None:
+        """As `Unwinding.want`."""
+        self.unwound.append((user, code, pid, uid))
+
+    def learn(self, file: FileKey, identified: IdentifiedFile) -> None:
+        """As `Unwinding.learn`."""
+
+    def preload(self, files: Iterable[FileKey]) -> None:
+        """As `Unwinding.preload`."""
 
     def _emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None) -> _Counts:
         assert sample.time_ns not in self.settled()
@@ -131,6 +144,8 @@ class Table:
         parent: int = 0,
         uid: int = 0,
         walkers: int = 1,
+        user_end: int = 0,
+        lacks_table: bool = False,
         stack: bytes = b"",
     ) -> int:
         """Takes in a sample (of code objects, leaf first) and gives its time, which tells it apart."""
@@ -146,6 +161,8 @@ class Table:
                 parent=ProcessId.from_start_ns(parent, START_NS),
                 uid=uid,
                 walkers=walkers,
+                user_end=user_end,
+                lacks_table=lacks_table,
                 stack=stack,
             )
         )
@@ -154,7 +171,7 @@ class Table:
     def again(self, sample: RawSample, count: int = 1) -> int:
         """Takes in so many samples that equal an earlier one; the time of the last."""
         self.now_ns += MS
-        repeated = Repeated(sample.process, sample.stack, count, 0, self.now_ns, lambda: sample)
+        repeated = Repeated(sample.process, sample.stack, ((0, self.now_ns),) * count, lambda: sample)
         self.table.again(repeated)
         return self.now_ns
 

@@ -52,7 +52,7 @@ class Live:
         symbolizer = self.symbolizer()
         stacks = {}
         for thread, frames in walk(self.file.row, self.memory, self.interpreter.root):
-            objects = [(symbolizer.read(frame), frame.position) for frame in frames]
+            objects = [(symbolizer.read(frame), frame.distance) for frame in frames]
             stacks[str(thread)] = [[code.name, code.line_at(position)] for code, position in objects]
         return stacks
 

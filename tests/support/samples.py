@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from profiler.capture.records import NO_PROCESS, RawSample
+from profiler.capture.records import NO_PROCESS, RawSample, Repeated
 from symbolizers.frame import RawFrame
 from symbolizers.inspection import FileKey
 from symbolizers.process.identity import ProcessId
@@ -30,7 +30,10 @@ def raw_sample(
     thread_comm: bytes = b"",
     uid: int = 0,
     walkers: int = 1,
+    user_end: int = 0,
+    lacks_table: bool = False,
     stack: bytes = b"",
+    cgroup: int = 0,
 ) -> RawSample:
     """A sample of process `pid`, which started at `start_ns`; of its main thread without a `tid`."""
     return RawSample(
@@ -49,5 +52,13 @@ def raw_sample(
         thread_comm=thread_comm,
         uid=uid,
         walkers=walkers,
+        user_end=user_end,
+        lacks_table=lacks_table,
         stack=stack,
+        cgroup=cgroup,
     )
+
+
+def repeated(sample: RawSample, count: int = 1) -> Repeated:
+    """So many more samples that equal this one."""
+    return Repeated(sample.process, sample.stack, ((sample.cpu, sample.time_ns),) * count, lambda: sample)

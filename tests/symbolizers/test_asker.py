@@ -15,7 +15,16 @@ import pytest
 from symbolizers.asker import Asker, Workers
 from symbolizers.errors import Reason
 from symbolizers.process.deadline import DeadlineWorker
-from symbolizers.questions import Answer, Failed, Inspect, Inspected, NameOffsets, Names
+from symbolizers.questions import (
+    Answer,
+    Failed,
+    Inspect,
+    Inspected,
+    NameOffsets,
+    Names,
+    ReadSandbox,
+    Sandboxed,
+)
 from tests.support.elf_programs import build
 from tests.support.file_keys import opened_key
 
@@ -75,6 +84,18 @@ def test_a_costly_question_is_answered_and_delays_nobody(asker: Asker, costly: P
     ask(asker, Inspect(os.getpid()), quick)
     wait(asker, again)
     assert asker.usage().cpu_s - usage.cpu_s < 3.5, "the first worker was not asked again"
+
+
+def test_what_is_known_to_take_long_is_asked_of_the_second_at_once(asker: Asker) -> None:
+    told: list[Answer] = []
+
+    def answered(answer: Answer) -> None:
+        told.append(answer)
+
+    asker.ask(ReadSandbox(), answered, thorough=True)
+    wait(asker, told)
+    assert len(asker._workers()) == 2
+    assert isinstance(told[0], Sandboxed)
 
 
 def test_what_the_first_worker_waits_for_is_asked_of_the_second(asker: Asker) -> None:

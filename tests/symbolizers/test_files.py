@@ -14,11 +14,19 @@ import pytest
 
 from symbolizers import files as files_module
 from symbolizers.errors import Malformed, ProcessGone
-from symbolizers.inspection import VDSO, FileKey
+from symbolizers.inspection import VDSO, FileKey, IdentifiedFile
 from symbolizers.process.files import FileUnavailable, FoundFile, found_file
-from symbolizers.process.identity import ProcessHandle
-from symbolizers.process.maps import Mapping
-from symbolizers.questions import LookedInto, LookInto, NameOffsets
+from symbolizers.process.identity import ProcessHandle, open_process
+from symbolizers.process.maps import Mapping, read_mappings
+from symbolizers.questions import (
+    Failed,
+    Identified,
+    IdentifyFiles,
+    LookedInto,
+    LookInto,
+    MappedFile,
+    NameOffsets,
+)
 from symbolizers.service import Service
 from tests.support.file_keys import file_of, key_of, names, opened_key, own_descriptors, told_key
 from tests.support.process.targets import Target
@@ -128,8 +136,38 @@ def test_a_file_is_found_in_the_process_that_maps_it_where_it_has_no_name_here(t
         with pytest.raises(ProcessGone):
             names(fresh, key_of(mapping), mapping.path, [0])
         question = NameOffsets(key_of(mapping), mapping.path, (0,), process.pid)
-        (frame,) = fresh.names(question)
+        ((frame, _),) = fresh.names(question)
         assert "sleeper" in frame.name
+        process.kill()
+
+
+PID_LIMIT = 1 << 22
+
+
+@pytest.mark.root
+def test_a_file_that_the_kernel_told_of_is_found_in_another_mount_namespace(tmp_path: Path) -> None:
+    """A tmpfs has no generations: only what did not change since the worker began is the same for sure."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    before = Service(lines=False)
+    script = 'mount -t tmpfs none "$1"; cp /bin/sleep "$1/sleeper"; exec "$1/sleeper" 30'
+    with subprocess.Popen(["unshare", "--mount", "sh", "-ec", script, "sh", place]) as process:
+        while str(place) not in Path(f"/proc/{process.pid}/maps").read_text():
+            time.sleep(0.001)
+        fresh = Service(lines=False)
+        mapping = next(
+            each for each in read_mappings(open_process(process.pid)) if each.path.endswith("/sleeper")
+        )
+        told = FileKey(mapping.device, mapping.inode, (123,))
+        for service, pid in ((fresh, None), (fresh, os.getpid()), (before, process.pid)):
+            answer = service.answer(LookInto(told, mapping.path, pid))
+            assert isinstance(answer, Failed), answer
+        for wrong in (told._replace(inode=told.inode + 1), told._replace(device=(0, 1))):
+            assert isinstance(fresh.answer(LookInto(wrong, mapping.path, process.pid)), Failed)
+        for service, pids in ((fresh, (process.pid,)), (Service(lines=False), (PID_LIMIT - 1, process.pid))):
+            answer = service.answer(LookInto(told, mapping.path, *pids))
+            assert isinstance(answer, LookedInto), answer
+            assert (answer.contents.file, answer.key.inode) == (told, told.inode)
         process.kill()
 
 
@@ -187,7 +225,11 @@ def test_a_file_that_nobody_maps_any_more_is_known_as_where_it_is_mapped(
         if mapping.path in told:
             key = told[mapping.path]
             answer = fresh.answer(LookInto(key, mapping.path))
-            assert answer == LookedInto(by_file[key])
+            assert isinstance(answer, LookedInto)
+            assert answer.contents == by_file[key]
+            assert service.answer(IdentifyFiles((MappedFile(key, mapping.path),), python.pid)) == Identified(
+                (IdentifiedFile(answer.key, answer.contents.owner),)
+            )
             bias = mapping.start - mapping.offset - answer.contents.code_distance
             interpreters += [each.moved(bias) for each in answer.contents.interpreters]
     assert tuple(interpreters) == found.interpreters

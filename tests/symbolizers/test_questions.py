@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, Frame, RawFrame
-from symbolizers.inspection import VDSO, CodeMapping, FileContents, Inspection, Unsupported
+from symbolizers.inspection import (
+    CHUNK_BYTES,
+    VDSO,
+    CodeMapping,
+    FileContents,
+    IdentifiedFile,
+    Inspection,
+    KernelKey,
+    Unsupported,
+)
+from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 from symbolizers.process.sandbox import Part
 from symbolizers.questions import (
@@ -22,13 +32,18 @@ from symbolizers.questions import (
     AnyQuestion,
     Awaiters,
     Codes,
+    Describe,
+    Described,
     Failed,
     Forget,
     Forgotten,
+    Identified,
+    IdentifyFiles,
     Inspect,
     Inspected,
     LookedInto,
     LookInto,
+    MappedFile,
     NamedThread,
     NameOffsets,
     Names,
@@ -37,8 +52,10 @@ from symbolizers.questions import (
     ReadCodes,
     ReadSandbox,
     ReadThreads,
+    ReadUnwinding,
     Sandboxed,
     ThreadNames,
+    UnwindChunks,
     WantedThread,
     decode_answer,
     decode_question,
@@ -47,6 +64,8 @@ from symbolizers.questions import (
 from tests.support.samples import told_file
 
 PROCESS = ProcessId(7, 100)
+KERNEL_KEY = KernelKey((8, 1), 5, 6)
+VDSO_FILE = MappedFile(VDSO, "[vdso]")
 NATIVE_FRAME = Frame("native", "f\ud800;\n", "libc.so.6")
 FRAME = Frame("python", "f\ud800;\n", "/tmp/\udcff.py", 3)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", (1 << 64) - 1, (1, 2), (3, 4), (("a", 5),), "a note")
@@ -67,12 +86,19 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
         Codes((CodeObject("ruby", "f", "a.rb", 1, (0, 2), (1, 2), True), Reason.CHANGED)),
     ),
     (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(8, "pool \ud800"),))),
+    (
+        Describe(PROCESS, (1 << 64) - 1),
+        Described(Description("/bin/\udcff", ("sh", "", "\ud800;\n"), "web/3f2a91c0d5e1")),
+    ),
     (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, (FRAME, FRAME)))),
     (
-        LookInto(told_file(5), "/bin/\udcff"),
-        LookedInto(FileContents(told_file(5), 0, 1 << 20, (INTERPRETER,), ("note",))),
+        LookInto(told_file(5), "/bin/\udcff", 7, 1),
+        LookedInto(FileContents(told_file(5), 0, 1 << 20, (INTERPRETER,), ("note",)), KERNEL_KEY),
     ),
-    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names((NATIVE_FRAME, NATIVE_FRAME))),
+    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names(((NATIVE_FRAME, 0), (NATIVE_FRAME, 1)))),
+    (IdentifyFiles((VDSO_FILE, VDSO_FILE), 7), Identified((IdentifiedFile(KERNEL_KEY, 1000), None))),
+    (ReadUnwinding(VDSO, "[vdso]", 1, 7), UnwindChunks(3, bytes(2 * CHUNK_BYTES))),
+    (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(0, b"")),
     (Forget(PROCESS), Forgotten()),
     (ReadSandbox(), Sandboxed((Part("network", ""), Part("seccomp", "Invalid argument")))),
 ]
@@ -112,9 +138,22 @@ LIES: list[tuple[AnyQuestion, Answer]] = [
     (ReadCodes(PROCESS, (RawFrame(1, 1, 2, 3),)), Codes((CodeObject("x onload=alert(1)", "f", "", 1),))),
     (ReadThreads(PROCESS, (WantedThread(8, 1 << 47),)), ThreadNames((NamedThread(9, "pool"),))),
     (ReadAwaiters(PROCESS, 1, 2), Awaiters(TaskChain(Frame("<", "f"), ()))),
-    (LookInto(told_file(5), "/bin/sh"), LookedInto(FileContents(told_file(6), 0, 0, (), ()))),
-    (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((NATIVE_FRAME,))),
-    (NameOffsets(VDSO, "[vdso]", (0,)), Names((FRAME,))),
+    (LookInto(told_file(5), "/bin/sh"), LookedInto(FileContents(told_file(6), 0, 0, (), ()), KERNEL_KEY)),
+    (
+        LookInto(told_file(5), "/bin/sh"),
+        LookedInto(FileContents(told_file(5), 0, 0, (), ()), KernelKey((0, 0), 1 << 64, 6)),
+    ),
+    (NameOffsets(VDSO, "[vdso]", (0, 1)), Names(((NATIVE_FRAME, 0),))),
+    (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(3, bytes(CHUNK_BYTES + 1))),
+    (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(1 << 20, bytes(CHUNK_BYTES))),
+    (ReadUnwinding(VDSO, "[vdso]", 2), UnwindChunks(3, bytes(2 * CHUNK_BYTES))),
+    (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(3, b"")),
+    (IdentifyFiles((VDSO_FILE,), 7), Identified(())),
+    (IdentifyFiles((VDSO_FILE,), 7), Identified((IdentifiedFile(KernelKey((1 << 12, 0), 5, 6), 0),))),
+    (IdentifyFiles((VDSO_FILE,), 7), Identified((IdentifiedFile(KernelKey((0, 0), -1, 6), 0),))),
+    (NameOffsets(VDSO, "[vdso]", (0,)), Names(((FRAME, 0),))),
+    (NameOffsets(VDSO, "[vdso]", (5,)), Names(((NATIVE_FRAME, 6),))),
+    (NameOffsets(VDSO, "[vdso]", (5,)), Names(())),
 ]
 
 

@@ -55,11 +55,15 @@ def words_of(sample: RawSample, *, by_lines: bool, place: int) -> list[int]:
         sample.start_ns,
         sample.uid << 32 | sample.parent.pid,
         *(word for text in texts for word in struct.unpack("<2Q", text)),
-        sample.walkers << 32 | sample.walk_status,
+        sample.walkers << 32 | sample.user_end << 8 | sample.walk_status,
         counts,
+        sample.cgroup,
     ]
     for frame in sample.interpreter:
-        words += [frame.address, frame.checksum << 32 | (frame.position if by_lines else 0)]
+        words += [
+            frame.address,
+            frame.checksum << 32 | (frame.position if by_lines else frame.position & 1 << 31),
+        ]
     return [*words, place, *sample.user[1:], *sample.kernel]
 
 
@@ -144,6 +148,8 @@ def test_no_other_stack_is_taken_for_it(
 def test_every_field_of_the_head_is_hashed_or_said_to_be_left_out() -> None:
     fields = set(read_header("records.h").structs["sample_head"].fields)
     hashed = {"pid", "tid", "start_ns", "comm", "thread_comm", "parent_pid", "uid", "walk_status", "walkers"}
+    hashed |= {"user_end", "cgroup"}
     counts = {"interpreter_frames", "user_frames", "kernel_frames"}
     left_out = {"type", "cpu", "time_ns", "parent_start_ns", "thread_pointer", "stack[0]", "stack[1]"}
+    left_out |= {"lacks_table", "padding"}
     assert fields == hashed | counts | left_out

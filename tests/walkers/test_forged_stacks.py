@@ -217,7 +217,7 @@ def test_a_ring_of_fibers_ends(harness: Harness) -> None:
     walk = harness.walk(image)
     assert walk.sample.walk_status == WalkStatus.TRUNCATED
     assert walk.tail_calls == 26
-    assert len(walk.sample.interpreter) == 250
+    assert len(walk.sample.interpreter) == 240
 
 
 def test_frames_of_two_interpreters_follow_each_other(harness: Harness) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from profiler.capture.program import program_text
-from profiler.capture.wire import WalkStatus
+from profiler.capture.wire import UserEnd, WalkStatus
 from symbolizers.python.layouts import LAYOUTS
 from symbolizers.registry import LANGUAGES
 from tests.support.walkers import forged_python
@@ -20,6 +21,7 @@ from tests.support.walkers.harness import (
     Read,
     Walker,
     build,
+    frame_pointers,
     running,
 )
 
@@ -55,14 +57,18 @@ def test_only_resident_pages_are_read(harness: Harness, address: int, fault: boo
 
 def test_a_sample_without_walkers_has_only_native_stacks(harness: Harness) -> None:
     walk = harness.walk(Image({}, (), 1))
-    assert (walk.reads, walk.tail_calls, walk.sample.interpreter) == (0, 1, ())
-    assert len(walk.sample.user) == len(walk.sample.kernel) == 127
+    assert (walk.reads, walk.tail_calls, walk.sample.interpreter) == (0, 2, ())
+    assert (walk.sample.user, len(walk.sample.kernel)) == ((), 127)
 
 
 def test_the_longest_record_fits(harness: Harness) -> None:
-    walk = harness.walk(forged_python.stack(LAYOUTS.named("cpython-3.11"), 2000).image)
+    forged = forged_python.stack(LAYOUTS.named("cpython-3.11"), 2000).image
+    pages, registers = frame_pointers(300)
+    image = replace(forged, pages={**forged.pages, **pages}, registers=registers)
+    walk = harness.walk(image, unwound=True)
     assert (len(walk.sample.interpreter), walk.sample.walk_status) == (1024, WalkStatus.TRUNCATED)
-    assert len(walk.sample.user) == len(walk.sample.kernel) == 127
+    assert (len(walk.sample.user), walk.sample.user_end) == (144, UserEnd.DEEP)
+    assert len(walk.sample.kernel) == 127
 
 
 @pytest.mark.parametrize(("in_kernel", "gap"), [(False, 0), (True, 0), (True, 16)])
@@ -77,9 +83,9 @@ def test_registers_arrive(harness: Harness, in_kernel: bool, gap: int) -> None:
 
 
 def test_a_thread_of_the_kernel_has_no_registers(harness: Harness) -> None:
-    """Its stack ends with something else; then the kernel itself is asked for the user stack."""
-    sample = harness.walk(Image({}, (), 1, (0x5555,) * REGISTERS)).sample
-    assert len(sample.user) == len(sample.kernel) == 127
+    """Its stack ends with something else."""
+    sample = harness.walk(Image({}, (), 1, (0x5555,) * REGISTERS), unwound=True).sample
+    assert (sample.user, len(sample.kernel)) == ((), 127)
 
 
 @pytest.mark.parametrize("language", [language.name for language in LANGUAGES])

@@ -40,6 +40,7 @@ class Kernel:
         self._known: list[bytes] = []
         self.lost = 0
         self.sent: list[bytes] = []
+        self._left = 0
         self.numbers: Counter[int] = Counter()
 
     def sample(self, number: int, time_ns: int) -> None:
@@ -59,9 +60,10 @@ class Kernel:
             self._known.remove(stack)
 
     def taken(self) -> list[bytes]:
-        """What was sent but for the last: that is still being written."""
-        count = max(0, len(self.sent) - self._random.randint(0, 3))
+        """What was sent but for the last: that is still being written, and is there for the next look."""
+        count = max(self._left, len(self.sent) - self._random.randint(0, 3))
         taken, self.sent = self.sent[:count], self.sent[count:]
+        self._left = len(self.sent)
         return taken
 
 
@@ -132,3 +134,27 @@ def test_a_short_record_that_is_cut_is_refused() -> None:
     list(known.decode([encoded(whole(1))]))
     with pytest.raises(WireError):
         list(known.decode([short(1, 10) + b"more"]))
+
+
+def test_what_a_process_showed_goes_soon_after_its_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(known_stacks.time, "monotonic", lambda: now_s[0])
+    forgotten: list[bytes] = []
+    stacks = KnownStacks(forgotten.append)
+    exited = encoded(ProcessEvent(whole(1).process, 5, 1_000_000_000, True, 0))
+    list(stacks.decode([encoded(whole(1)), encoded(whole(2)), exited]))
+    (last,) = stacks.decode([short(1, 7)])
+    assert isinstance(last, Repeated), "it was taken before the exit"
+    now_s[0] += 1.0
+    list(stacks.decode([]))
+    assert [type(each) for each in stacks.decode([short(1, 8), short(2, 9)])] == [Repeated]
+    assert (stacks.lost, forgotten) == (1, [stack_of(1)])
+
+
+def test_what_comes_whole_after_an_exit_is_known_too() -> None:
+    stacks = KnownStacks(lambda _stack: None)
+    exited = encoded(ProcessEvent(whole(1).process, 5, 1_000_000_000, True, 0))
+    found = list(
+        stacks.decode([encoded(whole(1)), exited, encoded(whole(1)), exited, encoded(whole(1)), short(1, 7)])
+    )
+    assert isinstance(found[-1], Repeated)

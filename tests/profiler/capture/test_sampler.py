@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.capture import compiler_cache, sampler
+from profiler.capture import cache, sampler
 from profiler.capture.compiled import CompiledSampler
 from profiler.capture.kernel_source import KernelSource
 from profiler.capture.sampler import cache_key, get_sampler
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "pidflame"
-    monkeypatch.setattr(compiler_cache, "folder", lambda: folder)
+    monkeypatch.setattr(cache, "folder", lambda: folder)
     return folder
 
 
@@ -57,7 +57,7 @@ def test_it_is_compiled_once(folder: Path, notes: list[str], monkeypatch: pytest
 def test_without_a_cache_nothing_is_read_or_kept(
     folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiler_cache, "read", None)
+    monkeypatch.setattr(cache.SAMPLERS, "read", None)
     assert got(notes, use_cache=False)[1].cpu_s > 0
     assert not folder.exists()
 

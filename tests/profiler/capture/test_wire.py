@@ -30,7 +30,7 @@ Alone = RawSample | CodeName | ProcessEvent
 u16 = st.integers(0, (1 << 16) - 1)
 u32 = st.integers(0, (1 << 32) - 1)
 u64 = st.integers(0, (1 << 64) - 1)
-addresses = st.lists(u64, max_size=HEADER.defines["MAX_NATIVE_FRAMES"]).map(tuple)
+addresses = st.lists(u64, max_size=HEADER.defines["MAX_KERNEL_FRAMES"]).map(tuple)
 processes = st.builds(ProcessId, u32, st.integers(0, (1 << 64) // TICK_NS - 1))
 samples = st.builds(
     raw_sample,
@@ -50,6 +50,7 @@ samples = st.builds(
     uid=u32,
     walkers=st.integers(0, 255),
     stack=st.just(b"") | st.binary(min_size=16, max_size=16).filter(any),
+    cgroup=u64,
 )
 events = st.builds(
     lambda pid, time_ns, start_ns, exited, uid: ProcessEvent(
@@ -83,7 +84,7 @@ def test_what_the_kernel_packs_is_what_comes_out(record: Alone) -> None:
 
 
 def test_the_largest_record_is_decoded() -> None:
-    native = tuple(range(HEADER.defines["MAX_NATIVE_FRAMES"]))
+    native = tuple(range(HEADER.defines["MAX_KERNEL_FRAMES"]))
     frames = tuple(RawFrame(n, n, n, n) for n in range(HEADER.defines["MAX_INTERPRETER_FRAMES"]))
     sample = raw_sample(comm=b"x" * 16, interpreter=frames, user=native, kernel=native)
     assert decode(encoded(sample)) == sample

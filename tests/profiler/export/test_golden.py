@@ -6,17 +6,24 @@ a failure.
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
+from profiler.export import otlp
 from profiler.export.registry import FORMATS, Format
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Sample, Thread
 from symbolizers.errors import Reason
 from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
+from tests.support.page_reader import PageData
+from tests.support.readers.messages import otlp_profiles, pprof_profile
 
 DATA = Path(__file__).parent / "data"
 
@@ -76,18 +83,48 @@ PROFILE = Profile(
 )
 
 
-def _render(known: Format) -> str:
-    """What the format writes, without the picture's own script, which would fill the golden file."""
-    stream = BytesIO()
-    known.write(PROFILE, stream)
-    text = stream.getvalue().decode("utf-8")
+def _page_data(contents: bytes) -> str:
+    """The tables of the page, without its own script and style."""
+    data = PageData(contents.decode("utf-8"))
+    tables = {name: table for name, table in data.head.items() if name not in ("columns", "kinds")}
+    values = {**tables, **data.columns}.items()
+    return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in values)
+
+
+def _without_script(contents: bytes) -> str:
+    """The picture without its own script, which would fill the golden file."""
+    text = contents.decode("utf-8")
     return re.sub(r"<script><!\[CDATA\[.*\]\]></script>", "<script/>", text, flags=re.DOTALL)
+
+
+def _lines(document: object) -> str:
+    """JSON, with each list of plain values on one line."""
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return re.sub(r"\[\n[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text)
+
+
+SHOWN: Mapping[str, tuple[str, Callable[[bytes], str]]] = {
+    "svg": ("export.svg", _without_script),
+    "folded": ("export.folded", bytes.decode),
+    "html": ("export.html", _page_data),
+    "speedscope": ("export.speedscope.json", lambda contents: _lines(json.loads(contents))),
+    "pprof": ("export.pprof.json", lambda contents: _lines(MessageToDict(pprof_profile(contents)))),
+    "firefox": ("export.firefox.json", lambda contents: _lines(json.loads(gzip.decompress(contents)))),
+    "otlp": (
+        "export.otlp.json",
+        lambda contents: _lines(MessageToDict(otlp_profiles(contents))).replace(otlp.version(), "VERSION"),
+    ),
+}
+"""By format: the golden file, and what it holds, as text that a person can review."""
 
 
 @pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
 def test_output_is_as_blessed(known: Format) -> None:
-    golden = DATA / f"export{known.suffixes[0]}"
-    text = _render(known)
+    stream = BytesIO()
+    known.write(PROFILE, stream)
+    name, show = SHOWN[known.name]
+    text = show(stream.getvalue())
+    golden = DATA / name
     if os.environ.get("PIDFLAME_BLESS") == "1":
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")

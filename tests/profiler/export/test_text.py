@@ -14,10 +14,15 @@ from profiler.export import folded
 from profiler.export.text import (
     MAX_NAME_CHARACTERS,
     NO_SAMPLE,
-    WARNED_PROCESSES,
+    WARNED_PROGRAMS,
+    container_text,
     counted_text,
+    file_text,
     frame_text,
+    function_name,
+    line_number,
     losses_text,
+    marked_name,
     printable,
     root_text,
     thread_text,
@@ -25,8 +30,8 @@ from profiler.export.text import (
 )
 from profiler.profile.model import Feature, Losses, ProcessLosses, Profile, Root, Sample, Thread, Verdict
 from symbolizers.errors import Reason
-from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
-from tests.support.export_samples import ANY_TEXT, SAMPLES, profile_of
+from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
+from tests.support.export_samples import ANY_TEXT, FRAMES, SAMPLES, profile_of
 
 
 def folded_lines(profile: Profile) -> list[str]:
@@ -59,6 +64,46 @@ def test_a_frame_reads_as_the_contract_says(frame: Frame, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("frame", "name", "file"),
+    [
+        (Frame("python", "C.f", "a/b.py", 12), "C.f", "a/b.py"),
+        (Frame("python", "[gc]", "a/b.py", 12), "[gc] ()", "a/b.py"),
+        (Frame(NATIVE, "operator[]", "libx.so"), "operator[] ()", "libx.so"),
+        (Frame(NATIVE, "f_[k]", "libx.so"), "f_[k] ()", "libx.so"),
+        (Frame(NATIVE, "[libx.so+0x10]"), "[libx.so+0x10]", ""),
+        (Frame(KERNEL, "do_futex", "vmlinux"), "do_futex_[k]", ""),
+        (Frame(GENERATED, "render", "page.js", 7), "render_[j]", "page.js"),
+        (Frame(MARKER, "[truncated]", "x"), "[truncated]", ""),
+        (Frame("ruby", "", "x;y"), "[unnamed]", "x:y"),
+    ],
+)
+def test_name_and_file_of_a_frame_apart(frame: Frame, name: str, file: str) -> None:
+    assert (marked_name(frame), file_text(frame)) == (name, file)
+
+
+@pytest.mark.parametrize(
+    ("frame", "line"),
+    [
+        (Frame("python", "f", "a.py", 12), 12),
+        (Frame("python", "f", "a.py", -1), 0),
+        (Frame("python", "f", "", 12), 0),
+        (Frame(NATIVE, "f", "libc.so.6", 12), 0),
+        (Frame(KERNEL, "f", "vmlinux", 12), 0),
+        (Frame(GENERATED, "f", "a.js", 10**30), 2**31 - 1),
+    ],
+)
+def test_a_line_belongs_to_a_file_and_has_31_bits(frame: Frame, line: int) -> None:
+    assert line_number(frame) == line
+
+
+@given(FRAMES)
+def test_the_names_of_a_frame_differ_by_what_tells_its_kind(frame: Frame) -> None:
+    marks = {"", "_[k]", "_[j]", " ()"}
+    assert marked_name(frame).removeprefix(function_name(frame)) in marks
+    assert not marked_name(frame).endswith("_[k]") or frame.kind in (KERNEL, MARKER, NATIVE)
+
+
+@pytest.mark.parametrize(
     ("comm", "text"),
     [
         (b"python3", "python3 (9)"),
@@ -72,10 +117,32 @@ def test_a_root_is_comm_and_pid(comm: bytes, text: str) -> None:
     assert root_text(Root(comm, 9)) == text
 
 
+def test_a_group_says_how_many_processes_it_is() -> None:
+    assert root_text(Root(b"app", 0, 40, is_group=True)) == "app × 40"
+    assert root_text(Root(b"app", 0, 1, is_group=True)) == "app"
+
+
 def test_a_thread_is_name_or_comm_and_tid_and_says_that_it_is_one() -> None:
     assert thread_text(Thread(b"python3", 12, "pool;1")) == "thread pool:1 (12)"
     assert thread_text(Thread(b"gc;1\xff", 12)) == "thread gc:1\\xff (12)"
     assert thread_text(Thread(b"", 12)) == "thread [unnamed] (12)"
+
+
+def test_a_container_is_a_marker_whatever_its_name() -> None:
+    assert container_text("3f2a91c0d5e1") == "[container 3f2a91c0d5e1]"
+    assert container_text("web;\ud800\n") == "[container web:\\ud800\\x0a]"
+    assert container_text("n" * 10_000).endswith("…]")
+
+
+def test_containers_come_before_their_processes_where_they_are_shown() -> None:
+    frames = (Frame("python", "f", "a.py", 1),)
+    roots = (Root(b"sh", 2), Root(b"sh", 1, container="web"), Root(b"a", 0, 3, container="web"))
+    lines = folded_lines(profile_of(*(Sample(root, frames, root.pid + 1) for root in roots)))
+    assert lines == [
+        "[container web];a (3 ended);f (a.py:1) 1",
+        "[container web];sh (1);f (a.py:1) 2",
+        "sh (2);f (a.py:1) 3",
+    ]
 
 
 def test_what_cannot_be_printed_is_escaped_by_its_number() -> None:
@@ -174,12 +241,40 @@ def test_what_is_missing_besides_is_told_with_its_reasons() -> None:
 @pytest.mark.parametrize("more", [0, 1, 300])
 def test_warnings_are_few(more: int) -> None:
     rows = [
-        ProcessLosses(Root(b"a", pid), 20, 10, {Reason.STALLED: 10}, verdict=TOO_MANY)
-        for pid in range(WARNED_PROCESSES + more)
+        ProcessLosses(Root(b"a%d" % pid, pid), 20, 10, {Reason.STALLED: 10}, verdict=TOO_MANY)
+        for pid in range(WARNED_PROGRAMS + more)
     ]
     said = warnings(ledger(*rows))
-    assert len(said) == WARNED_PROCESSES + bool(more)
-    assert said[-1].startswith(f"{more} more process") == bool(more)
+    assert len(said) == WARNED_PROGRAMS + bool(more)
+    assert said[-1].startswith(f"{more} more program") == bool(more)
+
+
+def test_processes_of_one_program_have_one_warning() -> None:
+    """It names the functions that most losses are near, and comes before those of smaller programs."""
+    f, g, h, i = (Frame("python", name) for name in "fghi")
+    rows = [
+        ProcessLosses(Root(b"big", 1), 100, 60, {Reason.STALLED: 40}, verdict=Verdict(0.4, 0.3, 0.5, True)),
+        ProcessLosses(
+            Root(b"web", 2), 90, 81, {Reason.CHANGED: 9}, verdict=Verdict(0.1, 0.1, 0.2, True), hit=(f, g, h)
+        ),
+        ProcessLosses(
+            Root(b"web", 0, 3),
+            60,
+            30,
+            {Reason.WOULD_FAULT: 6},
+            verdict=Verdict(0.5, 0.4, 0.6, True, (Feature.THREAD,)),
+            partial={Reason.CHANGED: 24},
+            hit=(i, g),
+        ),
+        ProcessLosses(Root(b"web", 3), 10, 9, {Reason.CHANGED: 1}),
+    ]
+    first, second = warnings(ledger(*rows))
+    assert first == (
+        "26.0 % (10.0 to 50.0 of each process) of web × 4's samples lack the name of the function that ran"
+        " (changed, would_fault): they are unlike the kept ones (by thread): some of its functions look much"
+        " smaller than they are; most were in or near i, g, f; --keep-partial keeps the rest of their stacks"
+    )
+    assert second.startswith("40.0 % (30.0 to 50.0) of big (1)'s samples were dropped (stalled)")
 
 
 @given(ANY_TEXT)
@@ -208,6 +303,9 @@ def test_every_folded_line_parses_back(sample: Sample) -> None:
     stack, _, count = line.rpartition(" ")
     assert int(count) == sample.count
     root, *frames = stack.split(";")
+    if sample.root.container:
+        assert re.fullmatch(r"\[container .*\S.*\]", root)
+        root = frames.pop(0)
     if sample.thread is not None:
         assert re.fullmatch(rf"thread .*\S.* \({sample.thread.tid}\)", frames.pop(0))
     assert len(frames) == len(sample.frames)

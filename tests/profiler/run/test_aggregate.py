@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
-from profiler.profile.model import ProcessLosses, Root, Sample, Thread
+from profiler.profile.model import Process, ProcessLosses, Root, Sample, Thread
 from profiler.run import aggregate, allowance
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.stacks import Element, KernelAddress, NativeAddress, Partial
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, NATIVE, Frame
+from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 from tests.support.samples import raw_sample, told_file
 
@@ -46,8 +47,8 @@ def test_equal_stacks_of_one_process_are_counted_together() -> None:
         aggregator.add(raw(), (MAIN,))
     aggregator.add(raw(8), (MAIN,))
     assert aggregator.samples({}) == (
-        Sample(Root(b"app", 7), (MAIN,), 3),
-        Sample(Root(b"app", 8), (MAIN,), 1),
+        Sample(Root(b"app", 7), (MAIN,), 3, process=Process(7, b"app")),
+        Sample(Root(b"app", 8), (MAIN,), 1, process=Process(8, b"app")),
     )
 
 
@@ -57,7 +58,8 @@ def test_addresses_of_one_function_are_one_frame_once_they_have_names() -> None:
     aggregator.add(raw(), (MAIN, OTHER))
     aggregator.add(raw(), (MAIN, OPEN))
     assert {each for stack in aggregator.stacks() for each in stack.elements} == {MAIN, ONE, OTHER, OPEN}
-    assert aggregator.samples({ONE: OPEN, OTHER: OPEN}) == (Sample(Root(b"app", 7), (MAIN, OPEN), 3),)
+    (sample,) = aggregator.samples({ONE: OPEN, OTHER: OPEN})
+    assert (sample.frames, sample.count) == ((MAIN, OPEN), 3)
 
 
 def test_threads_are_told_apart_only_where_asked() -> None:
@@ -301,3 +303,73 @@ def test_a_process_without_a_sample_leaves_nothing() -> None:
     aggregator.ended(raw().process)
     assert aggregator._notes == {}
     assert aggregator.losses(lost=0).per_process == ()
+
+
+PODMAN = Description("/bin/app", ("app", "-x"), "3f2a91c0d5e1")
+
+
+def test_a_process_is_as_it_was_described_last() -> None:
+    aggregator = Aggregator(containers=True)
+    sample = replace(raw(), parent=ProcessId(3, 1), uid=1000)
+    aggregator.meet(sample, Description(executable="/bin/app"))
+    aggregator.describe(sample.process, PODMAN)
+    aggregator.add(sample, (MAIN,))
+    (counted,) = aggregator.samples({})
+    assert counted.root == Root(b"app", 7, container="3f2a91c0d5e1")
+    assert counted.process == Process(7, b"app", 3, 1000, "/bin/app", ("app", "-x"), "3f2a91c0d5e1")
+    aggregator.meet(replace(sample, comm=b"sh"), Description())
+    aggregator.add(replace(sample, comm=b"sh"), (MAIN,))
+    (counted,) = aggregator.samples({})
+    assert (counted.root, counted.process) == (Root(b"sh", 7), Process(7, b"sh", 3, 1000))
+
+
+def test_a_container_is_no_root_unless_that_is_asked_for() -> None:
+    aggregator = Aggregator()
+    aggregator.meet(raw(), PODMAN)
+    aggregator.add(raw(), (MAIN,))
+    (counted,) = aggregator.samples({})
+    assert counted.root == Root(b"app", 7)
+    assert counted.process is not None
+    assert counted.process.container == "3f2a91c0d5e1"
+
+
+def test_a_process_that_was_never_sampled_is_not_described() -> None:
+    aggregator = Aggregator()
+    aggregator.describe(ProcessId(7, 1), PODMAN)
+    assert aggregator.samples({}) == ()
+    assert aggregator.losses(lost=0).per_process == ()
+
+
+def test_processes_that_have_ended_count_by_their_container_where_that_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aggregate, "_MOST_ENDED", 0)
+    for containers, expected in (
+        (True, {Root(b"app", 0, 2, container="a"): 2, Root(b"app", 0, 1, container="b"): 1}),
+        (False, {Root(b"app", 0, 3): 3}),
+    ):
+        aggregator = Aggregator(containers=containers)
+        for pid, container in ((1, "a"), (2, "b"), (3, "a")):
+            aggregator.meet(raw(pid), Description(container=container))
+            aggregator.add(raw(pid), (MAIN,))
+            aggregator.ended(raw(pid).process)
+            # An answer that comes late is about nobody.
+            aggregator.describe(raw(pid).process, PODMAN)
+        samples = aggregator.samples({})
+        assert {sample.root: sample.count for sample in samples} == expected
+        assert {sample.process for sample in samples} == {None}
+
+
+def test_descriptions_are_charged_to_their_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "USER_BYTES", 40_000)
+    aggregator = Aggregator(allowances=Allowances())
+    long = Description(command=("x" * 4000,))
+    for pid in range(100):
+        sample = replace(raw(pid), uid=1000)
+        aggregator.meet(sample, Description())
+        for _ in range(3):
+            aggregator.describe(sample.process, long)
+        aggregator.add(sample, (MAIN,))
+    commands = [sample.process.command for sample in aggregator.samples({}) if sample.process is not None]
+    assert len(commands) == 100
+    assert 5 < commands.count(long.command) < 10

@@ -10,7 +10,7 @@ from profiler.run import mappings as mappings_module
 from profiler.run.mappings import KnownFiles, MappedCode
 from profiler.run.stacks import NativeAddress
 from symbolizers.base import Interpreter
-from symbolizers.inspection import VDSO, CodeMapping, FileContents, FileKey, Inspection
+from symbolizers.inspection import VDSO, CodeMapping, FileContents, FileKey, Inspection, generated_by
 from symbolizers.process.identity import ProcessId
 from tests.support.samples import told_file
 
@@ -19,6 +19,8 @@ LIBRARY = told_file(6)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", 0x9000, (0x1100, 0x1200))
 ANOTHER = Interpreter("ruby", "3.1.2", "3.1", 0x9000)
 HOLDS_ONE = FileContents(LIBRARY, 0, 0x1000, (INTERPRETER,), ("a note",))
+
+GENERATED = generated_by(ProcessId(8, 1), 0)
 
 
 def mapping(start: int, end: int, file: FileKey | None = PROGRAM, offset: int = 0) -> CodeMapping:
@@ -67,6 +69,27 @@ def test_an_interpreter_is_where_its_file_is_mapped() -> None:
     assert code.interpreters == (found,)
     assert files.notes(mapping(0, 1, LIBRARY)) == ("a note",)
     assert files.notes(mapping(0, 1, None)) == ()
+
+
+def test_a_file_that_nobody_could_look_into_is_what_the_worker_found_in_its_place() -> None:
+    """Its name is another file's in our mount namespace."""
+    opened = FileKey((0, 40), 5, (100, 1, 2))
+    told = (mapping(0x40_0000, 0x50_0000), mapping(0x60_0000, 0x70_0000), mapping(0x1000, 0x2000, LIBRARY))
+    files = KnownFiles()
+    files.learn(HOLDS_ONE)
+    code = MappedCode(files)
+    code.is_told = True
+    for each in told:
+        code.tell(each)
+    found = (
+        told[0]._replace(file=opened),
+        mapping(0x60_0000, 0x60_1000, opened),
+        told[2]._replace(file=opened),
+    )
+    code.found(inspection(*found))
+    at = (0x40_0010, 0x60_0010, 0x1010)
+    places = [code.map().find(address) for address in at]
+    assert [place.file for place in places if isinstance(place, NativeAddress)] == [opened, PROGRAM, LIBRARY]
 
 
 def test_what_is_learnt_of_a_file_later_counts_for_those_who_have_it_mapped() -> None:
@@ -128,7 +151,7 @@ def test_a_fork_has_its_own() -> None:
     code = MappedCode(KnownFiles())
     code.is_told = True
     code.tell(mapping(0x1000, 0x2000))
-    copy = code.copy()
+    copy = code.copy(GENERATED)
     code.tell(mapping(0x3000, 0x4000))
     assert copy.map().find(0x1000) is not None
     assert copy.map().find(0x3000) is None

@@ -10,18 +10,20 @@ import pytest
 
 from profiler.run import names as names_module
 from profiler.run.aggregate import CountedStack
-from profiler.run.names import AddressNames
+from profiler.run.names import AddressNames, Functions
 from profiler.run.stacks import NativeAddress
 from symbolizers.asker import Asker
 from symbolizers.errors import Reason
-from symbolizers.frame import NATIVE, Frame
-from symbolizers.inspection import FileKey
+from symbolizers.frame import GENERATED, NATIVE, Frame
+from symbolizers.inspection import FileKey, generated_by
+from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Failed, NameOffsets, Names
 from tests.support.samples import told_file
 
 ROOT, USER = 0, 1000
 LIBC, OTHER, HOSTILE = told_file(1), told_file(2), FileKey((8, 1), 3, (1, 2, 3), USER)
-OWNERS = {LIBC: ROOT, OTHER: USER, HOSTILE: USER}
+OWN, THEIRS = generated_by(ProcessId(7, 1), ROOT), generated_by(ProcessId(8, 1), USER)
+OWNERS = {LIBC: ROOT, OTHER: USER, HOSTILE: USER, OWN: ROOT, THEIRS: USER}
 
 
 class Answering:
@@ -33,7 +35,9 @@ class Answering:
         self.asked: list[tuple[FileKey, int]] = []
         self.sizes: list[int] = []
 
-    def ask(self, question: NameOffsets, then: Callable[[Answer], None], *, user: int) -> None:
+    def ask(
+        self, question: NameOffsets, then: Callable[[Answer], None], *, user: int, thorough: bool
+    ) -> None:
         self.asked.append((question.file, user))
         self.sizes.append(len(question.offsets))
         self._open.append((question, then))
@@ -53,7 +57,7 @@ class Answering:
 
 
 def named(question: NameOffsets) -> Names:
-    return Names(tuple(Frame(NATIVE, f"f{offset:x}") for offset in question.offsets))
+    return Names(tuple((Frame(NATIVE, f"f{offset:x}"), offset) for offset in question.offsets))
 
 
 def address(file: FileKey, offset: int) -> NativeAddress:
@@ -62,7 +66,7 @@ def address(file: FileKey, offset: int) -> NativeAddress:
 
 def names_by(asker: Answering) -> AddressNames:
     return AddressNames(
-        cast(Asker, asker), is_trusted=lambda user: user == ROOT, owner_of=lambda file: OWNERS[file]
+        cast(Asker, asker), is_trusted=lambda user: user == ROOT, owner_of=lambda file: OWNERS.get(file, USER)
     )
 
 
@@ -133,3 +137,87 @@ def test_a_question_has_no_more_addresses_than_one_answer_has_room_for() -> None
     many = tuple(address(LIBC, number) for number in range(2 * names_module._MOST_OFFSETS + 1))
     resolve(asker, [CountedStack(many, 1, 7, ROOT)])
     assert asker.sizes == [names_module._MOST_OFFSETS, names_module._MOST_OFFSETS, 1]
+
+
+def test_an_address_in_a_function_that_is_known_needs_no_question() -> None:
+    functions = Functions()
+    functions.learn(0x100, 0x120, Frame(NATIVE, "f"))
+    functions.learn(0x200, 0x200, Frame(NATIVE, "g"))
+    assert functions.find(0xFF) is None
+    assert {functions.find(at) for at in (0x100, 0x11F, 0x120)} == {Frame(NATIVE, "f")}
+    assert functions.find(0x121) is None, "nobody knows how far it reaches"
+    functions.learn(0x100, 0x140, Frame(NATIVE, "f"))
+    functions.learn(0x100, 0x108, Frame(NATIVE, "f"))
+    assert functions.find(0x13F) == Frame(NATIVE, "f")
+    assert [functions.find(at) for at in (0x1FF, 0x200, 0x201)] == [None, Frame(NATIVE, "g"), None]
+
+
+def generated(offset: int, process: FileKey = OWN) -> NativeAddress:
+    return NativeAddress(process, offset, "")
+
+
+def say(names: list[str]) -> Callable[[NameOffsets], Names]:
+    """What a runtime says of its functions: at first nothing, then the `names`."""
+
+    def answer(question: NameOffsets) -> Names:
+        frame = Frame(GENERATED, names[0]) if names else Frame(NATIVE, "[jit]")
+        return Names(tuple((frame, offset) for offset in question.offsets))
+
+    return answer
+
+
+def test_what_a_runtime_says_later_about_its_code_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_module, "_EARLY_S", 0.0)
+    said: list[str] = []
+    asker = Answering(say(said))
+    names = names_by(asker)
+    names.add(generated(0x1000), 7, ROOT)
+    names.ask_early()
+    asker.wait(0.0)
+    assert names.known(generated(0x1000)) is None
+    said.append("f")
+    stacks = [CountedStack((generated(0x1000),), 1, 7, ROOT)]
+    frames = names.resolve(stacks, ended_s=time.monotonic(), duration_s=1.0)
+    assert frames == {generated(0x1000): Frame(GENERATED, "f")}
+
+
+def test_code_about_which_no_runtime_says_anything_lacks_no_name() -> None:
+    asker = Answering(say([]))
+    names = names_by(asker)
+    stacks = [CountedStack((generated(0x1000),), 1, 7, ROOT)]
+    frames = names.resolve(stacks, ended_s=time.monotonic(), duration_s=1.0)
+    assert frames == {generated(0x1000): Frame(NATIVE, "[jit]")}
+    assert names.lacking == {}
+
+
+def test_the_code_of_others_is_asked_about_early_in_a_part_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names_module, "_EARLY_S", 0.0)
+    now_s = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    asker = Answering(say(["f"]))
+    names = names_by(asker)
+    for pid in range(3):
+        names.add(generated(0x1000, generated_by(ProcessId(pid + 1, 1), USER)), pid + 1, USER)
+    names.ask_early()
+    names.ask_early()
+    assert len(asker.asked) == 1, "one at a time"
+    now_s[0] += 0.5
+    asker.wait(0.0)
+    assert names.due_s() == now_s[0] + 0.5 * names_module._OTHERS_PAUSE
+    names.ask_early()
+    assert len(asker.asked) == 1
+    now_s[0] += 0.5 * names_module._OTHERS_PAUSE
+    names.ask_early()
+    assert len(asker.asked) == 2
+
+
+def test_each_mapping_of_generated_code_has_a_question_of_its_own() -> None:
+    """Its frames are named by it where the runtime says nothing."""
+    asker = Answering(say([]))
+    names = names_by(asker)
+    heap = NativeAddress(OWN, 0x2000, "[heap]")
+    stacks = [CountedStack((generated(0x1000), heap, generated(0x3000)), 1, 7, ROOT)]
+    names.resolve(stacks, ended_s=time.monotonic(), duration_s=1.0)
+    assert asker.sizes == [2, 1]

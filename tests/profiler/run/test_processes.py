@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiler.capture.records import ProcessEvent
-from profiler.capture.wire import WalkStatus
+from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run import allowance, program
 from profiler.run.stacks import TRUNCATED, NativeAddress, Partial
 from profiler.run.surroundings import WHOLE_ONLY
@@ -122,10 +122,20 @@ def test_a_walk_that_was_cut_off_is_shown_with_a_mark() -> None:
 
 def test_a_native_stack_as_deep_as_can_be_is_marked_as_cut_off() -> None:
     table = known()
-    deepest = table.sample(user=(NATIVE,) * 127)
-    shorter = table.sample(user=(NATIVE,) * 126)
+    deepest = table.sample(user=(NATIVE,) * 256, user_end=UserEnd.DEEP)
+    shorter = table.sample(user=(NATIVE,) * 256)
     assert table.emitted[deepest][0] == TRUNCATED
     assert table.emitted[shorter][0] != TRUNCATED
+
+
+def test_a_stack_through_a_file_without_a_table_asks_for_it() -> None:
+    table = known()
+    table.sample(user=(NATIVE,))
+    assert table.unwound == []
+    table.sample(user=(NATIVE, NATIVE), lacks_table=True)
+    [(user, code, pid, uid)] = table.unwound
+    assert (user, pid, uid) == ((NATIVE, NATIVE), PID, 0)
+    assert code.find(NATIVE) is not None
 
 
 def test_a_fault_waits_for_the_next_sight_of_the_code_object() -> None:
@@ -252,9 +262,9 @@ def test_exec_settles_what_the_old_program_owes_and_forgets_its_names() -> None:
     table.event(exited=False)
     assert table.emitted[waiting] == (Frame(MARKER, "[changed]"),)
     assert table.open == [Inspect(PID, ID.start_ticks)]
-    fresh = table.sample(1)
     old_read.answer(Codes((Reason.CHANGED,)))
     table.inspected()
+    fresh = table.sample(1)
     assert table.read() == [1]
     assert table.emitted[fresh] == (named(1),)
 

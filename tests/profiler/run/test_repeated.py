@@ -21,7 +21,7 @@ from tests.support.process_table import (
     known,
     raw_frame,
 )
-from tests.support.samples import raw_sample
+from tests.support.samples import raw_sample, repeated
 
 STACK = bytes(range(16))
 NATIVE_FRAME = Frame(MARKER, "[native]")
@@ -103,7 +103,7 @@ def test_a_tally_counts_as_the_sample_did() -> None:
     other = raw_sample(comm=b"second", user=(2,))
     tally = aggregator.add(sample, (NATIVE_FRAME,))
     aggregator.add(other, (NATIVE_FRAME,), Partial(Reason.CHANGED, leaf=True))
-    tally.again(7)
+    tally.again(repeated(sample, 7))
     (stack,) = aggregator.samples({})
     (row,) = aggregator.losses(lost=0).per_process
     assert (stack.root.comm, stack.count) == (b"first", 9)

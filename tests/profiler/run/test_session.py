@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,22 @@ import pytest
 from profiler.capture.records import ProcessEvent, RawSample
 from profiler.capture.source import Cost, Lost, Sampling
 from profiler.errors import PrerequisiteError
-from profiler.profile.model import Profile
-from profiler.run.session import Progress, Recording, Session
+from profiler.profile.model import Process, Profile
+from profiler.run.accounts import HotProgram
+from profiler.run.request import Recording
+from profiler.run.session import Progress, Session
 from symbolizers.asker import Asker, Workers
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import KERNEL, NATIVE, RawFrame
+from symbolizers.inspection import KernelKey
 from symbolizers.process.identity import ProcessId, start_ticks_of
+from tests.support.process.cgroups import cgroup
 from tests.support.process.targets import Target, running, state_of
 from tests.support.samples import raw_sample
 
 PATIENCE_S = 30.0
+PID_LIMIT = 1 << 22
 Record = RawSample | ProcessEvent
 
 
@@ -50,7 +56,7 @@ class Replay:
         self._notes = notes
         self._read_fd, self._write_fd = os.pipe()
 
-    def load(self) -> None:
+    def load(self, changed: Callable[[], None]) -> None:
         self.calls.append("load")
 
     def start(self) -> None:
@@ -75,6 +81,12 @@ class Replay:
             return ()
         os.read(self._read_fd, 1)
         return self.batches.pop(0)
+
+    def has_table(self, file: KernelKey, owner: int) -> bool:
+        return False
+
+    def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
+        raise AssertionError("no sample lacks a table")
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
         assert "load" in self.calls
@@ -132,26 +144,31 @@ def libc_start(pid: int) -> int:
 
 @contextmanager
 def session(
-    source: Replay, *, targets: tuple[int, ...], duration_s: float | None = None
+    source: Replay,
+    asker: Asker | None = None,
+    *,
+    targets: tuple[int, ...],
+    duration_s: float | None = None,
 ) -> Iterator[Session]:
     recording = Recording(Sampling(20, targets), duration_s, False, "a test", time.monotonic())
-    with closing(source), closing(Asker(Workers())) as asker:
-        yield Session(recording, source, asker)
+    with closing(source), closing(asker or Asker(Workers())) as asking:
+        yield Session(recording, source, asking)
 
 
 def recorded(
     source: Replay, *, targets: tuple[int, ...], progress: Callable[[Progress], None] | None = None
 ) -> Profile:
-    """Ends once all records were taken in and the worker has said what the targets are."""
+    """Ends once all records were taken in and the worker has answered all that was asked about them."""
 
     def until_done(now: Progress) -> None:
         assert now.elapsed_s < PATIENCE_S
         if progress is not None:
             progress(now)
-        if source.configured and not source.batches:
+        if source.configured and not source.batches and not asker.pending():
             running_session.stop()
 
-    with session(source, targets=targets) as running_session:
+    asker = Asker(Workers())
+    with session(source, asker, targets=targets) as running_session:
         running_session.prepare()
         running_session.start()
         return running_session.run(until_done)
@@ -174,6 +191,11 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     assert native.file.startswith("libc.so")
     assert (in_kernel.kind, in_kernel.name) == (KERNEL, "schedule")
     assert (found.root.comm, found.root.pid, found.count) == (b"app", target.pid, 1)
+    assert found.process is not None
+    assert (found.process.pid, found.process.comm) == (target.pid, b"app")
+    assert found.process.executable == os.readlink(f"/proc/{target.pid}/exe")
+    command = Path(f"/proc/{target.pid}/cmdline").read_bytes().removesuffix(b"\0").split(b"\0")
+    assert found.process.command == tuple(map(os.fsdecode, command))
     assert (profile.losses.samples, profile.losses.symbolized, profile.losses.lost) == (1, 1, 5)
     assert [note.split(" were lost")[0] for note in profile.notes] == ["some words", "2 execs and exits"]
     assert (profile.cpus, profile.frequency_hz, profile.command) == (3, 20, "a test")
@@ -185,6 +207,18 @@ def test_a_sample_comes_out_with_names(target: Target) -> None:
     assert min(profile.steps_s.values()) >= 0
     assert profile.profiler_max_rss_bytes > 1 << 20
     assert source.calls == ["load", "start", "complete", "stop"]
+
+
+@pytest.mark.root
+def test_of_a_process_that_is_over_its_container_is_known_by_the_sample(target: Target) -> None:
+    """The worker finds the cgroup by its id, inside its sandbox."""
+    with cgroup(f"libpod-{'3f' * 32}.scope") as folder:
+        gone = raw_sample(pid=PID_LIMIT - 1, cgroup=folder.stat().st_ino, uid=1000)
+        profile = recorded(Replay([[gone, sample(target.pid)], []]), targets=(target.pid,))
+    found = {each.root.pid: each.process for each in profile.samples}
+    container = "3f3f3f3f3f3f"
+    assert found[gone.process.pid] == Process(PID_LIMIT - 1, b"app", 0, 1000, container=container)
+    assert {each.root.container for each in profile.samples} == {""}
 
 
 def test_it_sleeps_while_nothing_comes(target: Target) -> None:
@@ -295,11 +329,38 @@ def test_progress_is_told_while_it_records(target: Target) -> None:
     assert [each.samples for each in told] == sorted(each.samples for each in told)
     assert told[-1].samples == 3
     assert 0 <= told[0].elapsed_s <= told[-1].elapsed_s
+    assert told[0].hottest() == told[-1].hottest() == HotProgram(b"app", 1, 1.0)
+    assert [each.is_over for each in told] == [False] * (len(told) - 1) + [True]
+
+
+@pytest.mark.parametrize("without_self", [True, False])
+def test_our_own_samples_can_be_left_out(without_self: bool) -> None:
+    """Where the whole system is recorded; they are neither counted nor lost, and a note says how many."""
+    steps: list[str] = []
+    ours = replace(sample(os.getpid()), comm=b"pidflame")
+    other = raw_sample(pid=1 << 22, comm=b"other", time_ns=time.monotonic_ns())
+    source = Replay([[ours, other], [ours]])
+    recording = Recording(
+        Sampling(20, None), 0.3, False, "a test", time.monotonic(), without_self=without_self
+    )
+    with closing(source), closing(Asker(Workers())) as asker:
+        running_session = Session(recording, source, asker, lambda name, _took_s: steps.append(name))
+        running_session.prepare()
+        running_session.start()
+        profile = running_session.run()
+    assert profile.losses.lost == 0
+    assert {row.root.comm: row.samples for row in profile.losses.per_process} == {
+        b"other": 1,
+        **({} if without_self else {b"pidflame": 2}),
+    }
+    told = "pidflame's own samples left out (--no-self): 2" in profile.notes
+    assert told == without_self
+    assert steps == list(profile.steps_s)
 
 
 def test_a_sampler_that_does_not_load_ends_the_recording(target: Target) -> None:
     class Refused(Replay):
-        def load(self) -> None:
+        def load(self, changed: Callable[[], None]) -> None:
             raise PrerequisiteError("no BPF here")
 
     with (
@@ -324,7 +385,8 @@ def test_native_names_survive_a_worker_that_was_replaced(target: Target) -> None
     def kill_worker(progress: Progress) -> None:
         if killed:
             running_session.stop()
-        elif progress.samples and source.configured:
+        # What it was asked just then would be taken for what killed it.
+        elif progress.samples and source.configured and not running_session._asker.pending():
             killed.extend(pid for pid in children() - before if state_of(pid) != "Z")
             for pid in killed:  # the worker, and the process that it was forked from
                 os.kill(pid, signal.SIGKILL)

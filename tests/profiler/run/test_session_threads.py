@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from profiler.capture.source import Sampling
 from profiler.profile.model import Profile, Thread
-from profiler.run.session import Progress, Recording, Session
+from profiler.run.request import Recording
+from profiler.run.session import Progress, Session
 from symbolizers.asker import Asker, Workers
 from symbolizers.frame import CAPTURE_KIND_SHIFT, RawFrame
 from symbolizers.process.identity import open_process

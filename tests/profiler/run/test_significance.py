@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
 from profiler.export.text import warnings
+from profiler.profile.interval import wilson
 from profiler.profile.model import Feature, Losses, ProcessLosses
 from profiler.run.aggregate import Aggregator
 from profiler.run.significance import (
@@ -22,7 +23,6 @@ from profiler.run.significance import (
     judge,
     judge_share,
     traits_of,
-    wilson,
 )
 from profiler.run.stacks import Partial
 from symbolizers.errors import Reason
@@ -277,19 +277,7 @@ def test_an_unlike_loss_has_to_be_one_in_a_thousand(lost: int) -> None:
 # The formulas.
 
 
-@pytest.mark.parametrize(("lost", "samples"), [(1, 3), (5, 100), (200, 20_000), (0, 10), (10, 10)])
-def test_the_interval_ends_where_wilson_puts_it(lost: int, samples: int) -> None:
-    """The share is 1.96 standard deviations away from an end, as that end itself gives them."""
-    ends = wilson(lost, samples)
-    assert 0 <= ends[0] < ends[1] <= 1
-    for end in ends:
-        if 0 < end < 1:
-            deviation = abs(lost / samples - end) / (end * (1 - end) / samples) ** 0.5
-            assert deviation == pytest.approx(1.959964, abs=1e-5)
-
-
 def test_without_samples_nothing_is_known() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
     verdict = judge_share(0, 0)
     assert (verdict.share, verdict.significant) == (0.0, False)
     assert Evidence().likeness(Feature.THREAD) == 1.0

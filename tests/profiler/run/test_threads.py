@@ -88,6 +88,17 @@ def test_what_has_no_name_is_asked_for_ever_more_seldom(answer: dict[int, str] |
     assert asked.wanted() == [7]
 
 
+def test_a_new_thread_is_asked_for_soon_though_the_others_have_no_names() -> None:
+    asked = Asked()
+    for tick in range(1000):
+        asked.sample(at_s=tick / 100)
+        if asked.questions.open:
+            asked.answer({})
+    asked.sample(8, at_s=10.00)
+    asked.sample(8, at_s=10.02)
+    assert asked.wanted() == [7, 8]
+
+
 def test_a_process_that_stalled_is_left_alone() -> None:
     asked = Asked()
     asked.sample()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from profiler.capture.records import CodeMapped, Forked, MappingsLost
 from profiler.run.stacks import NativeAddress, Partial
-from symbolizers.errors import ProcessGone, Reason
-from symbolizers.inspection import CodeMapping, FileContents
+from symbolizers.errors import Malformed, ProcessGone, Reason
+from symbolizers.inspection import CodeMapping, FileContents, KernelKey
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Forget, Inspect, LookedInto, LookInto
 from tests.support.process_table import (
@@ -23,6 +23,8 @@ from tests.support.process_table import (
 )
 from tests.support.samples import told_file
 
+KEY = KernelKey((8, 1), 5, 6)
+
 
 def told(table: Table, *mappings: CodeMapping, pid: int = PID) -> None:
     """The kernel tells that a program begins, and what it maps."""
@@ -37,10 +39,10 @@ def test_a_program_whose_files_are_known_needs_no_look() -> None:
     table.event(exited=False)
     file, look = table.questions.take_all()
     assert (file.question, look.question) == (
-        LookInto(told_file(5), "/bin/python3"),
+        LookInto(told_file(5), "/bin/python3", PID),
         Inspect(PID, ID.start_ticks),
     )
-    file.answer(LookedInto(FileContents(told_file(5), 0, 0x1000, (INTERPRETER,), ())))
+    file.answer(LookedInto(FileContents(told_file(5), 0, 0x1000, (INTERPRETER,), ()), KEY))
     moved = INTERPRETER.moved(0)
     assert table.configured == [(PID, START_NS, (moved,))]
     look.answer(ProcessGone("exited"))
@@ -65,6 +67,29 @@ def test_what_is_over_before_its_file_was_looked_into_may_lack_frames() -> None:
     native = NativeAddress(told_file(5), 0x100, "/bin/python3")
     assert table.emitted == {time: (NOT_INSPECTED, native)}
     assert table.partial == {time: Partial(Reason.NOT_INSPECTED, leaf=True)}
+
+
+def test_a_file_that_could_not_be_found_is_asked_about_in_the_next_process() -> None:
+    """It has no name here, and the first process that maps it was over too soon."""
+    table, asked_in = Table(), []
+    for pid in range(20, 40):
+        table.table.mapped(Forked(pid, table.now_ns, 3))
+        told(table, *MAPPINGS, pid=pid)
+        table.now_ns += SECOND
+        for asked in table.questions.take_all():
+            asked_in.append(asked.question)
+            asked.answer(ProcessGone("exited"))
+    assert asked_in == [LookInto(told_file(5), "/bin/python3", pid, 3) for pid in range(20, 28)]
+
+
+def test_a_file_with_nothing_in_it_is_asked_about_once() -> None:
+    table = Table()
+    for pid in range(20, 40):
+        told(table, *MAPPINGS, pid=pid)
+        table.now_ns += SECOND
+    table.answer(Malformed("no ELF file"))
+    told(table, *MAPPINGS, pid=50)
+    assert table.open == []
 
 
 def test_a_fork_of_forks_that_were_never_sampled_is_what_their_ancestor_is() -> None:
@@ -111,7 +136,7 @@ def test_a_program_that_maps_its_interpreter_later_makes_haste() -> None:
         assert table.table.is_in_hurry(table.now_ns) is (pid == 8)
         table.table.mapped(CodeMapped(pid, table.now_ns, library))
         for asked in table.questions.take_all():
-            if asked.question == LookInto(told_file(6), "/lib/libpython3.so"):
-                asked.answer(LookedInto(FileContents(told_file(6), 0, 0, (INTERPRETER,), ())))
+            if asked.question == LookInto(told_file(6), "/lib/libpython3.so", PID):
+                asked.answer(LookedInto(FileContents(told_file(6), 0, 0, (INTERPRETER,), ()), KEY))
     assert [pid for pid, _, _ in table.configured] == [PID, 8]
     assert not table.table.is_in_hurry(table.now_ns + SECOND)

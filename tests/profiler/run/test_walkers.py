@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from profiler.capture.wire import WalkStatus
 from profiler.run.stacks import Partial
 from symbolizers.errors import Reason
 from symbolizers.inspection import Inspection, Unsupported
@@ -98,3 +99,18 @@ def test_questions_are_asked_for_the_user_of_the_process() -> None:
     asked.answer(Inspection(ID, MAPPINGS, (replace(INTERPRETER),), ()))
     (read,) = table.questions.take_all()
     assert read.user == USER
+
+
+def test_the_kernel_forgets_interpreters_that_it_was_told_of_after_their_exec() -> None:
+    table = known(1)
+    table.event(exited=False)
+    assert table.configured[-1] == (PID, START_NS, ())
+
+
+def test_what_was_walked_for_the_program_before_the_exec_costs_nothing() -> None:
+    table = known(1)
+    table.event(exited=False)
+    stale = table.sample(1, user=(NATIVE,), status=WalkStatus.FAULT)
+    table.answer(Inspection(ID, MAPPINGS, (), ()))
+    assert not table.dropped
+    assert len(table.emitted[stale]) == 1, "its native frame alone"

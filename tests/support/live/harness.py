@@ -119,6 +119,7 @@ class Recording:
             [PIDFLAME, "record", "-o", self._folded, "--stats", self._stats, "--force", *options],
             stdin=subprocess.DEVNULL,
             stderr=stderr,
+            env={**os.environ, "NO_COLOR": "1"},
         )
         os.close(stderr)
         self._said = ""

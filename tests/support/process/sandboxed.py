@@ -17,6 +17,8 @@ from pathlib import Path
 
 from symbolizers.process.open_how import ADDRESS, find_in_root_how
 from symbolizers.process.sandbox import Sandbox
+from symbolizers.process.syscalls import open_cgroup
+from tests.support.process.cgroups import hierarchy
 
 PAGE = mmap.PAGESIZE
 PARENT = os.getppid()
@@ -49,6 +51,12 @@ def how_overwritten_by_a_read(folder: Path) -> object:
     return call(0, fd, ADDRESS, 24)
 
 
+def handle_to_read(_folder: Path) -> object:
+    """The root of the unified hierarchy by its id, as a descriptor that can be read from."""
+    handle = struct.pack("=IiQ", 8, 0xFE, 1)
+    return call(304, os.open(hierarchy(), os.O_RDONLY), handle, os.O_RDONLY)
+
+
 def mapped_as_code(_folder: Path) -> object:
     return mmap.mmap(-1, PAGE, prot=mmap.PROT_READ | mmap.PROT_EXEC)
 
@@ -61,6 +69,7 @@ TRIES: dict[str, Callable[[Path], object]] = {
     "open_unnamed": lambda folder: os.open(folder, os.O_WRONLY | os.O_TMPFILE),
     "open_by_the_old_call": lambda folder: call(2, bytes(folder / "file"), os.O_RDONLY, 0),
     "openat2": openat2_of_its_own,
+    "handle_to_read": handle_to_read,
     "unmap_how": lambda _: call(11, ADDRESS, PAGE),
     "unmap_from_below_how": lambda _: call(11, 0, ADDRESS + PAGE),
     "map_over_how": lambda _: call(9, ADDRESS, PAGE, 3, 0x22 | MAP_FIXED, -1, 0),
@@ -91,6 +100,7 @@ TRIES: dict[str, Callable[[Path], object]] = {
     "x32": lambda _: call(1 << 30 | 39),
     "read": lambda folder: (folder / "file").read_text(),
     "find": lambda folder: call(437, os.open("/", os.O_PATH), bytes(folder / "file"), find_in_root_how(), 24),
+    "find_cgroup": lambda _: open_cgroup(os.open(hierarchy(), os.O_RDONLY), hierarchy().stat().st_ino),
     "much_memory": lambda _: len(bytearray(2 << 30)),
     "much_to_say": lambda _: [os.write(2, b"x" * 4096) for _ in range(64)],
     "say": lambda _: traceback.print_stack(file=sys.stderr),

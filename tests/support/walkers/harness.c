@@ -19,6 +19,7 @@
 #define MOST_READS 65536	/* more than any walk's bound: it would not end */
 #define MOST_TAIL_CALLS 33	/* MAX_TAIL_CALL_CNT in the kernel */
 #define MOST_SECONDS 30		/* of one request, on a machine that is busy */
+#define MOST_CHUNKS 8
 #define START_NS 1000000000
 #define PID 4242
 #define KEY_LOW 0x0706050403020100	/* of the hash that tells stacks apart */
@@ -55,6 +56,8 @@ struct request {
 	__u32 named;		/* nonzero: code objects are named */
 	__u32 frames;		/* how many frames follow, which take the place of a walk by the first walker */
 	__u32 counted;		/* nonzero: of a stack that was sent before, a short record goes out; 2: by lines */
+	__u32 unwound;		/* nonzero: the native stack is followed; else it is the instruction that runs */
+	__u32 chunks;		/* how many follow of the unwind table of all that is mapped */
 };
 
 struct read {
@@ -79,13 +82,17 @@ static int (*next_program)(struct bpf_perf_event_data *);
 static jmp_buf next_run;
 
 static __u8 kernel_stack[KERNEL_STACK_BYTES];
-static struct task task = {&task, &task, START_NS, 0, 0, 0, PID, PID, "forged", NULL, kernel_stack};
+static struct table_chunk table[MOST_CHUNKS];
+static __u32 table_chunks;
+static struct mapping mapping = {.start = PAGE_SIZE, .end = 1ULL << 47, .flags = VMA_EXECUTABLE};
+static const struct memory memory = {&mapping.node};
+static struct task task = {&task, &task, START_NS, 0, 0, 0, PID, PID, "forged", NULL, kernel_stack, &memory};
 static struct bpf_perf_event_data context;
 static struct page *pages;
 static __u32 page_count;
 static struct read reads[MOST_READS];
 static struct answer answer;
-static __u32 fails_at, takes_names, counted;
+static __u32 fails_at, takes_names, counted, unwound;
 static __u8 record[sizeof(struct scratch)];
 static struct interpreter_frame given[MAX_INTERPRETER_FRAMES];
 static __u8 names[MAX_FRESH * (sizeof(__u32) + sizeof(struct name_record))];
@@ -174,22 +181,51 @@ static long probe_read_user(void *destination, __u32 size, const void *address)
 	return read->fault ? -14 : 0;
 }
 
-/* All that is read of the kernel is the task and its stack. */
+#define IS_WITHIN(address, size, object) \
+	((address) >= (const void *)&(object) && (address) + (size) <= (const void *)(&(object) + 1))
+
+/* All that is read of the kernel is the task, its stack, and what it has mapped. */
 static long probe_read_kernel(void *destination, __u32 size, const void *address)
 {
-	const void *stack = kernel_stack, *end = kernel_stack + sizeof(kernel_stack);
-
-	REQUIRE((address >= (const void *)&task && address + size <= (const void *)(&task + 1)) ||
-		(address >= stack && address + size <= end));
+	REQUIRE(IS_WITHIN(address, size, task) || IS_WITHIN(address, size, kernel_stack) ||
+		IS_WITHIN(address, size, mapping) || IS_WITHIN(address, size, memory));
 	memcpy(destination, address, size);
 	return 0;
+}
+
+/* The only map of maps holds the unwind table. */
+static void *map_lookup_elem(void *map, const void *key)
+{
+	__u32 index = *(const __u32 *)key;
+
+	REQUIRE(map == table);
+	return index < table_chunks ? &table[index] : NULL;
+}
+
+static void *table_in_slot(__u32 slot)
+{
+	return slot == 0 && table_chunks ? table : NULL;
+}
+
+/* What is mapped is in a file, the vDSO, if there is a table for it. */
+static void put_table(__u32 chunks)
+{
+	struct unwind_table entry = {.slot = 0, .chunks = chunks};
+	struct file_key key = {};
+
+	table_chunks = chunks;
+	unwind_tables.delete(&key);
+	if (chunks)
+		unwind_tables.update(&key, &entry);
+	mapping.operations = chunks ? &mapping : NULL;
 }
 
 /* The longest that there can be, so that nothing else in a record is longer than it may be. */
 static long bpf_get_stack(void *unused, void *buffer, __u32 size, __u64 flags)
 {
 	(void)unused;
-	memset(buffer, flags & BPF_F_USER_STACK ? 0x11 : 0x22, size);
+	REQUIRE(!flags);
+	memset(buffer, 0x22, size);
 	return size;
 }
 
@@ -201,6 +237,11 @@ static __u64 bpf_get_current_pid_tgid(void)
 static __u64 bpf_get_current_uid_gid(void)
 {
 	return 0;
+}
+
+static __u64 bpf_get_current_cgroup_id(void)
+{
+	return 1;
 }
 
 static __u64 bpf_get_current_task(void)
@@ -241,6 +282,8 @@ static void tail_call(struct bpf_perf_event_data *unused, __u32 program)
 		return;
 	if (answer.tail_calls == MOST_TAIL_CALLS)
 		return;
+	if (program == STAGE_UNWIND && !unwound)
+		((struct scratch *)scratches_entries)->unwind.fp = 0;
 	answer.tail_calls++;
 	next_program = programs[program];
 	longjmp(next_run, 1);
@@ -302,9 +345,11 @@ static void sample(const struct request *request, int left)
 	fails_at = request->fails_at;
 	takes_names = request->named;
 	counted = request->counted;
+	unwound = request->unwound;
+	put_table(request->chunks);
 	settings_entries[0].key[0] = KEY_LOW;
 	settings_entries[0].key[1] = KEY_HIGH;
-	settings_entries[0].position_mask = counted == 2 ? ~0 : 0;
+	settings_entries[0].position_mask = counted == 2 ? ~0U : FRAME_ENTERED;
 	next_program = on_sample;
 	if (request->frames)
 		put_frames(request, &config);
@@ -392,6 +437,8 @@ int main(void)
 		receive_pages(request.pages);
 		receive_rows(request.rows);
 		REQUIRE(request.frames <= MAX_INTERPRETER_FRAMES);
+		REQUIRE(request.chunks <= MOST_CHUNKS);
+		receive(table, request.chunks * sizeof(table[0]), false);
 		receive(given, request.frames * sizeof(given[0]), false);
 		words = calloc(request.words + 1, sizeof(*words));
 		receive(words, request.words * sizeof(*words), false);

@@ -11,7 +11,7 @@ import struct
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -21,13 +21,14 @@ from profiler.capture.program import namer_name, program_text, walker_name
 from profiler.capture.records import CodeName, RawSample
 from profiler.capture.wire import decode
 from symbolizers.frame import RawFrame
+from symbolizers.inspection import CHUNK_BYTES
 from symbolizers.registry import LANGUAGES
 from symbolizers.taken import TakenName
 
 PAGE_BYTES = 4096
 REGISTERS = 21
 """The words of ``struct pt_regs``."""
-R15, RIP, RSP = 0, 16, 19
+R15, RBP, RIP, RSP = 0, 4, 16, 19
 """Which words of ``struct pt_regs`` these registers are."""
 SANITIZERS = (
     *("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"),
@@ -43,7 +44,7 @@ _WALKER = _RECORDS.structs["walker"]
 _FRAME = _RECORDS.structs["interpreter_frame"].layout
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _LAYOUT_BYTES = 512
-_REQUEST = struct.Struct(f"<Q{REGISTERS}Q12I")
+_REQUEST = struct.Struct(f"<Q{REGISTERS}Q14I")
 _ANSWER = struct.Struct("<4IQI4x")
 _SIZE = struct.Struct("<I")
 _READ = struct.Struct("<Q2I")
@@ -51,8 +52,19 @@ _READ = struct.Struct("<Q2I")
 
 def registers_on(stack: int, *, rip: int = 0, r15: int = 0) -> tuple[int, ...]:
     """Of user code with a frame pointer whose stack ends at `stack`; what is not said is 0."""
-    words = {R15: r15, 4: stack + 0x100, RIP: rip, 17: 0x33, RSP: stack, 20: 0x2B}
+    words = {R15: r15, RBP: stack + 0x100, RIP: rip, 17: 0x33, RSP: stack, 20: 0x2B}
     return tuple(words.get(number, 0) for number in range(REGISTERS))
+
+
+def frame_pointers(count: int) -> tuple[dict[int, bytes], tuple[int, ...]]:
+    """A stack of so many frames, each with a frame pointer, and the registers of the leaf."""
+    start, code = 0x7FFF_1000_0000, 0x2000
+    size = -(-16 * count // PAGE_BYTES) * PAGE_BYTES
+    callers = [*range(start + 16, start + 16 * count, 16), 0]
+    content = b"".join(struct.pack("<2Q", caller, code) for caller in callers).ljust(size, b"\0")
+    registers = list(registers_on(start, rip=code))
+    registers[RBP] = start
+    return {start + at: content[at : at + PAGE_BYTES] for at in range(0, size, PAGE_BYTES)}, tuple(registers)
 
 
 USER_REGISTERS = registers_on(0x7FFF_0000_0000)
@@ -108,11 +120,13 @@ class Read:
 class Walk:
     """One sample and what it took: reads of user memory, their bytes, and tail calls.
 
+    Its frames lack what `entered` says of each (`RawFrame.is_entered`): positions are numbers of 32 bits.
     `names` are those that were taken, if they were asked for: no code object was seen before.
     `trace` has every read in order, if it was asked for.
     """
 
     sample: RawSample
+    entered: tuple[bool, ...]
     names: tuple[TakenName, ...]
     reads: int
     read_bytes: int
@@ -136,7 +150,7 @@ def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes |
     """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
     (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
     walkers, namers = ([name(each.name) for each in LANGUAGES] for name in (walker_name, namer_name))
-    programs = ",".join([*walkers, "on_record", "on_fresh", "on_count", *namers])
+    programs = ",".join([*walkers, "on_record", "on_fresh", "on_count", "on_unwind", *namers])
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
     includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
@@ -197,30 +211,39 @@ class Harness:
         traced: bool = False,
         named: bool = False,
         frames: Sequence[RawFrame] = (),
+        unwound: bool = False,
+        table: bytes = b"",
     ) -> Walk:
         """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
 
         With `named`, its code is named, too; `frames` take the place of what is walked. The read of the
-        number `fails_at`, counted from 1, faults whatever is there; 0 for none. With `twice`, what earlier
-        samples left in the scratch must make no difference. Raises `HarnessError`, after which there is no
-        program any more; KeyError for a change outside the pages.
+        number `fails_at`, counted from 1, faults whatever is there; 0 for none. If it is `unwound`, the
+        native stack is followed, too: by the unwind `table` of all code (`make_chunks`) or frame pointers.
+        With `twice`, what earlier samples left in the scratch must make no difference. Raises `HarnessError`,
+        after which there is no program any more; KeyError for a change outside the pages.
         """
         words = dict(changes or {})
         for address in words:
             image.pages[address & -PAGE_BYTES]
-        place = image.in_kernel, image.stack_gap, named, len(frames), 0
-        self._request(image, words, (traced, fails_at, twice, *place), frames)
+        chunks = len(table) // CHUNK_BYTES
+        place = image.in_kernel, image.stack_gap, named, len(frames), 0, unwound, chunks
+        self._request(image, words, (traced, fails_at, twice, *place), frames, table)
         return self._answer(traced)
 
     def count(self, image: Image, frames: Sequence[RawFrame], *, by_lines: bool = False) -> bytes:
         """The record of a sample with these `frames`: a short one, if its stack was counted before."""
-        place = image.in_kernel, image.stack_gap, False, len(frames), 1 + by_lines
+        place = image.in_kernel, image.stack_gap, False, len(frames), 1 + by_lines, False, 0
         self._request(image, {}, (False, 0, False, *place), frames)
         (size, *_) = _ANSWER.unpack(self._take(_ANSWER.size))
         return self._take(size)
 
     def _request(
-        self, image: Image, words: Mapping[int, int], wishes: Sequence[int], frames: Sequence[RawFrame]
+        self,
+        image: Image,
+        words: Mapping[int, int],
+        wishes: Sequence[int],
+        frames: Sequence[RawFrame],
+        table: bytes = b"",
     ) -> None:
         """Sends it; `wishes` are the last fields of ``struct request``."""
         pages = {} if image is self._image else image.pages
@@ -230,6 +253,7 @@ class Harness:
         parts.append(_REQUEST.pack(image.thread_pointer, *image.registers, *counts, *wishes))
         parts += (address.to_bytes(8, "little") + bytes(content) for address, content in pages.items())
         parts += (self._rows[row].to_bytes(8, "little") + row for row in rows)
+        parts.append(table)
         parts += (_FRAME.pack(*frame) for frame in frames)
         parts += (struct.pack("<2Q", address, word) for address, word in words.items())
         self._image = image
@@ -267,12 +291,15 @@ class Harness:
         answer = _ANSWER.unpack(self._take(_ANSWER.size))
         record_bytes, reads, tail_calls, records, read_bytes, name_bytes = answer
         assert records == 1, f"{records} records of one sample"
-        sample = decode(self._take(record_bytes))
-        assert isinstance(sample, RawSample)
+        captured = decode(self._take(record_bytes))
+        assert isinstance(captured, RawSample)
+        plain = (each._replace(position=each.distance & 0xFFFF_FFFF) for each in captured.interpreter)
+        sample = replace(captured, interpreter=tuple(plain))
+        entered = tuple(each.is_entered for each in captured.interpreter)
         names = tuple(_names(self._take(name_bytes)))
         trace = _READ.iter_unpack(self._take(reads * _READ.size)) if traced else ()
         found = tuple(Read(address, size, bool(fault)) for address, size, fault in trace)
-        return Walk(sample, names, reads, read_bytes, tail_calls, found)
+        return Walk(sample, entered, names, reads, read_bytes, tail_calls, found)
 
     def _take(self, size: int) -> bytes:
         content = self._answers.read(size)

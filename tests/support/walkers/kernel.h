@@ -17,6 +17,21 @@
 #define PAGE_SIZE 4096
 #define TICK_NS 10000000
 
+/* What a process has mapped, in a tree of one: all of its memory is code without a file. */
+struct node {
+	__u64 parent, right, left;
+};
+
+struct mapping {
+	__u64 start, end, page, flags;
+	struct node node;
+	const void *file, *operations;
+};
+
+struct memory {
+	const struct node *root;
+};
+
 /* The one task, which is its own group leader and its own parent. */
 struct task {
 	const struct task *leader, *parent;
@@ -24,6 +39,7 @@ struct task {
 	__u32 pid, tgid;
 	char comm[16];
 	const void *signal, *stack;
+	const struct memory *memory;
 };
 
 #define TASK_GROUP_LEADER offsetof(struct task, leader)
@@ -39,16 +55,33 @@ struct task {
 #define TASK_STACK offsetof(struct task, stack)
 #define TASK_THREAD offsetof(struct task, thread_pointer)
 #define THREAD_POINTER 0
+#define TASK_MM offsetof(struct task, memory)
+#define MM_TREE offsetof(struct memory, root)
+#define VMA_TREE offsetof(struct mapping, node)
+#define VMA_PAGE offsetof(struct mapping, page)
+#define VMA_FLAGS offsetof(struct mapping, flags)
+#define VMA_FILE offsetof(struct mapping, file)
+#define VMA_OPERATIONS offsetof(struct mapping, operations)
+/* No mapping has a file. */
+#define FILE_INODE 0
+#define INODE_NUMBER 0
+#define INODE_BLOCK 0
+#define BLOCK_DEVICE 0
+#define INODE_CHANGED_S 0
+#define INODE_CHANGED_NS 0
 
 #define BPF_FUNC_probe_read_user probe_read_user
 #define BPF_FUNC_probe_read_kernel probe_read_kernel
 #define BPF_FUNC_ktime_get_boot_ns ktime_get_boot_ns
+#define BPF_FUNC_map_lookup_elem map_lookup_elem
 
 static long probe_read_user(void *destination, __u32 size, const void *address);
 static long probe_read_kernel(void *destination, __u32 size, const void *address);
+static void *map_lookup_elem(void *map, const void *key);
 static long bpf_get_stack(void *context, void *buffer, __u32 size, __u64 flags);
 static __u64 bpf_get_current_pid_tgid(void);
 static __u64 bpf_get_current_uid_gid(void);
+static __u64 bpf_get_current_cgroup_id(void);
 static __u64 bpf_get_current_task(void);
 static __u64 bpf_ktime_get_ns(void);
 static __u64 ktime_get_boot_ns(void);
@@ -68,6 +101,18 @@ static long ringbuf_output(const void *record, __u64 size, __u64 flags);
 		leaf *(*lookup)(const __u32 *);                                                    \
 	} name = {name##_lookup}
 #define BPF_PERCPU_ARRAY(name, leaf, count) BPF_ARRAY(name, leaf, count)
+
+#define BPF_F_TABLE(kind, key, leaf, name, count, flags) BPF_ARRAY(name, leaf, count)
+
+#define BPF_ARRAY_OF_MAPS(name, inner, count)                                                      \
+	static void *table_in_slot(__u32 slot);                                                    \
+	static void *name##_lookup(const __u32 *index)                                             \
+	{                                                                                          \
+		return table_in_slot(*index);                                                      \
+	}                                                                                          \
+	static const struct {                                                                      \
+		void *(*lookup)(const __u32 *);                                                    \
+	} name = {name##_lookup}
 
 #define TABLE_ENTRIES 1024	/* more than one sample makes */
 

@@ -94,7 +94,7 @@ def named(sample: RawSample, symbolizer: Symbolizer) -> Stack:
     for frame in sample.interpreter:
         if frame.address < FIRST_ANNOTATION:
             code = symbolizer.read(frame)
-            stack.append((code.name, code.line_at(frame.position) if code.starts else 0))
+            stack.append((code.name, code.line_at(frame.distance) if code.starts else 0))
     return stack
 
 

@@ -38,7 +38,7 @@ with open(sys.argv[1], "rb") as stream:
         for language in loaded:
             try: language.recognise(elf)
             except SymbolizeError as error: said.append(str(error))
-        named = NativeSymbols(elf, "m").name(int(sys.argv[2])).name
+        named = NativeSymbols(elf, "m").find(int(sys.argv[2]))[0].name
     except SymbolizeError as error: said.append(str(error))
 print(json.dumps([time.process_time() - started, peak_bytes() - before, named, said]))
 """

@@ -10,8 +10,8 @@ import pytest
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.frame import NATIVE, Frame
-from symbolizers.native.symbols import NativeSymbols, vdso_symbols
-from symbolizers.native.unnamed import MAX_NAME_CHARS, mapping_frame, module_name
+from symbolizers.native.symbols import NativeSymbols, vdso
+from symbolizers.native.unnamed import MAX_NAME_CHARS, VDSO_PATH, mapping_frame, module_name
 from tests.support.elf_programs import build
 
 
@@ -33,8 +33,8 @@ def test_a_symbol_of_the_module(tmp_path: Path) -> None:
     path = build(tmp_path, "program")
     symbols = _symbols(path, "program")
     address = _address(path, "hidden_helper")
-    assert symbols.name(address + 1) == _native("hidden_helper", "program")
-    assert symbols.name(address + 1) is symbols.name(address)
+    assert symbols.find(address + 1)[0] == _native("hidden_helper", "program")
+    assert symbols.find(address + 1)[0] is symbols.find(address)[0]
 
 
 def test_a_stripped_function_is_its_start_and_the_rest_is_the_address(tmp_path: Path) -> None:
@@ -42,8 +42,8 @@ def test_a_stripped_function_is_its_start_and_the_rest_is_the_address(tmp_path: 
     helper = _address(path, "hidden_helper")
     subprocess.run(["strip", str(path)], check=True)
     symbols = _symbols(path, "my program")
-    assert symbols.name(helper) == symbols.name(helper + 2) == _native(f"[my program+{helper:#x}]")
-    assert symbols.name(0x7FFF0000) == _native("[my program+0x7fff0000]")
+    assert symbols.find(helper)[0] == symbols.find(helper + 2)[0] == _native(f"[my program+{helper:#x}]")
+    assert symbols.find(0x7FFF0000)[0] == _native("[my program+0x7fff0000]")
 
 
 def test_cpp_names_are_demangled(tmp_path: Path) -> None:
@@ -55,14 +55,16 @@ def test_cpp_names_are_demangled(tmp_path: Path) -> None:
     command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(path)]
     subprocess.run(command, input=source, text=True, check=True)
     address = _address(path, "_ZN6engine5WheelIiE4turnEiPKc")
-    assert _symbols(path).name(address) == _native("engine::Wheel<int>::turn(int, char const*)", "library.so")
+    assert _symbols(path).find(address)[0] == _native(
+        "engine::Wheel<int>::turn(int, char const*)", "library.so"
+    )
 
 
 def _named_by(symbol: str, directory: Path) -> str:
     """The name of a function whose symbol is `symbol`."""
     source = f'int function(void) __asm__("{symbol}"); int function(void) {{ return 1; }}'
     path = build(directory, "library.so", "-shared", "-fPIC", source=source)
-    return _symbols(path).name(_address(path, symbol)).name
+    return _symbols(path).find(_address(path, symbol))[0].name
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_names_that_are_no_text_are_still_names(tmp_path: Path) -> None:
     path = build(tmp_path, "library.so", "-shared", "-fPIC", "-s", source="int name_xx(void) { return 1; }")
     address = _address(path, "name_xx")
     path.write_bytes(path.read_bytes().replace(b"name_xx\0", b"n;\n_\xff\x1b \0"))
-    assert _symbols(path).name(address) == _native("n;\n_\\xff\x1b ", "library.so")
+    assert _symbols(path).find(address)[0] == _native("n;\n_\\xff\x1b ", "library.so")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +115,10 @@ def test_module_names(path: str, name: str) -> None:
     [
         ("/mnt/dead/libgone.so (deleted)", "[libgone.so+0x1230]"),
         ("[vdso]", "[vdso+0x1230]"),
-        ("", "[anon]"),
+        ("", "[jit]"),
         ("[heap]", "[heap]"),
         ("[anon:v8]", "[anon:v8]"),
-        ("/dev/zero (deleted)", "[anon]"),
+        ("/dev/zero (deleted)", "[jit]"),
         ("/memfd:doublemapper (deleted)", "[memfd:doublemapper]"),
     ],
 )
@@ -125,15 +127,14 @@ def test_memory_without_a_readable_file(path: str, name: str) -> None:
 
 
 def test_the_vdso_is_named_from_our_own_copy() -> None:
-    symbols = vdso_symbols()
-    assert symbols is not None
+    symbols = NativeSymbols(vdso(), VDSO_PATH)
     line = next(line for line in Path("/proc/self/maps").read_text().splitlines() if "[vdso]" in line)
     start, end = (int(word, 16) for word in line.split()[0].split("-"))
     elf = ElfFile.from_bytes(ctypes.string_at(start, end - start))
     clock = elf.symbol("__vdso_clock_gettime")
     assert clock is not None
-    assert symbols.name(clock.address) == _native("clock_gettime", "[vdso]")
-    assert symbols.name(end - start + 0x10) == _native(f"[vdso+{end - start + 0x10:#x}]")
+    assert symbols.find(clock.address)[0] == _native("clock_gettime", "[vdso]")
+    assert symbols.find(end - start + 0x10)[0] == _native(f"[vdso+{end - start + 0x10:#x}]")
 
 
 def test_a_real_library_by_the_dynamic_linkers_addresses() -> None:
@@ -151,4 +152,4 @@ def test_a_real_library_by_the_dynamic_linkers_addresses() -> None:
         for name in ("malloc", "qsort", "getenv", "read", "write", "nanosleep"):
             address = ctypes.cast(getattr(libc, name), ctypes.c_void_p).value
             assert address is not None
-            assert symbols.name(address - elf.bias(start, offset)) == _native(name, "libc.so.6")
+            assert symbols.find(address - elf.bias(start, offset))[0] == _native(name, "libc.so.6")

@@ -26,7 +26,6 @@ from symbolizers.values import MAX_TEXT_BYTES
 from tests.support.php_heap import EVAL_CODE, PhpHeap
 from tests.support.reads import read_each
 
-UNKNOWN = (1 << 32) - 1
 """The position where the walker believes none."""
 
 
@@ -43,7 +42,7 @@ def read(heap: PhpHeap, frame: RawFrame, *, lines: bool = True) -> CodeObject:
 def test_a_function_has_its_name_file_and_lines(heap: PhpHeap) -> None:
     code = read(heap, heap.frame_of(heap.function(b"App\\run")))
     assert code == CodeObject("php", "App\\run", "/srv/app.php", 3, (0, 64, 96), (3, 4, 7))
-    assert [code.line_at(position) for position in (0, 32, 64, 96, UNKNOWN)] == [3, 3, 4, 7, 3]
+    assert [code.line_at(position) for position in (0, 32, 64, 96, -1)] == [3, 3, 4, 7, 3]
 
 
 def test_without_lines_no_opcode_is_read(heap: PhpHeap) -> None:

@@ -1,0 +1,179 @@
+"""The unwind tables that the sampler follows: one map a file, within bounds of number and bytes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, Queue
+from threading import Thread
+from typing import NamedTuple
+
+from profiler.capture.compiled import MapShape
+from profiler.capture.header import read_header
+from profiler.capture.kernel_objects import number
+from profiler.capture.libbpf import Map
+from symbolizers.inspection import KernelKey
+
+MOST_BYTES = 128 << 20
+"""Of all tables together, in the kernel."""
+_HEADER = read_header("records.h")
+_KEY = _HEADER.structs["file_key"]
+_TABLE = _HEADER.structs["unwind_table"]
+_USED_NS = _TABLE.fields.index("used_ns")
+_SECOND_NS = 1_000_000_000
+_MAJOR_SHIFT = 20
+
+
+class UnwindTables:
+    """Puts tables in, and takes out those that no stack led through for longest. Lifetime: one recording."""
+
+    def __init__(
+        self, by_file: Map, tables: Map, chunk: MapShape, refused: Callable[[OSError], None]
+    ) -> None:
+        """`by_file` says which of the maps in `tables` serves a file; `chunk`: the shape of the smallest.
+
+        `refused` is told, in another thread, what the kernel says where it takes no table.
+        """
+        self._chunk = chunk
+        self._writer = _Writer(by_file, tables, refused)
+        self._by_file = by_file
+        self._sizes: dict[bytes, tuple[int, int]] = {}
+        """The slot and the bytes of each table, by the file's key."""
+        self._free = list(range(tables.shape.entries))
+
+    def has(self, file: KernelKey) -> bool:
+        """Whether the table of `file` is there, or is on its way."""
+        return _packed(file) in self._sizes
+
+    def put(self, file: KernelKey, chunks: bytes) -> None:
+        """Soon the sampler follows these chunks (see `make_chunks`), if any. Raises OSError."""
+        key = _packed(file)
+        if key in self._sizes:
+            return
+        while self._sizes and (not self._free or self._bytes() + len(chunks) > MOST_BYTES):
+            self._evict()
+        slot, count = self._free[-1], len(chunks) // self._chunk.value_bytes
+        entry = _TABLE.pack({"slot": slot, "chunks": count, "used_ns": 0})
+        self._writer.put(_Entry(key, entry, slot, self._table(count, chunks) if count else None))
+        self._free.pop()
+        self._sizes[key] = slot, len(chunks)
+
+    def flush(self) -> None:
+        """Waits until the sampler has what was put."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        self._writer.close()
+
+    def _table(self, count: int, chunks: bytes) -> Map:
+        table = Map("chunks", self._chunk.with_entries(count))
+        try:
+            table.update(array("I", range(count)).tobytes(), chunks)
+        except BaseException:
+            table.close()
+            raise
+        return table
+
+    def _bytes(self) -> int:
+        return sum(size for _, size in self._sizes.values())
+
+    def _evict(self) -> None:
+        self.flush()
+        last_used = min(self._sizes, key=self._used_ns)
+        slot, _ = self._sizes.pop(last_used)
+        self._writer.discard(last_used, slot)
+        self._free.append(slot)
+
+    def _used_ns(self, key: bytes) -> int:
+        try:
+            values = _TABLE.layout.unpack(self._by_file[key])
+        except OSError:  # the kernel had refused it
+            return 0
+        return int(values[_USED_NS])
+
+
+class _Entry(NamedTuple):
+    """The table of a file, None without rows, that goes into a slot."""
+
+    key: bytes
+    value: bytes
+    slot: int
+    table: Map | None
+
+
+class _Writer:
+    """Writes to the maps in a thread of its own.
+
+    To change a map of maps takes the kernel 8 to 16 ms, in which it waits for programs that run: all that has
+    come meanwhile goes in together.
+    """
+
+    def __init__(self, by_file: Map, tables: Map, refused: Callable[[OSError], None]) -> None:
+        self._by_file = by_file
+        self._tables = tables
+        self._refused = refused
+        self._entries: Queue[_Entry | None] = Queue()
+        self._thread: Thread | None = None
+        """It begins with the first entry, when the process has given up its rights: threads keep theirs."""
+
+    def put(self, entry: _Entry) -> None:
+        self._entries.put(entry)
+        if self._thread is None:
+            self._thread = Thread(target=self._write, name="tables", daemon=True)
+            self._thread.start()
+
+    def flush(self) -> None:
+        self._entries.join()
+
+    def discard(self, key: bytes, slot: int) -> None:
+        """Takes out what was put before the last flush."""
+        self._by_file.discard(key)
+        self._tables.discard(number(slot))
+
+    def close(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            self._entries.put(None)
+            self._thread.join()
+
+    def _write(self) -> None:
+        is_open = True
+        while is_open:
+            entries = [self._entries.get()]
+            with suppress(Empty):
+                while True:
+                    entries.append(self._entries.get_nowait())
+            is_open = None not in entries
+            self._write_all([entry for entry in entries if entry is not None])
+            for _ in entries:
+                self._entries.task_done()
+
+    def _write_all(self, entries: Sequence[_Entry]) -> None:
+        tables = [each for each in entries if each.table is not None]
+        try:
+            # The sampler sees a table at once, long before the kernel has waited for those that don't.
+            for each in entries:
+                self._by_file[each.key] = each.value
+            if tables:
+                slots = b"".join(number(each.slot) for each in tables)
+                self._tables.update(slots, b"".join(number(each.table.fd) for each in tables if each.table))
+        except OSError as error:
+            self._refused(error)
+        finally:
+            for each in entries:
+                if each.table is not None:
+                    each.table.close()
+
+
+def _packed(file: KernelKey) -> bytes:
+    changed_s, changed_ns = divmod(file.changed_ns, _SECOND_NS)
+    major, minor = file.device
+    return _KEY.pack(
+        {
+            "inode": file.inode,
+            "changed_s": changed_s,
+            "changed_ns": changed_ns,
+            "device": major << _MAJOR_SHIFT | minor,
+        }
+    )

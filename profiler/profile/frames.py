@@ -1,0 +1,25 @@
+"""The frames of many stacks at once.
+
+Frames are few objects that are in many stacks. To look each of a million up by its contents takes seconds,
+and by its identity a tenth of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from profiler.profile.model import Sample
+from symbolizers.frame import Frame
+
+
+def distinct(samples: Sequence[Sample]) -> dict[int, Frame]:
+    """The frames in `samples`, by their `id`: as long as the samples live, no other object has it."""
+    flat = [*chain.from_iterable(sample.frames for sample in samples)]
+    return dict(zip(map(id, flat), flat, strict=True))
+
+
+def with_frames(sample: Sample, shown: Mapping[int, Frame]) -> Sample:
+    """The sample with what is `shown` in the place of its frames, by their `id`."""
+    return replace(sample, frames=tuple(map(shown.__getitem__, map(id, sample.frames))))

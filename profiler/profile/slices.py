@@ -1,0 +1,35 @@
+"""A part of a recording, as whoever records hands it to the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from profiler.profile.model import Process
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame
+
+
+class CannotKeep(Exception):
+    """A recording can't be written to its file; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What came since the slice before, as rows: see docs/RECORDING.md. Ids are from 1 on, without gaps.
+
+    A process and a thread that is there already is replaced.
+    """
+
+    processes: dict[int, tuple[Process, int, bytes | None]] = field(default_factory=dict)
+    """By id, each with its start (ns, CLOCK_BOOTTIME), and what it is merged as."""
+    threads: dict[int, tuple[int, int, bytes, str]] = field(default_factory=dict)
+    """By id: process, tid, comm and name."""
+    functions: list[Frame] = field(default_factory=list)
+    frames: list[tuple[int | None, str, int]] = field(default_factory=list)
+    """Function, path and address (offset in the file at `path`, or in memory without one)."""
+    stacks: list[tuple[int | None, int]] = field(default_factory=list)
+    """Parent and frame."""
+    samples: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    """Time (ms), thread, CPU, stack and weight."""
+    partial: list[tuple[int | None, int, Reason, int]] = field(default_factory=list)
+    """Second, process, reason and samples."""

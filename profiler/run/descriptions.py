@@ -1,0 +1,88 @@
+"""What processes are: asked when a program is first sampled, and again in another cgroup."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from profiler.capture.records import CodeMapped, MappingRecord, ProcessEvent, RawSample, Repeated
+from symbolizers.asker import Ask
+from symbolizers.process.description import Description
+from symbolizers.process.identity import ProcessId
+from symbolizers.questions import Describe, Described, Failed
+
+_MOST_PROCESSES = 4096
+_MOST_EXECUTABLES = 1024
+"""Of programs that ran before: whoever is sampled long after an exec still runs, and can be asked about."""
+_ANOTHER_PROGRAM = -1
+"""In the place of a cgroup: nobody was asked about it."""
+
+
+class Descriptions:
+    """Asks the worker what processes are. Lifetime: one recording.
+
+    `meet` takes a sample of a program that is new, and the little that is known of it; `learn` takes what the
+    worker says of the process.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        meet: Callable[[RawSample, Description], None],
+        learn: Callable[[ProcessId, Description], None],
+    ) -> None:
+        self._put = ask
+        self._meet = meet
+        self._learn = learn
+        self._asked: OrderedDict[ProcessId, int] = OrderedDict()
+        """The cgroup in which each process was when it was asked about."""
+        self._executables: OrderedDict[int, str] = OrderedDict()
+        """By pid, of programs whose exec was seen; many are over before anybody can ask."""
+
+    def sample(self, sample: RawSample) -> None:
+        """Asks about the process of `sample`, if that is new."""
+        process = sample.process
+        asked = self._asked.get(process, _ANOTHER_PROGRAM)
+        if asked == sample.cgroup:
+            return
+        self._asked[process] = sample.cgroup
+        if len(self._asked) > _MOST_PROCESSES:
+            self._asked.popitem(last=False)
+        told = self._executables.get(process.pid, "")
+        if asked == _ANOTHER_PROGRAM:
+            self._meet(sample, Description(executable=told))
+
+        def answered(answer: Described | Failed) -> None:
+            if isinstance(answer, Failed) or process not in self._asked:
+                return
+            found = answer.description
+            if self._asked[process] != sample.cgroup:  # most of it may be about the next program
+                found = Description(container=found.container)
+            self._learn(process, found if found.executable else found._replace(executable=told))
+
+        self._put(Describe(process, sample.cgroup), answered, user=sample.uid)
+
+    def again(self, repeated: Repeated) -> None:
+        """As `sample`, for samples that equal an earlier one."""
+        if self._asked.get(repeated.process, _ANOTHER_PROGRAM) == _ANOTHER_PROGRAM:
+            self.sample(repeated.sample())
+
+    def mapped(self, record: MappingRecord) -> None:
+        """Takes in what a program has mapped: the first file after its exec is its own."""
+        if not isinstance(record, CodeMapped):
+            return
+        if record.mapping is None:
+            self._executables[record.pid] = ""
+            self._executables.move_to_end(record.pid)
+            if len(self._executables) > _MOST_EXECUTABLES:
+                self._executables.popitem(last=False)
+        elif self._executables.get(record.pid) == "":
+            self._executables[record.pid] = record.mapping.path
+
+    def event(self, event: ProcessEvent) -> None:
+        """Its process runs another program from now on, or has exited."""
+        if event.exited:
+            self._executables.pop(event.process.pid, None)
+        elif event.process in self._asked:
+            self._asked[event.process] = _ANOTHER_PROGRAM

@@ -1,0 +1,231 @@
+"""Hands a recording on to its file while it goes on: what came in a second is written as one slice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from profiler.capture.records import RawSample
+from profiler.profile.model import Process, Profile
+from profiler.profile.schema import KERNEL_PATH
+from profiler.profile.slices import CannotKeep, Slice
+from profiler.run.stacks import Element, KernelAddress, NativeAddress
+from symbolizers.errors import Reason
+from symbolizers.frame import Frame
+from symbolizers.process.identity import ProcessId
+
+if TYPE_CHECKING:  # it imports what not every recording needs
+    from profiler.profile.writer import RecordingWriter
+
+SLICE_NS = 1_000_000_000
+_MOST_NODES = 20_000
+"""Nodes of the call tree that are remembered. One that was forgotten is written again when it is needed."""
+_NS_PER_MS = 1_000_000
+
+
+class Rows(Protocol):
+    """Takes samples, as numbers that it has given for their threads and stacks."""
+
+    def thread(self, sample: RawSample) -> int:
+        """The number of its thread."""
+
+    def stack(self, elements: Sequence[int]) -> int:
+        """The number of a stack, root first, of elements by their numbers (0 is the first)."""
+
+    def sample(self, thread: int, stack: int, cpu: int, time_ns: int) -> None:
+        """Takes a sample; CLOCK_MONOTONIC."""
+
+    def partial(self, sample: RawSample, reason: Reason) -> None:
+        """The stack of this sample is partial."""
+
+    def learn(self, process: ProcessId, facts: Process | None) -> None:
+        """What is known of the process now."""
+
+    def merged(self, process: ProcessId, comm: bytes) -> None:
+        """The process has ended, and counts with others by this name."""
+
+
+class NoRows:
+    """`Rows` of a recording that has no file."""
+
+    def thread(self, sample: RawSample) -> int:
+        return 0
+
+    def stack(self, elements: Sequence[int]) -> int:
+        return 0
+
+    def sample(self, thread: int, stack: int, cpu: int, time_ns: int) -> None:
+        pass
+
+    def partial(self, sample: RawSample, reason: Reason) -> None:
+        pass
+
+    def learn(self, process: ProcessId, facts: Process | None) -> None:
+        pass
+
+    def merged(self, process: ProcessId, comm: bytes) -> None:
+        pass
+
+
+class Journal:
+    """`Rows` for a file. Lifetime: one recording; `elements`, by number, may grow meanwhile."""
+
+    def __init__(self, writer: RecordingWriter) -> None:
+        self._writer = writer
+        self._started_ns = 0
+        self._slice = Slice()
+        self._partial: Counter[tuple[int, int, Reason]] = Counter()
+        self._processes: dict[ProcessId, tuple[int, Process]] = {}
+        self._threads: dict[tuple[int, int], tuple[int, bytes]] = {}
+        """By process and tid: its number and its name."""
+        self._tids: dict[int, list[int]] = {}
+        """By process, those that have a number."""
+        self._functions: dict[Frame, int] = {}
+        self._nodes: dict[tuple[int | None, int], int] = {}
+        self._last_process = self._last_thread = self._last_stack = 0
+        self._written_elements = 0
+        self._due_ns = 0
+        self.failure = ""
+        """Why the file could not be written, if that happened."""
+
+    def begin(self, started_ns: int, facts: Mapping[str, str | int | float]) -> None:
+        """Sampling has begun at that time (CLOCK_MONOTONIC)."""
+        self._started_ns = started_ns
+        self._due_ns = started_ns + SLICE_NS
+        self._attempt(lambda: self._writer.facts(facts))
+
+    def thread(self, sample: RawSample) -> int:
+        process = self._process(sample)
+        known = self._threads.get((process, sample.tid))
+        if known is not None and known[1] == sample.thread_comm:
+            return known[0]
+        if known is None:
+            self._last_thread += 1
+            self._tids.setdefault(process, []).append(sample.tid)
+        number = self._last_thread if known is None else known[0]
+        self._threads[process, sample.tid] = number, sample.thread_comm
+        self._slice.threads[number] = process, sample.tid, sample.thread_comm, ""
+        return number
+
+    def stack(self, elements: Sequence[int]) -> int:
+        if len(self._nodes) > _MOST_NODES:
+            self._nodes.clear()
+        node: int | None = None
+        for element in elements:
+            found = self._nodes.get((node, element))
+            if found is None:
+                self._last_stack += 1
+                found = self._nodes[node, element] = self._last_stack
+                self._slice.stacks.append((node, element + 1))
+            node = found
+        return node or 0
+
+    def sample(self, thread: int, stack: int, cpu: int, time_ns: int) -> None:
+        time_ms = max(time_ns - self._started_ns, 0) // _NS_PER_MS
+        self._slice.samples.append((time_ms, thread, cpu, stack, 1))
+
+    def partial(self, sample: RawSample, reason: Reason) -> None:
+        second = max(sample.time_ns - self._started_ns, 0) // SLICE_NS
+        self._partial[second, self._process(sample), reason] += 1
+
+    def learn(self, process: ProcessId, facts: Process | None) -> None:
+        if facts is not None:
+            self._keep(process, facts)
+
+    def merged(self, process: ProcessId, comm: bytes) -> None:
+        if process in self._processes:
+            number, facts = self._processes.pop(process)
+            self._slice.processes[number] = facts, process.start_ns(), comm
+            for tid in self._tids.pop(number, ()):
+                del self._threads[number, tid]
+
+    def write_if_due(self, now_ns: int, elements: Sequence[Element]) -> None:
+        """Writes a slice each second if there is anything to write."""
+        if self._slice.samples and now_ns >= self._due_ns:
+            self._due_ns = now_ns + SLICE_NS
+            self._write(elements)
+
+    def is_waiting(self) -> bool:
+        """Whether something is to be written with the next slice."""
+        return bool(self._slice.samples)
+
+    def finish(
+        self,
+        elements: Sequence[Element],
+        names: Mapping[Element, Frame],
+        thread_names: Mapping[tuple[int, int], str],
+        profile: Profile,
+    ) -> None:
+        """Writes the rest: the last slice, names by element and by pid and tid."""
+        for process, (number, _) in self._processes.items():
+            for tid in self._tids.get(number, ()) if thread_names else ():
+                if name := thread_names.get((process.pid, tid)):
+                    thread, comm = self._threads[number, tid]
+                    self._slice.threads[thread] = number, tid, comm, name
+        self._write(elements)
+        late = Slice()
+        named = [
+            (at, self._function(names[element], late))
+            for at, element in enumerate(elements, 1)
+            if not isinstance(element, Frame) and element in names
+        ]
+        self._attempt(lambda: self._writer.append(late))
+        self._attempt(lambda: self._writer.name(named))
+        self._attempt(lambda: self._writer.finish(profile))
+        self._attempt(self._writer.close)
+
+    def _write(self, elements: Sequence[Element]) -> None:
+        new, self._slice = self._slice, Slice()
+        for element in elements[self._written_elements :]:
+            new.frames.append(self._frame(element, new))
+        self._written_elements = len(elements)
+        new.partial.extend((*key, count) for key, count in self._partial.items())
+        self._partial.clear()
+        self._attempt(lambda: self._writer.append(new))
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        """Once anything has failed, nothing more is written: rows refer to earlier ones."""
+        if not self.failure:
+            try:
+                write()
+            except CannotKeep as error:
+                self.failure = str(error)
+
+    def _process(self, sample: RawSample) -> int:
+        known = self._processes.get(sample.process)
+        if known is None:
+            facts = Process(sample.process.pid, sample.comm, sample.parent.pid, sample.uid)
+            return self._keep(sample.process, facts)
+        if known[1].comm != sample.comm:
+            self._keep(sample.process, replace(known[1], comm=sample.comm))
+        return known[0]
+
+    def _keep(self, process: ProcessId, facts: Process) -> int:
+        known = self._processes.get(process)
+        if known is None:
+            self._last_process += 1
+        number = self._last_process if known is None else known[0]
+        self._processes[process] = number, facts
+        self._slice.processes[number] = facts, process.start_ns(), None
+        return number
+
+    def _frame(self, element: Element, new: Slice) -> tuple[int | None, str, int]:
+        if isinstance(element, NativeAddress):
+            return None, element.path, _signed(element.offset)
+        if isinstance(element, KernelAddress):
+            return None, KERNEL_PATH, _signed(element.address)
+        return self._function(element, new), "", 0
+
+    def _function(self, frame: Frame, new: Slice) -> int:
+        number = self._functions.get(frame)
+        if number is None:
+            number = self._functions[frame] = len(self._functions) + 1
+            new.functions.append(frame)
+        return number
+
+
+def _signed(address: int) -> int:
+    """As SQLite has 64 bits."""
+    return address - (1 << 64) if address >> 63 else address

@@ -1,0 +1,81 @@
+"""What to tell people about functions without names, and how to get these."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from profiler.run.aggregate import CountedStack
+from profiler.run.stacks import Element, NativeAddress
+from symbolizers.frame import GENERATED, Frame
+from symbolizers.native.unnamed import module_name
+
+_RUNTIMES = (
+    (re.compile(r"node|libnode\.so.*"), "node", "run node with --perf-basic-prof"),
+    (
+        re.compile(r"libjvm\.so"),
+        "java",
+        "'jcmd PID Compiler.perfmap' writes them (JDK 17); -XX:+PreserveFramePointer shows what calls them",
+    ),
+    (re.compile(r"libcoreclr\.so"), "dotnet", "run dotnet with DOTNET_PerfMapEnabled=1"),
+    (re.compile(r"beam\.smp"), "erl", "run erl with +JPperf true"),
+)
+"""A file that the runtime maps, what people call it, and how it tells the names of its functions."""
+_UNKNOWN = "a runtime", "a runtime that writes /tmp/perf-PID.map gives them"
+_MOST_SHOWN = 3
+_LEAST, _LEAST_SHARE = 20, 0.05
+"""Fewer samples are not worth a note."""
+
+
+def notes_on(stacks: Iterable[CountedStack], names: Mapping[Element, Frame]) -> list[str]:
+    """A note on stripped files, and one on each runtime, of which `stacks` show code without a name."""
+    stacks = tuple(stacks)
+    return [*_on_stripped_files(stacks, names), *_on_generated_code(stacks, names)]
+
+
+def _on_stripped_files(stacks: Sequence[CountedStack], names: Mapping[Element, Frame]) -> list[str]:
+    nameless: Counter[str] = Counter()
+    for stack in stacks:
+        leaf = stack.elements[-1] if stack.elements else None
+        if isinstance(leaf, NativeAddress) and not leaf.file.is_generated and not names[leaf].file:
+            nameless[module_name(leaf.path)] += stack.samples
+    count = nameless.total()
+    if count < max(_LEAST, _LEAST_SHARE * sum(stack.samples for stack in stacks)):
+        return []
+    files = ", ".join(name for name, _ in nameless.most_common(_MOST_SHOWN))
+    return [
+        f"{count:,} samples are in functions without names, since files are stripped of them: {files};"
+        " their debug packages (-dbgsym, -debuginfo) bring the names"
+    ]
+
+
+def _on_generated_code(stacks: Sequence[CountedStack], names: Mapping[Element, Frame]) -> list[str]:
+    lacking: Counter[int] = Counter()
+    runtimes: dict[int, tuple[str, str]] = {}
+    for stack in stacks:
+        addresses = [each for each in stack.elements if isinstance(each, NativeAddress)]
+        if any(each.file.is_generated and names[each].kind != GENERATED for each in addresses):
+            lacking[stack.pid] += stack.samples
+        if stack.pid not in runtimes and (runtime := _runtime_of(addresses)) is not None:
+            runtimes[stack.pid] = runtime
+    samples: Counter[tuple[str, str]] = Counter()
+    processes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for pid, count in lacking.most_common():
+        runtime = runtimes.get(pid, _UNKNOWN)
+        samples[runtime] += count
+        processes[runtime].append(str(pid))
+    return [
+        f"{count} samples are in code that {name} has generated, without names (process"
+        f" {', '.join(processes[name, how][:_MOST_SHOWN])}): {how}"
+        for (name, how), count in samples.most_common()
+        if count >= _LEAST
+    ]
+
+
+def _runtime_of(addresses: Iterable[NativeAddress]) -> tuple[str, str] | None:
+    for each in addresses:
+        for module, name, how in _RUNTIMES:
+            if module.fullmatch(module_name(each.path)):
+                return name, how
+    return None

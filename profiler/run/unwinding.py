@@ -1,0 +1,131 @@
+"""Which unwind tables the kernel should have: those of the files that stacks lead through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from profiler.capture.source import SampleSource
+from profiler.run.stacks import CodeMap, NativeAddress
+from symbolizers.asker import Ask
+from symbolizers.inspection import CHUNK_BYTES, FileKey, IdentifiedFile, KernelKey
+from symbolizers.questions import (
+    Failed,
+    Identified,
+    IdentifyFiles,
+    MappedFile,
+    ReadUnwinding,
+    UnwindChunks,
+)
+
+_MOST_FILES = 16_384
+_MOST_PRELOADED = 512
+_MOST_TOGETHER = 32
+"""Files in one question: to identify one takes 0.7 ms of CPU, and to ask took 16 ms on a busy machine."""
+_AGAIN_S = 2.0
+"""How long after a question about a file it is asked about again, if stacks still lack its table: that made
+room for others. The pause doubles each time."""
+
+
+class Unwinding:
+    """Asks for the table of each file, and hands it on. Lifetime: one recording."""
+
+    def __init__(self, ask: Ask, source: SampleSource) -> None:
+        self._ask = ask
+        self._source = source
+        self._asked: dict[FileKey, tuple[float, float]] = {}
+        """By file, when it may be asked about again (CLOCK_MONOTONIC), and the pause after that."""
+        self._looked_up: dict[FileKey, IdentifiedFile | None] = {}
+        """The files of which tables were put in that earlier runs have kept; None: not identified (yet)."""
+
+    def want(self, user: Sequence[int], code: CodeMap, pid: int, uid: int) -> None:
+        """A stack of process `pid` leads through files without tables; `user` are its addresses.
+
+        Tables of the other files that it maps are put in, too, where earlier runs have kept them: its
+        next stacks lead there.
+        """
+        needed: list[MappedFile] = []
+        for level, address in enumerate(user):
+            place = code.find(address - (level > 0))
+            if isinstance(place, NativeAddress) and not place.file.is_generated and self._may_ask(place.file):
+                needed.append(MappedFile(place.file, place.path))
+                self._look_up(place.file)
+        others = [MappedFile(place.file, place.path) for place in code.files() if self._look_up(place.file)]
+        for files, makes in ((needed, True), (others, False)):
+            for at in range(0, len(files), _MOST_TOGETHER):
+                self._identify(files[at : at + _MOST_TOGETHER], pid, uid, makes=makes)
+
+    def learn(self, file: FileKey, identified: IdentifiedFile) -> None:
+        """A process maps this file: the table that an earlier run has kept is put in."""
+        if self._look_up(file):
+            self._looked_up[file] = identified
+            self._source.has_table(identified.key, identified.owner)
+
+    def preload(self, files: Iterable[FileKey]) -> None:
+        """Processes that run already map these: of some, the tables that earlier runs have kept are put in.
+
+        What the worker knows a file by is on most file systems what the kernel knows it by.
+        """
+        opened = (file for file in files if len(file.version) == len(("size", "mtime", "ctime")))
+        for file in islice(dict.fromkeys(opened), _MOST_PRELOADED):
+            self._source.has_table(KernelKey(file.device, file.inode, file.version[-1]), file.owner)
+
+    def _look_up(self, file: FileKey) -> bool:
+        """Whether nobody has looked up what was kept for `file`; from now on, that counts as done."""
+        if file in self._looked_up or len(self._looked_up) >= _MOST_FILES:
+            return False
+        self._looked_up[file] = None
+        return True
+
+    def _may_ask(self, file: FileKey) -> bool:
+        """Whether it is time to ask about `file`; then that counts as done."""
+        now_s = time.monotonic()
+        due_s, pause_s = self._asked.get(file, (now_s, _AGAIN_S))
+        if now_s < due_s or (file not in self._asked and len(self._asked) >= _MOST_FILES):
+            return False
+        self._asked[file] = now_s + pause_s, 2 * pause_s
+        return True
+
+    def _identify(self, files: Sequence[MappedFile], pid: int, uid: int, *, makes: bool) -> None:
+        """Asks what the kernel knows `files` by, and then for their tables, which it `makes` if need be."""
+        unknown = []
+        for each in files:
+            known = self._looked_up.get(each.file)
+            if known is None:
+                unknown.append(each)
+            else:
+                self._put_or_read(each, known, pid, uid, makes=makes)
+        if not unknown:
+            return
+
+        def identified(answer: Identified | Failed) -> None:
+            if isinstance(answer, Identified):
+                for each, found in zip(unknown, answer.files, strict=True):
+                    if found is not None:
+                        self._looked_up[each.file] = found
+                        self._put_or_read(each, found, pid, uid, makes=makes)
+            elif len(unknown) > 1:  # one of them may have cost the others their answer
+                for each in unknown:
+                    self._identify((each,), pid, uid, makes=makes)
+
+        self._ask(IdentifyFiles(tuple(unknown), pid), identified, user=uid, soon=makes)
+
+    def _put_or_read(
+        self, file: MappedFile, found: IdentifiedFile, pid: int, uid: int, *, makes: bool
+    ) -> None:
+        if not self._source.has_table(found.key, found.owner) and makes:
+            self._read(file, found, pid, uid, b"")
+
+    def _read(self, file: MappedFile, found: IdentifiedFile, pid: int, uid: int, before: bytes) -> None:
+        def read(answer: UnwindChunks | Failed) -> None:
+            if isinstance(answer, Failed):
+                return
+            chunks = before + answer.chunks
+            if len(chunks) < answer.total * CHUNK_BYTES:
+                self._read(file, found, pid, uid, chunks)
+            else:
+                self._source.put_table(found.key, found.owner, chunks)
+
+        question = ReadUnwinding(file.file, file.path, len(before) // CHUNK_BYTES, pid)
+        self._ask(question, read, user=uid, thorough=True)

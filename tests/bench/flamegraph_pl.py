@@ -1,0 +1,74 @@
+"""The flame graph's cost beside flamegraph.pl's: ``python -m tests.bench.flamegraph_pl [STACKS] [SAMPLES]``.
+
+Both draw one generated recording, ours from its `Profile`, the other from the folded file. It is the copy of
+flamegraph.pl that Debian's libdevel-nytprof-perl has, which is fetched into .cache and not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from profiler.export import folded, svg
+from profiler.profile.model import Profile
+from tests.support.many_stacks import many_stacks
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "flamegraph_pl"
+PACKAGE = "libdevel-nytprof-perl"
+SCRIPT = CACHE / "usr/share/perl5/Devel/NYTProf/flamegraph.pl"
+MB = 1_000_000
+
+
+def fetch() -> Path:
+    """The script; raises `subprocess.CalledProcessError` if the package can't be had."""
+    if not SCRIPT.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "-q", PACKAGE], cwd=CACHE, check=True, stdout=sys.stderr)
+        (package,) = CACHE.glob(f"{PACKAGE}_*.deb")
+        subprocess.run(["dpkg-deb", "-x", package, CACHE], check=True)
+    return SCRIPT
+
+
+def ours(profile: Profile, write: str, path: Path) -> tuple[float, int]:
+    """CPU seconds and bytes of one format."""
+    started_s = time.process_time()
+    with path.open("wb") as stream:
+        (svg if write == "svg" else folded).write(profile, stream)
+    return time.process_time() - started_s, path.stat().st_size
+
+
+def theirs(stacks: Path, picture: Path) -> tuple[float, int]:
+    """CPU seconds and bytes of flamegraph.pl."""
+    script = fetch()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with picture.open("wb") as stream:
+        subprocess.run(["perl", script, stacks], stdout=stream, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, picture.stat().st_size
+
+
+def main(stacks: int = 100_000, samples: int = 1_000_000) -> None:
+    """Prints the table."""
+    profile = many_stacks(stacks=stacks, samples=samples, timed=False)
+    folder = Path(os.environ.get("TMPDIR", "/tmp"))
+    paths = [folder / f"pidflame-bench-{os.getpid()}.{name}" for name in ("folded", "svg", "pl.svg")]
+    try:
+        rows = [
+            ("folded", *ours(profile, "folded", paths[0])),
+            ("svg", *ours(profile, "svg", paths[1])),
+            ("flamegraph.pl", *theirs(paths[0], paths[2])),
+        ]
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+    print(f"{samples:,} samples over {stacks:,} stacks\n\n| | CPU, s | file, MB |\n|---|---|---|")
+    for name, cpu_s, size in rows:
+        print(f"| {name} | {cpu_s:.2f} | {size / MB:.1f} |")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

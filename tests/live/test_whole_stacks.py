@@ -1,0 +1,175 @@
+"""Whole stacks: native frames without frame pointers, and the seams between C and interpreted code."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.interpreters.at_hand import Python, pythons_of_the_machine
+from tests.support.live.harness import WORKLOADS, Recorded, assert_shares, record, workload
+
+HZ = 199
+MOST_CUT = 0.3 * HZ
+"""The samples of the first moments: until then the unwind tables of the program's files are there."""
+NATIVE = WORKLOADS / "whole.cpp"
+
+
+def of(function: str, stack: Iterable[str]) -> list[int]:
+    """Where in a stack the frames of a function are."""
+    names = (frame.partition("(")[0].strip().removesuffix(".cold") for frame in stack)
+    return [at for at, name in enumerate(names) if name == function]
+
+
+def in_order(stack: tuple[str, ...], functions: Iterable[str]) -> bool:
+    """Whether the stack has all of these, each within the one before it."""
+    at = 0
+    for function in functions:
+        found = [place for place in of(function, stack) if place >= at]
+        if not found:
+            return False
+        at = found[0] + 1
+    return True
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built = tmp_path_factory.mktemp("whole") / "whole"
+    subprocess.run(["g++", "-O2", "-fomit-frame-pointer", str(NATIVE), "-o", str(built)], check=True)
+    return built
+
+
+def is_whole(stack: tuple[str, ...]) -> bool:
+    return stack[1].startswith("_start (")
+
+
+def of_program(recorded: Recorded, name: str) -> dict[tuple[str, ...], int]:
+    """Its stacks with native frames, but for what the kernel did before the program began."""
+    stacks = {stack: count for stack, count in recorded.stacks.items() if stack[0].startswith(f"{name} (")}
+    return {stack: count for stack, count in stacks.items() if not stack[1].endswith("_[k]")}
+
+
+def test_a_program_without_frame_pointers(program: Path, tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=[str(program), "6"])
+    recorded.accounted()
+    stacks = of_program(recorded, "whole")
+    total = sum(stacks.values())
+    cut = sum(count for stack, count in stacks.items() if not is_whole(stack) and "ld-linux" not in stack[1])
+    print(total, cut, [stack for stack in stacks if not is_whole(stack)][:5])
+    assert cut <= MOST_CUT + 0.005 * total
+    whole = {stack: count for stack, count in stacks.items() if is_whole(stack)}
+    paths = {
+        "heavy": ("_start", "main", "heavy", "heavy_compare"),
+        "medium": ("_start", "main", *["medium"] * 21),
+        "light": ("_start", "main", "light"),
+    }
+    counts = {
+        name: sum(count for stack, count in whole.items() if in_order(stack, path))
+        for name, path in paths.items()
+    }
+    assert_shares(counts, recorded.truth)
+    assert all(in_order(stack, paths["heavy"]) for stack in whole if of("heavy_compare", stack))
+    in_medium = [
+        (stack, count) for stack, count in whole.items() if of("medium", stack) and of("spin", stack)
+    ]
+    assert all(len(of("medium", stack)) == 21 for stack, _ in in_medium)
+    in_destructor = sum(
+        count for stack, count in whole.items() if in_order(stack, ("light", "Cleans::~Cleans", "spin"))
+    )
+    assert in_destructor > 0.3 * counts["light"]
+
+
+def test_the_second_recording_has_the_tables_that_the_first_made(program: Path, tmp_path: Path) -> None:
+    record(tmp_path, "-F", str(HZ), command=[str(program), "0.3"])
+    recorded = record(tmp_path, "-F", str(HZ), command=[str(program), "5"])
+    stacks = of_program(recorded, "whole")
+    cut = sum(count for stack, count in stacks.items() if not is_whole(stack) and "ld-linux" not in stack[1])
+    assert cut <= MOST_CUT
+
+
+@pytest.mark.parametrize(
+    ("name", "functions", "between"),
+    [
+        ("callback.py", ("sort_in_c", "compare", "middle", "inmost"), "libc.so.6"),
+        ("callback.rb", ("sort_in_c", "compare", "inmost"), "libc.so.6"),
+    ],
+)
+def test_c_code_that_calls_back_is_where_it_ran(
+    tmp_path: Path, name: str, functions: tuple[str, ...], between: str
+) -> None:
+    for _ in range(2):  # the first recording makes the tables that the second finds
+        recorded = record(tmp_path, "-F", str(HZ), command=workload(name))
+    recorded.accounted()
+    inmost = whole = 0
+    for stack, count in recorded.stacks.items():
+        if any(frame.split(" ")[0].endswith("inmost") for frame in stack):
+            inmost += count
+            short = [frame.split(" ")[0].rpartition("#")[2] for frame in stack]
+            places = [short.index(function) for function in functions]
+            assert places == sorted(places), stack
+            called = stack[places[0] + 1 : places[1]]
+            whole += (
+                count if any(f"({between})" in frame or f"[{between}" in frame for frame in called) else 0
+            )
+            assert not any("_start" in frame for frame in stack), "what started the program is not shown"
+    print(inmost, whole)
+    assert inmost > 100
+    assert whole >= inmost - MOST_CUT
+    assert whole > 0.9 * inmost
+
+
+def test_an_extensions_work_hangs_below_the_function_that_called_it(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=workload("callback.py"))
+    below = above = 0
+    for stack, count in recorded.stacks.items():
+        if any("(libz.so" in frame or "[libz.so" in frame for frame in stack):
+            is_below = any(frame.startswith("squeeze (") for frame in stack)
+            below, above = below + count * is_below, above + count * (not is_below)
+    assert below > 20
+    assert above <= 0.02 * below
+
+
+CALLS = ("root", "sort", "first", "sort", "second", "sort", "third", "burn")
+
+
+@pytest.mark.parametrize("python", pythons_of_the_machine(), ids=lambda python: python.name)
+def test_each_of_three_levels_of_callbacks_is_where_it_ran(python: Python, tmp_path: Path) -> None:
+    for _ in range(2):  # the first recording makes the tables that the second finds
+        recorded = record(tmp_path, "-F", str(HZ), command=workload("nested.py", interpreter=python.program))
+    recorded.accounted()
+    burning = whole = 0
+    for stack, count in recorded.stacks.items():
+        names = [frame.split(" ")[0] for frame in stack]
+        if "burn" not in names:
+            continue
+        burning += count
+        own = [(at, name) for at, name in enumerate(names) if "nested.py:" in stack[at] and name in CALLS]
+        assert tuple(name for _, name in own) == CALLS, stack
+        places = [at for at, _ in own]
+        between = [stack[caller + 1 : called] for caller, called in pairwise(places)]
+        calls_c = [called in ("first", "second", "third") for called in CALLS[1:]]
+        whole += count * all(
+            any("(libc.so.6)" in frame or "[libc.so.6" in frame for frame in found) == is_c
+            for found, is_c in zip(between, calls_c, strict=True)
+        )
+    print(burning, whole)
+    assert burning > HZ
+    assert whole >= 0.98 * burning - MOST_CUT, "all but those of the first moments"
+
+
+def test_what_an_interpreters_own_function_calls_back_is_above_it(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "-F", str(HZ), command=workload("callback.php", interpreter="php"))
+    recorded.accounted()
+    inmost = 0
+    for stack, count in recorded.stacks.items():
+        names = [frame.split(" ")[0] for frame in stack]
+        if "inmost" in names:
+            inmost += count
+            places = [
+                names.index(name) for name in ("{main}", "sort_by_callback", "usort", "compare", "inmost")
+            ]
+            assert places == list(range(places[0], places[0] + 5)), stack
+    assert inmost > HZ

@@ -1,0 +1,52 @@
+/* Burns CPU time in code that it generates, and says what it is called in its perf map. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* push rbp; mov rbp, rsp; mov rcx, rdi; again: dec rcx; jnz again; pop rbp; ret */
+static const uint8_t spin[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x89, 0xf9, 0x48, 0xff, 0xc9, 0x75, 0xfb, 0x5d, 0xc3};
+static const char *names[] = {"JS:*heavy /srv/app/node_modules/heavy/index.js:7:3", "light_jit"};
+
+static double cpu_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+int main(int count, char **arguments)
+{
+	double seconds = atof(arguments[1]), spent_s[2] = {}, shares[2] = {0.7, 0.3}, total_s = 0;
+	void (*functions[2])(long);
+	char path[64];
+	FILE *map = NULL;
+
+	uint8_t *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
+	if (count < 3)
+		map = fopen(path, "w");
+	for (int each = 0; each < 2; each++) {
+		memcpy(code + 64 * each, spin, sizeof(spin));
+		functions[each] = (void (*)(long))(code + 64 * each);
+		if (map)
+			fprintf(map, "%lx %zx %s\n", (long)functions[each], sizeof(spin), names[each]);
+	}
+	if (map)
+		fflush(map);
+	while (total_s < seconds) {
+		int which = spent_s[1] / shares[1] < spent_s[0] / shares[0];
+		double began_s = cpu_s();
+
+		functions[which](2000000);
+		spent_s[which] += cpu_s() - began_s;
+		total_s = spent_s[0] + spent_s[1];
+	}
+	if (map)
+		unlink(path);
+	printf("{\"heavy\": %f, \"light_jit\": %f}\n", spent_s[0], spent_s[1]);
+}

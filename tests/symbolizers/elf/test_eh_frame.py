@@ -1,0 +1,190 @@
+"""Rows of unwind tables: what pyelftools reads out of real files, and what a forged section may do."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elftools.dwarf.callframe import FDE
+from elftools.elf.elffile import ELFFile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symbolizers.elf.eh_frame import CallersFp, Cfa, Rows, packed, packed_fp, read_rows
+from symbolizers.elf.leb128 import read_sleb, read_uleb
+from symbolizers.errors import Malformed
+
+LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
+FILES = ("ld-linux-x86-64.so.2", "libz.so.1", "libffi.so.8", "libgcc_s.so.1")
+FP, SP, RETURN = 6, 7, 16
+
+
+def section_of(path: Path) -> tuple[bytes, int, ELFFile]:
+    elf = ELFFile(path.open("rb"))
+    section = elf.get_section_by_name(".eh_frame")
+    return section.data(), section["sh_addr"], elf
+
+
+def rule_at(rows: Rows, address: int) -> int:
+    return rows.rules[bisect_right(rows.addresses, address) - 1]
+
+
+def expected(line: dict[int | str, object], *, signal: bool) -> int:
+    """The row that pyelftools' `line` of a decoded table should become."""
+    if signal:
+        return Cfa.SIGNAL
+    cfa, returns_to = line["cfa"], line.get(RETURN)
+    if returns_to is not None and returns_to.type == "UNDEFINED":
+        return Cfa.ROOT
+    if returns_to is None or (returns_to.type, returns_to.arg) != ("OFFSET", -8):
+        return Cfa.UNKNOWN
+    fp = line.get(FP)
+    part = 0
+    if fp is not None and fp.type == "OFFSET":
+        part = packed_fp(CallersFp.AT_CFA, fp.arg)
+    elif fp is not None and fp.type == "EXPRESSION":
+        assert fp.arg[0] == 0x76
+        part = packed_fp(CallersFp.AT_FRAME_POINTER, read_sleb(bytes(fp.arg), 1)[0])
+    if cfa.expr is not None:
+        kinds = {0x76: Cfa.AT_FRAME_POINTER, 0x77: Cfa.ABOVE_STACK_POINTER}
+        if len(cfa.expr) == 11:
+            return packed(Cfa.PLT, 8, part)
+        offset, _ = read_sleb(bytes(cfa.expr), 1)
+        return packed(kinds[cfa.expr[0]], offset, part)
+    kinds = {FP: Cfa.FRAME_POINTER, SP: Cfa.STACK_POINTER}
+    return packed(kinds.get(cfa.reg, Cfa.UNKNOWN), cfa.offset if cfa.reg in kinds else 0, part)
+
+
+def same(rule: int, wanted: int) -> bool:
+    """Unknown rules are equal, whatever else they hold."""
+    return rule == wanted or (rule & 7 == 0 and wanted & 7 == 0)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rows_are_what_pyelftools_reads(name: str) -> None:
+    data, address, elf = section_of(LIBRARIES / name)
+    rows = read_rows(data, address)
+    assert list(rows.addresses) == sorted(set(rows.addresses))
+    compared = 0
+    for entry in elf.get_dwarf_info().EH_CFI_entries():
+        if isinstance(entry, FDE):
+            signal = b"S" in entry.cie.header["augmentation"]
+            end = entry["initial_location"] + entry["address_range"]
+            lines = [line for line in entry.get_decoded().table if line["pc"] < end]
+            ends = [*(line["pc"] for line in lines[1:]), end]
+            for line, behind in zip(lines, ends, strict=True):
+                if line["pc"] < behind:
+                    wanted = expected(line, signal=signal)
+                    assert same(rule_at(rows, line["pc"]), wanted), (hex(line["pc"]), line)
+                    assert same(rule_at(rows, behind - 1), wanted), (hex(behind - 1), line)
+                    compared += 1
+            assert compared
+    assert compared > 50
+
+
+CIE = bytes((1,)) + b"zR\0" + bytes((1, 0x78, RETURN, 1, 0x1B, 0x0C, SP, 8, 0x90, 1))
+"""Version, augmentation, alignments 1 and -8, return address, FDE encoding; CFA rsp + 8, rip at CFA - 8."""
+
+
+def section(*entries: bytes, cie: bytes = CIE) -> bytes:
+    """A CIE, functions of 64 bytes with these instructions at 0x1000, 0x1040, …, and the end."""
+    data = struct.pack("<II", len(cie) + 4, 0) + cie
+    for number, instructions in enumerate(entries):
+        at = len(data)
+        start = 0x1000 + 64 * number
+        body = struct.pack("<IiI", at + 4, start - (at + 8), 64) + b"\0" + instructions
+        data += struct.pack("<I", len(body)) + body
+    return data + bytes(4)
+
+
+def rules(*entries: bytes, cie: bytes = CIE) -> list[tuple[int, int]]:
+    rows = read_rows(section(*entries, cie=cie), 0)
+    return list(zip(rows.addresses, rows.rules, strict=True))
+
+
+SP_8 = packed(Cfa.STACK_POINTER, 8, 0)
+
+
+def test_equal_rows_are_one() -> None:
+    assert rules(b"", b"", b"\x44\x0e\x08") == [(0x1000, SP_8), (0x10C0, Cfa.UNKNOWN)]
+
+
+def test_a_frame_pointer_that_is_saved_and_restored() -> None:
+    at_16 = packed_fp(CallersFp.AT_CFA, -16)
+    assert rules(b"\x41\x0e\x10\x86\x02\x43\x0d\x06\x50\x0c\x07\x08\xc6") == [
+        (0x1000, SP_8),
+        (0x1001, packed(Cfa.STACK_POINTER, 16, at_16)),
+        (0x1004, packed(Cfa.FRAME_POINTER, 16, at_16)),
+        (0x1014, SP_8),
+        (0x1040, Cfa.UNKNOWN),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "rule"),
+    [
+        (b"\x07\x10", Cfa.ROOT),
+        (b"\x0c\x03\x10", Cfa.UNKNOWN),  # rbx
+        (b"\x0e\x0c", Cfa.UNKNOWN),  # no whole number of words
+        (b"\x0e\x80\x80\x10", Cfa.UNKNOWN),  # 256 kB
+        (b"\x09\x10\x05", Cfa.UNKNOWN),  # the return address is in rdi
+        (b"\x0f\x03\x76\x78\x06", packed(Cfa.AT_FRAME_POINTER, -8, 0)),
+        (b"\x0f\x06\x77\xc8\x00\x06\x23\x08", packed(Cfa.ABOVE_STACK_POINTER, 72, 0)),
+        (b"\x0f\x01\x96", Cfa.UNKNOWN),
+        (b"\x10\x06\x02\x76\x00", packed(Cfa.STACK_POINTER, 8, packed_fp(CallersFp.AT_FRAME_POINTER, 0))),
+    ],
+)
+def test_a_rule(instructions: bytes, rule: int) -> None:
+    found = rules(instructions)
+    assert [found[0][0], same(found[0][1], rule)] == [0x1000, True] or (rule & 7 == 0 and len(found) == 1)
+
+
+BROKEN = {
+    "a number without end": b"\x0e" + b"\xff" * 40,
+    "an unknown instruction": b"\x3f",
+    "a state that nobody remembered": b"\x0b",
+    "a block that is longer than the entry": b"\x0f\xff\x7f\x76",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_entry_costs_its_own_function(what: str) -> None:
+    found = rules(b"", BROKEN[what], b"\x0e\x10")
+    assert found == [
+        (0x1000, SP_8),
+        (0x1040, Cfa.UNKNOWN),
+        (0x1080, packed(Cfa.STACK_POINTER, 16, 0)),
+        (0x10C0, Cfa.UNKNOWN),
+    ]
+
+
+def test_a_length_that_lies_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        read_rows(struct.pack("<II", 1 << 20, 0) + CIE, 0)
+
+
+def test_numbers_of_variable_length() -> None:
+    assert read_uleb(b"\xe5\x8e\x26", 0) == (624485, 3)
+    assert read_sleb(b"\x80\x7f", 0) == (-128, 2)
+    with pytest.raises(Malformed):
+        read_uleb(b"\xff" * 12, 0)
+
+
+def words_of(data: bytes) -> Iterator[tuple[int, int]]:
+    rows = read_rows(data, 0)
+    yield from zip(rows.addresses, rows.rules, strict=True)
+
+
+@given(st.binary(max_size=200), st.integers(0, 60), st.integers(0, 255))
+def test_whatever_an_entry_says_rows_are_sorted_and_few(instructions: bytes, at: int, byte: int) -> None:
+    data = bytearray(section(instructions, b"\x41\x0e\x10"))
+    data[at % len(data)] = byte
+    try:
+        found = list(words_of(bytes(data)))
+    except Malformed:
+        return
+    assert len(found) <= len(instructions) + 8
+    assert [address for address, _ in found] == sorted({address for address, _ in found})

@@ -1,0 +1,187 @@
+"""The native stack: unwind.h, run over forged stacks and tables, against the same rules in Python."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from bisect import bisect_right
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from profiler.capture.wire import UserEnd
+from symbolizers.elf.eh_frame import CallersFp, Cfa, packed, packed_fp
+from symbolizers.inspection import CHUNK_ROWS
+from symbolizers.native.unwind_table import chunks_of
+from tests.support.walkers.harness import PAGE_BYTES, REGISTERS, RIP, RSP, Harness, Image, frame_pointers
+
+STACK, STACK_PAGES = 0x7FFF_0000_0000, 8
+CODE = 0x1000
+"""Where all code begins: what is mapped is the file from its start on."""
+RBP = 4
+MOST_FRAMES = 256
+SP_8 = packed(Cfa.STACK_POINTER, 8, 0)
+in_harness = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def table(rows: dict[int, int]) -> bytes:
+    offsets = sorted(rows)
+    return chunks_of(array("I", offsets), array("I", [rows[each] for each in offsets]))
+
+
+def image_of(words: list[int], *, ip: int, sp: int = STACK, fp: int = 0) -> Image:
+    """A thread whose stack holds these words from `STACK` on."""
+    content = struct.pack(f"<{len(words)}Q", *words).ljust(STACK_PAGES * PAGE_BYTES, b"\0")
+    pages = {STACK + at: content[at : at + PAGE_BYTES] for at in range(0, len(content), PAGE_BYTES)}
+    registers = [0] * REGISTERS
+    registers[RBP], registers[RIP], registers[17], registers[RSP], registers[20] = fp, ip, 0x33, sp, 0x2B
+    return Image(pages, (), 1, tuple(registers), in_kernel=False)
+
+
+def model(words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int) -> tuple[list[int], UserEnd]:
+    """The addresses that must come out, leaf first, and how the stack ends."""
+    mask, found, exact = (1 << 64) - 1, list[int](), True
+    offsets = sorted(rows)
+
+    def read(address: int) -> int:
+        at = address & mask
+        if not at >= STACK or at + 8 > STACK + STACK_PAGES * PAGE_BYTES:
+            raise EOFError
+        whole = b"".join(word.to_bytes(8, "little") for word in words).ljust(STACK_PAGES * PAGE_BYTES, b"\0")
+        return int.from_bytes(whole[at - STACK : at - STACK + 8], "little")
+
+    try:
+        while True:
+            if not ip:
+                return found, UserEnd.ROOT
+            if len(found) == MOST_FRAMES:
+                return found, UserEnd.DEEP
+            at = (ip - (not exact)) & mask
+            is_code = CODE <= at < 1 << 47
+            if not is_code and found:
+                return found, UserEnd.LOST
+            found.append((at + (len(found) > 0)) & mask)
+            index = bisect_right(offsets, at - CODE) - 1
+            rule = rows[offsets[index]] if is_code and index >= 0 and at - CODE < 1 << 32 else 0
+            kind = Cfa(rule & 7)
+            if kind is Cfa.ROOT:
+                return found, UserEnd.ROOT
+            if kind is Cfa.UNKNOWN:
+                if not fp:
+                    return found, UserEnd.ROOT
+                if (fp - sp) & mask >= 64 << 20:
+                    return found, UserEnd.LOST
+                fp, ip, sp, exact = read(fp), read(fp + 8), fp + 16, False
+                continue
+            if kind is Cfa.SIGNAL:
+                fp, ip, sp, exact = read(sp + 120), read(sp + 168), read(sp + 160), True
+                continue
+            cfa = fp if kind in (Cfa.FRAME_POINTER, Cfa.AT_FRAME_POINTER) else sp
+            cfa += signed(rule >> 3, 15) * 8
+            if kind is Cfa.PLT and ip & 15 >= 11:
+                cfa += 8
+            if kind in (Cfa.AT_FRAME_POINTER, Cfa.ABOVE_STACK_POINTER):
+                cfa = read(cfa)
+            if kind is Cfa.ABOVE_STACK_POINTER:
+                cfa += 8
+            cfa &= mask
+            if cfa <= sp:
+                return found, UserEnd.LOST
+            place = {CallersFp.AT_CFA: cfa, CallersFp.AT_FRAME_POINTER: fp}.get(rule >> 18 & 3)
+            ip, sp, exact = read(cfa - 8), cfa, False
+            if rule >> 18 & 3:
+                fp = read((fp if place is None else place) + signed(rule >> 20, 12) * 8)
+    except EOFError:
+        return found, UserEnd.FAULT
+
+
+def signed(value: int, bits: int) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def check(
+    harness: Harness, words: list[int], rows: dict[int, int], *, ip: int, sp: int = STACK, fp: int = 0
+) -> None:
+    walk = harness.walk(image_of(words, ip=ip, sp=sp, fp=fp), unwound=True, table=table(rows))
+    expected, end = model(words, rows, ip=ip, sp=sp, fp=fp)
+    assert (list(walk.sample.user), UserEnd(walk.sample.user_end)) == (expected, end)
+    assert walk.tail_calls <= 12
+
+
+def test_frame_pointers_are_followed_where_there_is_no_table(harness: Harness) -> None:
+    pages, registers = frame_pointers(20)
+    sample = harness.walk(Image(pages, (), 1, registers, in_kernel=False), unwound=True).sample
+    assert (len(sample.user), sample.user_end) == (21, UserEnd.ROOT)
+
+
+def test_functions_without_frame_pointers_are_followed_by_rows(harness: Harness) -> None:
+    rows = {
+        0: packed(Cfa.STACK_POINTER, 24, 0),
+        0x100: SP_8,
+        0x200: packed(Cfa.STACK_POINTER, 16, 0),
+        0x300: Cfa.ROOT,
+    }
+    words = [7, 7, CODE + 0x110, CODE + 0x210, 7, CODE + 0x310]
+    sample = harness.walk(image_of(words, ip=CODE + 0x10), unwound=True, table=table(rows)).sample
+    assert sample.user == (CODE + 0x10, CODE + 0x110, CODE + 0x210, CODE + 0x310)
+    assert sample.user_end == UserEnd.ROOT
+
+
+def test_a_return_address_belongs_to_the_function_before_it(harness: Harness) -> None:
+    """A call may be the last instruction of a function that never returns."""
+    rows = {0: SP_8, 0x100: SP_8, 0x200: Cfa.ROOT}
+    sample = harness.walk(
+        image_of([CODE + 0x200, CODE + 0x201], ip=CODE), unwound=True, table=table(rows)
+    ).sample
+    assert sample.user == (CODE, CODE + 0x200, CODE + 0x201)
+
+
+@pytest.mark.parametrize("rows", [1, 511, 512, 513, 4096])
+def test_every_row_is_found(harness: Harness, rows: int) -> None:
+    """By a stack that leads through the first, the last and those beside the edges of chunks."""
+    each = {16 * row: packed(Cfa.STACK_POINTER, 8 * (1 + row % 3), 0) for row in range(rows)}
+    for row in {0, rows // 2, rows - 1, *(at for at in range(rows) if at % CHUNK_ROWS in (0, 511))}:
+        check(harness, [CODE + 16 * row + 1] * 8, each, ip=CODE + 16 * row)
+
+
+rules = st.one_of(
+    st.integers(0, (1 << 32) - 1),
+    st.builds(
+        packed,
+        st.sampled_from(Cfa),
+        st.integers(-4, 40).map(lambda words: 8 * words),
+        st.builds(packed_fp, st.sampled_from(CallersFp), st.integers(-8, 8).map(lambda words: 8 * words)),
+    ),
+)
+tables = st.dictionaries(st.integers(0, 63).map(lambda at: 16 * at), rules, min_size=1, max_size=24)
+codes = st.integers(CODE, CODE + 1024)
+places = st.integers(0, 500).map(lambda at: STACK + 8 * at)
+anything = st.one_of(codes, codes, places, places, st.integers(0, (1 << 64) - 1), st.just(0))
+
+
+@in_harness
+@given(words=st.lists(anything, min_size=1, max_size=200), rows=tables, ip=codes, sp=places, fp=anything)
+def test_whatever_stack_and_table_say_it_ends_as_the_rules_do(
+    harness: Harness, words: list[int], rows: dict[int, int], ip: int, sp: int, fp: int
+) -> None:
+    check(
+        harness,
+        words,
+        {offset: rule if rule >> 18 & 3 != 3 else 0 for offset, rule in rows.items()},
+        ip=ip,
+        sp=sp,
+        fp=fp,
+    )
+
+
+def test_a_stack_that_leads_to_itself_ends(harness: Harness) -> None:
+    """A signal frame may put the stack pointer anywhere: the number of frames ends it."""
+    words = [0] * 64
+    words[120 // 8], words[160 // 8], words[168 // 8] = 0, STACK, CODE
+    walk = harness.walk(image_of(words, ip=CODE), unwound=True, table=table({0: Cfa.SIGNAL}))
+    assert (len(walk.sample.user), walk.sample.user_end) == (MOST_FRAMES, UserEnd.DEEP)
+    assert walk.reads == 3 * MOST_FRAMES
