@@ -31,6 +31,7 @@ fi
 
 mount -t proc proc proc
 mount -t sysfs sys sys
+mount -t cgroup2 cgroup sys/fs/cgroup
 mount -t tracefs tracefs sys/kernel/tracing
 mount -t devtmpfs dev dev
 mkdir dev/shm dev/pts
