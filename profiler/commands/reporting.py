@@ -13,13 +13,17 @@ import click
 from profiler.commands.output_file import Contents
 from profiler.commands.outputs import Outputs, output_files
 from profiler.commands.results import shown_as
+from profiler.commands.talk import may_colour
 from profiler.errors import UsageError
 from profiler.export.registry import RECORDING, Format
 from profiler.export.table import functions_and_path, rows_as_text
 from profiler.profile.merge import merged
 from profiler.profile.model import Profile
-from profiler.profile.recording import query, read_profile
+from profiler.profile.recording import query, read_profile, read_summary
+from profiler.profile.summary import Summary, summary_of
 from profiler.profile.view import Group, View
+
+_STDOUT = 1
 
 
 def report(options: Mapping[str, Any]) -> int:
@@ -29,7 +33,7 @@ def report(options: Mapping[str, Any]) -> int:
             click.echo(rows_as_text(*query(path, options["sql"])), nl=False)
         return 0
     if not options["outputs"]:
-        click.echo(functions_and_path(_profile(options, times=False)), nl=False)
+        click.echo(functions_and_path(_summary(options), colour=may_colour(_STDOUT)), nl=False)
         return 0
     files = output_files(options["outputs"], options["format_name"])
     if any(format_ is RECORDING for _, format_ in files):
@@ -44,8 +48,23 @@ def report(options: Mapping[str, Any]) -> int:
         return int(not outputs.deliver(profiles[min(wanted)], contents))
 
 
+def _summary(options: Mapping[str, Any]) -> Summary:
+    """Of the usual view, a recording that has ended has it."""
+    kept = None
+    is_usual = _view(options, times=False) == View() and not options["full_names"] | options["full_paths"]
+    if is_usual and len(options["recordings"]) == 1:
+        kept = read_summary(options["recordings"][0])
+    return kept or summary_of(_profile(options, times=False).samples)
+
+
 def _profile(options: Mapping[str, Any], *, times: bool) -> Profile:
-    view = View(
+    view = _view(options, times=times)
+    profile = merged([read_profile(path, view) for path in options["recordings"]])
+    return shown_as(profile, full_names=options["full_names"], full_paths=options["full_paths"])
+
+
+def _view(options: Mapping[str, Any], *, times: bool) -> View:
+    return View(
         threads=options["threads"] or times,
         times=times,
         show_containers=options["show_containers"],
@@ -63,8 +82,6 @@ def _profile(options: Mapping[str, Any], *, times: bool) -> Profile:
         invert=options["invert"],
         group=Group(options["group"]),
     )
-    profile = merged([read_profile(path, view) for path in options["recordings"]])
-    return shown_as(profile, full_names=options["full_names"], full_paths=options["full_paths"])
 
 
 def _uid(user: str) -> int:

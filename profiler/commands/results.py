@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class Results:
         self._scratch = Scratch() if is_needed else None
         self.shown_as = partial(shown_as, full_names=full_names, full_paths=full_paths)
         self._view = view
+        self._is_usual = view == View() and not full_names and not full_paths
         self._journal: Journal | None = None
         self._failure = ""
 
@@ -64,6 +66,8 @@ class Results:
         It raises OSError if the file could not be written. What shows times and threads goes without then.
         """
         failure = self._failure or (self._journal.failure if self._journal is not None else "")
+        if self._scratch is not None and not failure and self._is_usual:
+            _keep_summary(self._scratch.path, profile)
 
         @cache
         def detailed(path: str) -> Profile:
@@ -87,3 +91,12 @@ class Results:
         """Removes the file. Safe to call twice."""
         if self._scratch is not None:
             self._scratch.close()
+
+
+def _keep_summary(path: str, profile: Profile) -> None:
+    """Writes the summary of what is shown into a recording, which is whole without it."""
+    from profiler.profile.summary import FACT, summary_of, summary_text
+    from profiler.profile.writer import add_fact
+
+    with suppress(CannotKeep):  # a full disk, say; a report counts again then
+        add_fact(path, FACT, summary_text(summary_of(profile.samples)))

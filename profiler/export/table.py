@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import count as count_from
 
 from profiler.export.text import frame_text, printable, root_text
-from profiler.profile.merge import by_function
-from profiler.profile.model import Profile, Root, Sample
+from profiler.profile.model import Root
+from profiler.profile.summary import Summary
 from symbolizers.frame import Frame
 
-_SHOWN_FUNCTIONS = 15
 _MOST_CHARACTERS = 100
-_PATH_SHARE = 0.5
-"""The hottest path goes on as long as one callee has so much of what its caller has."""
+_HEAT = ((0.2, "31"), (0.05, "33"))
+"""SGR parameters for what has so much (0 to 1) of the samples: red, yellow."""
 
 
-def functions_and_path(profile: Profile) -> str:
+def functions_and_path(summary: Summary, *, colour: bool = False) -> str:
     """The functions that ran most, and the path that most samples took."""
-    total = sum(sample.count for sample in profile.samples)
+    total = summary.samples
     if not total:
         return "no sample is shown: the filters leave none, or there were none\n"
-    functions = sorted(by_function(profile.samples).items(), key=lambda item: (-item[1][0], -item[1][1]))
     rows = [
-        (f"{100 * own / total:.1f} %", f"{100 * anywhere / total:.1f} %", own, frame_text(function))
-        for function, (own, anywhere) in functions[:_SHOWN_FUNCTIONS]
+        (
+            f"{100 * hot.own / total:.1f} %",
+            f"{100 * hot.total / total:.1f} %",
+            hot.own,
+            frame_text(hot.function),
+        )
+        for hot in summary.functions
     ]
-    lines = ["hottest functions", _aligned(("self", "total", "samples", "function"), rows)]
-    lines += ["hottest path", *_path(profile.samples, total)]
-    return "\n".join(lines) + "\n"
+    header, *lines = _aligned(("self", "total", "samples", "function"), rows).splitlines()
+    shares = [hot.own / total for hot in summary.functions]
+    path = [
+        f"{100 * count / total:5.1f} %  {'  ' * depth}{_box_text(box)}"
+        for depth, (box, count) in enumerate(summary.path)
+    ]
+    if colour:
+        lines = [_in_colour(line, share) for line, share in zip(lines, shares, strict=True)]
+        path = [_in_colour(line, count / total) for line, (_, count) in zip(path, summary.path, strict=True)]
+    titles = [
+        f"\x1b[1m{title}\x1b[0m" if colour else title for title in ("hottest functions", "hottest path")
+    ]
+    return "\n".join([titles[0], header, *lines, "", titles[1], *path]) + "\n"
 
 
 def rows_as_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -38,32 +49,14 @@ def rows_as_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str
     return _aligned(header, shown)
 
 
-def _path(samples: Sequence[Sample], total: int) -> list[str]:
-    """A line for each box: the largest one in the box before, as long as it has the most of that."""
-    roots: Counter[Root] = Counter()
-    for sample in samples:
-        roots[sample.root] += sample.count
-    ((root, count),) = roots.most_common(1)
-    lines = [_line(count, total, 0, root_text(root))]
-    inside = [sample for sample in samples if sample.root == root]
-    for depth in count_from(0):
-        callees: Counter[Frame] = Counter()
-        for sample in inside:
-            if len(sample.frames) > depth:
-                callees[sample.frames[depth]] += sample.count
-        if not callees:
-            break
-        ((frame, callee),) = callees.most_common(1)
-        if callee < _PATH_SHARE * count:
-            break
-        count = callee
-        inside = [each for each in inside if len(each.frames) > depth and each.frames[depth] == frame]
-        lines.append(_line(count, total, depth + 1, frame_text(frame)))
-    return lines
+def _box_text(box: Root | Frame) -> str:
+    return root_text(box) if isinstance(box, Root) else frame_text(box)
 
 
-def _line(count: int, total: int, depth: int, text: str) -> str:
-    return f"{100 * count / total:5.1f} %  {'  ' * depth}{text}"
+def _in_colour(line: str, share: float) -> str:
+    """`line` as hot as its share is."""
+    sgr = next((sgr for least, sgr in _HEAT if share >= least), "")
+    return f"\x1b[{sgr}m{line}\x1b[0m" if sgr else line
 
 
 def _aligned(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

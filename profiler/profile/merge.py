@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from profiler.profile.frames import distinct
 from profiler.profile.model import Losses, Profile, Sample
 from symbolizers.errors import Reason
-from symbolizers.frame import Frame
 
 
 def merged(profiles: Sequence[Profile]) -> Profile:
@@ -51,19 +49,3 @@ def _losses(all_losses: Sequence[Losses]) -> Losses:
         rest=max((each.rest for each in all_losses), key=lambda verdict: verdict.share),
         partial=dict(partial),
     )
-
-
-def by_function(samples: Sequence[Sample]) -> dict[Frame, tuple[int, int]]:
-    """For each function its own samples, and those with it anywhere in the stack; lines don't tell apart."""
-    functions: dict[Frame, int] = {}
-    numbers = {
-        at: functions.setdefault(frame._replace(line=0), len(functions))
-        for at, frame in distinct(samples).items()
-    }
-    own, total = [0] * len(functions), [0] * len(functions)
-    for sample in samples:
-        for function in {*map(numbers.__getitem__, map(id, sample.frames))}:
-            total[function] += sample.count
-        if sample.frames:
-            own[numbers[id(sample.frames[-1])]] += sample.count
-    return {function: (own[number], total[number]) for function, number in functions.items()}

@@ -11,8 +11,8 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,7 +21,8 @@ from profiler.profile.ledger import losses_of, process_losses
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Verdict
 from profiler.profile.report import samples_of
 from profiler.profile.rows import BadRow, Rows, check_rows, read_rows
-from profiler.profile.schema import APPLICATION_ID, DROPPED, MAX_TEXT_BYTES, VERSION, statements
+from profiler.profile.schema import APPLICATION_ID, DROPPED, MAX_TEXT_BYTES, TABLES, VERSION, statements
+from profiler.profile.summary import FACT, Summary, summary_from
 from profiler.profile.view import View
 from symbolizers.errors import Reason
 
@@ -45,9 +46,22 @@ class BadRecording(PidflameError):
 
 def read_profile(path: str, view: View = _EVERYTHING) -> Profile:
     """What `view` shows of the recording at `path`. Raises `BadRecording`."""
+    with _refused(path), closing(_open(path)) as file:
+        return _profile(file, view)
+
+
+def read_summary(path: str) -> Summary | None:
+    """What the usual view (`View()`) shows, if the recording keeps that. Raises `BadRecording`."""
+    with _refused(path), closing(_open(path, ("fact",))) as file:
+        found = file.execute("SELECT value FROM fact WHERE name = ?", (FACT,)).fetchone()
+        return None if found is None else summary_from(str(found[0]))
+
+
+@contextmanager
+def _refused(path: str) -> Iterator[None]:
+    """Raises `BadRecording` for what is wrong with the file or in it."""
     try:
-        with closing(_open(path)) as file:
-            return _profile(file, view)
+        yield
     except (sqlite3.Error, BadRow, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadRecording(path, str(error) or type(error).__name__) from None
     except OSError as error:
@@ -67,8 +81,8 @@ def query(path: str, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         raise BadRecording(path, str(error)) from None
 
 
-def _open(path: str) -> sqlite3.Connection:
-    """Raises `BadRow`, OSError and `sqlite3.Error`."""
+def _open(path: str, tables: Sequence[str] = tuple(TABLES)) -> sqlite3.Connection:
+    """Checks the rows of these `tables`. Raises `BadRow`, OSError and `sqlite3.Error`."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise BadRow("it is no regular file")
     # What a recorder left behind that was killed has its last slices beside it.
@@ -76,6 +90,7 @@ def _open(path: str) -> sqlite3.Connection:
     file = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?{mode}", uri=True, isolation_level=None)
     try:
         _check(file)
+        check_rows(file, tables)
     except BaseException:
         file.close()
         raise
@@ -96,7 +111,6 @@ def _check(file: sqlite3.Connection) -> None:
     file.set_authorizer(_only_reading)
     if {*file.execute(_SCHEMA)} != {("table", name, text) for name, text in statements().items()}:
         raise BadRow("its tables are not those of a recording")
-    check_rows(file)
 
 
 def _only_reading(action: int, *_: str | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from profiler.profile.ledger import ledger_row, losses_text
@@ -100,6 +100,16 @@ class RecordingWriter:
 
     def _many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         self._file.executemany(statement, rows)
+
+
+def add_fact(path: str, name: str, value: str | int | float) -> None:
+    """Writes a fact into a recording that has been closed. Raises `CannotKeep`."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as file:
+            file.execute("PRAGMA synchronous = OFF")
+            file.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+    except sqlite3.Error as error:
+        raise CannotKeep(str(error)) from error
 
 
 @contextmanager
