@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -88,17 +87,10 @@ def command(
 
 
 def _read(path: str, *, full_names: bool, full_paths: bool) -> Profile:
-    from profiler.profile.paths import with_short_files
+    from profiler.commands.results import shown_as
     from profiler.profile.recording import read_profile
-    from profiler.profile.short_names import with_short_names
 
-    profile = read_profile(path)
-    samples = profile.samples
-    if not full_names:
-        samples = with_short_names(samples)
-    if not full_paths:
-        samples = with_short_files(samples)
-    return replace(profile, samples=samples)
+    return shown_as(read_profile(path), full_names=full_names, full_paths=full_paths)
 
 
 def _print(diff: Diff, *, every: bool) -> None:

@@ -13,8 +13,7 @@ from profiler.commands.output_file import Contents
 from profiler.commands.scratch import Scratch
 from profiler.export.registry import RECORDING, Format
 from profiler.profile.model import Profile
-from profiler.profile.paths import with_short_files
-from profiler.profile.short_names import with_short_names
+from profiler.profile.naming import with_names
 from profiler.profile.slices import CannotKeep
 from profiler.profile.view import View
 
@@ -24,11 +23,8 @@ if TYPE_CHECKING:
 
 def shown_as(profile: Profile, *, full_names: bool, full_paths: bool) -> Profile:
     """The profile with the names that its reader wants."""
-    if not full_names:
-        profile = replace(profile, samples=with_short_names(profile.samples))
-    if not full_paths:
-        profile = replace(profile, samples=with_short_files(profile.samples))
-    return profile
+    samples = with_names(profile.samples, full_names=full_names, full_paths=full_paths)
+    return replace(profile, samples=samples)
 
 
 class Results:

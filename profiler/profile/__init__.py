@@ -19,8 +19,9 @@ from profiler.profile.model import (
     Thread,
     Verdict,
 )
-from profiler.profile.paths import short_file, with_short_files
-from profiler.profile.short_names import short_name, with_short_names
+from profiler.profile.naming import with_names
+from profiler.profile.paths import short_file
+from profiler.profile.short_names import short_name
 from symbolizers.errors import Reason
 from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
 
@@ -43,6 +44,5 @@ __all__ = [
     "Verdict",
     "short_file",
     "short_name",
-    "with_short_files",
-    "with_short_names",
+    "with_names",
 ]

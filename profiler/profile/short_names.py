@@ -7,11 +7,8 @@ decides, as demanglers write C++ and Rust: nothing says any more which language 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import accumulate
 
-from profiler.profile.frames import distinct, with_frames
-from profiler.profile.model import Sample
 from symbolizers.frame import NATIVE, Frame
 
 _LEFT_OUT = "<…>"
@@ -34,14 +31,8 @@ _PAIRS = {"<": ">", "(": ")", "{": "}"}
 _PARAMETERS = re.compile(r"\(.*\)")
 
 
-def with_short_names(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    """`samples` with the names of native frames shortened; as many samples, none merged."""
-    samples = tuple(samples)
-    shown = {at: _shown(frame) for at, frame in distinct(samples).items()}
-    return tuple(with_frames(sample, shown) for sample in samples)
-
-
-def _shown(frame: Frame) -> Frame:
+def short_name_frame(frame: Frame) -> Frame:
+    """The frame with `short_name`, if it is a native one with a name."""
     return frame._replace(name=short_name(frame.name)) if frame.kind == NATIVE and frame.file else frame
 
 

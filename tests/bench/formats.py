@@ -1,13 +1,15 @@
 """What each format costs: ``python -m tests.bench.formats [STACKS] [SAMPLES]``, one Markdown row a format.
 
 Each is written in a process of its own, from a generated recording of an hour: CPU seconds of the writing,
-the most memory that it took on top of the recording, and the size of the file. The last row is what
-``go tool pprof -top`` takes to read the same from the pprof file, as a measure of the machine.
+the most memory that it took on top of the recording, and the size of the file. The row behind them is what
+``go tool pprof -top`` takes to read the same from the pprof file, as a measure of the machine. The last ones
+are ``pidflame report`` of the recording: on a terminal, and with a function left out, for which all is read.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,8 +18,10 @@ from typing import BinaryIO, NamedTuple
 
 from profiler.export.registry import FORMATS, Format
 from profiler.profile.model import Profile
+from tests.support.live.harness import PIDFLAME
 from tests.support.many_stacks import many_stacks
 from tests.support.readers.pprof import pprof
+from tests.support.recordings import write_profile
 
 MB = 1_000_000
 
@@ -69,6 +73,14 @@ def read_by_go(path: Path) -> float:
     return sum(after[2:4]) - sum(before[2:4])
 
 
+def reported(path: Path, *options: str) -> float:
+    """CPU seconds of ``pidflame report``, which prints."""
+    before = os.times()
+    subprocess.run([PIDFLAME, "report", path, *options], check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return sum(after[2:4]) - sum(before[2:4])
+
+
 def main(stacks: int = 100_000, samples: int = 1_000_000) -> None:
     """Prints the table."""
     profile = many_stacks(stacks=stacks, samples=samples)
@@ -81,6 +93,12 @@ def main(stacks: int = 100_000, samples: int = 1_000_000) -> None:
             row = (f"{cost.cpu_s:.2f}", f"{cost.rss_bytes / MB:.0f}", f"{cost.file_bytes / MB:.1f}")
             print(f"| {known.name} | {' | '.join(row)} |", flush=True)
         print(f"| go tool pprof -top | {read_by_go(Path(folder, 'x.pb.gz')):.2f} | | |")
+        recording = write_profile(Path(folder, "x.pidflame"), profile)
+        megabytes = f"{recording.stat().st_size / MB:.1f}"
+        print(f"| pidflame report | {reported(recording):.2f} | | {megabytes} |")
+        print(
+            f"| pidflame report --ignore | {reported(recording, '--ignore', 'no such'):.2f} | | {megabytes} |"
+        )
 
 
 if __name__ == "__main__":

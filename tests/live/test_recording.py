@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from profiler.profile.paths import with_short_files
+from profiler.profile.naming import with_names
 from profiler.profile.recording import query, read_profile, read_summary
 from profiler.profile.summary import summary_of
 from tests.support.live.harness import PIDFLAME, parse_folded, record
@@ -67,7 +67,7 @@ def test_the_terminal_names_the_hottest_function(tmp_path: Path) -> None:
     text = report(str(kept))
     assert "self" in text.partition("hottest path")[0]
     assert "burn (<string>:3)" in text.partition("hottest path")[2]
-    assert read_summary(str(kept)) == summary_of(with_short_files(read_profile(str(kept)).samples))
+    assert read_summary(str(kept)) == summary_of(with_names(read_profile(str(kept)).samples))
 
 
 def test_a_recorder_that_is_killed_leaves_all_but_the_last_slice(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from profiler.profile.model import Losses, Process, Profile
-from profiler.profile.writer import RecordingWriter, Slice
+from profiler.profile.model import Losses, Process, Profile, Root, Thread
+from profiler.profile.naming import with_names
+from profiler.profile.summary import FACT, summary_of, summary_text
+from profiler.profile.writer import RecordingWriter, Slice, add_fact
 from symbolizers.frame import Frame
 from tests.support.export_samples import ANY_TEXT, COMMS, FRAMES
 
@@ -100,3 +102,35 @@ TAKEN = st.builds(
     weight=st.integers(1, 1000),
 )
 """Any that a hostile target could cause."""
+
+
+def write_profile(path: Path, profile: Profile) -> Path:
+    """A recording of a profile whose samples say when they were taken, with its summary."""
+    processes: dict[Root, int] = {}
+    threads: dict[tuple[int, Thread], int] = {}
+    frames: dict[Frame, int] = {}
+    stacks: dict[tuple[int | None, int], int] = {}
+    new = Slice()
+    for sample in profile.samples:
+        assert sample.thread is not None
+        process = processes.setdefault(sample.root, len(processes) + 1)
+        thread = threads.setdefault((process, sample.thread), len(threads) + 1)
+        stack: int | None = None
+        for frame in sample.frames:
+            node = stack, frames.setdefault(frame, len(frames) + 1)
+            stack = stacks.setdefault(node, len(stacks) + 1)
+        new.samples.extend((time_ms, thread, 0, stack or 0, 1) for time_ms in sample.times_ms)
+    new.samples.sort()
+    for root, number in processes.items():
+        new.processes[number] = Process(root.pid, root.comm), 0, None
+    for (process, known), number in threads.items():
+        new.threads[number] = process, known.tid, known.comm, known.name
+    new.functions.extend(frames)
+    new.frames.extend((number, "", 0) for number in frames.values())
+    new.stacks.extend(stacks)
+    writer = RecordingWriter(str(path))
+    writer.append(new)
+    writer.finish(profile)
+    writer.close()
+    add_fact(str(path), FACT, summary_text(summary_of(with_names(profile.samples))))
+    return path

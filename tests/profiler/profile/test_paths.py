@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.profile.model import Root, Sample, Thread
-from profiler.profile.paths import short_file, with_short_files
+from profiler.profile.naming import with_names
+from profiler.profile.paths import short_file
 from symbolizers.frame import NATIVE, Frame
 from symbolizers.registry import LANGUAGES
 from tests.support.export_samples import ANY_TEXT, SAMPLES
@@ -65,7 +66,7 @@ def test_two_files_of_a_process_stay_two() -> None:
         python("/srv/c/app/other.py"),
     )
     samples = [Sample(Root(b"x", 1), (one, other, third), 2), Sample(Root(b"x", 2), (one,), 3)]
-    first, second = with_short_files(samples)
+    first, second = with_names(samples, full_names=True)
     assert first == Sample(Root(b"x", 1), (one, other, python("app/other.py")), 2)
     assert second == Sample(Root(b"x", 2), (python("app/run.py"),), 3)
 
@@ -74,20 +75,20 @@ def test_only_the_files_of_interpreted_frames_are_shortened() -> None:
     module = Frame(NATIVE, "f", "/usr/lib/python3.11/lib-dynload/_json.so")
     ruby = Frame("ruby", "Set#add", "/usr/lib/ruby/3.1.0/set.rb", 500)
     thread = Thread(b"worker", 9)
-    (sample,) = with_short_files([Sample(Root(b"x", 1), (module, ruby), 1, thread)])
+    (sample,) = with_names([Sample(Root(b"x", 1), (module, ruby), 1, thread)], full_names=True)
     assert sample == Sample(Root(b"x", 1), (module, ruby._replace(file="set.rb")), 1, thread)
 
 
 @given(st.lists(FILES, max_size=12), st.integers(1, 2))
 def test_different_functions_stay_different(files: list[str], pid: int) -> None:
     samples = [Sample(Root(b"x", pid), (python(file),), 1) for file in files]
-    shown = [sample.frames[0].file for sample in with_short_files(samples)]
+    shown = [sample.frames[0].file for sample in with_names(samples, full_names=True)]
     assert len(set(shown)) == len(set(files))
 
 
 @given(st.lists(SAMPLES, max_size=6))
 def test_nothing_but_files_changes(samples: list[Sample]) -> None:
-    for before, after in zip(samples, with_short_files(samples), strict=True):
+    for before, after in zip(samples, with_names(samples, full_names=True), strict=True):
         assert (after.root, after.count) == (before.root, before.count)
         assert [frame._replace(file="") for frame in after.frames] == [
             frame._replace(file="") for frame in before.frames

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from profiler.profile import Sample
 from profiler.profile.model import Root
-from profiler.profile.short_names import short_name, with_short_names
+from profiler.profile.naming import with_names
+from profiler.profile.short_names import short_name
 from symbolizers.frame import NATIVE, Frame
 
 NAMES = [
@@ -74,5 +75,5 @@ def test_only_native_frames_are_shortened() -> None:
     native, other = Frame(NATIVE, "f<int>(int)", "lib.so"), Frame("python", "f<int>(int)", "x.py", 1)
     unnamed = Frame(NATIVE, "[anon:a(b)]")
     samples = [Sample(Root(b"x", 1), (native, other, unnamed), 1)]
-    (sample,) = with_short_names(samples)
+    (sample,) = with_names(samples, full_paths=True)
     assert sample.frames == (native._replace(name="f<…>"), other, unnamed)
