@@ -112,7 +112,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.aggregate": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.allowance"),
         *("profiler.run.codes", "profiler.run.journal", "profiler.run.significance", "profiler.run.stacks"),
-        *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
+        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
     },
     "profiler.run.names": {
         *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.asker", "symbolizers.errors"),

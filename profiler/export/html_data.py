@@ -215,6 +215,7 @@ def _process_text(process: Process) -> list[str]:
         for label, text in (
             ("command", command or printable(process.executable)),
             ("container", printable(process.container)),
+            ("interprets", printable(process.interpreters)),
             ("user", str(process.uid)),
             ("parent", str(process.parent or "")),
         )

@@ -57,6 +57,8 @@ class Process:
     container: str = ""
     """The short id or the name of its container, behind those of the pod and the containers around it, with
     slashes between; empty if it ran in none that shows."""
+    interpreters: str = ""
+    """The languages that it interprets and their versions: ``python 3.11.2, ruby 3.1.2``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from profiler.profile.model import Process, Thread
 from profiler.profile.schema import KERNEL_PATH, MAX_TEXT_BYTES, TABLES
@@ -159,14 +159,18 @@ def _all(file: sqlite3.Connection, columns: str, table: str) -> sqlite3.Cursor:
 
 
 def _processes(file: sqlite3.Connection) -> list[tuple[Process, bytes | None]]:
-    columns = "pid, CAST(comm AS BLOB), parent, uid, executable, command, container, CAST(merged AS BLOB)"
+    columns = (
+        "pid, CAST(comm AS BLOB), parent, uid, executable, command, container, interpreters,"
+        " CAST(merged AS BLOB)"
+    )
     found = []
-    for *facts, command, container, merged in _all(file, columns, "process"):
+    for *facts, command, container, interpreters, merged in _all(file, columns, "process"):
         arguments = json.loads(command)
         if not isinstance(arguments, list) or not all(isinstance(each, str) for each in arguments):
             raise BadRow("a command line in it is no list of texts")
-        process = Process(*facts)
-        found.append((replace(process, command=tuple(arguments), container=container), merged))
+        pid, comm, parent, uid, executable = facts
+        process = Process(pid, comm, parent, uid, executable, tuple(arguments), container, interpreters)
+        found.append((process, merged))
     return found
 
 

@@ -27,7 +27,7 @@ TABLES: Final = {
     "process": (
         "id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, start_ns INTEGER NOT NULL, comm TEXT NOT NULL,"
         " parent INTEGER NOT NULL, uid INTEGER NOT NULL, executable TEXT NOT NULL, command TEXT NOT NULL,"
-        " container TEXT NOT NULL, merged TEXT"
+        " container TEXT NOT NULL, interpreters TEXT NOT NULL, merged TEXT"
     ),
     "thread": (
         "id INTEGER PRIMARY KEY, process INTEGER NOT NULL, tid INTEGER NOT NULL, comm TEXT NOT NULL,"

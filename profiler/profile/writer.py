@@ -154,7 +154,13 @@ def _text(text: str) -> bytes:
 def _process_row(item: tuple[int, tuple[Process, int, bytes | None]]) -> tuple[Any, ...]:
     at, (process, start_ns, merged) = item
     command = json.dumps(process.command)
-    texts = (_text(process.executable), command, _text(process.container), merged)
+    texts = (
+        _text(process.executable),
+        command,
+        _text(process.container),
+        _text(process.interpreters),
+        merged,
+    )
     return (at, process.pid, start_ns, process.comm, process.parent, process.uid, *texts)
 
 

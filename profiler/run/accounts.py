@@ -79,6 +79,8 @@ class Account:
     parent: int = 0
     """The pid of what started it."""
     description: Description = _NOTHING_KNOWN
+    interpreters: str = ""
+    """As `Process` has it."""
 
     def describe(self, description: Description) -> None:
         """Keeps what is known of it, in the place of what was known before."""
@@ -91,7 +93,8 @@ class Account:
         """The process, if it is one alone."""
         if self.root.processes:
             return None
-        return Process(self.pid, self.root.comm, self.parent, self.user, *self.description)
+        facts = (self.pid, self.root.comm, self.parent, self.user, *self.description)
+        return Process(*facts, interpreters=self.interpreters)
 
     def lacking(self) -> int:
         """How many of its samples don't say what ran."""

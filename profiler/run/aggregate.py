@@ -17,6 +17,7 @@ from profiler.run.codes import PLACEHOLDERS
 from profiler.run.journal import NoRows, Rows
 from profiler.run.significance import judge, judge_share, traits_of
 from profiler.run.stacks import Element, NativeAddress, Partial
+from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
 from symbolizers.process.description import Description
@@ -37,6 +38,8 @@ _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 _MOST_ENDED = 500
 """Processes that have ended and still are a row each; of more than these, the first count by program."""
 _MOST_PROGRAMS = 1000
+_MOST_INTERPRETERS = 200
+"""Characters of what is said of them: versions are what targets say."""
 _OTHERS = b"other programs"
 
 
@@ -99,6 +102,8 @@ class Aggregator:
         """How many of the accounts are of several processes."""
         self._notes: dict[ProcessId, dict[str, None]] = {}
         """About processes of which there is no sample yet."""
+        self._interpreters: dict[ProcessId, str] = {}
+        """Of the same."""
 
     def write_to(self, rows: Rows) -> None:
         """Hands each sample on to `rows`, too. Called before there is any."""
@@ -147,6 +152,16 @@ class Aggregator:
         else:
             self._notes.setdefault(process, {})[text] = None
 
+    def runs(self, process: ProcessId, interpreters: tuple[Interpreter, ...]) -> None:
+        """Keeps what `process` interprets from now on."""
+        found = ", ".join(f"{each.language} {each.version}" for each in interpreters)[:_MOST_INTERPRETERS]
+        account = self._accounts.get(process)
+        if account is None:
+            self._interpreters[process] = found
+        elif account.interpreters != found:
+            account.interpreters = found
+            self._rows.learn(process, account.process())
+
     def meet(self, sample: RawSample, description: Description) -> None:
         """The process of `sample` runs a new program, of which little is known as yet."""
         account = self._account_of(sample)
@@ -163,6 +178,7 @@ class Aggregator:
     def ended(self, process: ProcessId) -> None:
         """The process is over, and all its samples have been counted."""
         self._notes.pop(process, None)
+        self._interpreters.pop(process, None)
         if process not in self._accounts:
             return
         self._ended[process] = None
@@ -332,6 +348,7 @@ class Aggregator:
             account = Account(root, sample.process.pid, sample.uid, allowance, parent=sample.parent.pid)
             for text in self._notes.pop(sample.process, ()):
                 account.note(text)
+            account.interpreters = self._interpreters.pop(sample.process, "")
             self._accounts[sample.process] = account
         return account
 

@@ -268,6 +268,7 @@ class ProcessTable:
             before.close()
             if before.has_interpreters:  # the kernel forgets them at an exec, but may have been told after it
                 self._around.configure(event.process.pid, event.start_ns, (), user=event.uid)
+                self._around.runs(event.process, ())
         began_ns = event.time_ns + self._boot_offset_ns
         program = Program(
             event.process,

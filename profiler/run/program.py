@@ -168,6 +168,8 @@ class Program:
         """Tells the kernel which interpreters run, where it does not know yet. Code may lie elsewhere now."""
         self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
         self._whole.clear()
+        if self.code.interpreters != self._walkers.interpreters:
+            self._around.runs(self.process, self.code.interpreters)
         self._walkers.configure(self.process.pid, self.start_ns, self.code.interpreters, user=self.user)
 
     def configure_again(self) -> None:

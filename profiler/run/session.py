@@ -112,6 +112,7 @@ class Session:
                 drop=self._tasks.drop,
                 ended=self._aggregator.ended,
                 note=self._aggregator.note,
+                runs=self._aggregator.runs,
                 blame=self._aggregator.blame,
                 configure=self._configure,
                 tables=Unwinding(asker.ask, source),

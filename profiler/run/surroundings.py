@@ -58,10 +58,10 @@ class Surroundings:
     `files` knows what programs map. `ask` puts a question to the worker; `emit` takes finished stacks, root
     first, and what each lacks, and returns what counts equal ones; `drop` takes lost samples; `ended` is told
     which processes are over. A frame without a name costs the whole stack if the reason is one of `costly`.
-    `note` takes what people should know about a process; `blame` takes the function next to a frame that has
-    no name; `configure` tells the kernel which walkers it needs, and `tables` are told which unwind tables.
-    `lines` asks for the lines that run, `native` for the interpreters' own functions. `allowances` say how
-    much may be held for whom.
+    `note` takes what people should know about a process, `runs` what it interprets; `blame` takes the
+    function next to a frame that has no name; `configure` tells the kernel which walkers it needs, and
+    `tables` are told which unwind tables. `lines` asks for the lines that run, `native` for the interpreters'
+    own functions. `allowances` say how much may be held for whom.
     """
 
     files: KnownFiles
@@ -70,6 +70,7 @@ class Surroundings:
     drop: Callable[[RawSample, Reason], None]
     ended: Callable[[ProcessId], None]
     note: Callable[[ProcessId, str], None]
+    runs: Callable[[ProcessId, tuple[Interpreter, ...]], None]
     blame: Callable[[ProcessId, Frame], None]
     configure: Configure
     tables: Tables

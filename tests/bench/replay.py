@@ -78,6 +78,7 @@ class Pipeline:
                 drop=self.aggregator.drop,
                 ended=self.aggregator.ended,
                 note=self.aggregator.note,
+                runs=self.aggregator.runs,
                 blame=self.aggregator.blame,
                 configure=lambda *_, user: True,
                 tables=_NoTables(),

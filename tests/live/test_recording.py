@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -59,6 +60,10 @@ def test_a_report_says_what_the_recording_said(tmp_path: Path, options: tuple[st
     (((samples,),)) = query(str(kept), "SELECT sum(weight) FROM sample")[1]
     assert samples == recorded.stats["samples"]
     assert read_profile(str(kept)).losses.samples == samples
+    ((interpreters,),) = query(str(kept), "SELECT interpreters FROM process WHERE command LIKE '%burn(2)%'")[
+        1
+    ]
+    assert interpreters == f"python {platform.python_version()}"
 
 
 def test_the_terminal_names_the_hottest_function(tmp_path: Path) -> None:

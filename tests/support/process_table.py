@@ -74,6 +74,7 @@ class Table:
         self.dropped: dict[int, Reason] = {}
         self.ended: list[ProcessId] = []
         self.notes: list[tuple[ProcessId, str]] = []
+        self.runs: list[tuple[ProcessId, tuple[Interpreter, ...]]] = []
         self.blamed: list[tuple[ProcessId, Frame]] = []
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
         self.unwound: list[tuple[Sequence[int], CodeMap, int, int]] = []
@@ -87,6 +88,7 @@ class Table:
                 drop=self._drop,
                 ended=self.ended.append,
                 note=lambda process, text: self.notes.append((process, text)),
+                runs=lambda process, interpreters: self.runs.append((process, interpreters)),
                 blame=lambda process, function: self.blamed.append((process, function)),
                 configure=self._configure,
                 tables=self,

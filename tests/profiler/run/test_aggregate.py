@@ -16,6 +16,7 @@ from profiler.run import aggregate, allowance
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.stacks import Element, KernelAddress, NativeAddress, Partial
+from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, NATIVE, Frame
 from symbolizers.process.description import Description
@@ -24,6 +25,7 @@ from tests.support.samples import raw_sample, told_file
 
 TICK_NS = 10_000_000
 MAIN = Frame("python", "main", "app.py", 1)
+PYTHON = Interpreter("python", "3.11.2", "3.11", 0x4000)
 OPEN = Frame(NATIVE, "open", "libc.so.6")
 ONE, OTHER = (
     NativeAddress(told_file(5), 16, "/lib/libc.so.6"),
@@ -300,9 +302,22 @@ def test_what_ended_processes_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -
 def test_a_process_without_a_sample_leaves_nothing() -> None:
     aggregator = Aggregator()
     aggregator.note(raw().process, "a note")
+    aggregator.runs(raw().process, (PYTHON,))
     aggregator.ended(raw().process)
-    assert aggregator._notes == {}
+    assert aggregator._notes == aggregator._interpreters == {}
     assert aggregator.losses(lost=0).per_process == ()
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["before its samples", "after one"])
+def test_what_a_process_interprets_is_known(is_early: bool) -> None:
+    aggregator = Aggregator()
+    if not is_early:
+        aggregator.add(raw(), (MAIN,))
+    aggregator.runs(raw().process, (PYTHON, replace(PYTHON, language="ruby", version="3.1.2")))
+    aggregator.add(raw(), (MAIN,))
+    (counted,) = aggregator.samples({})
+    assert counted.process is not None
+    assert counted.process.interpreters == "python 3.11.2, ruby 3.1.2"
 
 
 PODMAN = Description("/bin/app", ("app", "-x"), "3f2a91c0d5e1")

@@ -31,6 +31,10 @@ def test_a_fork_is_what_its_parent_is() -> None:
     assert table.emitted[native] == (NativeAddress(told_file(5), 0x100, "/bin/python3"),)
     assert table.emitted[python] == (named(1),)
     assert table.configured == [(PID, START_NS, (INTERPRETER,)), (FORK, FORKED_NS, (INTERPRETER,))]
+    assert [(process.pid, interpreters) for process, interpreters in table.runs] == [
+        (PID, (INTERPRETER,)),
+        (FORK, (INTERPRETER,)),
+    ]
     table.sample(2, pid=FORK, start_ns=FORKED_NS, parent=PID)
     assert frames_of(table.take()) == (raw_frame(2),)
 

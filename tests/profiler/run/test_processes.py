@@ -260,6 +260,7 @@ def test_exec_settles_what_the_old_program_owes_and_forgets_its_names() -> None:
     waiting = table.sample(2)
     old_read = table.take()
     table.event(exited=False)
+    assert table.runs == [(ID, (INTERPRETER,)), (ID, ())]
     assert table.emitted[waiting] == (Frame(MARKER, "[changed]"),)
     assert table.open == [Inspect(PID, ID.start_ticks)]
     old_read.answer(Codes((Reason.CHANGED,)))
