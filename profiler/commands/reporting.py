@@ -48,6 +48,8 @@ def _profile(options: Mapping[str, Any], *, times: bool) -> Profile:
     view = View(
         threads=options["threads"] or times,
         times=times,
+        lines=options["lines"],
+        native=options["native"],
         show_containers=options["show_containers"],
         keep_dropped=options["keep_dropped"],
         processes=options["processes"],

@@ -9,7 +9,8 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from profiler.profile.model import Losses, Process, Profile
-from profiler.profile.writer import RecordingWriter, Slice
+from profiler.profile.slices import FrameRow, Slice
+from profiler.profile.writer import RecordingWriter
 from symbolizers.frame import Frame
 from tests.support.export_samples import ANY_TEXT, COMMS, FRAMES
 
@@ -47,7 +48,7 @@ def slice_of(samples: Iterable[Taken]) -> Slice:
             if frame not in functions:
                 functions[frame] = len(functions) + 1
                 new.functions.append(frame)
-                new.frames.append((functions[frame], "", 0))
+                new.frames.append(FrameRow(functions[frame]))
         for depth, frame in enumerate(sample.frames):
             path = sample.frames[: depth + 1]
             if path not in stacks:
