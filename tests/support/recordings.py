@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from profiler.profile.model import Losses, Process, Profile, Root, Thread
 from profiler.profile.naming import with_names
+from profiler.profile.slices import FrameRow, Slice
 from profiler.profile.summary import FACT, summary_of, summary_text
-from profiler.profile.writer import RecordingWriter, Slice, add_fact
+from profiler.profile.writer import RecordingWriter, add_fact
 from symbolizers.frame import Frame
 from tests.support.export_samples import ANY_TEXT, COMMS, FRAMES
 
@@ -49,7 +50,7 @@ def slice_of(samples: Iterable[Taken]) -> Slice:
             if frame not in functions:
                 functions[frame] = len(functions) + 1
                 new.functions.append(frame)
-                new.frames.append((functions[frame], "", 0))
+                new.frames.append(FrameRow(functions[frame]))
         for depth, frame in enumerate(sample.frames):
             path = sample.frames[: depth + 1]
             if path not in stacks:
@@ -90,6 +91,7 @@ PROCESSES = st.builds(
     executable=ANY_TEXT,
     command=st.lists(ANY_TEXT, max_size=3).map(tuple),
     container=ANY_TEXT,
+    interpreters=ANY_TEXT,
 )
 TAKEN = st.builds(
     Taken,
@@ -126,7 +128,7 @@ def write_profile(path: Path, profile: Profile) -> Path:
     for (process, known), number in threads.items():
         new.threads[number] = process, known.tid, known.comm, known.name
     new.functions.extend(frames)
-    new.frames.extend((number, "", 0) for number in frames.values())
+    new.frames.extend(map(FrameRow, frames.values()))
     new.stacks.extend(stacks)
     writer = RecordingWriter(str(path))
     writer.append(new)
