@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 from collections.abc import Callable, Mapping, Sequence
 from mmap import PAGESIZE
 from threading import Lock, Thread
@@ -28,7 +29,9 @@ from symbolizers.inspection import KernelKey
 from symbolizers.registry import LANGUAGES
 
 _RING_S = 0.2
-"""The ring buffer has room for this many seconds; the session looks every 0.15 s at the latest."""
+"""The ring buffer has room for this many seconds."""
+_ALARM_PART = 4
+"""One part of so many is full when the session is woken."""
 _RECORD_BYTES = 1 << 15
 """The length that records are assumed to have, about the longest: a process may fill all of them."""
 _RING_PAGES = (512, 16384)
@@ -62,6 +65,8 @@ class KernelSource:
         self._use_cache = use_cache
         self._objects: KernelObjects | None = None
         self._ring: RingBuffer | None = None
+        self._ready = select.epoll()
+        """Of all buffers that records come through."""
         self._mappings: MappingEvents | None = None
         self._clock: Clock | None = None
         self._rows: LayoutRows | None = None
@@ -93,6 +98,7 @@ class KernelSource:
             }
             self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)
             self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)
+            self._ready.register(self._kernel.maps["records"].fd, select.EPOLLIN)
             self._sampler_fd = self._objects.load(PERF_EVENT, "on_sample")
             self._load_stage(_RECORD, "on_record")
             self._load_stage(_UNWIND, "on_unwind")
@@ -124,6 +130,9 @@ class KernelSource:
         self._clock = clock
         try:
             self._mappings = MappingEvents(clock.cpus)
+            # Where only targets are sampled, what others map should wake nobody.
+            for fd in self._mappings.fds() if self._sampling.targets is None else ():
+                self._ready.register(fd, select.EPOLLIN)
         except OSError as error:
             self._notes.append(
                 f"the kernel does not tell what programs map ({error.strerror}): those that end at once may"
@@ -148,10 +157,11 @@ class KernelSource:
             self._clock.close()
 
     def fileno(self) -> int:
-        return self._kernel.maps["records"].fd
+        return self._ready.fileno()
 
-    def set_alarm(self) -> None:
-        self._kernel.maps["sleeps"][number(0)] = number(1)
+    def set_alarm(self, *, is_full: bool = False) -> None:
+        after_bytes = self._kernel.ring_bytes // _ALARM_PART if is_full else 1
+        self._kernel.maps["sleeps"][number(0)] = number(after_bytes)
 
     def drain(self) -> Sequence[Record]:
         assert self._ring is not None
@@ -221,6 +231,7 @@ class KernelSource:
 
     def close(self) -> None:
         self.stop()
+        self._ready.close()
         if self._mappings is not None:
             self._mappings.close()
         if self._ring is not None:

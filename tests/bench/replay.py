@@ -82,6 +82,7 @@ class Pipeline:
                 configure=lambda *_, user: True,
                 tables=_NoTables(),
                 lines=False,
+                native=False,
                 costly=COSTLY,
                 allowances=Allowances(),
             )
