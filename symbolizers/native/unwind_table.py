@@ -14,8 +14,8 @@ _PAST_ALL = (1 << 32) - 1
 
 
 def make_chunks(elf: ElfFile) -> bytes:
-    """The rows of `elf` by offset in the file, 512 a chunk: offsets, then rules, each of 4 bytes; then how many
-    rows before each its function begins, each of 2.
+    """The rows of `elf` by offset in the file, 512 a chunk: offsets, then rules, each of 4 bytes; then how
+    many rows before each its function begins, each of 2.
 
     Behind the last row there are offsets of all bits. Empty for a file without unwind information. Raises
     `Malformed`.
