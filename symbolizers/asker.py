@@ -26,6 +26,8 @@ _MOST_COSTLY = 4096
 _COSTLY = (Reason.OVER_BUDGET, Reason.STALLED)
 """The reasons for which a question, and all others of its lane, go to the second worker."""
 
+_EXITED = encode(Failed(Reason.EXITED, "it has exited"))
+
 ROOT_USER = 0
 
 
@@ -147,6 +149,14 @@ class Asker:
         end_s = time.monotonic() + longest_s
         while self.pending() and (left_s := end_s - time.monotonic()) > 0:
             self.wait(left_s)
+
+    def exited(self, pid: int) -> None:
+        """The process is over: what samples wait for, and is not under way, fails without a look at it.
+
+        So what is asked and not answered does not pile up where we get too little CPU time.
+        """
+        for worker in self._workers():
+            worker.settle((pid,), _EXITED)
 
     def drop_questions(self) -> None:
         """Forgets all that have no answer yet: nobody wants to know any more. The next one waits for none."""

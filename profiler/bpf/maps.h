@@ -160,7 +160,8 @@ struct stack_key {
 	__u64 words[2];		/* as in sample_head */
 };
 
-BPF_TABLE("lru_hash", struct stack_key, __u8, stacks, 32768);	/* of which user space has the whole record */
+/* Of which user space has the whole record; that says how many, by CPUs. */
+BPF_TABLE("lru_hash", struct stack_key, __u8, stacks, 32768);
 BPF_ARRAY(sleeps, __u32, 1);	/* nonzero: user space does, until so many bytes have come */
 BPF_PERCPU_ARRAY(debts, __u32, 1);	/* of having woken user space, see wake_flags() */
 BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);

@@ -36,6 +36,8 @@ _RECORD_BYTES = 1 << 15
 """The length that records are assumed to have, about the longest: a process may fill all of them."""
 _RING_PAGES = (512, 16384)
 """The smallest and the largest ring buffer: 2 and 64 MB."""
+_STACKS, _STACKS_OF_CPU = 1 << 15, 1 << 11
+"""So many stacks at least the kernel knows to be known; each takes some 80 bytes."""
 _RAW_TRACEPOINTS = {
     "sched_process_fork": "on_fork",
     "sched_process_exec": "on_exec",
@@ -72,7 +74,9 @@ class KernelSource:
         self._rows: LayoutRows | None = None
         self._tables: UnwindTables | None = None
         self._table_cache = TableCache(is_used=use_cache)
-        self._stacks = KnownStacks(lambda stack: self._kernel.maps["stacks"].discard(stack))
+        self._stacks = KnownStacks(
+            lambda stack: self._kernel.maps["stacks"].discard(stack), os.cpu_count() or 1
+        )
         self._sampler_fd = -1
         self._compiler_cost = Cost()
         self._tracepoints: dict[str, int] = {}
@@ -89,7 +93,8 @@ class KernelSource:
         self._changed = changed
         sampler, self._compiler_cost = get_sampler(self._notes.append, use_cache=self._use_cache)
         try:
-            self._objects = KernelObjects(sampler, self._ring_pages())
+            entries = {"stacks": max(_STACKS, _STACKS_OF_CPU * (os.cpu_count() or 1))}
+            self._objects = KernelObjects(sampler, self._ring_pages(), entries)
             settings = {
                 "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
                 "only_targets": int(self._sampling.targets is not None),

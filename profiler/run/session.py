@@ -337,7 +337,10 @@ class Session:
             elif isinstance(record, ProcessEvent):
                 self._descriptions.event(record)
                 self._table.event(record)
-                is_new = is_new or not record.exited
+                if record.exited:
+                    self._asker.exited(record.process.pid)
+                else:
+                    is_new = True
             else:
                 self._descriptions.mapped(record)
                 self._table.mapped(record)
