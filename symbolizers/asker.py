@@ -6,7 +6,7 @@ import math
 import select
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from symbolizers.errors import Reason, Stalled
@@ -25,6 +25,8 @@ _MOST_CPU_S = 2.0
 _MOST_COSTLY = 4096
 _COSTLY = (Reason.OVER_BUDGET, Reason.STALLED)
 """The reasons for which a question, and all others of its lane, go to the second worker."""
+
+_EXITED = encode(Failed(Reason.EXITED, "it has exited"))
 
 ROOT_USER = 0
 
@@ -90,6 +92,8 @@ class Asker:
         self._quick = workers.start(_QUICK_S)
         self._thorough: DeadlineWorker | None = None
         self._costly: OrderedDict[Lane, None] = OrderedDict()
+        self._awaited: dict[int, int] = {}
+        self._poll = select.poll()
 
     def ask(
         self,
@@ -122,26 +126,37 @@ class Asker:
         """Whether any answer is still owed."""
         return any(worker.pending() for worker in self._workers())
 
-    def wait(self, longest_s: float, also: Sequence[Readable] = ()) -> None:
-        """Waits for an answer, for one of `also` or for `longest_s`, and hands out the answers that came."""
-        poll = select.poll()
-        for each in also:
-            poll.register(each.fileno(), select.POLLIN)
+    def wait(self, longest_s: float, also: Sequence[Readable] = ()) -> Collection[int]:
+        """Waits for an answer, for one of `also` or for `longest_s`, and hands out the answers that came.
+
+        Returns the descriptors that are ready.
+        """
+        awaited = {each.fileno(): select.POLLIN for each in also}
         for worker in self._workers():
             if worker.fileno() >= 0:
-                poll.register(worker.fileno(), worker.awaits())
+                awaited[worker.fileno()] = worker.awaits()
             timeout_s = worker.timeout_s()
             if timeout_s is not None:
                 longest_s = min(longest_s, timeout_s)
-        poll.poll(math.ceil(min(max(0.0, longest_s), _LONGEST_S) * 1000))
+        ready = dict(self._poll_of(awaited).poll(math.ceil(min(max(0.0, longest_s), _LONGEST_S) * 1000)))
         for worker in self._workers():
-            worker.collect()
+            if worker.fileno() in ready or worker.timeout_s() == 0:
+                worker.collect()
+        return ready.keys()
 
     def wait_for_all(self, longest_s: float) -> None:
         """Waits until no answer is owed any more, for `longest_s` at most, and hands them out."""
         end_s = time.monotonic() + longest_s
         while self.pending() and (left_s := end_s - time.monotonic()) > 0:
             self.wait(left_s)
+
+    def exited(self, pid: int) -> None:
+        """The process is over: what samples wait for, and is not under way, fails without a look at it.
+
+        So what is asked and not answered does not pile up where we get too little CPU time.
+        """
+        for worker in self._workers():
+            worker.settle((pid,), _EXITED)
 
     def drop_questions(self) -> None:
         """Forgets all that have no answer yet: nobody wants to know any more. The next one waits for none."""
@@ -163,6 +178,14 @@ class Asker:
         for worker in self._workers():
             worker.close()
         self._source.close()
+
+    def _poll_of(self, awaited: dict[int, int]) -> select.poll:
+        """Awaits these events by descriptor: as a rule the same as the last time."""
+        if awaited != self._awaited:
+            self._awaited, self._poll = awaited, select.poll()
+            for fd, events in awaited.items():
+                self._poll.register(fd, events)
+        return self._poll
 
     def _for_costly(self) -> DeadlineWorker:
         if self._thorough is None:

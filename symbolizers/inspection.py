@@ -10,7 +10,7 @@ from symbolizers.process.identity import ProcessId
 
 UNKNOWN_OWNER = -1
 CHUNK_ROWS = 512
-CHUNK_BYTES = 8 * CHUNK_ROWS
+CHUNK_BYTES = 10 * CHUNK_ROWS
 MOST_CHUNKS = 2048
 """Of the unwind table of one file, see `make_chunks`: as profiler/bpf has them."""
 MOST_MAPPINGS = 4096

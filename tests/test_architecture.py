@@ -95,8 +95,8 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.process", "symbolizers.questions", "symbolizers.taken"),
     },
     "profiler.run.processes": {
-        *("profiler.capture", "profiler.run.program", "profiler.run.surroundings", "symbolizers.asker"),
-        *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
+        *("profiler.capture", "profiler.run.program", "profiler.run.surroundings", "symbolizers.errors"),
+        *("symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
     "profiler.run.significance": {"profiler.capture", "profiler.profile"},
     # Writes samples as they come, so it knows what an element without a name is.

@@ -85,8 +85,9 @@ static __always_inline void absorb_head(struct siphash *h, const struct sample_h
 }
 
 /*
- * Where the instruction counts as being: anywhere in an evaluation loop is the same place, since user space shows an
- * interpreter's frame there.
+ * Where the instruction counts as being. Anywhere in an evaluation loop is the same place, since user space shows an
+ * interpreter's frame there. So is, for what runs, anywhere in a function that the unwind table knows: user space shows
+ * functions, and a busy one would make hundreds of stacks else.
  */
 static __always_inline __u64 place_of(const struct scratch *s, __u64 address)
 {
@@ -129,8 +130,9 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 		if (at > RECORD_BYTES - sizeof(__u64))
 			break;
 		address = *(__u64 *)(s->body + at);
-		/* The instruction at hand; callers in a loop are always in the same places. */
-		absorb(&h, level ? address : place_of(s, address));
+		/* Read back, so that all ways through it are one for the verifier. */
+		s->unwind.place = place_of(s, address - (level ? 0 : READ_BACK(s->unwind.beyond)));
+		absorb(&h, READ_BACK(s->unwind.place));
 	}
 	end_hash(&h, HEAD_WORDS + 2 * frames + native, s->head.stack);
 }
@@ -172,7 +174,7 @@ int on_count(struct bpf_perf_event_data *ctx)
 	repeat.time_ns = s->head.time_ns;
 	repeat.stack[0] = key.words[0];
 	repeat.stack[1] = key.words[1];
-	if (records.ringbuf_output(&repeat, sizeof(repeat), wake_flags(s)))
+	if (records.ringbuf_output(&repeat, sizeof(repeat), wake_flags(s, sizeof(repeat))))
 		count_lost(LOST_SAMPLE);
 	return 0;
 }

@@ -259,15 +259,19 @@ int on_fresh(struct bpf_perf_event_data *ctx)
 	return next_names(ctx, s);
 }
 
-/* Whether user space sleeps until there is something; from now on it is awake. */
-static __always_inline bool takes_alarm(void)
+/*
+ * Whether user space sleeps until there is as much as with a record of `bytes`; from now on it is awake. CPUs that count
+ * at the same time may count too little: it wants to be woken long before there is no room.
+ */
+static __always_inline bool takes_alarm(__u64 bytes)
 {
 	__u32 zero = 0, *wanted = sleeps.lookup(&zero);
+	__u64 left = wanted ? READ_BACK(*wanted) : 0;
 
-	if (!wanted || !READ_BACK(*wanted))
+	if (!left)
 		return false;
-	*wanted = 0;
-	return true;
+	*wanted = left > bytes ? left - bytes : 0;
+	return left <= bytes;
 }
 
 /*
@@ -275,13 +279,14 @@ static __always_inline bool takes_alarm(void)
  * a moment. All others wait for the next regular look. If every sample woke the profiler, it would be scheduled in
  * step with its own samples, and so would whatever runs next: one busy process among four on two CPUs then showed
  * 10 % too many samples. So there is a budget: a burst when a program begins, and one sample in five for good. The
- * first sample after a while without any wakes user space in any case, since it does not look meanwhile.
+ * first sample after a while without any wakes user space in any case, since it does not look meanwhile, and so does
+ * the one (of `bytes`) that fills a part of the ring buffer.
  */
-static __always_inline __u64 wake_flags(const struct scratch *s)
+static __always_inline __u64 wake_flags(const struct scratch *s, __u64 bytes)
 {
 	__u32 zero = 0, *debt = debts.lookup(&zero);
 
-	if (takes_alarm())
+	if (takes_alarm(bytes))
 		return BPF_RB_FORCE_WAKEUP;
 	if (!debt)
 		return BPF_RB_NO_WAKEUP;

@@ -78,6 +78,9 @@ struct unwind {
 	__u64 address;		/* of the frame at hand: in the instruction that runs */
 	__u32 is_code;
 	__u32 rule;		/* of a row of the table */
+	__u32 function;		/* where the function of that row begins, in the file; or its first row of the chunk */
+	__u32 beyond;		/* how far behind that the instruction that runs is */
+	__u64 place;
 };
 
 /* What is mapped around the last frame. */
@@ -157,8 +160,9 @@ struct stack_key {
 	__u64 words[2];		/* as in sample_head */
 };
 
-BPF_TABLE("lru_hash", struct stack_key, __u8, stacks, 32768);	/* of which user space has the whole record */
-BPF_ARRAY(sleeps, __u32, 1);	/* nonzero: user space does, and wants to be woken for the next record */
+/* Of which user space has the whole record; that says how many, by CPUs. */
+BPF_TABLE("lru_hash", struct stack_key, __u8, stacks, 32768);
+BPF_ARRAY(sleeps, __u32, 1);	/* nonzero: user space does, until so many bytes have come */
 BPF_PERCPU_ARRAY(debts, __u32, 1);	/* of having woken user space, see wake_flags() */
 BPF_TABLE("lru_hash", __u32, struct process_config, processes, 16384);
 BPF_TABLE("hash", __u32, __u32, targets, 16384);	/* pid -> TARGET_* */
@@ -174,6 +178,7 @@ BPF_ARRAY(layouts, struct layout_bytes, LAYOUT_ROWS);
 struct table_chunk {
 	__u32 offsets[CHUNK_ROWS];
 	__u32 rules[CHUNK_ROWS];
+	__u16 backs[CHUNK_ROWS];	/* how many rows before each its function begins */
 };
 
 BPF_TABLE("hash", struct file_key, struct unwind_table, unwind_tables, MAX_TABLES);

@@ -47,7 +47,7 @@ static __always_inline void count_lost(__u32 what)
 /* Sends the record with `used` bytes of frames. Returns whether there was room for it. */
 static __always_inline bool send_whole(struct scratch *s, __u64 used)
 {
-	if (!records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s)))
+	if (!records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s, sizeof(s->head) + used)))
 		return true;
 	count_lost(LOST_SAMPLE);
 	return false;
@@ -75,6 +75,7 @@ int on_record(struct bpf_perf_event_data *ctx)
 	s->unwind.fp = s->registers[REGISTER_FRAME_POINTER];
 	s->unwind.used = count * sizeof(struct interpreter_frame);
 	s->unwind.is_exact = 1;
+	s->unwind.beyond = 0;
 	s->code.bytes = s->code.chunks = 0;
 	stages.call(ctx, STAGE_UNWIND);
 	count_lost(LOST_SAMPLE);
@@ -309,6 +310,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	const void *signal = NULL;
 	__u32 pid = 0;
 	__s32 live = 1;
+	bool wakes;
 
 	READ_TASK(signal, task, TASK_SIGNAL);
 	READ_TASK(live, signal, SIGNAL_LIVE);
@@ -320,7 +322,9 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	origins.delete(&pid);
 	if (!is_recorded(pid))
 		return 0;
+	/* With the last target, the recording ends. */
+	wakes = takes_alarm(sizeof(struct process_event)) || targets.lookup(&pid);
 	targets.delete(&pid);
-	send_event(RECORD_EXIT, pid, start_ns_of(leader), takes_alarm() ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	send_event(RECORD_EXIT, pid, start_ns_of(leader), wakes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	return 0;
 }

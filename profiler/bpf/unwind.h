@@ -78,7 +78,17 @@ static __always_inline __u32 find_rule(struct scratch *s, __u64 offset)
 		SHOW_BOUNDS(row);
 		row &= CHUNK_ROWS - 1;
 	}
-	return chunk->rules[row];
+	u->chunk = row;
+	row -= chunk->backs[row] & mask_not_above(chunk->backs[row], row);
+	SHOW_BOUNDS(row);
+	u->function = chunk->offsets[row & (CHUNK_ROWS - 1)];
+	return chunk->rules[READ_BACK(u->chunk) & (CHUNK_ROWS - 1)];
+}
+
+/* Whether all instructions of a row are of one function: those of the PLT are of many. */
+static __always_inline bool is_of_one_function(__u32 rule)
+{
+	return RULE_CFA(rule) != CFA_UNKNOWN && RULE_CFA(rule) != CFA_PLT;
 }
 
 /* The registers that the kernel put on the stack to call a signal handler (struct ucontext). */
@@ -147,7 +157,7 @@ static __always_inline int step_by_rule(struct unwind *u, __u32 rule)
 static __always_inline int unwind_step(struct scratch *s)
 {
 	struct unwind *u = &s->unwind;
-	__u64 count, at;
+	__u64 count, at, offset;
 
 	if (!READ_BACK(u->ip))
 		return USER_STACK_ROOT;
@@ -169,8 +179,11 @@ static __always_inline int unwind_step(struct scratch *s)
 	if (READ_BACK(s->code.lacks_table))
 		s->head.lacks_table = 1;
 	u->rule = CFA_UNKNOWN;
+	offset = READ_BACK(u->address) - s->code.start + s->code.offset;
 	if (READ_BACK(s->code.chunks))
-		u->rule = find_rule(s, READ_BACK(u->address) - s->code.start + s->code.offset);
+		u->rule = find_rule(s, offset);
+	if (!count && is_of_one_function(READ_BACK(u->rule)))
+		u->beyond = offset - READ_BACK(u->function);
 	if (RULE_CFA(READ_BACK(u->rule)) != CFA_UNKNOWN)
 		return step_by_rule(u, READ_BACK(u->rule));
 	return step_by_frame_pointer(u);

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from mmap import PAGESIZE
+from types import MappingProxyType
 
 from profiler.capture.compiled import CompiledSampler
 from profiler.capture.libbpf import Map, attach_raw_tracepoint, load_program
 
 _NUMBER_BYTES = 4
+_AS_COMPILED: Mapping[str, int] = MappingProxyType({})
 
 
 class KernelObjects:
     """Makes every map at once, and each program when it is asked for."""
 
-    def __init__(self, sampler: CompiledSampler, ring_pages: int) -> None:
-        """The ring buffer has `ring_pages`, a power of two. Raises OSError where the kernel refuses a map."""
+    def __init__(
+        self, sampler: CompiledSampler, ring_pages: int, entries: Mapping[str, int] = _AS_COMPILED
+    ) -> None:
+        """The ring buffer has `ring_pages`, a power of two; other maps so many `entries`, where it says so.
+
+        Raises OSError where the kernel refuses a map.
+        """
         self._sampler = sampler
         self._fds: list[int] = []
         self.ring_bytes = ring_pages * PAGESIZE
@@ -23,7 +31,8 @@ class KernelObjects:
         try:
             for name, shape in sorted(sampler.maps.items(), key=lambda item: bool(item[1].inner)):
                 inner = self.maps[shape.inner] if shape.inner else None
-                self.maps[name] = Map(name, shape.with_entries(shape.entries or self.ring_bytes), inner)
+                count = entries.get(name, shape.entries or self.ring_bytes)
+                self.maps[name] = Map(name, shape.with_entries(count), inner)
         except OSError:
             self.close()
             raise

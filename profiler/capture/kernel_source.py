@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 from collections.abc import Callable, Mapping, Sequence
 from mmap import PAGESIZE
 from threading import Lock, Thread
@@ -28,11 +29,15 @@ from symbolizers.inspection import KernelKey
 from symbolizers.registry import LANGUAGES
 
 _RING_S = 0.2
-"""The ring buffer has room for this many seconds; the session looks every 0.15 s at the latest."""
+"""The ring buffer has room for this many seconds."""
+_ALARM_PART = 4
+"""One part of so many is full when the session is woken."""
 _RECORD_BYTES = 1 << 15
 """The length that records are assumed to have, about the longest: a process may fill all of them."""
 _RING_PAGES = (512, 16384)
 """The smallest and the largest ring buffer: 2 and 64 MB."""
+_STACKS, _STACKS_OF_CPU = 1 << 15, 1 << 11
+"""So many stacks at least the kernel knows to be known; each takes some 80 bytes."""
 _RAW_TRACEPOINTS = {
     "sched_process_fork": "on_fork",
     "sched_process_exec": "on_exec",
@@ -62,12 +67,16 @@ class KernelSource:
         self._use_cache = use_cache
         self._objects: KernelObjects | None = None
         self._ring: RingBuffer | None = None
+        self._ready = select.epoll()
+        """Of all buffers that records come through."""
         self._mappings: MappingEvents | None = None
         self._clock: Clock | None = None
         self._rows: LayoutRows | None = None
         self._tables: UnwindTables | None = None
         self._table_cache = TableCache(is_used=use_cache)
-        self._stacks = KnownStacks(lambda stack: self._kernel.maps["stacks"].discard(stack))
+        self._stacks = KnownStacks(
+            lambda stack: self._kernel.maps["stacks"].discard(stack), os.cpu_count() or 1
+        )
         self._sampler_fd = -1
         self._compiler_cost = Cost()
         self._tracepoints: dict[str, int] = {}
@@ -84,7 +93,8 @@ class KernelSource:
         self._changed = changed
         sampler, self._compiler_cost = get_sampler(self._notes.append, use_cache=self._use_cache)
         try:
-            self._objects = KernelObjects(sampler, self._ring_pages())
+            entries = {"stacks": max(_STACKS, _STACKS_OF_CPU * (os.cpu_count() or 1))}
+            self._objects = KernelObjects(sampler, self._ring_pages(), entries)
             settings = {
                 "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
                 "only_targets": int(self._sampling.targets is not None),
@@ -93,6 +103,7 @@ class KernelSource:
             }
             self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)
             self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)
+            self._ready.register(self._kernel.maps["records"].fd, select.EPOLLIN)
             self._sampler_fd = self._objects.load(PERF_EVENT, "on_sample")
             self._load_stage(_RECORD, "on_record")
             self._load_stage(_UNWIND, "on_unwind")
@@ -124,6 +135,9 @@ class KernelSource:
         self._clock = clock
         try:
             self._mappings = MappingEvents(clock.cpus)
+            # Where only targets are sampled, what others map should wake nobody.
+            for fd in self._mappings.fds() if self._sampling.targets is None else ():
+                self._ready.register(fd, select.EPOLLIN)
         except OSError as error:
             self._notes.append(
                 f"the kernel does not tell what programs map ({error.strerror}): those that end at once may"
@@ -148,10 +162,11 @@ class KernelSource:
             self._clock.close()
 
     def fileno(self) -> int:
-        return self._kernel.maps["records"].fd
+        return self._ready.fileno()
 
-    def set_alarm(self) -> None:
-        self._kernel.maps["sleeps"][number(0)] = number(1)
+    def set_alarm(self, *, is_full: bool = False) -> None:
+        after_bytes = self._kernel.ring_bytes // _ALARM_PART if is_full else 1
+        self._kernel.maps["sleeps"][number(0)] = number(after_bytes)
 
     def drain(self) -> Sequence[Record]:
         assert self._ring is not None
@@ -221,6 +236,7 @@ class KernelSource:
 
     def close(self) -> None:
         self.stop()
+        self._ready.close()
         if self._mappings is not None:
             self._mappings.close()
         if self._ring is not None:

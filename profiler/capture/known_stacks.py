@@ -12,7 +12,8 @@ from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
 from profiler.capture.wire import REPEAT_TYPE, REPEATED_STACK, decode, decode_repeat
 from symbolizers.process.identity import ProcessId
 
-_MOST_BYTES = 16 << 20
+_MOST_BYTES, _MOST_BYTES_OF_CPU = 16 << 20, 1 << 20
+"""Machines with many CPUs run many processes, and have the memory for this."""
 _ENTRY_BYTES = 400
 """What a record takes here besides its bytes."""
 _LEAVING_S = 0.5
@@ -28,15 +29,16 @@ class _Entry(NamedTuple):
 
 
 class KnownStacks:
-    """Decodes the records of one recording, of which it holds 16 MB.
+    """Decodes the records of one recording, of which it holds 16 MB, or 1 MB for each CPU.
 
     What a process showed goes when that has exited. Else what was not needed for longest goes, and comes
     whole once more: `forget` tells the kernel that we do not have a stack (any more). `lost` counts the
     samples of which nothing but their number is known.
     """
 
-    def __init__(self, forget: Callable[[bytes], None]) -> None:
+    def __init__(self, forget: Callable[[bytes], None], cpus: int = 1) -> None:
         self._forget = forget
+        self._most_bytes = max(_MOST_BYTES, _MOST_BYTES_OF_CPU * cpus)
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         """What was needed last is at the end."""
         self._stacks: dict[ProcessId, dict[bytes, None]] = {}
@@ -90,7 +92,7 @@ class KnownStacks:
         self._bytes += entry.size_bytes() - (before.size_bytes() if before is not None else 0)
         self._entries[stack] = entry
         self._stacks.setdefault(entry.process, {})[stack] = None
-        while self._bytes > _MOST_BYTES:
+        while self._bytes > self._most_bytes:
             oldest = next(iter(self._entries))
             self._leave(oldest)
             self._forget(oldest)

@@ -2,8 +2,8 @@
 
 /proc/PID/maps says the same of a program that still lives when it is read. These records know no deadline:
 the mappings of a program are here when it is long over. They begin with an exec: of what ran before there is
-nothing, and nothing says when something is unmapped. Nobody is woken for them: they are
-looked at whenever samples and execs are.
+nothing, and nothing says when something is unmapped. They are looked at whenever samples and execs are, and
+wake somebody only where a buffer is half full.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from symbolizers.process.syscalls import perf_event_open
 # linux/perf_event.h; the offsets in the first page of the buffer are those of struct perf_event_mmap_page.
 _SOFTWARE, _DUMMY = 1, 9
 _SAMPLE_TIME = 1 << 2
-_FLAGS = sum(1 << bit for bit in (8, 9, 13, 18, 23, 24, 25))
-"""mmap, comm, task, sample_id_all, mmap2, comm_exec, use_clockid."""
+_FLAGS = sum(1 << bit for bit in (8, 9, 13, 14, 18, 23, 24, 25))
+"""mmap, comm, task, watermark, sample_id_all, mmap2, comm_exec, use_clockid."""
 _ATTRIBUTES_BYTES = 112
+_BUFFER_PAGES = 16
+"""Of each CPU: some 600 records between two looks. More are lost, and are counted."""
 _ATTRIBUTES = struct.pack(
     "=IIQQQQQI4xQQQQIi16x",
     *(_SOFTWARE, _ATTRIBUTES_BYTES, _DUMMY, 0, _SAMPLE_TIME, 0, _FLAGS),
-    *(0, 0, 0, 0, 0, 0, time.CLOCK_MONOTONIC),
+    *(_BUFFER_PAGES * mmap.PAGESIZE // 2, 0, 0, 0, 0, 0, time.CLOCK_MONOTONIC),
 )
 """An event that counts nothing, and tells of mappings, forks and execs."""
 _HEAD, _TAIL = 1024, 1032
@@ -41,8 +43,6 @@ _HEADER = struct.Struct("=IHH")
 _PROCESS = struct.Struct("=II")
 _MAPPED = struct.Struct("=QQQIIQQII")
 _WORD = struct.Struct("=Q")
-_BUFFER_PAGES = 16
-"""Of each CPU: some 600 records between two looks. More are lost, and are counted."""
 _MOST_PROCESSES = 4096
 """Processes whose exec was seen; those of the others are of no use."""
 
@@ -60,6 +60,10 @@ class MappingEvents:
         except OSError:
             self.close()
             raise
+
+    def fds(self) -> list[int]:
+        """Descriptors that become readable where a buffer fills up."""
+        return [ring.fd for ring in self._rings]
 
     def drain(self) -> list[MappingRecord]:
         """What has come since the last time, by time; returns at once."""
@@ -106,11 +110,11 @@ class _Ring:
     """The records of one CPU."""
 
     def __init__(self, cpu: int) -> None:
-        self._fd = perf_event_open(_ATTRIBUTES, cpu)
+        self.fd = perf_event_open(_ATTRIBUTES, cpu)
         try:
-            self._memory = mmap.mmap(self._fd, (1 + _BUFFER_PAGES) * mmap.PAGESIZE)
+            self._memory = mmap.mmap(self.fd, (1 + _BUFFER_PAGES) * mmap.PAGESIZE)
         except OSError:
-            os.close(self._fd)
+            os.close(self.fd)
             raise
 
     def drain(self) -> Iterator[tuple[int, int, bytes]]:
@@ -118,6 +122,8 @@ class _Ring:
         size = _BUFFER_PAGES * mmap.PAGESIZE
         (head,) = _WORD.unpack_from(self._memory, _HEAD)
         (tail,) = _WORD.unpack_from(self._memory, _TAIL)
+        if head == tail:
+            return
         at, length = tail % size, head - tail
         data = self._memory[mmap.PAGESIZE + at : mmap.PAGESIZE + min(size, at + length)]
         data += self._memory[mmap.PAGESIZE : mmap.PAGESIZE + length - len(data)]
@@ -130,4 +136,4 @@ class _Ring:
 
     def close(self) -> None:
         self._memory.close()
-        os.close(self._fd)
+        os.close(self.fd)

@@ -66,8 +66,11 @@ class SampleSource(Protocol):
     def fileno(self) -> int:
         """A file descriptor that becomes readable when records should be looked at soon."""
 
-    def set_alarm(self) -> None:
-        """The next record makes `fileno` readable, whatever it is: nobody looks until then."""
+    def set_alarm(self, *, is_full: bool = False) -> None:
+        """The next record makes `fileno` readable, whatever it is: nobody looks until then.
+
+        `is_full`: a record does when there are so many that they should be looked at.
+        """
 
     def drain(self) -> Sequence[Record]:
         """The records that wait; returns at once.

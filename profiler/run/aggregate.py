@@ -300,13 +300,15 @@ class Aggregator:
         elements, texts = self._known_functions(elements)
         known = [number for number in map(self._numbers.get, elements) if number is not None]
         stacks, tid = self._accounts[sample.process].stacks, sample.tid if self._threads else 0
-        if len(known) == len(elements) and (count := stacks.get(StackKey(tid, tuple(known)))) is not None:
+        stack = StackKey(tid, tuple(known))
+        if len(known) == len(elements) and (count := stacks.get(stack)) is not None:
             return count
         size = _STACK_BYTES + _ELEMENT_BYTES * len(elements) + _ADDRESS_BYTES * (len(elements) - len(known))
         size += texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
             return None
-        stack = StackKey(tid, tuple(self._number(each, sample) for each in elements))
+        if len(known) < len(elements):
+            stack = StackKey(tid, tuple([self._number(each, sample) for each in elements]))
         count = stacks[stack] = Count(size_bytes=size, number=self._rows.stack(stack.elements))
         return count
 

@@ -14,6 +14,8 @@ from symbolizers.questions import Describe, Described, Failed
 _MOST_PROCESSES = 4096
 _MOST_EXECUTABLES = 1024
 """Of programs that ran before: whoever is sampled long after an exec still runs, and can be asked about."""
+_MOST_OPEN = 512
+"""Questions that have no answer yet; whoever is sampled again is asked about later."""
 _ANOTHER_PROGRAM = -1
 """In the place of a cgroup: nobody was asked about it."""
 
@@ -37,31 +39,36 @@ class Descriptions:
         self._learn = learn
         self._asked: OrderedDict[ProcessId, int] = OrderedDict()
         """The cgroup in which each process was when it was asked about."""
+        self._open = 0
         self._executables: OrderedDict[int, str] = OrderedDict()
         """By pid, of programs whose exec was seen; many are over before anybody can ask."""
 
     def sample(self, sample: RawSample) -> None:
         """Asks about the process of `sample`, if that is new."""
-        process = sample.process
+        process, cgroup = sample.process, sample.cgroup
         asked = self._asked.get(process, _ANOTHER_PROGRAM)
-        if asked == sample.cgroup:
+        if asked == cgroup:
             return
-        self._asked[process] = sample.cgroup
-        if len(self._asked) > _MOST_PROCESSES:
-            self._asked.popitem(last=False)
         told = self._executables.get(process.pid, "")
         if asked == _ANOTHER_PROGRAM:
             self._meet(sample, Description(executable=told))
+        if self._open >= _MOST_OPEN:
+            return
+        self._asked[process] = cgroup
+        if len(self._asked) > _MOST_PROCESSES:
+            self._asked.popitem(last=False)
+        self._open += 1
 
         def answered(answer: Described | Failed) -> None:
+            self._open -= 1
             if isinstance(answer, Failed) or process not in self._asked:
                 return
             found = answer.description
-            if self._asked[process] != sample.cgroup:  # most of it may be about the next program
+            if self._asked[process] != cgroup:  # most of it may be about the next program
                 found = Description(container=found.container)
             self._learn(process, found if found.executable else found._replace(executable=told))
 
-        self._put(Describe(process, sample.cgroup), answered, user=sample.uid)
+        self._put(Describe(process, cgroup), answered, user=sample.uid)
 
     def again(self, repeated: Repeated) -> None:
         """As `sample`, for samples that equal an earlier one."""

@@ -118,6 +118,10 @@ class MappedCode:
                     self._take_interpreters(mapping)
         return bool(self._unknown)
 
+    def waits_for(self, file: FileKey) -> bool:
+        """Whether it maps this file, and nobody had looked into that so far."""
+        return file in self._unknown
+
     def _lacks(self, file: FileKey) -> bool:
         return file.is_told and not self._files.knows(file)
 

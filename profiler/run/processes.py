@@ -18,7 +18,6 @@ from profiler.capture.records import (
 )
 from profiler.run.program import Program
 from profiler.run.surroundings import Surroundings
-from symbolizers.asker import ROOT_USER
 from symbolizers.errors import Reason
 from symbolizers.inspection import CodeMapping, FileKey, IdentifiedFile, Inspection
 from symbolizers.process.identity import ProcessId, user_of
@@ -226,9 +225,7 @@ class ProcessTable:
                 self._beginning[pid].append(mapping)
         elif program is not None and program.code.is_told:
             program.told((mapping,))
-        else:
-            return
-        self._look_into(pid, mapping, now_ns, program.user if program is not None else ROOT_USER)
+            self._look_into(pid, mapping, now_ns, program.user)
 
     def _look_into(self, pid: int, mapping: CodeMapping, now_ns: int, user: int) -> None:
         """Asks about a file that is mapped for the first time, by the process `pid`."""
@@ -247,7 +244,7 @@ class ProcessTable:
                     self._around.files.learn(answer.contents)
                     self._around.tables.learn(file, IdentifiedFile(answer.key, answer.contents.owner))
                     for program in self._latest.values():
-                        program.learn_of_files()
+                        program.learn_of(file)
 
             fork = self._forks.get(pid)
             question = LookInto(file, mapping.path, pid, fork.parent_pid if fork is not None else None)
@@ -283,6 +280,8 @@ class ProcessTable:
         mappings = self._beginning.pop(event.process.pid, None)
         if mappings is not None:
             program.told(mappings)
+            for mapping in mappings:
+                self._look_into(event.process.pid, mapping, event.time_ns, event.uid)
             if program.code.awaits_interpreter():
                 self._hurry_until_ns = event.time_ns + _HURRY_NS
         # Otherwise the first sample asks.

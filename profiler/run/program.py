@@ -20,7 +20,7 @@ from profiler.run.surroundings import WHOLE_ONLY, Counts, Surroundings
 from profiler.run.walkers import Walkers
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, RawFrame
-from symbolizers.inspection import CodeMapping, Inspection, generated_by
+from symbolizers.inspection import CodeMapping, FileKey, Inspection, generated_by
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes
 from symbolizers.taken import TakenName
@@ -159,10 +159,11 @@ class Program:
                 self._around.note(self.process, note)
         self.configure()
 
-    def learn_of_files(self) -> None:
-        """Something was learnt about files, which it may have mapped."""
-        self.code.lacks_files()
-        self.configure()
+    def learn_of(self, file: FileKey) -> None:
+        """Something was learnt about a file, which it may have mapped."""
+        if self.code.waits_for(file):
+            self.code.lacks_files()
+            self.configure()
 
     def configure(self) -> None:
         """Tells the kernel which interpreters run, where it does not know yet. Code may lie elsewhere now."""

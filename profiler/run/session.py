@@ -45,14 +45,17 @@ from symbolizers.process.usage import peak_bytes_of
 
 _POLL_S = (0.05, 0.15)
 """How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
+_CALM_DOUBLINGS = 4
+"""It sleeps twice as long after each look that found nothing new, so many times. What is new wakes it, and so
+does a buffer that fills up."""
 _POLL_FOR_TASKS_S = (0.004, 0.012)
 """The same where tasks are looked at, many of which are over soon."""
 _POLL_IN_HURRY_S = (0.001, 0.003)
 """The same where a program is about to run its interpreter, whose place is told in a moment."""
 _EMPTY_LOOKS = 3
 """After so many looks without a record the session sleeps until there is one: idle machines cost nothing."""
-_LOOK_S = 1.0
-"""How long it sleeps at most where somebody watches."""
+_LOOK_S, _SHOWN_S = 1.0, 0.3
+"""How long it sleeps at most where the end of a target may have been lost, and where somebody watches."""
 _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
@@ -239,24 +242,29 @@ class Session:
         duration_s = self._recording.duration_s
         end_s = math.inf if duration_s is None else self._started_s + duration_s
         pace_s = _POLL_FOR_TASKS_S if self._recording.async_tasks else _POLL_S
-        # Somebody sees the time go by, or the exit of the last target may have been lost.
-        looks = progress is not None or self._recording.sampling.targets is not None
-        longest_s = _LOOK_S if looks else math.inf
-        empty = 0
+        looks = self._recording.sampling.targets is not None
+        longest_s = _SHOWN_S if progress is not None else _LOOK_S if looks else math.inf
+        empty = calm = 0
         while not self._stopped and (now_s := time.monotonic()) < end_s:
-            hurries = self._table.is_in_hurry(time.monotonic_ns())
-            if empty < _EMPTY_LOOKS or hurries:
-                nap_s = random.uniform(*(_POLL_IN_HURRY_S if hurries else pace_s))
+            if self._table.is_in_hurry(time.monotonic_ns()):
+                nap_s = random.uniform(*_POLL_IN_HURRY_S)
+            elif empty < _EMPTY_LOOKS:
+                nap_s = random.uniform(*pace_s) * 2**calm
+                if calm:
+                    self._source.set_alarm(is_full=True)
             else:
                 self._source.set_alarm()
-                nap_s = min(longest_s, self._names.due_s() - now_s)
-                if self._journal is not None and self._journal.is_waiting():
-                    nap_s = min(nap_s, SLICE_NS / 1e9)
-            self._wait(min(nap_s, end_s - now_s), self._source)
+                nap_s = math.inf
+            nap_s = min(nap_s, longest_s, end_s - now_s, max(self._names.due_s() - now_s, pace_s[0]))
+            if self._journal is not None and self._journal.is_waiting():
+                nap_s = min(nap_s, SLICE_NS / 1e9)
+            self._wait(nap_s, self._source)
             if self._has_new_walkers:
                 self._has_new_walkers = False
                 self._table.configure()
-            empty = 0 if self._drain() else empty + 1
+            records, is_new = self._drain()
+            empty = 0 if records else empty + 1
+            calm = 0 if is_new or self._asker.pending() else min(calm + 1, _CALM_DOUBLINGS)
             self._names.ask_early()
             self._end_without_targets()
             if self._journal is not None:
@@ -270,9 +278,10 @@ class Session:
 
     def _wait(self, longest_s: float, *also: Readable) -> None:
         """Waits for an answer, for `also`, to be woken or for `longest_s`; answers are handed out."""
-        self._asker.wait(longest_s, (self._woken, *also))
-        with suppress(BlockingIOError):
-            self._woken.recv(_WAKE_BYTES)
+        ready = self._asker.wait(longest_s, (self._woken, *also))
+        if self._woken.fileno() in ready:
+            with suppress(BlockingIOError):
+                self._woken.recv(_WAKE_BYTES)
 
     def _configure(
         self, pid: int, start_ns: int, interpreters: tuple[Interpreter, ...], *, user: int
@@ -303,9 +312,10 @@ class Session:
         if not self._source.has_targets():
             self._stopped = True
 
-    def _drain(self) -> bool:
-        """Takes in the records that have come; whether there are any."""
+    def _drain(self) -> tuple[int, bool]:
+        """Takes in the records that have come; how many, and whether any tells of new code or programs."""
         records = self._source.drain()
+        is_new = False
         for record in records:
             if self._own is not None and self._own.claims(record):
                 continue
@@ -324,17 +334,21 @@ class Session:
                 self._samples += record.count
                 self._descriptions.again(record)
                 self._table.again(record)
-                if self._recording.threads:
-                    self._threads.sample(record.sample())
+                self._threads.again(record.process, record.time_ns)
             elif isinstance(record, CodeName):
                 self._table.name(record)
+                is_new = True
             elif isinstance(record, ProcessEvent):
                 self._descriptions.event(record)
                 self._table.event(record)
+                if record.exited:
+                    self._asker.exited(record.process.pid)
+                else:
+                    is_new = True
             else:
                 self._descriptions.mapped(record)
                 self._table.mapped(record)
-        return bool(records)
+        return len(records), is_new
 
     def _finish_reads(self, ended_s: float) -> dict[Element, Frame]:
         """Asks once more for what could not be read; then what still lacks a name is dropped.

@@ -36,7 +36,7 @@ class _Asked:
 class ThreadNames:
     """Asks for a name when a thread is first seen in an interpreter. Lifetime: one recording.
 
-    Many threads have no name: a process is asked again at growing intervals, while such a thread is sampled,
+    Many threads have no name: a process with such is asked again at growing intervals, while it is sampled,
     and soon after a thread is seen for the first time.
     """
 
@@ -65,10 +65,13 @@ class ThreadNames:
             if asked.again_ns < math.inf:
                 asked.pause_ns = _FIRST_PAUSE_NS
                 asked.again_ns = min(asked.again_ns, sample.time_ns + _FIRST_PAUSE_NS)
-        if not asked.asking and sample.time_ns >= asked.again_ns:
-            asked.again_ns = sample.time_ns + asked.pause_ns
-            asked.pause_ns = min(2 * asked.pause_ns, _LAST_PAUSE_NS)
-            self._ask(process, asked)
+        self._ask_if_due(process, asked, sample.time_ns)
+
+    def again(self, process: ProcessId, time_ns: int) -> None:
+        """Takes note that threads of `process` run which were seen before."""
+        asked = self._processes.get(process)
+        if asked is not None and asked.wanted:
+            self._ask_if_due(process, asked, time_ns)
 
     def retry(self) -> None:
         """Asks once more for the names that are not known: the end of the recording has come."""
@@ -79,6 +82,12 @@ class ThreadNames:
     def names(self) -> Mapping[tuple[int, int], str]:
         """The names that are known, by pid and tid."""
         return self._names
+
+    def _ask_if_due(self, process: ProcessId, asked: _Asked, now_ns: int) -> None:
+        if not asked.asking and now_ns >= asked.again_ns:
+            asked.again_ns = now_ns + asked.pause_ns
+            asked.pause_ns = min(2 * asked.pause_ns, _LAST_PAUSE_NS)
+            self._ask(process, asked)
 
     def _ask(self, process: ProcessId, asked: _Asked) -> None:
         asked.asking = True

@@ -83,15 +83,21 @@ def packed_fp(kind: CallersFp, offset: int) -> int:
 
 
 class Rows(NamedTuple):
-    """A table: the rule at an address is that of the last row that is not behind it. Sorted."""
+    """A table: the rule at an address is that of the last row that is not behind it. Sorted.
+
+    No row with a rule is of two functions.
+    """
 
     addresses: array[int]
     """Virtual addresses as the file was linked ("Q")."""
     rules: array[int]
     """As `packed` makes them ("I")."""
+    backs: array[int]
+    """How many rows before each one its function begins ("H"); as many as fit, where there are more."""
 
 
-NO_ROWS = Rows(array("Q"), array("I"))
+NO_ROWS = Rows(array("Q"), array("I"), array("H"))
+_MOST_BACK = (1 << 16) - 1
 
 
 def read_rows(data: bytes, address: int) -> Rows:
@@ -161,29 +167,28 @@ class _Reader:
     def rows(self) -> Rows:
         """See `read_rows`."""
         functions = sorted(islice(self._functions(), _MOST_FUNCTIONS), key=itemgetter(0))
-        addresses, rules = array("Q"), array("I")
+        rows = Rows(array("Q"), array("I"), array("H"))
+        rules = rows.rules
         behind, last = 0, int(Cfa.UNKNOWN)
-        for start, end, rows in functions:
+        for start, end, distances in functions:
             if start < behind:  # an entry for code that has one already
                 continue
             if start > behind and last != Cfa.UNKNOWN:
-                addresses.append(behind)
-                rules.append(Cfa.UNKNOWN)
+                _append(rows, behind, Cfa.UNKNOWN, 0)
                 last = Cfa.UNKNOWN
-            for row in rows:
+            first = len(rules)
+            for row in distances:
                 distance, rule = row >> 32, row & _RULE_MASK
                 if start + distance >= end:
                     break
-                if rule != last:
-                    addresses.append(start + distance)
-                    rules.append(rule)
+                if rule != last or (not distance and rule != Cfa.UNKNOWN):
+                    _append(rows, start + distance, rule, min(len(rules) - first, _MOST_BACK))
                     last = rule
             behind = end
             if len(rules) >= MOST_ROWS:
                 raise Malformed(f"unwind information of more than {MOST_ROWS} rows")
-        addresses.append(behind)
-        rules.append(Cfa.UNKNOWN)
-        return Rows(addresses, rules)
+        _append(rows, behind, Cfa.UNKNOWN, 0)
+        return rows
 
     def _functions(self) -> Iterator[tuple[int, int, array[int]]]:
         """Start, end and rows (distance from the start, rule) of each function that has an entry."""
@@ -278,6 +283,12 @@ class _Reader:
         if encoding & 0x70:
             value += self._address + at
         return value, at + form.size
+
+
+def _append(rows: Rows, address: int, rule: int, back: int) -> None:
+    rows.addresses.append(address)
+    rows.rules.append(rule)
+    rows.backs.append(back)
 
 
 def _run(cie: _Cie, instructions: bytes) -> array[int]:

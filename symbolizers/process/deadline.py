@@ -113,6 +113,8 @@ class DeadlineWorker:
         self._clock = clock
         self._queues = _empty_queues()
         self._current: _Request | None = None
+        self._settled: list[tuple[Then, bytes]] = []
+        """What has an answer without a worker."""
         self._failed_starts = 0
         self._was_ever_ready = False
         self._past = Usage(0.0, 0)
@@ -145,9 +147,14 @@ class DeadlineWorker:
         self._queues[urgency].put(user, lane, _Request(message, user, lane, then, tries))
         self._dispatch()
 
+    def settle(self, lane: Hashable, answer: bytes) -> None:
+        """Answers what is wanted soon in a `lane`, but for a request under way; `collect` hands it out."""
+        self._settled += [(each.then, answer) for each in self._queues[Urgency.SOON].remove(lane)]
+
     def drop(self) -> None:
         """Forgets every request: none has an answer. The worker of one that is under way ends with it."""
         self._queues = _empty_queues()
+        self._settled.clear()
         if self._current is not None:
             self._past = self.usage()
             self._current = None
@@ -156,16 +163,21 @@ class DeadlineWorker:
 
     def pending(self) -> bool:
         """Whether any answer is still owed."""
-        return self._current is not None or any(self._queues.values())
+        return self._current is not None or bool(self._settled) or any(self._queues.values())
 
     def timeout_s(self) -> float | None:
         """Seconds until `collect` should be called even if nothing is ready; None: no need."""
+        if self._settled:
+            return 0.0
         if self._current is None and self._is_ready():
             return None
         return max(0.0, self._check_at - self._clock())
 
     def collect(self) -> None:
         """Hands out the answers that have come, and `Stalled` for a request that overran its deadline."""
+        settled, self._settled = self._settled, []
+        for then, answer in settled:
+            then(answer)
         if self._stream is None:
             if self._clock() >= self._check_at:
                 self._start()

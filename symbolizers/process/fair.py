@@ -22,6 +22,15 @@ class FairQueue(Generic[Item]):
         """Appends `item` to a `lane` of `user` (a uid); one that was empty is the last to have its turn."""
         self._users.setdefault(user, OrderedDict()).setdefault(lane, deque()).append(item)
 
+    def remove(self, lane: Hashable) -> list[Item]:
+        """Removes the items of a `lane`, whichever user's, oldest first."""
+        removed: list[Item] = []
+        for user, lanes in [*self._users.items()]:
+            removed += lanes.pop(lane, ())
+            if not lanes:
+                del self._users[user]
+        return removed
+
     def take(self) -> Item:
         """Removes the oldest item of the lane whose turn it is. Raises `KeyError` when all are empty."""
         user, lanes = self._users.popitem(last=False)

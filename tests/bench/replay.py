@@ -43,8 +43,9 @@ STACKS = 20
 LOOP = (0x1800, 0x1900)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", 0x4000, LOOP)
 MAPPINGS = (CodeMapping(0x1000, 0x2000, 0, told_file(5), "/bin/python3"),)
-MOST_STACKS = 32_768
-"""As in maps.h."""
+CPUS = 256
+MOST_STACKS = 2048 * CPUS
+"""As in kernel_source.py."""
 _HEAD_BYTES = read_header("records.h").structs["sample_head"].layout.size
 STACK_AT = slice(_HEAD_BYTES - 16, _HEAD_BYTES)
 """Where the hash is in a whole record."""
@@ -68,7 +69,7 @@ class Pipeline:
     def __init__(self, forget: Callable[[bytes], None]) -> None:
         self.cpu_ns = 0
         self.aggregator = Aggregator()
-        self._known = KnownStacks(forget)
+        self._known = KnownStacks(forget, CPUS)
         self._questions = Questions()
         self._table = ProcessTable(
             Surroundings(
@@ -83,6 +84,7 @@ class Pipeline:
                 configure=lambda *_, user: True,
                 tables=_NoTables(),
                 lines=False,
+                native=False,
                 costly=COSTLY,
                 allowances=Allowances(),
             )

@@ -146,7 +146,7 @@ def _mini_debug_info() -> list[bytes]:
 def _run_unwind_rows(data: bytes) -> None:
     rows = ElfFile.from_bytes(forge(Section(content=data, name=b".eh_frame")).content).unwind_rows()
     assert list(rows.addresses) == sorted(rows.addresses)
-    assert len(rows.addresses) == len(rows.rules) <= 3 * len(data) + 3
+    assert len(rows.addresses) == len(rows.rules) == len(rows.backs) <= 3 * len(data) + 3
 
 
 def _unwind_sections() -> list[bytes]:

@@ -128,3 +128,21 @@ def test_what_costs_even_the_second_worker_too_much_is_over_budget(costly: Path)
         wait(asker, healthy)
         assert isinstance(healthy[0], Inspected)
         assert asker.usage().replaced == 0
+
+
+def test_of_a_process_that_has_exited_what_samples_wait_for_is_not_asked(asker: Asker) -> None:
+    """But for what is under way: the worker never sees the rest."""
+    answers: list[list[Answer]] = [[], [], []]
+    for found, soon in zip(answers, (True, True, False), strict=True):
+        asker.ask(Inspect(os.getpid()), found.append, soon=soon)
+    asker.exited(os.getpid())
+    assert not any(answers), "nobody is called back in the middle of its work"
+    assert asker.pending()
+    wait(asker, *answers)
+    kinds = [type(found[0]) for found in answers]
+    # The first is under way, if the worker is there already.
+    assert kinds[1:] == [Failed, Inspected]
+    assert all(
+        each.reason is Reason.EXITED for found in answers for each in found if isinstance(each, Failed)
+    )
+    assert not asker.pending()

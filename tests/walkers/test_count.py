@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import REPEAT_TYPE, REPEATED_STACK, decode, decode_repeat
+from symbolizers.elf.eh_frame import Cfa, packed
 from symbolizers.frame import RawFrame
+from symbolizers.native.unwind_table import chunks_of
 from tests.support.siphash import siphash
-from tests.support.walkers.harness import Harness, Image, Walker, registers_on
+from tests.support.walkers.harness import PAGE_BYTES, RSP, Harness, Image, Walker, registers_on
 
 KEY = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
 """As in harness.c."""
@@ -130,6 +133,42 @@ def test_all_instructions_of_an_evaluation_loop_are_one_place(harness: Harness) 
     assert is_new(LOOP)
     assert not any(is_new(address) for address in (LOOP + 1, LOOP + 0xFFF, COLD, COLD + 0xF))
     assert all(is_new(address) for address in (LOOP - 1, LOOP + 0x1000, COLD - 1, COLD + 0x10))
+
+
+def stack_of(*words: int, rip: int, rbp: int) -> Image:
+    """A thread with these words on its stack."""
+    registers = list(registers_on(STACK, rip=rip))
+    registers[RBP], registers[RSP] = rbp, STACK
+    page = struct.pack(f"<{len(words)}Q", *words).ljust(PAGE_BYTES, b"\0")
+    return Image({STACK: page}, (WALKER,), thread_pointer=STACK, registers=tuple(registers))
+
+
+def test_all_calls_out_of_an_evaluation_loop_are_one_place(harness: Harness) -> None:
+    """They differ by the interpreter's instruction, and user space shows its frame there."""
+    frames = [RawFrame(1 << 56 | 0x5000, 0, 1, 0)]
+
+    def is_new(caller: int) -> bool:
+        image = stack_of(0, caller, rip=0x1234, rbp=STACK)
+        return not harness.count(image, frames, unwound=True).startswith(REPEAT_TYPE)
+
+    assert [is_new(LOOP + at) for at in (0x20, 0x30, 0x1000, 0x1001)] == [True, False, True, True]
+    assert not is_new(COLD + 4)
+
+
+def test_all_instructions_of_a_function_are_one_place(harness: Harness) -> None:
+    """Where the unwind table knows it: those of the PLT are of many functions, and some have no rule."""
+    frames = [RawFrame(1 << 56 | 0x6000, 0, 1, 0)]
+    rules = [packed(Cfa.STACK_POINTER, 8, 0), packed(Cfa.STACK_POINTER, 16, 0), packed(Cfa.PLT, 8, 0)]
+    rows = array("I", [rules[0], rules[1], rules[0], rules[2], Cfa.UNKNOWN])
+    offsets = array("I", [0x100, 0x110, 0x200, 0x300, 0x400])
+    table = chunks_of(offsets, rows, array("H", [0, 1, 0, 0, 0]))
+
+    def is_new(offset: int) -> bool:
+        image = stack_of(rip=0x1000 + offset, rbp=0)
+        return not harness.count(image, frames, unwound=True, table=table).startswith(REPEAT_TYPE)
+
+    places = (0x100, 0x10F, 0x110, 0x1FF, 0x200, 0x2FF, 0x300, 0x301, 0x400, 0x401)
+    assert [at for at in places if is_new(at)] == [0x100, 0x200, 0x300, 0x301, 0x400, 0x401]
 
 
 @in_harness

@@ -29,7 +29,8 @@ in_harness = settings(
 
 def table(rows: dict[int, int]) -> bytes:
     offsets = sorted(rows)
-    return chunks_of(array("I", offsets), array("I", [rows[each] for each in offsets]))
+    rules = array("I", [rows[each] for each in offsets])
+    return chunks_of(array("I", offsets), rules, array("H", bytes(2 * len(rules))))
 
 
 def image_of(words: list[int], *, ip: int, sp: int = STACK, fp: int = 0) -> Image:

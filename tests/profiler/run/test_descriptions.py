@@ -120,3 +120,15 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     asking.descriptions.sample(raw_sample(pid=1))
     assert asking.met[-1][1] == Description()
     assert len(asking.questions.open) == 1
+
+
+def test_while_many_questions_are_open_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would pile up where we get too little CPU time."""
+    monkeypatch.setattr(descriptions, "_MOST_OPEN", 2)
+    asking, samples = Asking(), [raw_sample(pid=pid) for pid in (1, 2, 3)]
+    for sample in samples:
+        asking.descriptions.sample(sample)
+    first, _ = asking.questions.take_all()
+    first.answer(Described(SHELL))
+    asking.descriptions.sample(samples[2])
+    assert asking.questions.take().question == Describe(samples[2].process, 0)

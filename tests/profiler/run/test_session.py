@@ -72,7 +72,7 @@ class Replay:
     def fileno(self) -> int:
         return self._read_fd
 
-    def set_alarm(self) -> None:
+    def set_alarm(self, *, is_full: bool = False) -> None:
         self.alarms += 1
 
     def drain(self) -> Sequence[Record]:

@@ -75,20 +75,35 @@ def test_a_file_that_could_not_be_found_is_asked_about_in_the_next_process() -> 
     for pid in range(20, 40):
         table.table.mapped(Forked(pid, table.now_ns, 3))
         told(table, *MAPPINGS, pid=pid)
+        table.event(exited=False, pid=pid)
         table.now_ns += SECOND
         for asked in table.questions.take_all():
             asked_in.append(asked.question)
             asked.answer(ProcessGone("exited"))
-    assert asked_in == [LookInto(told_file(5), "/bin/python3", pid, 3) for pid in range(20, 28)]
+    assert [each for each in asked_in if isinstance(each, LookInto)] == [
+        LookInto(told_file(5), "/bin/python3", pid, 3) for pid in range(20, 28)
+    ]
 
 
 def test_a_file_with_nothing_in_it_is_asked_about_once() -> None:
     table = Table()
     for pid in range(20, 40):
         told(table, *MAPPINGS, pid=pid)
+        table.event(exited=False, pid=pid)
         table.now_ns += SECOND
-    table.answer(Malformed("no ELF file"))
+    asked = table.questions.take_all()
+    assert [isinstance(each.question, LookInto) for each in asked].count(True) == 1
+    for each in asked:
+        each.answer(Malformed("no ELF file"))
     told(table, *MAPPINGS, pid=50)
+    table.event(exited=False, pid=50)
+    assert not any(isinstance(each, LookInto) for each in table.open)
+
+
+def test_files_of_programs_that_are_not_recorded_are_not_looked_into() -> None:
+    """The kernel tells of what all programs map, and of an exec only where samples are taken."""
+    table = Table()
+    told(table, *MAPPINGS)
     assert table.open == []
 
 

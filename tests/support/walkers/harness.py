@@ -230,10 +230,22 @@ class Harness:
         self._request(image, words, (traced, fails_at, twice, *place), frames, table)
         return self._answer(traced)
 
-    def count(self, image: Image, frames: Sequence[RawFrame], *, by_lines: bool = False) -> bytes:
-        """The record of a sample with these `frames`: a short one, if its stack was counted before."""
-        place = image.in_kernel, image.stack_gap, False, len(frames), 1 + by_lines, False, 0
-        self._request(image, {}, (False, 0, False, *place), frames)
+    def count(
+        self,
+        image: Image,
+        frames: Sequence[RawFrame],
+        *,
+        by_lines: bool = False,
+        unwound: bool = False,
+        table: bytes = b"",
+    ) -> bytes:
+        """The record of a sample with these `frames`: a short one, if its stack was counted before.
+
+        `unwound` and `table` as in `walk`.
+        """
+        chunks = len(table) // CHUNK_BYTES
+        place = image.in_kernel, image.stack_gap, False, len(frames), 1 + by_lines, unwound, chunks
+        self._request(image, {}, (False, 0, False, *place), frames, table)
         (size, *_) = _ANSWER.unpack(self._take(_ANSWER.size))
         return self._take(size)
 

@@ -108,8 +108,18 @@ def rules(*entries: bytes, cie: bytes = CIE) -> list[tuple[int, int]]:
 SP_8 = packed(Cfa.STACK_POINTER, 8, 0)
 
 
-def test_equal_rows_are_one() -> None:
-    assert rules(b"", b"", b"\x44\x0e\x08") == [(0x1000, SP_8), (0x10C0, Cfa.UNKNOWN)]
+def test_equal_rows_of_a_function_are_one() -> None:
+    """But those of two functions are two."""
+    assert rules(b"", b"", b"\x44\x0e\x08") == [
+        *((start, SP_8) for start in (0x1000, 0x1040, 0x1080)),
+        (0x10C0, Cfa.UNKNOWN),
+    ]
+
+
+def test_each_row_tells_where_its_function_begins() -> None:
+    """The rows of the same function before it; what is behind all functions is of none."""
+    pushes = b"\x41\x0e\x10\x42\x0e\x18"
+    assert list(read_rows(section(pushes, b"", pushes), 0).backs) == [0, 1, 2, 0, 0, 1, 2, 0]
 
 
 def test_a_frame_pointer_that_is_saved_and_restored() -> None:

@@ -24,11 +24,10 @@ LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 def rows_of(chunks: bytes) -> list[tuple[int, int]]:
     """Offsets and rules, without what fills the last chunk up."""
     assert len(chunks) % CHUNK_BYTES == 0
-    numbers = array("I", chunks)
     rows: list[tuple[int, int]] = []
-    for at in range(0, len(numbers), 2 * CHUNK_ROWS):
-        offsets, rules = numbers[at : at + CHUNK_ROWS], numbers[at + CHUNK_ROWS : at + 2 * CHUNK_ROWS]
-        rows += zip(offsets, rules, strict=True)
+    for at in range(0, len(chunks), CHUNK_BYTES):
+        numbers = array("I", chunks[at : at + 8 * CHUNK_ROWS])
+        rows += zip(numbers[:CHUNK_ROWS], numbers[CHUNK_ROWS:], strict=True)
     return [row for row in rows if row != (PAST_ALL, Cfa.UNKNOWN)]
 
 
@@ -73,6 +72,6 @@ def test_a_file_without_unwind_information_has_no_chunk() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK_ROWS, CHUNK_ROWS + 1])
 def test_chunks_are_filled_up(count: int) -> None:
-    chunks = chunks_of(array("I", range(count)), array("I", [9] * count))
+    chunks = chunks_of(array("I", range(count)), array("I", [9] * count), array("H", [5] * count))
     assert len(chunks) == -(-count // CHUNK_ROWS) * CHUNK_BYTES
     assert rows_of(chunks) == [(at, 9) for at in range(count)]

@@ -21,6 +21,16 @@ def test_lanes_take_turns_and_each_hands_out_its_oldest() -> None:
         queue.take()
 
 
+def test_a_lane_can_be_taken_out_whichever_user_it_is_of() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for user, item in ((0, "a1"), (0, "b1"), (1, "a2"), (0, "a3")):
+        queue.put(user, item[0], item)
+    assert queue.remove("a") == ["a1", "a3", "a2"]
+    assert queue.remove("a") == []
+    assert queue.take() == "b1"
+    assert not queue
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans())))
 def test_nothing_is_lost_and_a_lane_stays_in_order(steps: list[tuple[int, bool]]) -> None:
     queue: FairQueue[tuple[int, int]] = FairQueue()
