@@ -47,7 +47,7 @@ def test_a_goroutine_goes_on_below_what_ran_on_the_threads_stack(build: Build, t
     paths = {
         "runtime.copystack": grown,
         "runtime.asmcgocall.abi0": in_c,
-        "main.called_back": (*main, "runtime.cgocall", "runtime.cgocallback.abi0", "main.called_back"),
+        "runtime.cgocallback.abi0": (*main, "runtime.cgocall", "runtime.cgocallback.abi0"),
         "main.allocate": (*main, "main.allocate"),
     }
     for function, path in paths.items():
