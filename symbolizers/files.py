@@ -36,6 +36,8 @@ from symbolizers.process.prefetch import FilePart
 from symbolizers.process.syscalls import CachedStat, cached_stat, inode_generation
 
 _MAX_FILES = 4096
+_MAX_TABLES = 4
+"""Files whose unwind tables are kept until they have gone out; one has 8 MB at most."""
 _MAX_SYMBOLS = 16
 """Files whose symbol tables are kept; a large one takes tens of megabytes."""
 
@@ -109,8 +111,8 @@ class OpenFiles:
         self._told: dict[FileKey, OpenFile] = {}
         self._with_symbols: OrderedDict[int, OpenFile] = OrderedDict()
         """By descriptor, the last one used at the end."""
-        self._with_table: OpenFile | None = None
-        """The one whose unwind table is kept: a large one goes out in several answers."""
+        self._with_table: OrderedDict[int, OpenFile] = OrderedDict()
+        """By descriptor, those whose unwind tables are kept: a large one goes out in several answers."""
         self._vdso: NativeSymbols | None = None
         self._began_ns = time.time_ns()
 
@@ -157,7 +159,7 @@ class OpenFiles:
         return IdentifiedFile(kernel_key(known.fd), known.owner)
 
     def unwind_table(self, file: FileKey, path: str, mapped_by: int | None) -> bytes:
-        """The table of `file`, see `make_chunks`.
+        """The table of `file`, see `make_chunks`. It is kept, so that it can be asked for in parts.
 
         Raises `ProcessGone` where it can't be had any more, and `Malformed`.
         """
@@ -166,10 +168,17 @@ class OpenFiles:
         known = self.find_by_name(file, path, mapped_by)
         if known.unwind_table is None:
             known.unwind_table = make_chunks(known.elf)
-            if self._with_table is not None and self._with_table is not known:
-                self._with_table.unwind_table = None
-            self._with_table = known
+            self._with_table[known.fd] = known
+            if len(self._with_table) > _MAX_TABLES:
+                self._with_table.popitem(last=False)[1].unwind_table = None
         return known.unwind_table
+
+    def drop_unwind_table(self, file: FileKey) -> None:
+        """All of it has gone out."""
+        known = self._files.get(file) or self._told.get(file)
+        if known is not None and known.fd in self._with_table:
+            del self._with_table[known.fd]
+            known.unwind_table = None
 
     def find_by_name(
         self, key: FileKey, path: str, mapped_by: int | None = None, forked_by: int | None = None
@@ -273,6 +282,7 @@ class OpenFiles:
         if evicted.told is not None and self._told.get(evicted.told) is evicted:
             del self._told[evicted.told]
         self._with_symbols.pop(evicted.fd, None)
+        self._with_table.pop(evicted.fd, None)
         evicted.drop_symbols()
         os.close(evicted.fd)
         evicted.fd = -1  # a process may still hold it

@@ -310,6 +310,8 @@ class Service:
         """As many chunks of its unwind table as an answer has. Raises `Malformed`, `ProcessGone`."""
         table = self._files.unwind_table(question.file, question.path, question.mapped_by)
         at = max(question.first, 0) * CHUNK_BYTES
+        if at + _MOST_TABLE_BYTES >= len(table):
+            self._files.drop_unwind_table(question.file)
         return UnwindChunks(len(table) // CHUNK_BYTES, table[at : at + _MOST_TABLE_BYTES])
 
     def forget(self, process: ProcessId) -> None:

@@ -4,7 +4,8 @@
  *
  * From a function to its caller by the row of the file's unwind table (symbolizers/elf/eh_frame.py makes them, the
  * map `tables` holds them by file), and by the frame pointer where there is no table or no row: generated code, and
- * files whose table is not there yet. A step takes one or two reads of user memory, which can't sleep.
+ * files whose table is not there yet. A step takes one or two reads of user memory, which can't sleep; five where it
+ * goes over to another stack.
  *
  * Every loop is bounded whatever the target's stack and a table say. A deep stack takes several runs.
  */
@@ -19,7 +20,7 @@
 /* Looks a chunk up in a map that came out of `tables`. */
 static void *(*lookup_in)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 
-/* A row's rule, see Cfa, CallersFp and packed() in symbolizers/elf/eh_frame.py. */
+/* A row's rule, see Cfa, CallersFp, packed() and packed_links() in symbolizers/elf/unwind_rules.py. */
 enum cfa {
 	CFA_UNKNOWN = 0,
 	CFA_STACK_POINTER = 1,
@@ -28,19 +29,25 @@ enum cfa {
 	CFA_AT_FRAME_POINTER = 4,
 	CFA_ABOVE_STACK_POINTER = 5,
 	CFA_SIGNAL = 6,
-	CFA_ROOT = 7,
+	CFA_ELSEWHERE = 7,
 };
 
 enum callers_fp {
 	FP_IN_REGISTER = 0,
 	FP_AT_CFA = 1,
 	FP_AT_FRAME_POINTER = 2,
+	FP_AT_CFA_ELSEWHERE = 3,
 };
 
 #define RULE_CFA(rule) ((rule) & 7)
 #define RULE_CFA_OFFSET(rule) (((__s64)((__u64)(rule) << 46) >> 49) * 8)
 #define RULE_FP(rule) ((rule) >> 18 & 3)
 #define RULE_FP_OFFSET(rule) (((__s64)((__u64)(rule) << 32) >> 52) * 8)
+
+#define RULE_LINKS(rule) ((rule) >> 3)	/* 0: nothing called the function */
+#define RULE_IS_CALLED(rule) ((rule) >> 3 & 1)
+#define RULE_LINK(rule, i) (((rule) >> (4 + 7 * (i)) & 127) * 8ULL)
+#define LINKS 4
 
 /* All bits if `a` is not above `b`, which are numbers of 32 bits; else 0. */
 static __always_inline __u64 mask_not_above(__u64 a, __u64 b)
@@ -119,13 +126,37 @@ static __always_inline int step_by_frame_pointer(struct unwind *u)
 	return USER_STACK_GOES_ON;
 }
 
+/* Goes on to the caller on another stack: a chain from the thread pointer on leads to where its pointer is saved. */
+static __always_inline int step_by_links(struct unwind *u, __u32 rule, __u64 thread_pointer)
+{
+	__u64 at = thread_pointer - RULE_LINK(rule, 0);
+
+#pragma unroll
+	for (int i = 1; i < LINKS; i++) {
+		if (READ_USER(at, at))
+			return USER_STACK_FAULT;
+		if (!at)
+			return USER_STACK_ROOT;
+		at += RULE_LINK(rule, i);
+	}
+	u->is_exact = 0;
+	if (READ_USER(u->sp, at))
+		return USER_STACK_FAULT;
+	at += sizeof(__u64);
+	if (RULE_IS_CALLED(rule)) {
+		at = u->sp;
+		u->sp += sizeof(__u64);
+	}
+	return READ_USER(u->ip, at) ? USER_STACK_FAULT : USER_STACK_GOES_ON;
+}
+
 /* Goes on to the caller by `rule`. */
-static __always_inline int step_by_rule(struct unwind *u, __u32 rule)
+static __always_inline int step_by_rule(struct unwind *u, __u32 rule, __u64 thread_pointer)
 {
 	__u64 kind = RULE_CFA(rule), cfa = u->sp, fp_at;
 
-	if (kind == CFA_ROOT)
-		return USER_STACK_ROOT;
+	if (kind == CFA_ELSEWHERE)
+		return RULE_LINKS(rule) ? step_by_links(u, rule, thread_pointer) : USER_STACK_ROOT;
 	if (kind == CFA_SIGNAL)
 		return leave_signal(u) ? USER_STACK_GOES_ON : USER_STACK_FAULT;
 	if (kind == CFA_FRAME_POINTER || kind == CFA_AT_FRAME_POINTER)
@@ -137,9 +168,9 @@ static __always_inline int step_by_rule(struct unwind *u, __u32 rule)
 		return USER_STACK_FAULT;
 	if (kind == CFA_ABOVE_STACK_POINTER)
 		cfa += sizeof(__u64);
-	if (cfa <= u->sp)
+	if (cfa <= u->sp && RULE_FP(rule) != FP_AT_CFA_ELSEWHERE)
 		return USER_STACK_LOST;	/* a stack that leads to itself */
-	fp_at = RULE_FP(rule) == FP_AT_CFA ? cfa : u->fp;
+	fp_at = RULE_FP(rule) == FP_AT_FRAME_POINTER ? u->fp : cfa;
 	fp_at += RULE_FP_OFFSET(rule);
 	u->is_exact = 0;
 	u->sp = cfa;
@@ -185,7 +216,7 @@ static __always_inline int unwind_step(struct scratch *s)
 	if (!count && is_of_one_function(READ_BACK(u->rule)))
 		u->beyond = offset - READ_BACK(u->function);
 	if (RULE_CFA(READ_BACK(u->rule)) != CFA_UNKNOWN)
-		return step_by_rule(u, READ_BACK(u->rule));
+		return step_by_rule(u, READ_BACK(u->rule), s->head.thread_pointer);
 	return step_by_frame_pointer(u);
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -24,7 +25,7 @@ _MOST_PRELOADED = 512
 _MOST_TOGETHER = 32
 """Files in one question: to identify one takes 0.7 ms of CPU, and to ask took 16 ms on a busy machine."""
 _AGAIN_S = 2.0
-"""How long after a question about a file it is asked about again, if stacks still lack its table: that made
+"""How long after the answer about a file it is asked about again, if stacks still lack its table: that made
 room for others. The pause doubles each time."""
 
 
@@ -35,7 +36,9 @@ class Unwinding:
         self._ask = ask
         self._source = source
         self._asked: dict[FileKey, tuple[float, float]] = {}
-        """By file, when it may be asked about again (CLOCK_MONOTONIC), and the pause after that."""
+        """By file, when it may be asked about again (CLOCK_MONOTONIC), and the pause before that.
+
+        Not while an answer is owed: on a busy machine making a table takes longer than the pause."""
         self._looked_up: dict[FileKey, IdentifiedFile | None] = {}
         """The files of which tables were put in that earlier runs have kept; None: not identified (yet)."""
 
@@ -80,12 +83,17 @@ class Unwinding:
 
     def _may_ask(self, file: FileKey) -> bool:
         """Whether it is time to ask about `file`; then that counts as done."""
-        now_s = time.monotonic()
-        due_s, pause_s = self._asked.get(file, (now_s, _AGAIN_S))
-        if now_s < due_s or (file not in self._asked and len(self._asked) >= _MOST_FILES):
+        due_s, pause_s = self._asked.get(file, (0.0, _AGAIN_S / 2))
+        if time.monotonic() < due_s or (file not in self._asked and len(self._asked) >= _MOST_FILES):
             return False
-        self._asked[file] = now_s + pause_s, 2 * pause_s
+        self._asked[file] = math.inf, 2 * pause_s
         return True
+
+    def _answered(self, file: FileKey) -> None:
+        """Everything that was asked about `file` has its answer."""
+        if file in self._asked:
+            _, pause_s = self._asked[file]
+            self._asked[file] = time.monotonic() + pause_s, pause_s
 
     def _identify(self, files: Sequence[MappedFile], pid: int, uid: int, *, makes: bool) -> None:
         """Asks what the kernel knows `files` by, and then for their tables, which it `makes` if need be."""
@@ -105,9 +113,13 @@ class Unwinding:
                     if found is not None:
                         self._looked_up[each.file] = found
                         self._put_or_read(each, found, pid, uid, makes=makes)
+                    elif makes:
+                        self._answered(each.file)
             elif len(unknown) > 1:  # one of them may have cost the others their answer
                 for each in unknown:
                     self._identify((each,), pid, uid, makes=makes)
+            elif makes:
+                self._answered(unknown[0].file)
 
         self._ask(IdentifyFiles(tuple(unknown), pid), identified, user=uid, soon=makes)
 
@@ -116,16 +128,19 @@ class Unwinding:
     ) -> None:
         if not self._source.has_table(found.key, found.owner) and makes:
             self._read(file, found, pid, uid, b"")
+        elif makes:
+            self._answered(file.file)
 
     def _read(self, file: MappedFile, found: IdentifiedFile, pid: int, uid: int, before: bytes) -> None:
         def read(answer: UnwindChunks | Failed) -> None:
-            if isinstance(answer, Failed):
-                return
-            chunks = before + answer.chunks
-            if len(chunks) < answer.total * CHUNK_BYTES:
-                self._read(file, found, pid, uid, chunks)
-            else:
+            chunks = before
+            if not isinstance(answer, Failed):
+                chunks += answer.chunks
+                if len(chunks) < answer.total * CHUNK_BYTES:
+                    self._read(file, found, pid, uid, chunks)
+                    return
                 self._source.put_table(found.key, found.owner, chunks)
+            self._answered(file.file)
 
         question = ReadUnwinding(file.file, file.path, len(before) // CHUNK_BYTES, pid)
         self._ask(question, read, user=uid, thorough=True)

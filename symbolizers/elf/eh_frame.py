@@ -1,10 +1,7 @@
 """How to get from a function to its caller, at every instruction of a file: a table (section .eh_frame).
 
 Format: Linux Standard Base, Core, "Exception Frames", and DWARF 5, 6.4; register numbers: the System V ABI
-for x86-64, figure 3.36. A row holds what the sampler in the kernel needs: where the CFA is (the canonical
-frame address: the stack pointer before the call) and where the caller's frame pointer is. The return address
-is right below the CFA. Rules that need any other register are left out: such code is rare, and the stack ends
-there.
+for x86-64, figure 3.36. What a row says is in unwind_rules.py.
 """
 
 from __future__ import annotations
@@ -12,104 +9,27 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator, Mapping
-from enum import IntEnum
 from itertools import islice
-from operator import itemgetter
 from typing import NamedTuple
 
 from symbolizers.elf.leb128 import read_sleb, read_uleb
+from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, FunctionRows, packed, packed_fp
 from symbolizers.errors import Malformed
 
 MOST_BYTES = 24 << 20
 """Of a section; node's has 3 MB, and a browser's 10."""
 _MOST_FUNCTIONS = 1 << 19
-MOST_ROWS = 1 << 20
-"""As many as the sampler finds one of in its 20 steps; node, a file of 99 MB, has 0.4 million."""
-_WORD_SHIFT = 3
-_CFA_SHIFT, _FP_SHIFT, _FP_OFFSET_SHIFT = 3, 18, 20
-_CFA_MASK = 0x7FFF << _CFA_SHIFT
-_CFA_LIMIT, _FP_LIMIT = 1 << 17, 1 << 14
-"""Offsets in bytes."""
 
 
-class Cfa(IntEnum):
-    """How a row tells the CFA. As `enum cfa` in profiler/bpf/unwind.h."""
+def read_functions(data: bytes, address: int) -> Iterator[FunctionRows]:
+    """The functions in a .eh_frame of this content that the file loads at `address`, and their rows.
 
-    UNKNOWN = 0
-    """There is no rule, or one that is not followed."""
-    STACK_POINTER = 1
-    """The stack pointer and an offset."""
-    FRAME_POINTER = 2
-    """The frame pointer and an offset."""
-    PLT = 3
-    """The stack pointer and 8, or 16 from the eleventh byte of a PLT entry of 16 bytes on."""
-    AT_FRAME_POINTER = 4
-    """It lies in memory, at the frame pointer and an offset."""
-    ABOVE_STACK_POINTER = 5
-    """It is 8 more than what lies in memory at the stack pointer and an offset."""
-    SIGNAL = 6
-    """All registers lie on the stack, where the kernel put them to call a signal handler."""
-    ROOT = 7
-    """Nothing called this function."""
-
-
-class CallersFp(IntEnum):
-    """Where a row says that the caller's frame pointer is. As `enum callers_fp` in profiler/bpf/unwind.h."""
-
-    IN_REGISTER = 0
-    """Where it was: this function did not change it."""
-    AT_CFA = 1
-    """In memory, at the CFA and an offset."""
-    AT_FRAME_POINTER = 2
-    """In memory, at the frame pointer and an offset."""
-
-
-def packed(cfa: int, cfa_offset: int, fp: int) -> int:
-    """A rule in 32 bits: the CFA's kind (3 bits), its offset in words (15), and the frame pointer's part.
-
-    An offset (in bytes) that finds no room there makes the rule unknown, as does one that is no multiple of
-    a word.
+    Functions whose entry is broken are left out. Raises `Malformed` where entries can't be told apart. `data`
+    should have `MOST_BYTES` at most.
     """
-    if cfa_offset & 7 or not -_CFA_LIMIT <= cfa_offset < _CFA_LIMIT or fp < 0:
-        return Cfa.UNKNOWN
-    return cfa | cfa_offset << (_CFA_SHIFT - _WORD_SHIFT) & _CFA_MASK | fp
+    return islice(_Reader(data, address).functions(), _MOST_FUNCTIONS)
 
 
-def packed_fp(kind: CallersFp, offset: int) -> int:
-    """The frame pointer's part of a rule: kind (2 bits) and offset in words (12). -1: there is no room."""
-    if offset & 7 or not -_FP_LIMIT <= offset < _FP_LIMIT:
-        return -1
-    return kind << _FP_SHIFT | (offset >> _WORD_SHIFT & 0xFFF) << _FP_OFFSET_SHIFT
-
-
-class Rows(NamedTuple):
-    """A table: the rule at an address is that of the last row that is not behind it. Sorted.
-
-    No row with a rule is of two functions.
-    """
-
-    addresses: array[int]
-    """Virtual addresses as the file was linked ("Q")."""
-    rules: array[int]
-    """As `packed` makes them ("I")."""
-    backs: array[int]
-    """How many rows before each one its function begins ("H"); as many as fit, where there are more."""
-
-
-NO_ROWS = Rows(array("Q"), array("I"), array("H"))
-_MOST_BACK = (1 << 16) - 1
-
-
-def read_rows(data: bytes, address: int) -> Rows:
-    """The rows for a .eh_frame of this content that the file loads at `address`.
-
-    Functions whose entry is broken are left out. Raises `Malformed` where entries can't be told apart, or
-    give more rows than `MOST_ROWS`. `data` should have `MOST_BYTES` at most.
-    """
-    return _Reader(data, address).rows()
-
-
-_RULE_MASK = (1 << 32) - 1
 _FP, _RETURN = 6, 16
 _CFA_OF_REGISTER = {7: Cfa.STACK_POINTER, _FP: Cfa.FRAME_POINTER}
 _RETURN_OFFSET = -8
@@ -164,34 +84,8 @@ class _Reader:
         self._programs: dict[tuple[int, bytes], array[int]] = {}
         """Rows by CIE and instructions: the distance from the start (upper half) and the rule of each."""
 
-    def rows(self) -> Rows:
-        """See `read_rows`."""
-        functions = sorted(islice(self._functions(), _MOST_FUNCTIONS), key=itemgetter(0))
-        rows = Rows(array("Q"), array("I"), array("H"))
-        rules = rows.rules
-        behind, last = 0, int(Cfa.UNKNOWN)
-        for start, end, distances in functions:
-            if start < behind:  # an entry for code that has one already
-                continue
-            if start > behind and last != Cfa.UNKNOWN:
-                _append(rows, behind, Cfa.UNKNOWN, 0)
-                last = Cfa.UNKNOWN
-            first = len(rules)
-            for row in distances:
-                distance, rule = row >> 32, row & _RULE_MASK
-                if start + distance >= end:
-                    break
-                if rule != last or (not distance and rule != Cfa.UNKNOWN):
-                    _append(rows, start + distance, rule, min(len(rules) - first, _MOST_BACK))
-                    last = rule
-            behind = end
-            if len(rules) >= MOST_ROWS:
-                raise Malformed(f"unwind information of more than {MOST_ROWS} rows")
-        _append(rows, behind, Cfa.UNKNOWN, 0)
-        return rows
-
-    def _functions(self) -> Iterator[tuple[int, int, array[int]]]:
-        """Start, end and rows (distance from the start, rule) of each function that has an entry."""
+    def functions(self) -> Iterator[FunctionRows]:
+        """Each function that has an entry."""
         data, size, at = self._data, len(self._data), 0
         while at + 8 <= size:
             length, cie_distance = struct.unpack_from("<II", data, at)
@@ -209,7 +103,7 @@ class _Reader:
                     yield function
             at = end
 
-    def _function(self, at: int, end: int, cie_at: int) -> tuple[int, int, array[int]] | None:
+    def _function(self, at: int, end: int, cie_at: int) -> FunctionRows | None:
         cie = self._cie(cie_at)
         if cie is None:
             return None
@@ -283,12 +177,6 @@ class _Reader:
         if encoding & 0x70:
             value += self._address + at
         return value, at + form.size
-
-
-def _append(rows: Rows, address: int, rule: int, back: int) -> None:
-    rows.addresses.append(address)
-    rows.rules.append(rule)
-    rows.backs.append(back)
 
 
 def _run(cie: _Cie, instructions: bytes) -> array[int]:
@@ -426,7 +314,7 @@ class _Machine:
     def _packed(self) -> int:
         """The rule in force, as a row has it."""
         if self._is_root:
-            return Cfa.ROOT
+            return ROOT
         return packed(self._cfa, self._cfa_offset, self._fp) if self._is_followed else Cfa.UNKNOWN
 
     def _advance(self, distance: int) -> None:

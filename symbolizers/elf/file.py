@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator
 
 from symbolizers.elf import minidebuginfo
-from symbolizers.elf.eh_frame import MOST_BYTES, NO_ROWS, Rows, read_rows
+from symbolizers.elf.eh_frame import MOST_BYTES, read_functions
 from symbolizers.elf.eh_frame_hdr import NO_STARTS, FunctionStarts, read_function_starts
 from symbolizers.elf.functions import FunctionTable
+from symbolizers.elf.goroutines import rows_of
 from symbolizers.elf.headers import (
     PF_X,
     PT_GNU_EH_FRAME,
@@ -28,8 +29,10 @@ from symbolizers.elf.headers import (
     read_sections,
     read_segments,
 )
+from symbolizers.elf.pclntab import find_pclntab
 from symbolizers.elf.source import BytesSource, DescriptorSource, Source
 from symbolizers.elf.symbols import ElfSymbol, SymbolTable
+from symbolizers.elf.unwind_rules import FunctionRows, Rows, assembled
 from symbolizers.errors import Malformed
 
 __all__ = ["ElfFile", "ElfSymbol", "FunctionTable", "Segment"]
@@ -156,14 +159,11 @@ class ElfFile:
         return [segment for segment in self.segments if segment.flags & PF_X]
 
     def unwind_rows(self) -> Rows:
-        """How to get from each instruction to its function's caller; none without .eh_frame.
+        """How to get from each instruction to its function's caller; none without unwind information.
 
         Raises `Malformed`.
         """
-        section = self._section(b".eh_frame")
-        if section is None or section.size > MOST_BYTES:
-            return NO_ROWS
-        return read_rows(self._source.read(section.offset, section.size), section.address)
+        return assembled((*self._described_functions(), *self._functions_of_go()))
 
     def function_starts(self) -> FunctionStarts:
         """The starts of all functions that .eh_frame_hdr knows; none where it is broken."""
@@ -172,6 +172,18 @@ class ElfFile:
             return read_function_starts(self._source, segment) if segment else NO_STARTS
         except Malformed:
             return NO_STARTS
+
+    def _described_functions(self) -> Iterator[FunctionRows]:
+        section = self._section(b".eh_frame")
+        if section is not None and section.size <= MOST_BYTES:
+            yield from read_functions(self._source.read(section.offset, section.size), section.address)
+
+    def _functions_of_go(self) -> list[FunctionRows]:
+        try:
+            found = find_pclntab(self._source, self._section)
+            return list(rows_of(*found, self.read)) if found else []
+        except Malformed:
+            return []
 
     def _read_sections(self) -> tuple[Section, ...]:
         if self._sections is None:

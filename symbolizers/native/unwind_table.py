@@ -5,8 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 
-from symbolizers.elf.eh_frame import Cfa, Rows
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.unwind_rules import Cfa, Rows
 from symbolizers.errors import Malformed
 from symbolizers.inspection import CHUNK_ROWS, MOST_CHUNKS
 

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from symbolizers import files as files_module
+from symbolizers import service as service_module
+from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed, ProcessGone
-from symbolizers.inspection import VDSO, FileKey, IdentifiedFile
+from symbolizers.inspection import CHUNK_BYTES, VDSO, FileKey, IdentifiedFile
 from symbolizers.process.files import FileUnavailable, FoundFile, found_file
 from symbolizers.process.identity import ProcessHandle, open_process
 from symbolizers.process.maps import Mapping, read_mappings
@@ -26,6 +28,7 @@ from symbolizers.questions import (
     LookInto,
     MappedFile,
     NameOffsets,
+    ReadUnwinding,
 )
 from symbolizers.service import Service
 from tests.support.file_keys import file_of, key_of, names, opened_key, own_descriptors, told_key
@@ -252,3 +255,19 @@ def test_a_pipe_under_the_name_of_a_file_is_not_opened(service: Service, tmp_pat
     os.mkfifo(pipe)
     with pytest.raises(ProcessGone):
         names(service, FileKey((1, 2), pipe.stat().st_ino, (0,)), str(pipe), [0])
+
+
+def test_a_table_is_made_once_for_all_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the parts of others are asked for in between."""
+    made: list[ElfFile] = []
+    monkeypatch.setattr(service_module, "_MOST_TABLE_BYTES", CHUNK_BYTES)
+    monkeypatch.setattr(files_module, "make_chunks", lambda elf: made.append(elf) or bytes(3 * CHUNK_BYTES))
+    service = Service(lines=False)
+    paths = [Path(os.path.realpath(f"/lib/x86_64-linux-gnu/{name}")) for name in ("libc.so.6", "libm.so.6")]
+    for first in range(3):
+        for path in paths:
+            answer = service.unwind_chunks(ReadUnwinding(opened_key(path), str(path), first))
+            assert (answer.total, len(answer.chunks)) == (3, CHUNK_BYTES)
+    assert len(made) == 2
+    service.unwind_chunks(ReadUnwinding(opened_key(paths[0]), str(paths[0]), 0))
+    assert len(made) == 3, "what has gone out is not kept"

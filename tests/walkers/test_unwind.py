@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.wire import UserEnd
-from symbolizers.elf.eh_frame import CallersFp, Cfa, packed, packed_fp
+from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, packed, packed_fp, packed_links
 from symbolizers.inspection import CHUNK_ROWS
 from symbolizers.native.unwind_table import chunks_of
 from tests.support.walkers.harness import PAGE_BYTES, REGISTERS, RIP, RSP, Harness, Image, frame_pointers
@@ -21,6 +21,7 @@ CODE = 0x1000
 """Where all code begins: what is mapped is the file from its start on."""
 RBP = 4
 MOST_FRAMES = 256
+THREAD_POINTER = STACK + 0x800
 SP_8 = packed(Cfa.STACK_POINTER, 8, 0)
 in_harness = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -39,7 +40,7 @@ def image_of(words: list[int], *, ip: int, sp: int = STACK, fp: int = 0) -> Imag
     pages = {STACK + at: content[at : at + PAGE_BYTES] for at in range(0, len(content), PAGE_BYTES)}
     registers = [0] * REGISTERS
     registers[RBP], registers[RIP], registers[17], registers[RSP], registers[20] = fp, ip, 0x33, sp, 0x2B
-    return Image(pages, (), 1, tuple(registers), in_kernel=False)
+    return Image(pages, (), THREAD_POINTER, tuple(registers), in_kernel=False)
 
 
 def model(words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int) -> tuple[list[int], UserEnd]:
@@ -68,8 +69,20 @@ def model(words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int) 
             index = bisect_right(offsets, at - CODE) - 1
             rule = rows[offsets[index]] if is_code and index >= 0 and at - CODE < 1 << 32 else 0
             kind = Cfa(rule & 7)
-            if kind is Cfa.ROOT:
+            if kind is Cfa.ELSEWHERE and not rule >> 3:
                 return found, UserEnd.ROOT
+            if kind is Cfa.ELSEWHERE:
+                at = THREAD_POINTER - (rule >> 4 & 127) * 8
+                for link in range(1, 4):
+                    at = read(at)
+                    if not at:
+                        return found, UserEnd.ROOT
+                    at += (rule >> (4 + 7 * link) & 127) * 8
+                sp, ip_at, exact = read(at), at + 8, False
+                if rule >> 3 & 1:
+                    sp, ip_at = (sp + 8) & mask, sp
+                ip = read(ip_at)
+                continue
             if kind is Cfa.UNKNOWN:
                 if not fp:
                     return found, UserEnd.ROOT
@@ -89,12 +102,13 @@ def model(words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int) 
             if kind is Cfa.ABOVE_STACK_POINTER:
                 cfa += 8
             cfa &= mask
-            if cfa <= sp:
+            of_fp = CallersFp(rule >> 18 & 3)
+            if cfa <= sp and of_fp is not CallersFp.AT_CFA_ELSEWHERE:
                 return found, UserEnd.LOST
-            place = {CallersFp.AT_CFA: cfa, CallersFp.AT_FRAME_POINTER: fp}.get(rule >> 18 & 3)
             ip, sp, exact = read(cfa - 8), cfa, False
-            if rule >> 18 & 3:
-                fp = read((fp if place is None else place) + signed(rule >> 20, 12) * 8)
+            if of_fp is not CallersFp.IN_REGISTER:
+                place = fp if of_fp is CallersFp.AT_FRAME_POINTER else cfa
+                fp = read(place + signed(rule >> 20, 12) * 8)
     except EOFError:
         return found, UserEnd.FAULT
 
@@ -124,7 +138,7 @@ def test_functions_without_frame_pointers_are_followed_by_rows(harness: Harness)
         0: packed(Cfa.STACK_POINTER, 24, 0),
         0x100: SP_8,
         0x200: packed(Cfa.STACK_POINTER, 16, 0),
-        0x300: Cfa.ROOT,
+        0x300: ROOT,
     }
     words = [7, 7, CODE + 0x110, CODE + 0x210, 7, CODE + 0x310]
     sample = harness.walk(image_of(words, ip=CODE + 0x10), unwound=True, table=table(rows)).sample
@@ -134,7 +148,7 @@ def test_functions_without_frame_pointers_are_followed_by_rows(harness: Harness)
 
 def test_a_return_address_belongs_to_the_function_before_it(harness: Harness) -> None:
     """A call may be the last instruction of a function that never returns."""
-    rows = {0: SP_8, 0x100: SP_8, 0x200: Cfa.ROOT}
+    rows = {0: SP_8, 0x100: SP_8, 0x200: ROOT}
     sample = harness.walk(
         image_of([CODE + 0x200, CODE + 0x201], ip=CODE), unwound=True, table=table(rows)
     ).sample
@@ -157,6 +171,11 @@ rules = st.one_of(
         st.integers(-4, 40).map(lambda words: 8 * words),
         st.builds(packed_fp, st.sampled_from(CallersFp), st.integers(-8, 8).map(lambda words: 8 * words)),
     ),
+    st.builds(
+        packed_links,
+        st.lists(st.integers(0, 20).map(lambda words: 8 * words), min_size=4, max_size=4),
+        is_called=st.booleans(),
+    ),
 )
 tables = st.dictionaries(st.integers(0, 63).map(lambda at: 16 * at), rules, min_size=1, max_size=24)
 codes = st.integers(CODE, CODE + 1024)
@@ -169,14 +188,33 @@ anything = st.one_of(codes, codes, places, places, st.integers(0, (1 << 64) - 1)
 def test_whatever_stack_and_table_say_it_ends_as_the_rules_do(
     harness: Harness, words: list[int], rows: dict[int, int], ip: int, sp: int, fp: int
 ) -> None:
-    check(
-        harness,
-        words,
-        {offset: rule if rule >> 18 & 3 != 3 else 0 for offset, rule in rows.items()},
-        ip=ip,
-        sp=sp,
-        fp=fp,
-    )
+    check(harness, words, rows, ip=ip, sp=sp, fp=fp)
+
+
+@pytest.mark.parametrize("is_called", [True, False])
+def test_a_stack_goes_on_where_links_lead(harness: Harness, is_called: bool) -> None:
+    """As in code that has gone over from a goroutine's stack: by way of what the thread pointer leads to."""
+    words = [0] * 300
+    words[255], words[102], words[204] = STACK + 800, STACK + 1616, STACK + 1640
+    words[210], words[211] = STACK + 2000, CODE + 0x210
+    words[250], words[251], words[252] = CODE + 0x210, CODE + 0x310, CODE + 0x310
+    rows = {0: packed_links((8, 16, 16, 40), is_called=is_called), 0x200: SP_8, 0x300: ROOT}
+    image = image_of(words, ip=CODE + 0x10, sp=STACK + 2300)
+    if not is_called:
+        words[250] = CODE + 0x310
+        image = image_of(words, ip=CODE + 0x10, sp=STACK + 2300)
+    sample = harness.walk(image, unwound=True, table=table(rows)).sample
+    assert sample.user == (CODE + 0x10, CODE + 0x210, CODE + 0x310)
+    words[102] = 0
+    check(harness, words, rows, ip=CODE + 0x10, sp=STACK + 2300)
+
+
+def test_a_frame_pointer_leads_to_a_lower_stack_where_the_rule_says_so(harness: Harness) -> None:
+    words = [STACK + 64, CODE + 0x110] + [0] * 100
+    for kind, frames in ((CallersFp.AT_CFA_ELSEWHERE, 2), (CallersFp.AT_CFA, 1)):
+        rows = {0: packed(Cfa.FRAME_POINTER, 16, packed_fp(kind, -16)), 0x100: ROOT}
+        image = image_of(words, ip=CODE, sp=STACK + 400, fp=STACK)
+        assert len(harness.walk(image, unwound=True, table=table(rows)).sample.user) == frames
 
 
 def test_a_stack_that_leads_to_itself_ends(harness: Harness) -> None:

@@ -129,9 +129,31 @@ def test_a_table_that_had_to_make_room_is_asked_for_again(monkeypatch: pytest.Mo
     asked = []
     for _ in range(20):
         unwinding.want((0x1100,), CODE, PID, UID)
-        asked += [now_s[0] for each in questions.take_all() if PROGRAM in files_of(each)]
+        for each in questions.take_all():
+            if PROGRAM in files_of(each):
+                asked.append(now_s[0])
+                each.answer(identified(None))
         now_s[0] += 1
     assert asked == [100, 102, 106, 114]
+
+
+def test_a_file_is_not_asked_about_again_while_an_answer_is_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    unwinding, questions = started(Source())
+    for step in (identified(KEY), UnwindChunks(2, bytes(CHUNK_BYTES)), Stalled("it takes too long")):
+        unwinding.want((0x1100,), CODE, PID, UID)
+        needed = questions.take_all()[0]
+        now_s[0] += 60
+        unwinding.want((0x1100,), CODE, PID, UID)
+        assert not questions.take_all()
+        needed.answer(step)
+    now_s[0] += 1
+    unwinding.want((0x1100,), CODE, PID, UID)
+    assert not questions.take_all(), "the pause begins with the last answer"
+    now_s[0] += 60
+    unwinding.want((0x1100,), CODE, PID, UID)
+    assert questions.take().question == ReadUnwinding(PROGRAM, "/bin/program", 0, PID)
 
 
 def test_a_table_that_is_there_is_not_made() -> None:

@@ -13,8 +13,9 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symbolizers.elf.eh_frame import CallersFp, Cfa, Rows, packed, packed_fp, read_rows
+from symbolizers.elf.eh_frame import read_functions
 from symbolizers.elf.leb128 import read_sleb, read_uleb
+from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, Rows, assembled, packed, packed_fp
 from symbolizers.errors import Malformed
 
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
@@ -38,7 +39,7 @@ def expected(line: dict[int | str, object], *, signal: bool) -> int:
         return Cfa.SIGNAL
     cfa, returns_to = line["cfa"], line.get(RETURN)
     if returns_to is not None and returns_to.type == "UNDEFINED":
-        return Cfa.ROOT
+        return ROOT
     if returns_to is None or (returns_to.type, returns_to.arg) != ("OFFSET", -8):
         return Cfa.UNKNOWN
     fp = line.get(FP)
@@ -66,7 +67,7 @@ def same(rule: int, wanted: int) -> bool:
 @pytest.mark.parametrize("name", FILES)
 def test_rows_are_what_pyelftools_reads(name: str) -> None:
     data, address, elf = section_of(LIBRARIES / name)
-    rows = read_rows(data, address)
+    rows = assembled(read_functions(data, address))
     assert list(rows.addresses) == sorted(set(rows.addresses))
     compared = 0
     for entry in elf.get_dwarf_info().EH_CFI_entries():
@@ -101,7 +102,7 @@ def section(*entries: bytes, cie: bytes = CIE) -> bytes:
 
 
 def rules(*entries: bytes, cie: bytes = CIE) -> list[tuple[int, int]]:
-    rows = read_rows(section(*entries, cie=cie), 0)
+    rows = assembled(read_functions(section(*entries, cie=cie), 0))
     return list(zip(rows.addresses, rows.rules, strict=True))
 
 
@@ -119,7 +120,7 @@ def test_equal_rows_of_a_function_are_one() -> None:
 def test_each_row_tells_where_its_function_begins() -> None:
     """The rows of the same function before it; what is behind all functions is of none."""
     pushes = b"\x41\x0e\x10\x42\x0e\x18"
-    assert list(read_rows(section(pushes, b"", pushes), 0).backs) == [0, 1, 2, 0, 0, 1, 2, 0]
+    assert list(assembled(read_functions(section(pushes, b"", pushes), 0)).backs) == [0, 1, 2, 0, 0, 1, 2, 0]
 
 
 def test_a_frame_pointer_that_is_saved_and_restored() -> None:
@@ -136,7 +137,7 @@ def test_a_frame_pointer_that_is_saved_and_restored() -> None:
 @pytest.mark.parametrize(
     ("instructions", "rule"),
     [
-        (b"\x07\x10", Cfa.ROOT),
+        (b"\x07\x10", ROOT),
         (b"\x0c\x03\x10", Cfa.UNKNOWN),  # rbx
         (b"\x0e\x0c", Cfa.UNKNOWN),  # no whole number of words
         (b"\x0e\x80\x80\x10", Cfa.UNKNOWN),  # 256 kB
@@ -173,7 +174,7 @@ def test_a_broken_entry_costs_its_own_function(what: str) -> None:
 
 def test_a_length_that_lies_is_malformed() -> None:
     with pytest.raises(Malformed):
-        read_rows(struct.pack("<II", 1 << 20, 0) + CIE, 0)
+        assembled(read_functions(struct.pack("<II", 1 << 20, 0) + CIE, 0))
 
 
 def test_numbers_of_variable_length() -> None:
@@ -184,7 +185,7 @@ def test_numbers_of_variable_length() -> None:
 
 
 def words_of(data: bytes) -> Iterator[tuple[int, int]]:
-    rows = read_rows(data, 0)
+    rows = assembled(read_functions(data, 0))
     yield from zip(rows.addresses, rows.rules, strict=True)
 
 

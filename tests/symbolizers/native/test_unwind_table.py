@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from symbolizers.elf.eh_frame import Cfa
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.unwind_rules import Cfa
 from symbolizers.inspection import CHUNK_BYTES, CHUNK_ROWS
 from symbolizers.native.symbols import vdso
 from symbolizers.native.unwind_table import chunks_of, make_chunks

@@ -1,0 +1,156 @@
+"""Unwind rules as the sampler in the kernel reads them, and tables of them.
+
+A row holds what it needs: where the CFA is (the canonical frame address: the stack pointer before the call)
+and where the caller's frame pointer is. The return address is right below the CFA. Rules that need any other
+register are left out: such code is rare, and the stack ends there.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
+
+from symbolizers.errors import Malformed
+
+MOST_ROWS = 1 << 20
+"""As many as the sampler finds one of in its 20 steps; node, a file of 99 MB, has 0.4 million."""
+_WORD_SHIFT = 3
+_CFA_SHIFT, _FP_SHIFT, _FP_OFFSET_SHIFT = 3, 18, 20
+_CFA_MASK = 0x7FFF << _CFA_SHIFT
+_CFA_LIMIT, _FP_LIMIT = 1 << 17, 1 << 14
+"""Offsets in bytes."""
+_LINK_BITS, _LINKS = 7, 4
+
+
+class Cfa(IntEnum):
+    """How a row tells the CFA. As `enum cfa` in profiler/bpf/unwind.h."""
+
+    UNKNOWN = 0
+    """There is no rule, or one that is not followed."""
+    STACK_POINTER = 1
+    """The stack pointer and an offset."""
+    FRAME_POINTER = 2
+    """The frame pointer and an offset."""
+    PLT = 3
+    """The stack pointer and 8, or 16 from the eleventh byte of a PLT entry of 16 bytes on."""
+    AT_FRAME_POINTER = 4
+    """It lies in memory, at the frame pointer and an offset."""
+    ABOVE_STACK_POINTER = 5
+    """It is 8 more than what lies in memory at the stack pointer and an offset."""
+    SIGNAL = 6
+    """All registers lie on the stack, where the kernel put them to call a signal handler."""
+    ELSEWHERE = 7
+    """On another stack, to which pointers lead: `packed_links`. Without these nothing called the function."""
+
+
+class CallersFp(IntEnum):
+    """Where a row says that the caller's frame pointer is. As `enum callers_fp` in profiler/bpf/unwind.h."""
+
+    IN_REGISTER = 0
+    """Where it was: this function did not change it."""
+    AT_CFA = 1
+    """In memory, at the CFA and an offset."""
+    AT_FRAME_POINTER = 2
+    """In memory, at the frame pointer and an offset."""
+    AT_CFA_ELSEWHERE = 3
+    """As AT_CFA, and the CFA may be on another stack, at a lower address."""
+
+
+ROOT = int(Cfa.ELSEWHERE)
+"""The rule of a function that nothing called."""
+
+
+def packed(cfa: int, cfa_offset: int, fp: int) -> int:
+    """A rule in 32 bits: the CFA's kind (3 bits), its offset in words (15), and the frame pointer's part.
+
+    An offset (in bytes) that finds no room there makes the rule unknown, as does one that is no multiple of
+    a word.
+    """
+    if cfa_offset & 7 or not -_CFA_LIMIT <= cfa_offset < _CFA_LIMIT or fp < 0:
+        return Cfa.UNKNOWN
+    return cfa | cfa_offset << (_CFA_SHIFT - _WORD_SHIFT) & _CFA_MASK | fp
+
+
+def packed_fp(kind: CallersFp, offset: int) -> int:
+    """The frame pointer's part of a rule: kind (2 bits) and offset in words (12). -1: there is no room."""
+    if offset & 7 or not -_FP_LIMIT <= offset < _FP_LIMIT:
+        return -1
+    return kind << _FP_SHIFT | (offset >> _WORD_SHIFT & 0xFFF) << _FP_OFFSET_SHIFT
+
+
+def packed_links(links: Sequence[int], *, is_called: bool) -> int:
+    """A rule for code that works on another stack than its caller, whose stack pointer is saved in memory.
+
+    The thread pointer less the first of four `links` (bytes) is the address of a pointer, which the second is
+    added to, and so on; a null pointer says that nothing called. At the last address the stack pointer is
+    saved. If the code was called, the return address is where it points; else it is saved behind it.
+    The rule is unknown without links, or where one finds no room in 7 bits, in words.
+    """
+    if len(links) != _LINKS:
+        return Cfa.UNKNOWN
+    rule, shift = Cfa.ELSEWHERE | is_called << _CFA_SHIFT, _CFA_SHIFT + 1
+    for link in links:
+        if link & 7 or not 0 <= link < 1 << (_LINK_BITS + _WORD_SHIFT):
+            return Cfa.UNKNOWN
+        rule |= link >> _WORD_SHIFT << shift
+        shift += _LINK_BITS
+    return rule
+
+
+class Rows(NamedTuple):
+    """A table: the rule at an address is that of the last row that is not behind it. Sorted.
+
+    No row with a rule is of two functions.
+    """
+
+    addresses: array[int]
+    """Virtual addresses as the file was linked ("Q")."""
+    rules: array[int]
+    """As `packed` makes them ("I")."""
+    backs: array[int]
+    """How many rows before each one its function begins ("H"); as many as fit, where there are more."""
+
+
+FunctionRows: TypeAlias = "tuple[int, int, array[int]]"
+"""Where a function starts and ends, and its rows: of each the distance (upper half) and the rule."""
+_RULE_MASK = (1 << 32) - 1
+_MOST_BACK = (1 << 16) - 1
+
+
+def assembled(functions: Iterable[FunctionRows]) -> Rows:
+    """One table of these functions. Of two for the same code, the one that starts first counts.
+
+    Raises `Malformed` where they give more rows than `MOST_ROWS`.
+    """
+    table = Rows(array("Q"), array("I"), array("H"))
+    rules = table.rules
+    behind, last = 0, int(Cfa.UNKNOWN)
+    for start, end, rows in sorted(functions, key=itemgetter(0)):
+        if start < behind:
+            continue
+        if start > behind and last != Cfa.UNKNOWN:
+            _append(table, behind, Cfa.UNKNOWN, 0)
+            last = Cfa.UNKNOWN
+        first = len(rules)
+        for row in rows:
+            distance, rule = row >> 32, row & _RULE_MASK
+            if start + distance >= end:
+                break
+            if rule != last or (not distance and rule != Cfa.UNKNOWN):
+                _append(table, start + distance, rule, min(len(rules) - first, _MOST_BACK))
+                last = rule
+        behind = end
+        if len(rules) >= MOST_ROWS:
+            raise Malformed(f"unwind information of more than {MOST_ROWS} rows")
+    if behind:
+        _append(table, behind, Cfa.UNKNOWN, 0)
+    return table
+
+
+def _append(table: Rows, address: int, rule: int, back: int) -> None:
+    table.addresses.append(address)
+    table.rules.append(rule)
+    table.backs.append(back)
