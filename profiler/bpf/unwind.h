@@ -35,6 +35,7 @@ enum callers_fp {
 	FP_IN_REGISTER = 0,
 	FP_AT_CFA = 1,
 	FP_AT_FRAME_POINTER = 2,
+	FP_RETURN_IN_ARGUMENT = 3,
 };
 
 #define RULE_CFA(rule) ((rule) & 7)
@@ -109,9 +110,23 @@ static __always_inline int step_by_frame_pointer(struct unwind *u)
 	return USER_STACK_GOES_ON;
 }
 
-/* Goes on to the caller by `rule`. */
-static __always_inline int step_by_rule(struct unwind *u, __u32 rule)
+/* Goes on to the caller where a register holds the return address: of other functions than the first it is lost. */
+static __always_inline int step_by_argument(struct scratch *s, __u64 cfa)
 {
+	struct unwind *u = &s->unwind;
+
+	if (READ_BACK(s->head.user_frames) != 1)
+		return USER_STACK_LOST;
+	u->is_exact = 0;
+	u->sp = cfa;
+	u->ip = s->registers[REGISTER_ARGUMENT];
+	return USER_STACK_GOES_ON;
+}
+
+/* Goes on to the caller by `rule`. */
+static __always_inline int step_by_rule(struct scratch *s, __u32 rule)
+{
+	struct unwind *u = &s->unwind;
 	__u64 kind = RULE_CFA(rule), cfa = u->sp, fp_at;
 
 	if (kind == CFA_ROOT)
@@ -127,6 +142,8 @@ static __always_inline int step_by_rule(struct unwind *u, __u32 rule)
 		return USER_STACK_FAULT;
 	if (kind == CFA_ABOVE_STACK_POINTER)
 		cfa += sizeof(__u64);
+	if (RULE_FP(rule) == FP_RETURN_IN_ARGUMENT)
+		return step_by_argument(s, cfa);
 	if (cfa <= u->sp)
 		return USER_STACK_LOST;	/* a stack that leads to itself */
 	fp_at = RULE_FP(rule) == FP_AT_CFA ? cfa : u->fp;
@@ -172,7 +189,7 @@ static __always_inline int unwind_step(struct scratch *s)
 	if (READ_BACK(s->code.chunks))
 		u->rule = find_rule(s, READ_BACK(u->address) - s->code.start + s->code.offset);
 	if (RULE_CFA(READ_BACK(u->rule)) != CFA_UNKNOWN)
-		return step_by_rule(u, READ_BACK(u->rule));
+		return step_by_rule(s, READ_BACK(u->rule));
 	return step_by_frame_pointer(u);
 }
 

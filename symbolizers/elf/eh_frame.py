@@ -3,8 +3,8 @@
 Format: Linux Standard Base, Core, "Exception Frames", and DWARF 5, 6.4; register numbers: the System V ABI
 for x86-64, figure 3.36. A row holds what the sampler in the kernel needs: where the CFA is (the canonical
 frame address: the stack pointer before the call) and where the caller's frame pointer is. The return address
-is right below the CFA. Rules that need any other register are left out: such code is rare, and the stack ends
-there.
+is right below the CFA, or, in vfork, in the register of an argument. Rules that need any other register are
+left out: such code is rare, and the stack ends there.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class CallersFp(IntEnum):
     """In memory, at the CFA and an offset."""
     AT_FRAME_POINTER = 2
     """In memory, at the frame pointer and an offset."""
+    RETURN_IN_ARGUMENT = 3
+    """Where it was; and the return address is in the register of the first argument, as in vfork."""
 
 
 def packed(cfa: int, cfa_offset: int, fp: int) -> int:
@@ -104,7 +106,7 @@ def read_rows(data: bytes, address: int) -> Rows:
 
 
 _RULE_MASK = (1 << 32) - 1
-_FP, _RETURN = 6, 16
+_ARGUMENT, _FP, _RETURN = 5, 6, 16
 _CFA_OF_REGISTER = {7: Cfa.STACK_POINTER, _FP: Cfa.FRAME_POINTER}
 _RETURN_OFFSET = -8
 _ADVANCE, _OFFSET = 0x40, 0x80
@@ -159,13 +161,18 @@ class _Reader:
         """Rows by CIE and instructions: the distance from the start (upper half) and the rule of each."""
 
     def rows(self) -> Rows:
-        """See `read_rows`."""
+        """See `read_rows`.
+
+        The rule for a signal holds one byte longer than its entry says: a thread in the system call that
+        ends a handler, the last instruction, is behind it.
+        """
         functions = sorted(islice(self._functions(), _MOST_FUNCTIONS), key=itemgetter(0))
         addresses, rules = array("Q"), array("I")
         behind, last = 0, int(Cfa.UNKNOWN)
         for start, end, rows in functions:
             if start < behind:  # an entry for code that has one already
                 continue
+            behind += last == Cfa.SIGNAL
             if start > behind and last != Cfa.UNKNOWN:
                 addresses.append(behind)
                 rules.append(Cfa.UNKNOWN)
@@ -181,7 +188,7 @@ class _Reader:
             behind = end
             if len(rules) >= MOST_ROWS:
                 raise Malformed(f"unwind information of more than {MOST_ROWS} rows")
-        addresses.append(behind)
+        addresses.append(behind + (last == Cfa.SIGNAL))
         rules.append(Cfa.UNKNOWN)
         return Rows(addresses, rules)
 
@@ -290,8 +297,10 @@ def _run(cie: _Cie, instructions: bytes) -> array[int]:
     return machine.rows
 
 
-_State = tuple[int, int, int, bool, bool]
-"""As in `_Machine`: cfa, cfa_offset, fp, is_root, is_followed."""
+_NOWHERE, _BELOW_CFA, _IN_ARGUMENT = range(3)
+"""Where the return address is, as far as a row can say."""
+_State = tuple[int, int, int, bool, int]
+"""As in `_Machine`: cfa, cfa_offset, fp, is_root, returns_to."""
 
 
 class _Machine:
@@ -306,8 +315,7 @@ class _Machine:
         self._fp = 0
         """Its part of a packed rule."""
         self._is_root = False
-        self._is_followed = True
-        """Whether the return address is where it should be, and the offsets find room in a row."""
+        self._returns_to = _BELOW_CFA
         self._initial = self._state()
         self._remembered: list[_State] = []
 
@@ -351,7 +359,7 @@ class _Machine:
         if operation == 0x0B:  # restore_state
             if not self._remembered:
                 raise _Broken
-            self._cfa, self._cfa_offset, self._fp, self._is_root, self._is_followed = self._remembered.pop()
+            self._cfa, self._cfa_offset, self._fp, self._is_root, self._returns_to = self._remembered.pop()
             return at
         if operation in (0x0C, 0x0D, 0x12, 0x13, 0x0F):
             return self._define_cfa(operation, code, at)
@@ -391,7 +399,12 @@ class _Machine:
                 self._restore(register)
             case 0x07:  # undefined
                 self._is_root = self._is_root or register == _RETURN
-            case 0x09 | 0x14 | 0x15:  # register, val_offset, val_offset_sf
+            case 0x09:  # register
+                source, at = read_uleb(code, at)
+                self._lose(register)
+                if register == _RETURN and source == _ARGUMENT:
+                    self._returns_to = _IN_ARGUMENT
+            case 0x14 | 0x15:  # val_offset, val_offset_sf
                 _, at = read_uleb(code, at)
                 self._lose(register)
             case 0x10:  # expression
@@ -410,13 +423,16 @@ class _Machine:
         self.rows.append(self._distance << 32 | self._packed())
 
     def _state(self) -> _State:
-        return self._cfa, self._cfa_offset, self._fp, self._is_root, self._is_followed
+        return self._cfa, self._cfa_offset, self._fp, self._is_root, self._returns_to
 
     def _packed(self) -> int:
         """The rule in force, as a row has it."""
         if self._is_root:
             return Cfa.ROOT
-        return packed(self._cfa, self._cfa_offset, self._fp) if self._is_followed else Cfa.UNKNOWN
+        fp = self._fp
+        if self._returns_to == _IN_ARGUMENT:
+            fp = packed_fp(CallersFp.RETURN_IN_ARGUMENT, 0) if not fp else -1
+        return packed(self._cfa, self._cfa_offset, fp) if self._returns_to != _NOWHERE else Cfa.UNKNOWN
 
     def _advance(self, distance: int) -> None:
         if distance:
@@ -427,7 +443,7 @@ class _Machine:
         if register == _FP:
             self._fp = packed_fp(CallersFp.AT_CFA, offset)
         elif register == _RETURN:
-            self._is_followed, self._is_root = offset == _RETURN_OFFSET, False
+            self._returns_to, self._is_root = _BELOW_CFA if offset == _RETURN_OFFSET else _NOWHERE, False
 
     def _save_by(self, register: int, expression: bytes) -> None:
         """The register lies in memory where `expression` says."""
@@ -442,12 +458,12 @@ class _Machine:
         if register == _FP:
             self._fp = self._initial[2]
         elif register == _RETURN:
-            self._is_root, self._is_followed = self._initial[3:]
+            self._is_root, self._returns_to = self._initial[3:]
 
     def _lose(self, register: int) -> None:
         """The register is where no row can say. Without a caller's frame pointer its caller may be found."""
         if register == _RETURN:
-            self._is_followed = False
+            self._returns_to = _NOWHERE
 
 
 def _block(code: bytes, at: int) -> tuple[bytes, int]:
