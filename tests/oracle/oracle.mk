@@ -1,0 +1,7 @@
+# Included by the Makefile: our native stacks beside those of libdw, frame by frame, over real programs.
+# Programs that are not installed are left out. The table goes into docs/NATIVE.md.
+
+.PHONY: oracle
+
+oracle: test-setup
+	$(AS_ROOT) $(PYTHON) -m tests.oracle docs/NATIVE.md
