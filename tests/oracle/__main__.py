@@ -1,6 +1,7 @@
 """Writes what both unwinders make of real programs into a page: ``python -m tests.oracle docs/NATIVE.md``.
 
-With ``--only WORD`` it prints the rows of programs with the WORD in their names, and where the walks part.
+Without a page it prints the table; with ``--only WORD``, of the programs with the WORD in their names. Each
+runs for ``--most-s`` seconds at most. Where walks part goes to standard error.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from tests.oracle.taken import Taker, compiled
 from tests.support.page_sections import put
 
 HZ = 499
-MOST_S = 120.0
 TITLE = "second unwinder"
 HEADER = (
     *("program", "samples compared", "of these not to the end", "callers", "agreement, %"),
@@ -33,14 +33,14 @@ HEADER = (
 )
 
 
-def compare(program: Program, taker: Taker, libdw: Libdw, folder: Path) -> Compared:
-    """Runs it twice: first to make the tables of what it maps."""
+def compare(program: Program, taker: Taker, libdw: Libdw, folder: Path, most_s: float) -> Compared:
+    """Runs it twice, for at most so long: first to make the tables of what it maps."""
     if program.build:
         subprocess.run(["sh", "-c", program.build], cwd=folder, check=True)
     command = ["sh", "-c", program.command]
-    for _ in taker.take(command, folder, MOST_S):
+    for _ in taker.take(command, folder, most_s):
         pass
-    return compared(taker.take(command, folder, MOST_S), libdw)
+    return compared(taker.take(command, folder, most_s), libdw)
 
 
 def row(name: str, found: Compared) -> Sequence[str]:
@@ -74,7 +74,7 @@ def _where(found: Compared) -> None:
             print(f"    {what} behind {where}: {count} (libdw: {error or 'no error'})", file=sys.stderr)
 
 
-def _measure(only: str) -> Iterator[tuple[str, Compared]]:
+def _measure(only: str, most_s: float) -> Iterator[tuple[str, Compared]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         taker, libdw = Taker(compiled(folder), HZ), Libdw(folder)
@@ -84,18 +84,19 @@ def _measure(only: str) -> Iterator[tuple[str, Compared]]:
                 continue
             inside = folder / str(number)
             inside.mkdir()
-            found = compare(program, taker, libdw, inside)
+            found = compare(program, taker, libdw, inside, most_s)
             print(" | ".join(row(program.name, found)), file=sys.stderr)
             _where(found)
             yield program.name, found
         taker.close()
 
 
-def _text(results: Mapping[str, Compared]) -> str:
+def _text(results: Mapping[str, Compared], most_s: float) -> str:
     rows = [row(name, found) for name, found in results.items()]
     rows.append(row("all", total(list(results.values()))))
     return f"""\
-Written by `make oracle` on {os.cpu_count()} CPUs, Linux {platform.release()}, at {HZ} Hz on each CPU.
+Written by `make oracle` on {os.cpu_count()} CPUs, Linux {platform.release()}, at {HZ} Hz on each CPU,
+for at most {most_s:.0f} s a program.
 
 {markdown(HEADER, rows)}"""
 
@@ -105,14 +106,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("page", nargs="?", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--most-s", type=float, default=120.0)
     options = parser.parse_args()
     results: dict[str, Compared] = {}
-    for name, found in _measure(options.only):
+    for name, found in _measure(options.only, options.most_s):
         results[name] = found
         if options.page:
-            put(options.page, TITLE, _text(results))
+            put(options.page, TITLE, _text(results, options.most_s))
     if not options.page:
-        print(_text(results))
+        print(_text(results, options.most_s))
 
 
 if __name__ == "__main__":

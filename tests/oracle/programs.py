@@ -38,8 +38,8 @@ _MORE = (
 
 def programs() -> Iterator[Program]:
     """All of them."""
-    yield from (program for program in ALL if program.name not in _ELSEWHERE)
     yield from _MORE
+    yield from (program for program in ALL if program.name not in _ELSEWHERE)
 
 
 def short_programs() -> Sequence[Program]:

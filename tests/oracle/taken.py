@@ -7,6 +7,8 @@ record while the thread is still interrupted: the registers, and the stack from 
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
 import struct
 import subprocess
 import sys
@@ -125,11 +127,15 @@ class Taker:
             fcntl.ioctl(ring.fd, _ENABLE, 0)
 
     def take(self, command: Sequence[str], folder: Path, most_s: float) -> Iterator[Taken]:
-        """Those of the command, which runs in `folder`, and of what it starts. It is ended after `most_s`."""
+        """Those of the command, which runs in `folder`, and of what it starts; ended after `most_s`."""
         end_s = time.monotonic() + most_s
         self._mapped.look()
         with subprocess.Popen(
-            (*_STARTED, *command), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=folder
+            (*_STARTED, *command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            cwd=folder,
+            start_new_session=True,
         ) as process:
             self._objects.maps["targets"][number(process.pid)] = number(1)
             assert process.stdin is not None
@@ -137,7 +143,7 @@ class Taker:
             process.stdin.close()
             while process.poll() is None:
                 if time.monotonic() > end_s:
-                    process.kill()
+                    os.killpg(process.pid, signal.SIGKILL)
                 time.sleep(_LOOK_S)
                 yield from self._look()
             yield from self._look()
