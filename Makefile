@@ -22,10 +22,10 @@ AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DI
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
 # To run: the BCC bindings, libbpf and venv. For the demonstration: a C compiler and Ruby. For the tests: another
-# linker, headers of Ruby and of CPython's shared library, PHP, and what opens the files of other tools: a
-# browser, and Go for its pprof.
+# linker, headers of Ruby and of CPython's shared library, PHP, another unwinder, and what opens the files of other
+# tools: a browser, and Go for its pprof.
 RUN_PACKAGES := python3-bpfcc libbpf1 python3-venv gcc libc6-dev ruby
-TEST_PACKAGES := $(RUN_PACKAGES) g++ lld ruby-dev libpython3-dev php-cli chromium golang-go
+TEST_PACKAGES := $(RUN_PACKAGES) g++ lld ruby-dev libpython3-dev php-cli libdw-dev chromium golang-go
 PACKAGES := $(RUN_PACKAGES)
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo 'make man     write the manual page, for man pidflame'
 	@echo 'make fuzz    give every parser inputs that are almost right, for ten minutes'
 	@echo 'make test-interpreters   test every CPython, Ruby and PHP that can be had, live and to the line'
+	@echo 'make oracle             compare native stacks with those of libdw, over real programs: docs/NATIVE.md'
 	@echo 'make test-kernel         test the nowait reader on a kernel that has the flags, under QEMU'
 	@echo 'make test-fresh          run demo and test on fresh minimal roots of Debian 12 and 13'
 	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
@@ -139,4 +140,5 @@ clean:
 include tests/fuzz/fuzz.mk
 include tests/interpreters/interpreters.mk
 include tests/kernel/kernel.mk
+include tests/oracle/oracle.mk
 include tests/fresh/fresh.mk

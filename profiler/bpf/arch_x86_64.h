@@ -11,6 +11,7 @@
 /* Registers as words of struct pt_regs, with which the program's context begins. */
 #define REGISTER_R15 0
 #define REGISTER_FRAME_POINTER 4	/* rbp */
+#define REGISTER_ARGUMENT 14	/* rdi, of the first one */
 #define REGISTER_INSTRUCTION 16		/* rip */
 #define REGISTER_CODE_SEGMENT 17	/* cs */
 #define REGISTER_STACK_POINTER 19	/* rsp */

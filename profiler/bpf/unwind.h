@@ -43,6 +43,7 @@ enum callers_fp {
 #define RULE_CFA_OFFSET(rule) (((__s64)((__u64)(rule) << 46) >> 49) * 8)
 #define RULE_FP(rule) ((rule) >> 18 & 3)
 #define RULE_FP_OFFSET(rule) (((__s64)((__u64)(rule) << 32) >> 52) * 8)
+#define RULE_RETURNS_TO_ARGUMENT(rule) (RULE_FP(rule) == FP_IN_REGISTER && RULE_FP_OFFSET(rule) != 0)
 
 #define RULE_LINKS(rule) ((rule) >> 3)	/* 0: nothing called the function */
 #define RULE_IS_CALLED(rule) ((rule) >> 3 & 1)
@@ -150,13 +151,27 @@ static __always_inline int step_by_links(struct unwind *u, __u32 rule, __u64 thr
 	return READ_USER(u->ip, at) ? USER_STACK_FAULT : USER_STACK_GOES_ON;
 }
 
-/* Goes on to the caller by `rule`. */
-static __always_inline int step_by_rule(struct unwind *u, __u32 rule, __u64 thread_pointer)
+/* Goes on to the caller where a register holds the return address: of other functions than the first it is lost. */
+static __always_inline int step_by_argument(struct scratch *s, __u64 cfa)
 {
+	struct unwind *u = &s->unwind;
+
+	if (READ_BACK(s->head.user_frames) != 1)
+		return USER_STACK_LOST;
+	u->is_exact = 0;
+	u->sp = cfa;
+	u->ip = s->registers[REGISTER_ARGUMENT];
+	return USER_STACK_GOES_ON;
+}
+
+/* Goes on to the caller by `rule`. */
+static __always_inline int step_by_rule(struct scratch *s, __u32 rule)
+{
+	struct unwind *u = &s->unwind;
 	__u64 kind = RULE_CFA(rule), cfa = u->sp, fp_at;
 
 	if (kind == CFA_ELSEWHERE)
-		return RULE_LINKS(rule) ? step_by_links(u, rule, thread_pointer) : USER_STACK_ROOT;
+		return RULE_LINKS(rule) ? step_by_links(u, rule, s->head.thread_pointer) : USER_STACK_ROOT;
 	if (kind == CFA_SIGNAL)
 		return leave_signal(u) ? USER_STACK_GOES_ON : USER_STACK_FAULT;
 	if (kind == CFA_FRAME_POINTER || kind == CFA_AT_FRAME_POINTER)
@@ -168,6 +183,8 @@ static __always_inline int step_by_rule(struct unwind *u, __u32 rule, __u64 thre
 		return USER_STACK_FAULT;
 	if (kind == CFA_ABOVE_STACK_POINTER)
 		cfa += sizeof(__u64);
+	if (RULE_RETURNS_TO_ARGUMENT(rule))
+		return step_by_argument(s, cfa);
 	if (cfa <= u->sp && RULE_FP(rule) != FP_AT_CFA_ELSEWHERE)
 		return USER_STACK_LOST;	/* a stack that leads to itself */
 	fp_at = RULE_FP(rule) == FP_AT_FRAME_POINTER ? u->fp : cfa;
@@ -216,7 +233,7 @@ static __always_inline int unwind_step(struct scratch *s)
 	if (!count && is_of_one_function(READ_BACK(u->rule)))
 		u->beyond = offset - READ_BACK(u->function);
 	if (RULE_CFA(READ_BACK(u->rule)) != CFA_UNKNOWN)
-		return step_by_rule(u, READ_BACK(u->rule), s->head.thread_pointer);
+		return step_by_rule(s, READ_BACK(u->rule));
 	return step_by_frame_pointer(u);
 }
 

@@ -35,8 +35,8 @@ _INNER = {"tables": "chunks"}
 """Maps of maps, and the map that each map in them is like: maps.h has both."""
 
 
-def compile_here() -> CompiledSampler:
-    """Compiles the sampler for this kernel, in this process.
+def compile_here(text: bytes) -> CompiledSampler:
+    """Compiles `text`, see `program_text`, for this kernel, in this process.
 
     Raises `PrerequisiteError`, ImportError, or what bcc does: a bare Exception.
     """
@@ -50,7 +50,7 @@ def compile_here() -> CompiledSampler:
     }
     options = [*_QUICKLY, f"-I{BPF_DIRECTORY}", *(f"-D{name}={value}" for name, value in defines.items())]
     with without_kallsyms():
-        bpf = bcc.BPF(text=program_text(LANGUAGES), cflags=options)
+        bpf = bcc.BPF(text=text, cflags=options)
     lib, module = bcc.lib, bpf.module
     maps: dict[str, MapShape] = {}
     names: dict[int, str] = {}
@@ -108,7 +108,7 @@ def main() -> None:
     output = os.dup(1)
     os.dup2(2, 1)  # for what the compiler says
     try:
-        data = compile_here().encode()
+        data = compile_here(program_text(LANGUAGES)).encode()
     except Exception as error:  # bcc raises bare Exception
         sys.exit(str(error))
     with open(output, "wb") as file:

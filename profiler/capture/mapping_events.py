@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 
+from profiler.capture.perf_ring import PerfRing
 from profiler.capture.records import CodeMapped, Forked, MappingRecord, MappingsLost
 from symbolizers.inspection import VDSO, CodeMapping, FileKey
 from symbolizers.native.unnamed import VDSO_PATH
-from symbolizers.process.syscalls import perf_event_open
 
-# linux/perf_event.h; the offsets in the first page of the buffer are those of struct perf_event_mmap_page.
+# linux/perf_event.h
 _SOFTWARE, _DUMMY = 1, 9
 _SAMPLE_TIME = 1 << 2
 _FLAGS = sum(1 << bit for bit in (8, 9, 13, 14, 18, 23, 24, 25))
@@ -36,10 +36,8 @@ _ATTRIBUTES = struct.pack(
     *(_BUFFER_PAGES * mmap.PAGESIZE // 2, 0, 0, 0, 0, 0, time.CLOCK_MONOTONIC),
 )
 """An event that counts nothing, and tells of mappings, forks and execs."""
-_HEAD, _TAIL = 1024, 1032
 _LOST, _COMM, _FORK, _MMAP2 = 2, 3, 7, 10
 _IN_EXEC = 1 << 13
-_HEADER = struct.Struct("=IHH")
 _PROCESS = struct.Struct("=II")
 _MAPPED = struct.Struct("=QQQIIQQII")
 _WORD = struct.Struct("=Q")
@@ -50,13 +48,16 @@ _MOST_PROCESSES = 4096
 class MappingEvents:
     """The side-band records of all CPUs. Lifetime: one recording."""
 
-    def __init__(self, cpus: Sequence[int]) -> None:
-        """Begins to listen on these `cpus`. Raises OSError where the kernel does not allow it."""
-        self._rings: list[_Ring] = []
+    def __init__(self, cpus: Sequence[int], pages: int = _BUFFER_PAGES) -> None:
+        """Begins to listen on these `cpus`, with room for so many `pages` of records of each.
+
+        Raises OSError where the kernel does not allow it.
+        """
+        self._rings: list[PerfRing] = []
         self._began: OrderedDict[int, None] = OrderedDict()
         try:
             for cpu in cpus:
-                self._rings.append(_Ring(cpu))
+                self._rings.append(PerfRing(_ATTRIBUTES, cpu, pages))
         except OSError:
             self.close()
             raise
@@ -76,7 +77,7 @@ class MappingEvents:
             ring.close()
         self._rings.clear()
 
-    def _told(self, ring: _Ring) -> Iterator[MappingRecord]:
+    def _told(self, ring: PerfRing) -> Iterator[MappingRecord]:
         for kind, misc, body in ring.drain():
             (time_ns,) = _WORD.unpack_from(body, len(body) - _WORD.size)
             if kind == _LOST:
@@ -104,36 +105,3 @@ def _mapping(body: bytes) -> CodeMapping:
     # What /proc/PID/maps gives no name is called "//anon" here.
     name = "" if path == b"//anon" else os.fsdecode(path)
     return CodeMapping(start, start + size, offset, file, name)
-
-
-class _Ring:
-    """The records of one CPU."""
-
-    def __init__(self, cpu: int) -> None:
-        self.fd = perf_event_open(_ATTRIBUTES, cpu)
-        try:
-            self._memory = mmap.mmap(self.fd, (1 + _BUFFER_PAGES) * mmap.PAGESIZE)
-        except OSError:
-            os.close(self.fd)
-            raise
-
-    def drain(self) -> Iterator[tuple[int, int, bytes]]:
-        """The type, misc bits and body of each record that has come."""
-        size = _BUFFER_PAGES * mmap.PAGESIZE
-        (head,) = _WORD.unpack_from(self._memory, _HEAD)
-        (tail,) = _WORD.unpack_from(self._memory, _TAIL)
-        if head == tail:
-            return
-        at, length = tail % size, head - tail
-        data = self._memory[mmap.PAGESIZE + at : mmap.PAGESIZE + min(size, at + length)]
-        data += self._memory[mmap.PAGESIZE : mmap.PAGESIZE + length - len(data)]
-        _WORD.pack_into(self._memory, _TAIL, head)
-        at = 0
-        while at < len(data):
-            kind, misc, record_bytes = _HEADER.unpack_from(data, at)
-            yield kind, misc, data[at + _HEADER.size : at + record_bytes]
-            at += record_bytes
-
-    def close(self) -> None:
-        self._memory.close()
-        os.close(self.fd)

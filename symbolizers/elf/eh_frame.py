@@ -13,7 +13,15 @@ from itertools import islice
 from typing import NamedTuple
 
 from symbolizers.elf.leb128 import read_sleb, read_uleb
-from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, FunctionRows, packed, packed_fp
+from symbolizers.elf.unwind_rules import (
+    RETURN_IN_ARGUMENT,
+    ROOT,
+    CallersFp,
+    Cfa,
+    FunctionRows,
+    packed,
+    packed_fp,
+)
 from symbolizers.errors import Malformed
 
 MOST_BYTES = 24 << 20
@@ -30,7 +38,7 @@ def read_functions(data: bytes, address: int) -> Iterator[FunctionRows]:
     return islice(_Reader(data, address).functions(), _MOST_FUNCTIONS)
 
 
-_FP, _RETURN = 6, 16
+_ARGUMENT, _FP, _RETURN = 5, 6, 16
 _CFA_OF_REGISTER = {7: Cfa.STACK_POINTER, _FP: Cfa.FRAME_POINTER}
 _RETURN_OFFSET = -8
 _ADVANCE, _OFFSET = 0x40, 0x80
@@ -189,8 +197,10 @@ def _run(cie: _Cie, instructions: bytes) -> array[int]:
     return machine.rows
 
 
-_State = tuple[int, int, int, bool, bool]
-"""As in `_Machine`: cfa, cfa_offset, fp, is_root, is_followed."""
+_NOWHERE, _BELOW_CFA, _IN_ARGUMENT = range(3)
+"""Where the return address is, as far as a row can say."""
+_State = tuple[int, int, int, bool, int]
+"""As in `_Machine`: cfa, cfa_offset, fp, is_root, returns_to."""
 
 
 class _Machine:
@@ -205,8 +215,7 @@ class _Machine:
         self._fp = 0
         """Its part of a packed rule."""
         self._is_root = False
-        self._is_followed = True
-        """Whether the return address is where it should be, and the offsets find room in a row."""
+        self._returns_to = _BELOW_CFA
         self._initial = self._state()
         self._remembered: list[_State] = []
 
@@ -250,7 +259,7 @@ class _Machine:
         if operation == 0x0B:  # restore_state
             if not self._remembered:
                 raise _Broken
-            self._cfa, self._cfa_offset, self._fp, self._is_root, self._is_followed = self._remembered.pop()
+            self._cfa, self._cfa_offset, self._fp, self._is_root, self._returns_to = self._remembered.pop()
             return at
         if operation in (0x0C, 0x0D, 0x12, 0x13, 0x0F):
             return self._define_cfa(operation, code, at)
@@ -290,7 +299,12 @@ class _Machine:
                 self._restore(register)
             case 0x07:  # undefined
                 self._is_root = self._is_root or register == _RETURN
-            case 0x09 | 0x14 | 0x15:  # register, val_offset, val_offset_sf
+            case 0x09:  # register
+                source, at = read_uleb(code, at)
+                self._lose(register)
+                if register == _RETURN and source == _ARGUMENT:
+                    self._returns_to = _IN_ARGUMENT
+            case 0x14 | 0x15:  # val_offset, val_offset_sf
                 _, at = read_uleb(code, at)
                 self._lose(register)
             case 0x10:  # expression
@@ -309,13 +323,16 @@ class _Machine:
         self.rows.append(self._distance << 32 | self._packed())
 
     def _state(self) -> _State:
-        return self._cfa, self._cfa_offset, self._fp, self._is_root, self._is_followed
+        return self._cfa, self._cfa_offset, self._fp, self._is_root, self._returns_to
 
     def _packed(self) -> int:
         """The rule in force, as a row has it."""
         if self._is_root:
             return ROOT
-        return packed(self._cfa, self._cfa_offset, self._fp) if self._is_followed else Cfa.UNKNOWN
+        fp = self._fp
+        if self._returns_to == _IN_ARGUMENT:
+            fp = RETURN_IN_ARGUMENT if not fp else -1
+        return packed(self._cfa, self._cfa_offset, fp) if self._returns_to != _NOWHERE else Cfa.UNKNOWN
 
     def _advance(self, distance: int) -> None:
         if distance:
@@ -326,7 +343,7 @@ class _Machine:
         if register == _FP:
             self._fp = packed_fp(CallersFp.AT_CFA, offset)
         elif register == _RETURN:
-            self._is_followed, self._is_root = offset == _RETURN_OFFSET, False
+            self._returns_to, self._is_root = _BELOW_CFA if offset == _RETURN_OFFSET else _NOWHERE, False
 
     def _save_by(self, register: int, expression: bytes) -> None:
         """The register lies in memory where `expression` says."""
@@ -341,12 +358,12 @@ class _Machine:
         if register == _FP:
             self._fp = self._initial[2]
         elif register == _RETURN:
-            self._is_root, self._is_followed = self._initial[3:]
+            self._is_root, self._returns_to = self._initial[3:]
 
     def _lose(self, register: int) -> None:
         """The register is where no row can say. Without a caller's frame pointer its caller may be found."""
         if register == _RETURN:
-            self._is_followed = False
+            self._returns_to = _NOWHERE
 
 
 def _block(code: bytes, at: int) -> tuple[bytes, int]:

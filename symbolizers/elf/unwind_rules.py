@@ -1,8 +1,9 @@
 """Unwind rules as the sampler in the kernel reads them, and tables of them.
 
 A row holds what it needs: where the CFA is (the canonical frame address: the stack pointer before the call)
-and where the caller's frame pointer is. The return address is right below the CFA. Rules that need any other
-register are left out: such code is rare, and the stack ends there.
+and where the caller's frame pointer is. The return address is right below the CFA, or, in vfork, in the
+register of an argument. Rules that need any other register are left out: such code is rare, and the stack
+ends there.
 """
 
 from __future__ import annotations
@@ -100,6 +101,11 @@ def packed_links(links: Sequence[int], *, is_called: bool) -> int:
     return rule
 
 
+RETURN_IN_ARGUMENT = packed_fp(CallersFp.IN_REGISTER, 8)
+"""The frame pointer's part of a rule: it is where it was, and the return address in the register of the first
+argument, as in vfork."""
+
+
 class Rows(NamedTuple):
     """A table: the rule at an address is that of the last row that is not behind it. Sorted.
 
@@ -123,6 +129,9 @@ _MOST_BACK = (1 << 16) - 1
 def assembled(functions: Iterable[FunctionRows]) -> Rows:
     """One table of these functions. Of two for the same code, the one that starts first counts.
 
+    The rule for a signal holds one byte longer than its function: a thread in the system call that ends a
+    handler, the last instruction, is behind it.
+
     Raises `Malformed` where they give more rows than `MOST_ROWS`.
     """
     table = Rows(array("Q"), array("I"), array("H"))
@@ -131,6 +140,7 @@ def assembled(functions: Iterable[FunctionRows]) -> Rows:
     for start, end, rows in sorted(functions, key=itemgetter(0)):
         if start < behind:
             continue
+        behind += last == Cfa.SIGNAL
         if start > behind and last != Cfa.UNKNOWN:
             _append(table, behind, Cfa.UNKNOWN, 0)
             last = Cfa.UNKNOWN
@@ -146,7 +156,7 @@ def assembled(functions: Iterable[FunctionRows]) -> Rows:
         if len(rules) >= MOST_ROWS:
             raise Malformed(f"unwind information of more than {MOST_ROWS} rows")
     if behind:
-        _append(table, behind, Cfa.UNKNOWN, 0)
+        _append(table, behind + (last == Cfa.SIGNAL), Cfa.UNKNOWN, 0)
     return table
 
 

@@ -17,11 +17,13 @@ from pathlib import Path
 
 from tests.bench.table import markdown
 from tests.support.live.harness import WORKLOADS, record
+from tests.support.page_sections import put
 
 HZ = 199
 PROGRAMS = Path(__file__).parents[1] / "support" / "native"
 ROOT = Path(__file__).parents[2]
 CPP = str(WORKLOADS / "whole.cpp")
+TITLE = "whole stacks"
 HEADER = ("program", "stacks", "whole, %", "not whole", "first recording: whole, %", "named leaves, %")
 ENDS = {
     "no_table": "table not there yet",
@@ -118,22 +120,19 @@ def row(program: Program) -> Sequence[str]:
 
 
 def main() -> None:
-    """Writes the page to the file that is named, or to standard output."""
+    """Writes its part of the page that is named, or prints it."""
     rows = [row(program) for program in ALL]
-    page = f"""\
-# Whole native stacks of real programs
-
+    text = f"""\
 Written by `python -m tests.bench.native docs/NATIVE.md`
 on {os.cpu_count()} CPUs, Linux {platform.release()}.
 Each program is recorded twice with `pidflame record -F {HZ} -- PROGRAM`; the second recording finds the
 unwind tables that the first one has made. A stack is whole if it ends where the program or the thread began.
 
-{markdown(HEADER, rows)}
-"""
+{markdown(HEADER, rows)}"""
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(page)
+        put(Path(sys.argv[1]), TITLE, text)
     else:
-        print(page)
+        print(text)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from tempfile import NamedTemporaryFile
 from typing import Final
 
 from profiler.capture.btf import Btf
-from profiler.capture.mapping_events import MappingEvents, _Ring
+from profiler.capture.mapping_events import MappingEvents
+from profiler.capture.perf_ring import PerfRing
 from profiler.capture.records import CodeMapped, CodeName, ProcessEvent
 from profiler.capture.wire import WireError, decode
 from profiler.errors import PrerequisiteError
@@ -99,7 +100,7 @@ def _run_stat(data: bytes) -> None:
     assert start_ticks_in(b"7 (" + data[:63].replace(b"\0", b"?") + b")" + _STAT) == 4242
 
 
-class _ToldOf(_Ring):
+class _ToldOf(PerfRing):
     """A ring with these records in it."""
 
     def __init__(self, *records: tuple[int, int, bytes]) -> None:

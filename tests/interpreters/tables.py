@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.interpreters.at_hand import LAID_OUT, Interpreter, phps, pythons, rubies
+from tests.support.page_sections import put
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "SUPPORTED.md"
 RESULTS = LAID_OUT.parent / "checked.json"
@@ -57,14 +58,9 @@ def table(title: str, interpreters: Sequence[Interpreter], results: dict[str, di
 def main() -> int:
     """Writes the tables; returns 1 if a cell is not ``ok``."""
     results = json.loads(RESULTS.read_text())
-    text = PAGE.read_text()
     for title, interpreters in (("CPython", pythons()), ("Ruby", rubies()), ("PHP", phps())):
-        begin, end = f"<!-- {title} table -->\n", f"\n<!-- end of {title} table -->"
-        before, found, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        assert found, f"{PAGE.name} has no place for the table of {title}"
-        text = before + begin + table(title, interpreters, results) + end + after
-    PAGE.write_text(text)
+        put(PAGE, f"{title} table", table(title, interpreters, results))
+    text = PAGE.read_text()
     return int("| fails |" in text or "| ? |" in text)
 
 

@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.wire import UserEnd
-from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, packed, packed_fp, packed_links
+from symbolizers.elf.unwind_rules import (
+    RETURN_IN_ARGUMENT,
+    ROOT,
+    CallersFp,
+    Cfa,
+    packed,
+    packed_fp,
+    packed_links,
+)
 from symbolizers.inspection import CHUNK_ROWS
 from symbolizers.native.unwind_table import chunks_of
 from tests.support.walkers.harness import PAGE_BYTES, REGISTERS, RIP, RSP, Harness, Image, frame_pointers
@@ -19,7 +27,7 @@ from tests.support.walkers.harness import PAGE_BYTES, REGISTERS, RIP, RSP, Harne
 STACK, STACK_PAGES = 0x7FFF_0000_0000, 8
 CODE = 0x1000
 """Where all code begins: what is mapped is the file from its start on."""
-RBP = 4
+RBP, RDI = 4, 14
 MOST_FRAMES = 256
 THREAD_POINTER = STACK + 0x800
 SP_8 = packed(Cfa.STACK_POINTER, 8, 0)
@@ -34,16 +42,19 @@ def table(rows: dict[int, int]) -> bytes:
     return chunks_of(array("I", offsets), rules, array("H", bytes(2 * len(rules))))
 
 
-def image_of(words: list[int], *, ip: int, sp: int = STACK, fp: int = 0) -> Image:
+def image_of(words: list[int], *, ip: int, sp: int = STACK, fp: int = 0, argument: int = 0) -> Image:
     """A thread whose stack holds these words from `STACK` on."""
     content = struct.pack(f"<{len(words)}Q", *words).ljust(STACK_PAGES * PAGE_BYTES, b"\0")
     pages = {STACK + at: content[at : at + PAGE_BYTES] for at in range(0, len(content), PAGE_BYTES)}
     registers = [0] * REGISTERS
+    registers[RDI] = argument
     registers[RBP], registers[RIP], registers[17], registers[RSP], registers[20] = fp, ip, 0x33, sp, 0x2B
     return Image(pages, (), THREAD_POINTER, tuple(registers), in_kernel=False)
 
 
-def model(words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int) -> tuple[list[int], UserEnd]:
+def model(
+    words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int, argument: int
+) -> tuple[list[int], UserEnd]:
     """The addresses that must come out, leaf first, and how the stack ends."""
     mask, found, exact = (1 << 64) - 1, list[int](), True
     offsets = sorted(rows)
@@ -103,6 +114,11 @@ def model(words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int) 
                 cfa += 8
             cfa &= mask
             of_fp = CallersFp(rule >> 18 & 3)
+            if of_fp is CallersFp.IN_REGISTER and rule >> 20:
+                if len(found) > 1:
+                    return found, UserEnd.LOST
+                ip, sp, exact = argument, cfa, False
+                continue
             if cfa <= sp and of_fp is not CallersFp.AT_CFA_ELSEWHERE:
                 return found, UserEnd.LOST
             ip, sp, exact = read(cfa - 8), cfa, False
@@ -119,10 +135,18 @@ def signed(value: int, bits: int) -> int:
 
 
 def check(
-    harness: Harness, words: list[int], rows: dict[int, int], *, ip: int, sp: int = STACK, fp: int = 0
+    harness: Harness,
+    words: list[int],
+    rows: dict[int, int],
+    *,
+    ip: int,
+    sp: int = STACK,
+    fp: int = 0,
+    argument: int = 0,
 ) -> None:
-    walk = harness.walk(image_of(words, ip=ip, sp=sp, fp=fp), unwound=True, table=table(rows))
-    expected, end = model(words, rows, ip=ip, sp=sp, fp=fp)
+    image = image_of(words, ip=ip, sp=sp, fp=fp, argument=argument)
+    walk = harness.walk(image, unwound=True, table=table(rows))
+    expected, end = model(words, rows, ip=ip, sp=sp, fp=fp, argument=argument)
     assert (list(walk.sample.user), UserEnd(walk.sample.user_end)) == (expected, end)
     assert walk.tail_calls <= 12
 
@@ -184,11 +208,18 @@ anything = st.one_of(codes, codes, places, places, st.integers(0, (1 << 64) - 1)
 
 
 @in_harness
-@given(words=st.lists(anything, min_size=1, max_size=200), rows=tables, ip=codes, sp=places, fp=anything)
+@given(
+    words=st.lists(anything, min_size=1, max_size=200),
+    rows=tables,
+    ip=codes,
+    sp=places,
+    fp=anything,
+    argument=anything,
+)
 def test_whatever_stack_and_table_say_it_ends_as_the_rules_do(
-    harness: Harness, words: list[int], rows: dict[int, int], ip: int, sp: int, fp: int
+    harness: Harness, words: list[int], rows: dict[int, int], ip: int, sp: int, fp: int, argument: int
 ) -> None:
-    check(harness, words, rows, ip=ip, sp=sp, fp=fp)
+    check(harness, words, rows, ip=ip, sp=sp, fp=fp, argument=argument)
 
 
 @pytest.mark.parametrize("is_called", [True, False])
@@ -215,6 +246,17 @@ def test_a_frame_pointer_leads_to_a_lower_stack_where_the_rule_says_so(harness: 
         rows = {0: packed(Cfa.FRAME_POINTER, 16, packed_fp(kind, -16)), 0x100: ROOT}
         image = image_of(words, ip=CODE, sp=STACK + 400, fp=STACK)
         assert len(harness.walk(image, unwound=True, table=table(rows)).sample.user) == frames
+
+
+def test_a_return_address_in_a_register_is_known_of_the_first_function_alone(harness: Harness) -> None:
+    in_argument = packed(Cfa.STACK_POINTER, 0, RETURN_IN_ARGUMENT)
+    rows = {0: in_argument, 0x100: SP_8, 0x200: ROOT}
+    for words, ip, expected in (
+        ([CODE + 0x210], CODE + 2, (CODE + 2, CODE + 0x110, CODE + 0x210)),
+        ([CODE + 3], CODE + 0x100, (CODE + 0x100, CODE + 3)),
+    ):
+        image = image_of(words, ip=ip, argument=CODE + 0x110)
+        assert harness.walk(image, unwound=True, table=table(rows)).sample.user == expected
 
 
 def test_a_stack_that_leads_to_itself_ends(harness: Harness) -> None:

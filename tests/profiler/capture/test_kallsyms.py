@@ -14,6 +14,8 @@ import pytest
 from profiler.capture import compiler
 from profiler.capture.compiler import compile_here
 from profiler.capture.kallsyms import without_kallsyms
+from profiler.capture.program import program_text
+from symbolizers.registry import LANGUAGES
 
 SYMBOL_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_void_p)
 
@@ -49,7 +51,7 @@ def test_one_thread_is_nobody_with_its_capabilities_and_root_again_after() -> No
 
 def bytes_read_to_compile() -> int:
     """Bytes of files that this thread has read; it must do nothing else."""
-    compile_here()
+    compile_here(program_text(LANGUAGES))
     io = Path("/proc/thread-self/io").read_text().splitlines()
     return int(io[0].removeprefix("rchar: "))
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from profiler.capture import mapping_events
 from profiler.capture.mapping_events import MappingEvents
 from profiler.capture.records import CodeMapped, Forked, MappingRecord, MappingsLost
 from symbolizers.inspection import VDSO, FileKey
@@ -86,11 +85,8 @@ def test_what_runs_already_tells_nothing(events: MappingEvents, tmp_path: Path) 
     assert os.getpid() not in {each.pid for each in told if isinstance(each, CodeMapped)}
 
 
-def test_records_without_room_are_counted_and_end_what_was_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(mapping_events, "_BUFFER_PAGES", 1)
-    with closing(MappingEvents(sorted(os.sched_getaffinity(0)))) as events:
+def test_records_without_room_are_counted_and_end_what_was_known() -> None:
+    with closing(MappingEvents(sorted(os.sched_getaffinity(0)), pages=1)) as events:
         for _ in range(40):
             subprocess.run(MAPS, stdout=subprocess.DEVNULL, check=True)
         events.drain()

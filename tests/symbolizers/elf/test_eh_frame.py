@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from symbolizers.elf.eh_frame import read_functions
 from symbolizers.elf.leb128 import read_sleb, read_uleb
-from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, Rows, assembled, packed, packed_fp
+from symbolizers.elf.unwind_rules import (
+    RETURN_IN_ARGUMENT,
+    ROOT,
+    CallersFp,
+    Cfa,
+    Rows,
+    assembled,
+    packed,
+    packed_fp,
+)
 from symbolizers.errors import Malformed
 
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
@@ -90,12 +99,12 @@ CIE = bytes((1,)) + b"zR\0" + bytes((1, 0x78, RETURN, 1, 0x1B, 0x0C, SP, 8, 0x90
 """Version, augmentation, alignments 1 and -8, return address, FDE encoding; CFA rsp + 8, rip at CFA - 8."""
 
 
-def section(*entries: bytes, cie: bytes = CIE) -> bytes:
+def section(*entries: bytes, cie: bytes = CIE, first: int = 0x1000) -> bytes:
     """A CIE, functions of 64 bytes with these instructions at 0x1000, 0x1040, …, and the end."""
     data = struct.pack("<II", len(cie) + 4, 0) + cie
     for number, instructions in enumerate(entries):
         at = len(data)
-        start = 0x1000 + 64 * number
+        start = first + 64 * number
         body = struct.pack("<IiI", at + 4, start - (at + 8), 64) + b"\0" + instructions
         data += struct.pack("<I", len(body)) + body
     return data + bytes(4)
@@ -141,7 +150,10 @@ def test_a_frame_pointer_that_is_saved_and_restored() -> None:
         (b"\x0c\x03\x10", Cfa.UNKNOWN),  # rbx
         (b"\x0e\x0c", Cfa.UNKNOWN),  # no whole number of words
         (b"\x0e\x80\x80\x10", Cfa.UNKNOWN),  # 256 kB
-        (b"\x09\x10\x05", Cfa.UNKNOWN),  # the return address is in rdi
+        (b"\x09\x10\x05", packed(Cfa.STACK_POINTER, 8, RETURN_IN_ARGUMENT)),  # the return address is in rdi
+        (b"\x09\x10\x04", Cfa.UNKNOWN),  # … in rsi
+        (b"\x86\x02\x09\x10\x05", Cfa.UNKNOWN),  # … in rdi, and there is no room to say where rbp is
+        (b"\x09\x10\x05\x90\x01", SP_8),
         (b"\x0f\x03\x76\x78\x06", packed(Cfa.AT_FRAME_POINTER, -8, 0)),
         (b"\x0f\x06\x77\xc8\x00\x06\x23\x08", packed(Cfa.ABOVE_STACK_POINTER, 72, 0)),
         (b"\x0f\x01\x96", Cfa.UNKNOWN),
@@ -151,6 +163,21 @@ def test_a_frame_pointer_that_is_saved_and_restored() -> None:
 def test_a_rule(instructions: bytes, rule: int) -> None:
     found = rules(instructions)
     assert [found[0][0], same(found[0][1], rule)] == [0x1000, True] or (rule & 7 == 0 and len(found) == 1)
+
+
+SIGNAL_CIE = CIE.replace(b"zR", b"zRS")
+
+
+def test_a_signals_frame_is_one_until_its_system_call_is_over() -> None:
+    """The next function keeps its first byte."""
+    assert rules(b"", cie=SIGNAL_CIE) == [(0x1000, Cfa.SIGNAL), (0x1041, Cfa.UNKNOWN)]
+    signal = section(b"", cie=SIGNAL_CIE)[:-4]
+    rows = assembled(read_functions(signal + section(b"", first=0x1040 - len(signal)), 0))
+    assert list(zip(rows.addresses, rows.rules, strict=True)) == [
+        (0x1000, Cfa.SIGNAL),
+        (0x1040, SP_8),
+        (0x1080, Cfa.UNKNOWN),
+    ]
 
 
 BROKEN = {

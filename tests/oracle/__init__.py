@@ -1,0 +1,1 @@
+"""Our walk of native stacks beside another unwinder's: of the same interrupts, frame by frame."""
