@@ -54,7 +54,7 @@ def _download(folder: Path, name: str) -> Path:
 
 def _unpack(package: Path, root: Path) -> None:
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as content:
-        unpack = ["tar", "-x", "--keep-directory-symlink", "-C", root, "--wildcards", *_UNPACKED]
+        unpack = ["tar", "-x", "--keep-directory-symlink", "-C", str(root), "--wildcards", *_UNPACKED]
         # Its exit code says only that no one package has a file for every pattern.
         subprocess.run(unpack, stdin=content.stdout, stderr=subprocess.DEVNULL, check=False)
 
@@ -62,8 +62,8 @@ def _unpack(package: Path, root: Path) -> None:
 def _in_order(root: Path) -> list[Path]:
     """The modules that the guest needs, each after those that it depends on; what is built in has none."""
     (modules,) = (root / "lib" / "modules").iterdir()
-    subprocess.run(["depmod", "-b", root, modules.name], check=True)
-    show = ["modprobe", "-d", root, "-S", modules.name, "--show-depends", "--all", *_NEEDED]
+    subprocess.run(["/sbin/depmod", "-b", root, modules.name], check=True)
+    show = ["/sbin/modprobe", "-d", str(root), "-S", modules.name, "--show-depends", "--all", *_NEEDED]
     shown = subprocess.run(show, check=True, capture_output=True, text=True).stdout
     return [Path(file) for file in dict.fromkeys(re.findall(r"^insmod (\S+)", shown, re.MULTILINE))]
 

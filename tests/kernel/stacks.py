@@ -64,23 +64,19 @@ def test_the_kernel_takes_every_program() -> None:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """A recording of all programs: the second, which finds the tables that the first has made."""
+    """A recording of all programs. One before it makes the tables of libraries and of the program in C++."""
     folder = tmp_path_factory.mktemp("stacks")
     (folder / "below").mkdir()
     plain = shutil.copy(WHOLE, folder / "below")
     with ExitStack() as opened:
         mounted = opened.enter_context(overlay(folder, folder / "below"))
         group = opened.enter_context(cgroup(f"docker-{DIGITS}{'ab' * 26}.scope"))
-        commands = (
-            workload("callback.py"),
-            workload("callback.rb"),
-            (SYSTEM_PYTHON, "-c", READS),
-            (plain, "4"),
-            ("sh", "-c", ENTER, "enter", str(group), str(mounted / "whole"), "4"),
-        )
-        # One after the other: a guest has hardly a CPU for what looks into them.
-        script = "; ".join(map(shlex.join, commands))
-        for _ in range(2):
+        native = ((plain,), ("sh", "-c", ENTER, "enter", str(group), str(mounted / "whole")))
+        first = [(*command, "2") for command in native]
+        interpreted = (workload("callback.py"), workload("callback.rb"), (SYSTEM_PYTHON, "-c", READS))
+        for commands in (first, [*interpreted, *((*command, "4") for command in native)]):
+            # One after the other: a guest has hardly a CPU for what looks into them.
+            script = "; ".join(map(shlex.join, commands))
             found = record(folder, "-F", str(HZ), "--containers", command=("sh", "-c", script))
     print(found.said, {name: value for name, value in found.stats.items() if name != "per_process"})
     return found
