@@ -1,6 +1,6 @@
 #!/bin/bash
-# record.sh PYTHON NAME: the recording on Debian's kernel of this name. Its output comes at the end, and all at
-# once, since two guests run at a time: most of what a guest does is done by one CPU.
+# record.sh PYTHON NAME: the recording on Debian's kernel of this name, in three minutes of CPU time. Its output
+# comes at the end, and all at once, since two guests run at a time: one alone keeps hardly more than a CPU busy.
 set -u
 here=$(dirname "$(realpath "$0")")
 cd "$here/../.."
