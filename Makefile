@@ -40,6 +40,7 @@ help:
 	@echo 'make test-interpreters   test every CPython, Ruby and PHP that can be had, live and to the line'
 	@echo 'make oracle             compare native stacks with those of libdw, over real programs: docs/NATIVE.md'
 	@echo 'make test-kernel         test the nowait reader on a kernel that has the flags, under QEMU'
+	@echo 'make test-kernels        record programs on kernels of Debian, from 5.10 to the newest, under QEMU'
 	@echo 'make test-fresh          run demo and test on fresh minimal roots of Debian 12 and 13'
 	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
 

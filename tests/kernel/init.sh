@@ -8,6 +8,9 @@ export PATH=/bin
 mount() { /bin/busybox mount "$@" || echo "init: no $*"; }
 
 /bin/busybox --install /bin
+for module in /modules/*.ko; do
+    [ ! -e "$module" ] || insmod "$module" || echo "init: no $module"
+done
 mkdir -p /host /upper /merged /newroot
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=512000,cache=loose host /host
 mount -t tmpfs -o size=50% tmpfs /upper
@@ -27,6 +30,11 @@ for entry in /merged/*; do
 done
 if [ ! -e ".$PIDFLAME_ROOT" ]; then  # a checkout under /tmp, which is the guest's own
     mkdir -p ".$PIDFLAME_ROOT" && mount -o bind "/merged$PIDFLAME_ROOT" ".$PIDFLAME_ROOT"
+fi
+
+# The QEMU of a user can't look into root's cache.
+if ! ls var/cache/pidflame > /dev/null; then
+    mkdir -p var/cache/pidflame && mount -t tmpfs -o mode=700 tmpfs var/cache/pidflame
 fi
 
 mount -t proc proc proc

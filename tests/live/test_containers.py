@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.live.test_whole_stacks import in_order, of
 from tests.support.live.harness import SYSTEM_PYTHON, WORKLOADS, Recorded, Recording, assert_shares, record
+from tests.support.live.whole import in_order, of
 from tests.support.process.cgroups import cgroup
+from tests.support.process.overlays import overlay
 
 HZ = 199
 MOST_CUT = 0.3 * HZ
@@ -136,20 +136,6 @@ def test_processes_that_are_over_at_once_are_in_their_container_too(
     recorded.accounted()
     short = of_program(recorded, "ls")
     assert len({stack[0] for stack in short}) > 30, "few of them were sampled"
-
-
-@contextmanager
-def overlay(place: Path, programs: Path) -> Iterator[Path]:
-    """A file system that shows `programs`, and has changes of its own."""
-    mounted = place / "mounted"
-    for name in ("upper", "work", "mounted"):
-        (place / name).mkdir()
-    options = f"lowerdir={programs},upperdir={place / 'upper'},workdir={place / 'work'}"
-    subprocess.run(["mount", "-t", "overlay", "none", "-o", options, mounted], check=True)
-    try:
-        yield mounted
-    finally:
-        subprocess.run(["umount", mounted], check=True)
 
 
 @pytest.mark.parametrize("copied_up", [False, True])

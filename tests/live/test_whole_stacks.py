@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.interpreters.at_hand import Python, pythons_of_the_machine
 from tests.support.live.harness import WORKLOADS, Recorded, assert_shares, record, workload
+from tests.support.live.whole import in_order, is_whole, of
 
 HZ = 199
 MOST_CUT = 0.3 * HZ
@@ -18,32 +18,11 @@ MOST_CUT = 0.3 * HZ
 NATIVE = WORKLOADS / "whole.cpp"
 
 
-def of(function: str, stack: Iterable[str]) -> list[int]:
-    """Where in a stack the frames of a function are."""
-    names = (frame.partition("(")[0].strip().removesuffix(".cold") for frame in stack)
-    return [at for at, name in enumerate(names) if name == function]
-
-
-def in_order(stack: tuple[str, ...], functions: Iterable[str]) -> bool:
-    """Whether the stack has all of these, each within the one before it."""
-    at = 0
-    for function in functions:
-        found = [place for place in of(function, stack) if place >= at]
-        if not found:
-            return False
-        at = found[0] + 1
-    return True
-
-
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("whole") / "whole"
     subprocess.run(["g++", "-O2", "-fomit-frame-pointer", str(NATIVE), "-o", str(built)], check=True)
     return built
-
-
-def is_whole(stack: tuple[str, ...]) -> bool:
-    return stack[1].startswith("_start (")
 
 
 def of_program(recorded: Recorded, name: str) -> dict[tuple[str, ...], int]:
