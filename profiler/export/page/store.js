@@ -51,7 +51,7 @@ class Store {
     this.state = form.read(location.hash);
     this.unsettled = null; // an address that is about to be the present one
     window.addEventListener("hashchange", () => {
-      if (location.hash.replace(/^#/, "") === form.write(this.state)) return;
+      if (location.hash.replace(/^#/, "") === this.form.write(this.state)) return;
       this.state = form.read(location.hash);
       this.show(this.state);
     });
