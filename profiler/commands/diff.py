@@ -1,10 +1,11 @@
-"""`pidflame diff`: compares two recordings, and says which differences are real."""
+"""`pidflame diff`: compares recordings, and says which differences are real."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,24 +23,49 @@ if TYPE_CHECKING:
     from profiler.profile.model import Profile
 
 _STDOUT = 1
+_BETWEEN = "\0"
 
 EXAMPLES = (
     Example("pidflame diff before.pidflame after.pidflame", "the functions that differ, as a table"),
-    Example("pidflame diff before.pidflame after.pidflame -o diff.svg", "as a differential flame graph"),
+    Example("pidflame diff before.pidflame after.pidflame -o diff.html", "a page: flame graph and table"),
+    Example("pidflame diff before*.pidflame -- after*.pidflame", "several a side: do runs vary as much?"),
     Example("pidflame diff before.pidflame after.pidflame --by time", "CPU time instead of shares"),
 )
 
 
-@click.command(name="diff", cls=Command, examples=EXAMPLES)
-@click.argument("before", type=click.Path(dir_okay=False))
-@click.argument("after", type=click.Path(dir_okay=False))
+class _Recording(click.Path):
+    """A file, or what is between two sides."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """As in click."""
+        return value if value == _BETWEEN else super().convert(value, param, ctx)
+
+
+class _Command(Command):
+    """A command whose ``--`` is between the arguments of two sides, and ends no options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As in click; the first ``--`` is an argument, of a text that no argument can be."""
+        if "--" in args:
+            at = args.index("--")
+            args = [*args[:at], _BETWEEN, *args[at + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+@click.command(name="diff", cls=_Command, examples=EXAMPLES)
+@click.argument(
+    "recordings", nargs=-1, required=True, type=_Recording(dir_okay=False), metavar="BEFORE... [--] AFTER..."
+)
 @option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, readable=False),
     from_environment=False,
     metavar="FILE",
-    help="Where to write: a flame graph (.svg) or the table (.txt, or '-').  [default: the table on stdout]",
+    help="Where to write: a page (.html), a flame graph (.svg) or the table (.txt, or '-').  [default: the"
+    " table on stdout]",
 )
 @option(
     "--by",
@@ -57,8 +83,7 @@ EXAMPLES = (
 @option("--force", is_flag=True, from_environment=False, help="Overwrite a file that exists.")
 @volume_options
 def command(
-    before: str,
-    after: str,
+    recordings: Sequence[str],
     output: str | None,
     basis: str,
     every: bool,
@@ -66,17 +91,25 @@ def command(
     full_paths: bool,
     force: bool,
 ) -> None:
-    """Compare two recordings: what takes more, what less, what is new or gone.
+    """Compare recordings: what takes more, what less, what is new or gone.
 
     Functions are matched by name and file, processes by name. A difference that chance explains is grey, or
-    not listed; docs/DIFF.md says how that is decided, and what no comparison of two recordings can tell.
+    not listed; docs/DIFF.md says how that is decided, and what no comparison can tell.
+
+    Several recordings of a side, with -- between the sides, tell how much runs of one program differ.
     """
-    from profiler.profile.diff import Basis, WithoutTime, compare
+    from profiler.profile.diff import Basis, WithoutTime, compare_runs
+
+    befores, afters = _sides(recordings)
 
     def compared() -> Diff:
         names = {"full_names": full_names, "full_paths": full_paths}
         try:
-            return compare(_read(before, **names), _read(after, **names), Basis(basis))
+            return compare_runs(
+                [_read(path, **names) for path in befores],
+                [_read(path, **names) for path in afters],
+                Basis(basis),
+            )
         except WithoutTime as error:
             raise UsageError(f"{error}; omit --by time") from None
 
@@ -84,6 +117,20 @@ def command(
         _print(compared(), every=every)
     else:
         _write(compared, output, force=force)
+
+
+def _sides(recordings: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The recordings before and after. Raises `UsageError`."""
+    if _BETWEEN in recordings:
+        at = recordings.index(_BETWEEN)
+        befores, afters = recordings[:at], recordings[at + 1 :]
+    elif len(recordings) == 2:
+        befores, afters = recordings[:1], recordings[1:]
+    else:
+        raise UsageError("write two recordings, or several of each side with '--' between the sides")
+    if not befores or not afters:
+        raise UsageError("each side takes a recording: write '--' between those before and those after")
+    return befores, afters
 
 
 def _read(path: str, *, full_names: bool, full_paths: bool) -> Profile:
@@ -117,7 +164,10 @@ def _write(compared: Callable[[], Diff], output: str, *, force: bool) -> None:
         except OSError as error:
             raise PidflameError(f"cannot write {output}: {error.strerror}; write elsewhere with -o") from None
     if isinstance(destination, NamedFile):
-        say(f"wrote {output}" + (" (open it in a browser)" if output.lower().endswith(".svg") else ""))
+        say(
+            f"wrote {output}"
+            + (" (open it in a browser)" if output.lower().endswith((".html", ".svg")) else "")
+        )
     for note in notes(diff):
         say_note(note)
     say(summary(diff), at=Volume.USUAL)

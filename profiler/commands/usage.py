@@ -82,7 +82,7 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if any(isinstance(each, click.Argument) and each.nargs < 0 for each in self.params):
+            if any(isinstance(each, click.Argument) and each.name == "command" for each in self.params):
                 message = f"No such option: {error.option_name} (write '--' before a COMMAND with options)"
                 raise click.NoSuchOption(error.option_name, message, ctx=ctx) from None
             raise

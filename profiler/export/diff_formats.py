@@ -12,7 +12,7 @@ from profiler.errors import UsageError
 if TYPE_CHECKING:
     from profiler.profile.diff import Diff
 
-DIFF_FORMATS = {".svg": "diff_svg", ".txt": "diff_table"}
+DIFF_FORMATS = {".html": "diff_html", ".svg": "diff_svg", ".txt": "diff_table"}
 """The module that writes a file of this suffix."""
 
 

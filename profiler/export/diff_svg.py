@@ -14,7 +14,8 @@ from profiler.export.diff_text import (
     details,
     node_text,
     notes,
-    recording_line,
+    recording_lines,
+    strength,
     summary,
     title,
 )
@@ -30,7 +31,7 @@ from profiler.export.svg import (
 )
 from profiler.export.svg_head import head_of
 from profiler.export.tree import Box
-from profiler.profile.diff import Change, Diff, Difference, Node
+from profiler.profile.diff import Diff, Difference, Node
 
 _LEGEND = {
     "new0": "new",
@@ -38,10 +39,9 @@ _LEGEND = {
     "less3": "less",
     "gone0": "gone",
     "doubtful0": "the lost samples may explain it",
+    "unsteady0": "recordings of one side differ as much",
     "noise0": "chance may explain it",
 }
-_STEPS = (0.01, 0.03, 0.1)
-"""Changes of the share of everything, from which on a colour is stronger."""
 
 
 def write(diff: Diff, stream: BinaryIO) -> None:
@@ -57,9 +57,10 @@ def _picture(diff: Diff) -> Picture:
     faces = [Face(_css_class(node.total, whole), details(node)) for node, _ in drawn]
     present = {face.css_class[:-1] for face in faces}
     kinds = [(name, label) for name, label in _LEGEND.items() if name[:-1] in present]
+    before, after = recording_lines(diff)
     lines = [
-        (f"before: {recording_line(diff.before)}", "quiet"),
-        (f"after: {recording_line(diff.after)}", "quiet"),
+        (f"before: {before}", "quiet"),
+        (f"after: {after}", "quiet"),
         (f"{summary(diff)}; {basis_text(diff.by)}", ""),
         *((note, "note") for note in notes(diff)),
     ]
@@ -78,10 +79,7 @@ def _picture(diff: Diff) -> Picture:
 
 
 def _css_class(difference: Difference, whole: float) -> str:
-    change = difference.verdict
-    if change not in (Change.MORE, Change.LESS):
-        return f"{change.value}0"
-    return f"{change.value}{sum(abs(difference.change) >= step * whole for step in _STEPS)}"
+    return f"{difference.verdict.value}{strength(difference, whole)}"
 
 
 def _laid_out(diff: Diff) -> tuple[list[tuple[Node, Box]], int]:

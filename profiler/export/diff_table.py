@@ -11,7 +11,7 @@ from profiler.export.diff_text import (
     change_text,
     notes,
     p_text,
-    recording_line,
+    recording_lines,
     summary,
     title,
 )
@@ -28,6 +28,7 @@ _COLOURS = {
     Change.LESS: "34",
     Change.GONE: "1;34",
     Change.DOUBTFUL: "33",
+    Change.UNSTEADY: "33",
     Change.NOISE: "2",
 }
 """SGR parameters: red, blue, yellow, faint; bold for new and gone."""
@@ -52,8 +53,9 @@ def lines(
     With `every`, all functions. Names are cut to a terminal of this `width`, in characters.
     """
     yield title(diff)
-    yield f"before: {recording_line(diff.before)}"
-    yield f"after:  {recording_line(diff.after)}"
+    before, after = recording_lines(diff)
+    yield f"before: {before}"
+    yield f"after:  {after}"
     yield ""
     functions = [each for each in diff.functions if every or verdict_of(each) != Change.NOISE]
     functions.sort(key=_rank)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from profiler.export.text import frame_text, losses_text, printable, root_name, title_text
 from profiler.export.tree import TOTAL
 from profiler.profile.diff import LEVEL, Basis, Change, Diff, Difference, Node
+from profiler.profile.diff_tree import Level
 from profiler.profile.matching import Program
 from profiler.profile.model import Profile, Root
 
@@ -14,9 +15,10 @@ MARKS = {
     Change.LESS: "▼ ",
     Change.GONE: "− ",  # noqa: RUF001 - a minus sign, beside a plus sign
     Change.DOUBTFUL: "? ",
+    Change.UNSTEADY: "~ ",
     Change.NOISE: "",
 }
-"""What stands before the name, so that nobody needs the colours."""
+"""What stands before the name, so that nobody needs the colours. Changes come first."""
 
 WORDS = {
     Change.NEW: "new",
@@ -24,22 +26,37 @@ WORDS = {
     Change.LESS: "less",
     Change.GONE: "gone",
     Change.DOUBTFUL: "the lost samples may explain it",
+    Change.UNSTEADY: "recordings of one side differ as much",
     Change.NOISE: "chance may explain it",
 }
 
+_STEPS = (0.01, 0.03, 0.1)
+"""Changes of the share of everything, from which on a colour is stronger."""
 _SPREAD_WORTH_SAYING = 1.5
 _EXAMPLE = 0.2
+_ENOUGH_RECORDINGS = 6
 
 
 def node_text(node: Node) -> str:
     """The program or the function, with the mark of the verdict on it."""
-    if node.level is None:
-        text = TOTAL
-    elif isinstance(node.level, Program):
-        text = _program_text(node.level)
-    else:
-        text = frame_text(node.level)
-    return MARKS[node.total.verdict] + text
+    return MARKS[node.total.verdict] + level_text(node.level)
+
+
+def level_text(level: Level | None) -> str:
+    """The program, with both names of a renamed one, or the function; None is the root of all."""
+    if level is None:
+        return TOTAL
+    if isinstance(level, Program):
+        names = dict.fromkeys(root_name(Root(comm, 0)) for comm in level)
+        return " → ".join(names)
+    return frame_text(level)
+
+
+def strength(difference: Difference, whole: float) -> int:
+    """How strong its colour is, 0 to 3, where `whole` is the share of everything."""
+    if difference.verdict not in (Change.MORE, Change.LESS):
+        return 0
+    return sum(abs(difference.change) >= step * whole for step in _STEPS)
 
 
 def shares_text(difference: Difference) -> str:
@@ -85,11 +102,17 @@ def title(diff: Diff) -> str:
     return f"{before}, compared" if before == after else f"{before} → {after}"
 
 
-def recording_line(profile: Profile) -> str:
-    """When and how a recording was made, and its losses."""
+def recording_lines(diff: Diff) -> tuple[str, str]:
+    """When and how the recordings of each side were made, and their losses."""
+    before, after = diff.recordings
+    return _recording_line(diff.before, before), _recording_line(diff.after, after)
+
+
+def _recording_line(profile: Profile, recordings: int) -> str:
     started = printable(profile.started_at).replace("T", " ", 1)
     how = f"{profile.duration_s:,.1f} s at {profile.frequency_hz:,} Hz"
-    return f"{started} · {how} · {losses_text(profile.losses)}"
+    several = f"{recordings:,} recordings · " if recordings > 1 else ""
+    return f"{several}{started} · {how} · {losses_text(profile.losses)}"
 
 
 def summary(diff: Diff) -> str:
@@ -103,6 +126,8 @@ def summary(diff: Diff) -> str:
         said = f"{sum(found.values()):,} of {functions} changed ({counts})"
     if doubtful := verdicts[Change.DOUBTFUL]:
         said += f"; {doubtful:,} may have, but for the lost samples"
+    if unsteady := verdicts[Change.UNSTEADY]:
+        said += f"; {unsteady:,} differ as much between recordings of one side"
     least = 100 * diff.detectable(_EXAMPLE)
     return f"{said}; in a function of {100 * _EXAMPLE:.0f} %, {least:.1f} points would show"
 
@@ -114,6 +139,10 @@ def notes(diff: Diff) -> list[str]:
         said.append(
             f"Functions vary {diff.spread:.1f} times as much between these recordings as independent samples"
             " would, and are judged by that: the load, the input or much of the code differs."
+        )
+    if 2 < sum(diff.recordings) < _ENOUGH_RECORDINGS:
+        said.append(
+            "So few recordings hardly tell how much a function varies from run to run; three of each side do."
         )
     if any(diff.unseen):
         before, after = diff.unseen
@@ -127,9 +156,3 @@ def notes(diff: Diff) -> list[str]:
     if diff.left_out:
         said.append(f"{diff.left_out:,} places of the call tree with the fewest samples are left out.")
     return said
-
-
-def _program_text(program: Program) -> str:
-    """Its name, or both names of a renamed one."""
-    names = dict.fromkeys(root_name(Root(comm, 0)) for comm in program)
-    return " → ".join(names)

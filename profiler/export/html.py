@@ -8,6 +8,8 @@ policy in the head forbids all requests, and every script and style but these.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -17,27 +19,48 @@ from profiler.export.html_data import pack
 from profiler.export.text import title_text
 from profiler.profile.model import Profile
 
+COMMON_ROOMS = (
+    *("text", "data", "tree", "search", "store", "colours", "chart", "rows", "fields", "aside", "open"),
+)
+"""The scripts that pages of all kinds have."""
 ROOMS = (
-    *("text", "data", "tree", "recording", "search", "state", "colours", "chart", "sandwich", "table"),
-    *("timeline", "heat", "controls", "about", "page"),
+    *COMMON_ROOMS,
+    *("recording", "state", "sandwich", "table", "timeline", "heat", "controls", "about", "page"),
 )
 """The scripts, each after those whose classes it extends; they share one scope."""
 _PLACEHOLDER = "<!--{}-->"
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a page is made of: files in ``page/``, and what it is about."""
+
+    title: str
+    markup: str
+    styles: Sequence[str]
+    rooms: Sequence[str]
+    data: bytes
+
+
 def write(profile: Profile, stream: BinaryIO) -> None:
     """Write the whole page, UTF-8. A profile without samples gives a page that says so."""
-    style = f"\n{_asset('page.css')}"
-    script = '\n(() => {\n"use strict";\n' + "\n".join(_asset(f"{room}.js") for room in ROOMS) + "})();\n"
+    write_document(Document(title_text(profile), "page.html", ("page.css",), ROOMS, pack(profile)), stream)
+
+
+def write_document(document: Document, stream: BinaryIO) -> None:
+    """Write a page as one file, UTF-8."""
+    style = "\n" + "\n".join(map(_asset, document.styles))
+    scripts = "\n".join(_asset(f"{room}.js") for room in document.rooms)
+    script = f'\n(() => {{\n"use strict";\n{scripts}}})();\n'
     parts = {
         "policy": f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">',
-        "title": f"<title>{escape(title_text(profile), quote=False)}</title>",
+        "title": f"<title>{escape(document.title, quote=False)}</title>",
         "style": f"<style>{style}</style>",
         # Base64 has no character that could end the element.
-        "data": f'<script type="text/plain" id="data">{b64encode(pack(profile)).decode()}</script>',
+        "data": f'<script type="text/plain" id="data">{b64encode(document.data).decode()}</script>',
         "script": f"<script>{script}</script>",
     }
-    rest = _asset("page.html")
+    rest = _asset(document.markup)
     for name, part in parts.items():
         before, found, rest = rest.partition(_PLACEHOLDER.format(name))
         assert found, name

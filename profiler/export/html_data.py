@@ -1,30 +1,18 @@
-"""The recording inside a page: tables of texts, and columns of numbers that the page reads as arrays.
-
-Layout before gzip: the length of the head (u32), the head (JSON, UTF-8), the columns. All integers are little
-endian. A column of n numbers of w bytes is w planes of n bytes, the lowest bytes first: the upper planes are
-nearly all zeros, which gzip makes short and fast. ``columns`` in the head names them in order, with w and n.
-"""
+"""The recording inside a page: tables of texts, and columns of numbers (`html_columns` lays them out)."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import re
-import struct
 from array import array
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from itertools import chain, count, pairwise
+from collections.abc import Sequence
+from itertools import count, pairwise
 from operator import sub
 from zlib import crc32
 
+from profiler.export.html_columns import Column, packed
+from profiler.export.html_facts import colours, facts, process_lines
 from profiler.export.svg import LEGEND, NONE_RECORDED, NONE_SYMBOLIZED, SHADES
 from profiler.export.text import (
-    counted_text,
     frame_text,
-    losses_text,
     printable,
     root_name,
     root_text,
@@ -36,31 +24,8 @@ from profiler.profile.model import Process, Profile, Root, Sample, Thread
 from symbolizers.frame import Frame
 from symbolizers.registry import LANGUAGES
 
-GZIP_LEVEL = 6
-_TYPE_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_RULE = re.compile(r"\.([a-z]+)[0-9] rect \{ fill: (#[0-9a-f]{6}); \}")
-
 _Run = tuple[Root, Process | None]
 _Unit = tuple[_Run, Thread | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    values: Sequence[int]
-
-    def width(self) -> int:
-        """The bytes of each number."""
-        most = max(self.values, default=0)
-        return next(width for width in _TYPE_CODES if most < 1 << (8 * width))
-
-    def planes(self) -> Iterable[bytes]:
-        width = self.width()
-        numbers = array(_TYPE_CODES[width], self.values)
-        if struct.pack("=H", 1) != struct.pack("<H", 1):
-            numbers.byteswap()
-        data = numbers.tobytes()
-        return (data[plane::width] for plane in range(width))
 
 
 def pack(profile: Profile) -> bytes:
@@ -68,16 +33,8 @@ def pack(profile: Profile) -> bytes:
     stacks = _Stacks(profile.samples)
     units = _Units(profile)
     columns = (*stacks.columns(), *units.columns(), *_rows(profile.samples, stacks, units))
-    head = {
-        "columns": [[column.name, column.width(), len(column.values)] for column in columns],
-        "frames": stacks.texts,
-        "kinds": _kinds(),
-        **units.tables(),
-        **_about(profile),
-    }
-    text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
-    planes = chain.from_iterable(column.planes() for column in columns)
-    return gzip.compress(b"".join((struct.pack("<I", len(text)), text, *planes)), GZIP_LEVEL, mtime=0)
+    tables = {"frames": stacks.texts, "kinds": _kinds(), **units.tables(), **_about(profile)}
+    return packed(tables, columns)
 
 
 class _Stacks:
@@ -105,17 +62,17 @@ class _Stacks:
     def _bytes(self, frames: Sequence[Frame]) -> bytes:
         return array("I", map(self._ranks.__getitem__, map(id, frames))).tobytes()
 
-    def columns(self) -> tuple[_Column, ...]:
+    def columns(self) -> tuple[Column, ...]:
         numbers = {kind: number for number, kind in enumerate(LEGEND)}
         shaded = [numbers[kind] * SHADES + crc32(text.encode()) % SHADES for text, kind in self._sorted]
         size = array("I").itemsize
         shared = [common_prefix(*pair) // size for pair in pairwise([b"", *self._distinct])]
         tails = [stack[size * count :] for stack, count in zip(self._distinct, shared, strict=True)]
         return (
-            _Column("frameShades", shaded),
-            _Column("stackShared", shared),
-            _Column("stackMore", [len(tail) // size for tail in tails]),
-            _Column("stackFrames", array("I", b"".join(tails))),
+            Column("frameShades", shaded),
+            Column("stackShared", shared),
+            Column("stackMore", [len(tail) // size for tail in tails]),
+            Column("stackFrames", array("I", b"".join(tails))),
         )
 
 
@@ -150,16 +107,16 @@ class _Units:
     def number(self, sample: Sample) -> int:
         return self._units[(sample.root, sample.process), sample.thread]
 
-    def columns(self) -> tuple[_Column, ...]:
+    def columns(self) -> tuple[Column, ...]:
         return (
-            _Column("processProgram", [self._programs[root_name(root)] for root, _ in self._runs]),
-            _Column("processCount", [root.processes or 1 for root, _ in self._runs]),
-            _Column("unitProcess", [self._runs[run] for run, _ in self._units]),
-            _Column("unitThread", [self._threads[_thread_text(thread)] for _, thread in self._units]),
+            Column("processProgram", [self._programs[root_name(root)] for root, _ in self._runs]),
+            Column("processCount", [root.processes or 1 for root, _ in self._runs]),
+            Column("unitProcess", [self._runs[run] for run, _ in self._units]),
+            Column("unitThread", [self._threads[_thread_text(thread)] for _, thread in self._units]),
         )
 
     def tables(self) -> dict[str, list[object]]:
-        lines = _process_lines(self._profile)
+        lines = process_lines(self._profile)
         rows = self._profile.losses.per_process
         lossy = {row.root for row in rows if any(row.dropped.values()) or any(row.partial.values())}
         return {
@@ -187,7 +144,7 @@ def _thread_text(thread: Thread | None) -> str:
     return "" if thread is None else thread_text(thread)
 
 
-def _rows(samples: Sequence[Sample], stacks: _Stacks, units: _Units) -> tuple[_Column, ...]:
+def _rows(samples: Sequence[Sample], stacks: _Stacks, units: _Units) -> tuple[Column, ...]:
     """A row is a stack of a unit. Its times follow those of the row before, in ms from one to the next."""
     numbers = map(stacks.numbers.__getitem__, stacks.of_samples)
     rows = sorted(zip(map(units.number, samples), numbers, count(), strict=False))
@@ -200,11 +157,11 @@ def _rows(samples: Sequence[Sample], stacks: _Stacks, units: _Units) -> tuple[_C
         timed.append(len(times))
         distances.extend(map(sub, times, [0, *times[:-1]]))
     return (
-        _Column("rowUnit", [unit for unit, _, _ in rows]),
-        _Column("rowStack", [stack for _, stack, _ in rows]),
-        _Column("rowCount", counts),
-        _Column("rowTimes", timed),
-        _Column("times", distances),
+        Column("rowUnit", [unit for unit, _, _ in rows]),
+        Column("rowStack", [stack for _, stack, _ in rows]),
+        Column("rowCount", counts),
+        Column("rowTimes", timed),
+        Column("times", distances),
     )
 
 
@@ -223,36 +180,13 @@ def _process_text(process: Process) -> list[str]:
     ]
 
 
-def _process_lines(profile: Profile) -> Mapping[Root, list[str]]:
-    """What is to be said about the losses of each process."""
-    lines: defaultdict[Root, list[str]] = defaultdict(list)
-    for row in profile.losses.per_process:
-        for counts, what in ((row.partial, "partial"), (row.dropped, "dropped")):
-            if any(counts.values()):
-                lines[row.root].append(counted_text(counts, what))
-        if row.note:
-            lines[row.root].append(printable(row.note))
-    return lines
-
-
 def _about(profile: Profile) -> dict[str, object]:
     losses = profile.losses
-    facts = (
-        ("recorded", printable(profile.command) or "CPU profile"),
-        ("host", printable(profile.host) or "unknown"),
-        ("started", printable(profile.started_at).replace("T", " ", 1)),
-        ("for", f"{profile.duration_s:,.1f} s at {profile.frequency_hz:,} Hz"),
-        ("CPUs", f"{profile.cpus:,}"),
-        ("event", printable(profile.event)),
-        ("samples", losses_text(losses)),
-        ("pidflame itself", f"{profile.profiler_cpu_s:,.1f} s of CPU time"),
-    )
-    lines = _process_lines(profile)
     return {
         "title": title_text(profile),
-        "facts": facts,
+        "facts": facts(profile),
         "lossy": bool(losses.lost or losses.symbolized < losses.samples),
-        "losses": [[root_text(root), *said] for root, said in lines.items()],
+        "losses": [[root_text(root), *said] for root, said in process_lines(profile).items()],
         "warnings": warnings(losses),
         "notes": [printable(note) for note in profile.notes],
         "empty": NONE_SYMBOLIZED if losses.samples else NONE_RECORDED,
@@ -262,13 +196,12 @@ def _about(profile: Profile) -> dict[str, object]:
 
 def _kinds() -> list[dict[str, object]]:
     """Every kind of frame, processes first, with its colours in light and dark: those of the SVG."""
-    sheet = files("profiler.export").joinpath("flamegraph.css").read_text(encoding="utf-8")
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for name, colour in _RULE.findall(sheet):
-        found[name].append(colour)
-    for language in LANGUAGES:
-        found[language.name] += [*language.palette.light, *language.palette.dark]
+    found = colours("flamegraph.css")
+    shades = {
+        **found,
+        **{each.name: [*each.palette.light, *each.palette.dark] for each in LANGUAGES},
+    }
     return [
-        {"title": title, "light": colours[:SHADES], "dark": colours[SHADES:]}
-        for title, colours in ((title, found[kind]) for kind, title in LEGEND.items())
+        {"title": title, "light": shades[kind][:SHADES], "dark": shades[kind][SHADES:]}
+        for kind, title in LEGEND.items()
     ]

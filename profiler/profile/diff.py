@@ -1,4 +1,4 @@
-"""What differs between two recordings of the same programs, and what of it chance and losses explain.
+"""What differs between recordings of the same programs, and what of it chance and losses explain.
 
 Pure. Samples of a function (or of a place in the call tree) in two recordings are two shares. docs/DIFF.md
 says in full how they are judged, and why so:
@@ -13,6 +13,7 @@ says in full how they are judged, and why so:
 - Samples are not quite independent. If the functions as a whole vary more from one recording to the other
   than independent samples would, then all counts are divided by that factor first. J. N. K. Rao and A. J.
   Scott, "A simple method for the analysis of clustered binary data", Biometrics 48, 1992, 577-585.
+- Where a side has several recordings, the same is done for each function by how its share varies among them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from statistics import NormalDist
 
 from profiler.profile.diff_judge import Exposure, Outcome, judge
 from profiler.profile.diff_questions import Questions, Unseen
-from profiler.profile.diff_tree import Level, Pair, Place, Tree, tree_of
+from profiler.profile.diff_tree import Counts, Level, Pair, Place, Tree, tree_of
 from profiler.profile.matching import matched
+from profiler.profile.merge import merged
 from profiler.profile.model import Profile
 from profiler.profile.proportions import spread
 from symbolizers.frame import Frame
@@ -54,6 +56,8 @@ class Change(str, Enum):
     """Chance explains it."""
     DOUBTFUL = "doubtful"
     """Chance does not explain it, but the samples that were lost might."""
+    UNSTEADY = "unsteady"
+    """Neither explains it, but recordings of one side differ as much."""
     MORE = "more"
     LESS = "less"
     NEW = "new"
@@ -63,8 +67,8 @@ class Change(str, Enum):
 
     @property
     def significant(self) -> bool:
-        """Whether neither chance nor losses explain it."""
-        return self not in (Change.NOISE, Change.DOUBTFUL)
+        """Whether nothing that is known explains it but a change of the program."""
+        return self not in (Change.NOISE, Change.DOUBTFUL, Change.UNSTEADY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +120,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Diff:
-    """Two recordings compared, ready for any exporter. `before` and `after` are without their samples."""
+    """Recordings compared, ready for any exporter. `before` and `after` are without their samples.
+
+    Several recordings of one side are merged there.
+    """
 
     before: Profile
     after: Profile
+    recordings: Pair
+    """How many there are of each side."""
     by: Basis
     of: Pair
     """What counts are shares of: samples taken, seen or lost; by time, the ticks of all CPUs."""
@@ -155,7 +164,7 @@ class Diff:
 def verdict_of(function: FunctionDifference) -> Change:
     """The verdict on the function as a whole: its total's if that is significant, else its own's."""
     total, own = function.total.verdict, function.own.verdict
-    if total.significant or (total == Change.DOUBTFUL and not own.significant):
+    if total.significant or (total != Change.NOISE and not own.significant):
         return total
     return own
 
@@ -166,24 +175,40 @@ class WithoutTime(ValueError):
 
 def compare(before: Profile, after: Profile, by: Basis = Basis.SAMPLES) -> Diff:
     """Compares two recordings. Raises `WithoutTime` where time is asked for and one has none."""
+    return compare_runs((before,), (after,), by)
+
+
+def compare_runs(befores: Sequence[Profile], afters: Sequence[Profile], by: Basis = Basis.SAMPLES) -> Diff:
+    """As `compare`, for one recording or several on each side."""
+    before, after = merged(befores), merged(afters)
     programs = matched(before, after)
-    tree = tree_of((before.samples, programs[0]), (after.samples, programs[1]))
+    tree = tree_of(
+        [
+            *((each.samples, programs[0]) for each in befores),
+            *((each.samples, programs[1]) for each in afters),
+        ]
+    )
     unseen = Unseen(before.losses, programs[0]), Unseen(after.losses, programs[1])
     functions = tree.functions()
     places, left_out = tree.places(MAX_NODES)
-    questions = Questions(tree, places, functions, unseen)
-    of, unit = _exposure(before, after, by)
+    of, unit = _exposure((*befores, *afters), by)
+    of_sides = of[: len(befores)], of[len(befores) :]
+    questions = Questions(tree, places, functions, unseen, of_sides)
+    sides = Pair(*map(sum, of_sides))
     exposure = Exposure(
-        of, Pair(unseen[0].whole, unseen[1].whole), spread([each.own for each in functions.values()])
+        sides,
+        Pair(unseen[0].whole, unseen[1].whole),
+        spread([questions.sides(each.own) for each in functions.values()]),
     )
     outcomes, tests = judge(questions.counted, exposure, LEVEL)
     pairs = zip(questions.counted, outcomes, strict=True)
-    differences = [_difference(counted.seen, of, unit, outcome) for counted, outcome in pairs]
+    differences = [_difference(counted.seen, sides, unit, outcome) for counted, outcome in pairs]
     return Diff(
         replace(before, samples=()),
         replace(after, samples=()),
+        Pair(len(befores), len(afters)),
         by,
-        of,
+        sides,
         unit,
         exposure.unseen,
         exposure.spread,
@@ -192,26 +217,25 @@ def compare(before: Profile, after: Profile, by: Basis = Basis.SAMPLES) -> Diff:
             FunctionDifference(function, differences[own], differences[total])
             for function, own, total in questions.of_functions
         ),
-        _nodes(tree, places, [differences[index] for index in questions.of_places]),
+        _nodes(questions, tree, places, [differences[index] for index in questions.of_places]),
         left_out,
     )
 
 
-def _exposure(before: Profile, after: Profile, by: Basis) -> tuple[Pair, float]:
-    """`Diff.of` and `Diff.unit`."""
-    profiles = before, after
+def _exposure(profiles: Sequence[Profile], by: Basis) -> tuple[Counts, float]:
+    """What counts of each recording are parts of, and `Diff.unit`."""
     # A profile that is not from us may have more samples than it says.
-    taken = [
+    taken = tuple(
         max(each.losses.samples + each.losses.lost, sum(sample.count for sample in each.samples))
         for each in profiles
-    ]
+    )
     if by == Basis.SAMPLES:
-        return Pair(*taken), 1.0
+        return taken, 1.0
     cpus = max(1, *(each.cpus for each in profiles))
     ticks = [round(each.duration_s * each.frequency_hz * cpus) for each in profiles]
     if min(ticks) <= 0:
         raise WithoutTime("a recording without a duration or a frequency can't be compared by time")
-    return Pair(*map(max, ticks, taken)), float(cpus)
+    return tuple(map(max, ticks, taken)), float(cpus)
 
 
 def _difference(seen: Pair, of: Pair, unit: float, outcome: Outcome) -> Difference:
@@ -220,12 +244,16 @@ def _difference(seen: Pair, of: Pair, unit: float, outcome: Outcome) -> Differen
         more = Change.MORE if seen.before else Change.NEW
         less = Change.LESS if seen.after else Change.GONE
         verdict = more if after > before else less
+    elif outcome.p_if_steady < LEVEL:
+        verdict = Change.UNSTEADY
     else:
         verdict = Change.DOUBTFUL if outcome.p_if_like < LEVEL else Change.NOISE
     return Difference(*seen, before, after, unit * outcome.low, unit * outcome.high, outcome.p, verdict)
 
 
-def _nodes(tree: Tree, places: Sequence[Place], differences: Sequence[Difference]) -> tuple[Node, ...]:
+def _nodes(
+    questions: Questions, tree: Tree, places: Sequence[Place], differences: Sequence[Difference]
+) -> tuple[Node, ...]:
     nodes: list[Node] = []
     path: list[int] = []
     for index, (place, total) in enumerate(zip(places, differences, strict=True)):
@@ -237,5 +265,5 @@ def _nodes(tree: Tree, places: Sequence[Place], differences: Sequence[Difference
         if (above == Change.NEW and not total.before) or (above == Change.GONE and not total.after):
             total = replace(total, verdict=above)
         level = tree.levels[place.level] if place.depth else None
-        nodes.append(Node(level, parent, place.depth, total, place.own))
+        nodes.append(Node(level, parent, place.depth, total, questions.sides(place.own)))
     return tuple(nodes)

@@ -12,10 +12,15 @@ from profiler.profile.proportions import corrected, count_testable, draw, least_
 
 
 class Counted(NamedTuple):
-    """Samples of something in each of two recordings, and those that may have been of it, unseen."""
+    """Samples of something before and after, and those that may have been of it, unseen.
+
+    `dispersion` says how many times more its share varies between recordings of one side than independent
+    samples; 0 where nothing tells that.
+    """
 
     seen: Pair
     unseen: Pair
+    dispersion: float = 0.0
 
 
 class Exposure(NamedTuple):
@@ -32,11 +37,12 @@ class Exposure(NamedTuple):
 class Outcome(NamedTuple):
     """`p` allows for what may be among the unseen samples; with `p_if_like` they are as those that were seen.
 
-    Both are corrected for the number of tests. `low` to `high`: the difference of the shares, with the unseen
-    samples in any place, but not corrected.
+    `p_if_steady` is as `p`, but does not allow for the dispersion. All are corrected for the number of tests.
+    `low` to `high`: the difference of the shares, with the unseen samples in any place, but not corrected.
     """
 
     p: float
+    p_if_steady: float
     p_if_like: float
     low: float
     high: float
@@ -46,31 +52,43 @@ def judge(counts: Sequence[Counted], exposure: Exposure, level: float) -> tuple[
     """The outcome of each, and the number of tests that were corrected for, at this `level`."""
     one_by_one = cache(lambda counted: _test(counted, exposure))
     tests = [one_by_one(counted) for counted in counts]
-    worst = corrected([(p, least) for p, _, least in tests], level)
+    steady = corrected([(p, least) for p, _, least in tests], level)
+    dispersed = [
+        (_worst(counted, exposure) if p < level else p, least)
+        for counted, (p, _, least) in zip(counts, tests, strict=True)
+    ]
+    worst = corrected(dispersed, level)
     like = corrected([(p, least) for _, p, least in tests], level)
     interval = cache(lambda counted: _interval(counted, exposure))
     outcomes = [
-        Outcome(p, p_if_like, *interval(counted))
-        for p, p_if_like, counted in zip(worst, like, counts, strict=True)
+        Outcome(p, p_if_steady, p_if_like, *interval(counted))
+        for p, p_if_steady, p_if_like, counted in zip(worst, steady, like, counts, strict=True)
     ]
     return outcomes, count_testable((least for _, _, least in tests), level)
 
 
 def _test(counted: Counted, exposure: Exposure) -> tuple[float, float, float]:
     """p with the unseen samples where they hide most, p without them, and the least that p could be."""
-    seen, unseen = counted
+    seen, unseen, _ = counted
+    of = exposure.of
+    p = _worst(counted._replace(dispersion=0.0), exposure)
+    known = Pair(of.before - exposure.unseen.before, of.after - exposure.unseen.after)
+    least = _least_p(sum(seen), sum(seen) + sum(unseen), _reduced(of, exposure.spread), exposure.spread)
+    is_whole = not any(unseen) and not any(exposure.unseen)
+    return p, p if is_whole else _p(seen, known, exposure.spread), least
+
+
+def _worst(counted: Counted, exposure: Exposure) -> float:
+    """p with the unseen samples where they hide most, and with the dispersion."""
+    seen, unseen, dispersion = counted
     of = exposure.of
     if seen.after * of.before > (seen.before + unseen.before) * of.after:
         nearest = Pair(seen.before + unseen.before, seen.after)
     elif (seen.after + unseen.after) * of.before < seen.before * of.after:
         nearest = Pair(seen.before, seen.after + unseen.after)
     else:
-        nearest = None
-    p = 1.0 if nearest is None else _p(nearest, of, exposure.spread)
-    known = Pair(of.before - exposure.unseen.before, of.after - exposure.unseen.after)
-    least = _least_p(sum(seen), sum(seen) + sum(unseen), _reduced(of, exposure.spread), exposure.spread)
-    is_whole = not any(unseen) and not any(exposure.unseen)
-    return p, p if is_whole else _p(seen, known, exposure.spread), least
+        return 1.0
+    return _p(nearest, of, max(exposure.spread, dispersion))
 
 
 def _p(counts: Pair, of: Pair, spread: float) -> float:
@@ -102,8 +120,8 @@ def _reduced(of: Pair, spread: float) -> Pair:
 
 
 def _interval(counted: Counted, exposure: Exposure) -> tuple[float, float]:
-    (before, after), unseen = counted
-    of, spread = exposure.of, exposure.spread
+    (before, after), unseen, dispersion = counted
+    of, spread = exposure.of, max(exposure.spread, dispersion)
     least = newcombe(
         (min(before + unseen.before, of.before) / spread, of.before / spread),
         (after / spread, of.after / spread),

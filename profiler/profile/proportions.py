@@ -121,3 +121,21 @@ def spread(pairs: Sequence[tuple[int, int]]) -> float:
     # The variance of after - ratio * before, for counts of a mean that is estimated from both.
     deviations = (abs(after - ratio * before) / sqrt(ratio * (before + after)) for before, after in used)
     return max(1.0, (median(deviations) / _MEDIAN_DEVIATION) ** 2)
+
+
+def dispersion(groups: Iterable[Sequence[tuple[int, int]]]) -> float:
+    """How many times more shares, given as (part, whole), vary within their groups than independent draws do.
+
+    0 where no group has two shares. It is Pearson's chi-squared by its degrees of freedom: P. McCullagh and
+    J. A. Nelder, "Generalized Linear Models", 1989.
+    """
+    squares, freedom = 0.0, 0
+    for group in groups:
+        known = [(part, whole) for part, whole in group if whole]
+        share = sum(part for part, _ in known) / (sum(whole for _, whole in known) or 1)
+        freedom += max(len(known) - 1, 0)
+        if 0 < share < 1:
+            squares += sum(
+                (part - whole * share) ** 2 / (whole * share * (1 - share)) for part, whole in known
+            )
+    return squares / freedom if freedom else 0.0

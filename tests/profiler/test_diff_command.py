@@ -32,6 +32,8 @@ def profile(hot: int, *, pid: int, folder: str) -> Profile:
 RECORDINGS = {
     "a": profile(1000, pid=1, folder="/srv/one"),
     "b": profile(2000, pid=2, folder="/opt/another"),
+    "a2": profile(1010, pid=3, folder="/srv/one"),
+    "b2": profile(2010, pid=4, folder="/srv/one"),
     "timeless": replace(profile(1000, pid=1, folder="/srv/one"), duration_s=0.0),
 }
 
@@ -77,7 +79,10 @@ def test_what_tells_functions_apart_is_asked_for(run: Run) -> None:
     assert "1 new" in out
 
 
-@pytest.mark.parametrize(("name", "begins"), [("d.svg", "<?xml"), ("d.txt", "CPU profile on host")])
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("d.html", "<!doctype html>"), ("d.svg", "<?xml"), ("d.txt", "CPU profile on host")],
+)
 def test_the_suffix_selects_the_format(run: Run, tmp_path: Path, name: str, begins: str) -> None:
     path = tmp_path / name
     code, out, err = run("a", "b", "-o", str(path))
@@ -117,6 +122,24 @@ def test_what_can_not_be_read_ends_it_and_leaves_no_file(run: Run, tmp_path: Pat
     code, out, err = run("a", "else", "-o", str(tmp_path / "d.svg"))
     assert (code, out, err) == (1, "", "pidflame: else is no recording\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_recordings_a_side(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("a", "a2", "--", "b", "b2")
+    assert (code, err) == (0, "")
+    assert "before: 2 recordings · " in out
+    assert "▲  10.05 %  20.05 %" in out
+    path = tmp_path / "d.txt"
+    assert run("a", "--", "b", "b2", "-o", str(path))[0] == 0  # an option is one behind the dashes, too
+    assert "▲  10.00 %  20.05 %" in path.read_text()
+    assert run("a", "--", "b")[1] == run("a", "b")[1]
+
+
+@pytest.mark.parametrize("sides", [["a"], ["a", "a2", "b"], ["a", "--"], ["--", "b"]])
+def test_which_recordings_are_of_which_side_has_to_be_said(run: Run, sides: list[str]) -> None:
+    code, _, err = run(*sides)
+    assert code == 2
+    assert "'--'" in err
 
 
 def test_by_time(run: Run) -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
-from profiler.export import html
+from profiler.export import diff_html, html
+from profiler.profile.diff import Diff
 from profiler.profile.model import Process, Profile, Root, Sample, Thread
 from symbolizers.frame import KERNEL, NATIVE, Frame
 from symbolizers.registry import LANGUAGES
@@ -26,6 +27,12 @@ def write_page(profile: Profile, path: Path) -> Path:
     stream = BytesIO()
     html.write(profile, stream)
     path.write_bytes(stream.getvalue())
+    return path
+
+
+def write_diff_page(diff: Diff, path: Path) -> Path:
+    with path.open("wb") as stream:
+        diff_html.write(diff, stream)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Reads the data of a page back, as the docstring of `profiler.export.html_data` describes it."""
+"""Reads the data of a page back, as the docstring of `profiler.export.html_columns` describes it."""
 
 from __future__ import annotations
 

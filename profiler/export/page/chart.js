@@ -115,24 +115,44 @@ class Chart {
   }
 
   drawRow(row, y) {
-    const { pen, tree, palette, search, recording } = this;
+    const { pen, tree, palette, search } = this;
     const above = row < tree.depth[this.top];
     for (const node of this.rows[row]) {
-      const label = tree.label[node];
       const [x, width] = this.placeOf(node);
-      const term = search.active ? search.termOf(label) : -1;
-      const shade = recording.shades[label];
-      const faded = above || (search.active && term < 0);
+      const term = search.active ? search.termOf(tree.label[node]) : -1;
+      const faded = above || this.isFaded(node, term);
+      const [fill, ink] = this.coloursOf(node, term);
       pen.globalAlpha = faded ? FADED : 1;
-      pen.fillStyle = term < 0 ? palette.fills[shade] : palette.terms[term];
-      pen.fillRect(x, y, width > 2 ? width - 0.7 : width, ROW - 1);
-      const text = cut(recording.labels[label], Math.floor((width - 2 * LABEL_INSET) / this.cell));
+      pen.fillStyle = fill;
+      const shown = width > 2 ? width - 0.7 : width;
+      pen.fillRect(x, y, shown, ROW - 1);
+      this.decorate(node, term, [x, y, shown]);
+      const text = cut(this.textOf(node), Math.floor((width - 2 * LABEL_INSET) / this.cell));
       if (!text) continue;
       pen.globalAlpha = above ? 0.8 : 1;
-      pen.fillStyle = faded ? palette.ink : term < 0 ? palette.inks[shade] : palette.termInks[term];
+      pen.fillStyle = faded ? palette.ink : ink;
       pen.fillText(text, x + LABEL_INSET, y + 13);
     }
   }
+
+  textOf(node) {
+    return this.recording.labels[this.tree.label[node]];
+  }
+
+  /* Whether a box is not what one looks for; `term` is the search that it matches, or -1. */
+  isFaded(_node, term) {
+    return this.search.active && term < 0;
+  }
+
+  /* Of a box and its text. */
+  coloursOf(node, term) {
+    const { palette } = this;
+    const shade = this.recording.shades[this.tree.label[node]];
+    return term < 0 ? [palette.fills[shade], palette.inks[shade]] : [palette.terms[term], palette.termInks[term]];
+  }
+
+  /* For the heirs: what else is drawn on a box. */
+  decorate() {}
 
   nodeAt(event) {
     const bounds = this.canvas.getBoundingClientRect();

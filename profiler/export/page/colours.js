@@ -7,6 +7,7 @@ const TERM_COLOURS = {
 const INK = { light: "#181b1f", dark: "#f3f5f9" };
 const PAPER = { light: "#fcfcfd", dark: "#13161c" };
 const FADED = 0.3;
+const SHADES = 4; // of a kind
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 

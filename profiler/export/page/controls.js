@@ -1,7 +1,6 @@
-/* What one chooses by: views, groups, filters, kinds, searches, the span's ends, and the way to the zoom. */
+/* What one chooses by in a recording: groups, filters, kinds and the span's ends, beside views and searches. */
 
 const MOST_CHOICES = 1000; // of a filter, by samples
-const CRUMBS = 3; // at the end of the way that is always shown
 
 class Controls {
   constructor(recording, store) {
@@ -11,12 +10,7 @@ class Controls {
     for (const name of FILTERS) this.addFilter(name);
     this.addKinds();
     const change = (patch) => store.change(patch);
-    for (const button of document.querySelectorAll("[data-view]")) {
-      button.addEventListener("click", () => change({ view: button.dataset.view }));
-    }
-    for (const button of document.querySelectorAll("[data-time]")) {
-      button.addEventListener("click", () => change({ time: button.dataset.time }));
-    }
+    this.choosers = ["view", "time"].map((name) => new Chooser(store, name));
     byId("group").addEventListener("change", (event) => change({ group: event.target.value, zoom: [] }));
     byId("order").addEventListener("change", (event) => change({ order: event.target.value }));
     byId("threads").addEventListener("change", (event) => change({ threads: event.target.checked, zoom: [] }));
@@ -26,7 +20,8 @@ class Controls {
     byId("untimed").textContent = recording.untimed ? untimed : "";
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.readSpan());
     byId("all-times").addEventListener("click", () => change({ span: null }));
-    this.listenToSearch();
+    this.field = new SearchField(store);
+    this.way = new Way(store);
   }
 
   /* A filter: which value, and whether it is that or all others that pass. */
@@ -68,28 +63,6 @@ class Controls {
     });
   }
 
-  listenToSearch() {
-    const { store } = this;
-    const field = byId("search");
-    this.kept = store.state.terms;
-    field.addEventListener("input", () => this.searchAs(field.value, true));
-    field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && field.value && this.kept.length < MOST_TERMS - 1) {
-        this.kept = store.state.terms;
-        field.value = "";
-        this.searchAs("", false);
-      } else if (event.key === "Escape") field.blur();
-      else return;
-      event.preventDefault();
-      event.stopPropagation();
-    });
-    byId("exact").addEventListener("click", () => store.change({ exact: !store.state.exact }));
-  }
-
-  searchAs(source, replaces) {
-    this.store.change({ terms: source ? [...this.kept, source] : this.kept }, replaces);
-  }
-
   readSpan() {
     const { endMs } = this.recording;
     const ms = (id, otherwise) => (byId(id).value === "" ? otherwise : Math.round(1000 * Number(byId(id).value)));
@@ -98,16 +71,11 @@ class Controls {
     this.store.change({ span: from < to && (from > 0 || to < endMs) ? [from, to] : null });
   }
 
-  show({ state, palette, tree, top, search }) {
-    for (const choice of ["view", "time"]) {
-      for (const button of document.querySelectorAll(`[data-${choice}]`)) {
-        press(button, button.dataset[choice] === state[choice]);
-      }
-    }
+  show({ recording, state, palette, tree, top, search }) {
+    for (const chooser of this.choosers) chooser.show(state);
     byId("group").value = state.group;
     byId("order").value = state.order;
     byId("threads").checked = state.threads;
-    press(byId("exact"), state.exact);
     byId("from").value = state.span ? state.span[0] / 1000 : "";
     byId("to").value = state.span ? state.span[1] / 1000 : "";
     byId("all-times").disabled = !state.span;
@@ -116,8 +84,13 @@ class Controls {
       swatch.style.background = palette.fills[kind * SHADES + 1];
     }
     for (const name of FILTERS) this.showFilter(name, state);
-    this.showTerms(state, palette, tree, top, search);
-    this.showWay(state, tree, top);
+    this.field.show({ state, palette, search, share: (term) => search.share(tree, top, term) });
+    const way = tree.path(top);
+    this.way.show(recording, way);
+    const program = this.programOf(way);
+    byId("open").hidden = program < 0;
+    byId("open").textContent = state.opened.includes(program) ? "As one box" : "Open into processes";
+    byId("to-sandwich").hidden = !way.length || way[way.length - 1] >= recording.frameCount;
   }
 
   /* The choices of a filter: of threads and processes those that the filters before it let through. */
@@ -157,48 +130,6 @@ class Controls {
     const most = [...samples].sort((a, b) => b[1] - a[1]).slice(0, MOST_CHOICES).map(([value]) => value);
     if (chosen !== undefined && !most.includes(chosen)) most.push(chosen);
     return most.map((value) => [value, texts[value] ?? "unknown"]);
-  }
-
-  showTerms(state, palette, tree, top, search) {
-    const field = byId("search");
-    const typed = field.value && state.terms[state.terms.length - 1] === field.value;
-    if (!typed) field.value = "";
-    this.kept = typed ? state.terms.slice(0, -1) : state.terms;
-    field.setAttribute("aria-invalid", String(Boolean(typed) && !search.terms[state.terms.length - 1].pattern));
-    byId("terms").hidden = !state.terms.length;
-    byId("terms").replaceChildren(...search.terms.map((term, number) => {
-      const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
-      swatch.style.background = palette.terms[number];
-      const remove = make("button", { type: "button", "aria-label": `Remove the search ${term.source}` }, "×");
-      remove.addEventListener("click", () => {
-        if (typed && number === state.terms.length - 1) field.value = "";
-        this.store.change({ terms: state.terms.filter((_, other) => other !== number) });
-      });
-      return make("span", { class: "term" }, swatch, make("b", {}, cut(term.source, 40)), " ",
-        make("span", { class: "share" }, search.share(tree, top, term)), remove);
-    }));
-  }
-
-  /* The way from all to the zoom: its beginning, and its last steps. */
-  showWay(state, tree, top) {
-    const { recording, store } = this;
-    const way = tree.path(top);
-    const steps = [[0, recording.allLabel], ...way.map((label, at) => [at + 1, label])];
-    const shown = steps.length > CRUMBS + 2 ? [...steps.slice(0, 2), null, ...steps.slice(-CRUMBS)] : steps;
-    byId("crumbs").replaceChildren(...shown.map((step) => {
-      if (!step) return make("li", {}, "…");
-      const [length, label] = step;
-      const text = recording.labels[label];
-      const button = make("button", { type: "button", title: text }, cut(text, 48));
-      if (length === way.length) button.setAttribute("aria-current", "true");
-      button.addEventListener("click", () => store.change({ zoom: way.slice(0, length) }));
-      return make("li", {}, button);
-    }));
-    byId("back").disabled = !way.length;
-    const program = this.programOf(way);
-    byId("open").hidden = program < 0;
-    byId("open").textContent = state.opened.includes(program) ? "As one box" : "Open into processes";
-    byId("to-sandwich").hidden = !way.length || way[way.length - 1] >= recording.frameCount;
   }
 
   /* The program of several processes that a way goes through; -1 if it goes through none. */

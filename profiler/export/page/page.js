@@ -9,7 +9,7 @@ class Page {
     this.search = new Search();
     this.version = 0; // of the labels' texts
     this.printing = false;
-    this.store = new Store(() => this.show());
+    this.store = new Store(FORM, () => this.show());
     this.controls = new Controls(recording, this.store);
     const say = (text) => (byId("said").textContent = text);
     const hear = { onSpan: (span, replaces) => this.store.change({ span }, replaces), onSay: say };
@@ -41,7 +41,6 @@ class Page {
     window.addEventListener("resize", () => this.showTimes());
     dark.addEventListener("change", () => this.show());
     byId("theme").addEventListener("click", () => this.toggleTheme());
-    byId("back").addEventListener("click", () => this.stepOut());
     byId("open").addEventListener("click", () => this.controls.toggleProgram(this.way));
     byId("to-sandwich").addEventListener("click", () => this.middle(this.way[this.way.length - 1]));
     window.addEventListener("beforeprint", () => this.print(true));
@@ -55,10 +54,6 @@ class Page {
 
   zoomTo(node) {
     this.store.change({ zoom: this.shown.tree.path(node) });
-  }
-
-  stepOut() {
-    this.store.change({ zoom: this.way.slice(0, -1) });
   }
 
   /* Puts a function in the middle of the sandwich. */
@@ -90,9 +85,7 @@ class Page {
     this.build(state);
     search.look(state.terms, state.exact, recording.labels, this.version);
     const theme = this.printing ? "light" : themeOf(state);
-    document.documentElement.dataset.theme = theme;
-    byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
-    if (this.palette?.theme !== theme) this.palette = new Palette(recording.head.kinds, theme);
+    this.palette = paletteFor(theme, this.palette, recording.head.kinds);
     const { tree, palette } = this;
     const top = tree.find(state.zoom);
     const { rowPlace } = this.grown;
@@ -189,7 +182,7 @@ class Page {
       s: () => this.middle(this.wayAt[this.wayAt.length - 1] ?? this.hottest()),
       o: () => this.controls.toggleProgram(this.wayAt),
       d: () => this.toggleTheme(),
-      Backspace: () => this.stepOut(),
+      Backspace: () => this.controls.way.stepOut(),
       Escape: () => store.change({ zoom: [], terms: [] }),
     };
     const view = VIEWS[Number(event.key) - 1];
@@ -200,28 +193,7 @@ class Page {
   }
 }
 
-async function open() {
-  const message = byId("message");
-  if (!("DecompressionStream" in window)) {
-    message.textContent =
-      "This browser is too old to unpack the recording; Chrome 80, Firefox 113 and Safari 16.4 can.";
-    return;
-  }
-  try {
-    const data = byId("data");
-    const head = await unpack(data.textContent);
-    data.remove(); // megabytes that nobody needs any more
-    showFacts(head);
-    listenToAbout();
-    message.hidden = true;
-    byId("main").hidden = false;
-    new Page(new Recording(head)).show();
-    performance.mark("pidflame-ready");
-  } catch (error) {
-    message.hidden = false;
-    message.textContent = `The recording in this page can't be shown: ${error.message}`;
-    throw error;
-  }
-}
-
-open();
+open((head) => {
+  showFacts(head);
+  new Page(new Recording(head)).show();
+});

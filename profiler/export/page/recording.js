@@ -1,6 +1,5 @@
 /* The recording: its tables and rows, what filters leave of it, and the call tree of that. */
 
-const SHADES = 4;
 const PROCESS_KIND = 0;
 const GROUPS = ["program", "process", "container", "user", "none"];
 const FILTERS = ["program", "process", "thread", "container"];

@@ -98,11 +98,13 @@ function sortPart(list, from, to, before) {
 /* A tree that is done: callers before callees, left before right. `total` and `own` are in samples, `start`
    is where a node begins on the line of all samples, and a node's callees end before `end`. */
 class Tree {
-  constructor(growing, bySize) {
-    this.bySize = bySize;
+  /* Callees are in the order of their totals if `bySize`, of their `sizes` if there are any, else of their labels. */
+  constructor(growing, bySize, sizes = null) {
+    this.bySize = bySize && !sizes;
     const totals = growing.totals();
     const { label } = growing;
-    const before = bySize ? (a, b) => totals[b] - totals[a] || label[a] - label[b] : (a, b) => label[a] - label[b];
+    const key = sizes ?? totals;
+    const before = bySize ? (a, b) => key[b] - key[a] || label[a] - label[b] : (a, b) => label[a] - label[b];
     this.arrange(growing, totals, siblings(growing, before));
   }
 
@@ -171,12 +173,13 @@ class Tree {
     return { own, total };
   }
 
-  /* The samples below `top` that show a label for which `hit[label]` has the bit `which`, each once. */
-  matched(top, hit, which) {
+  /* The samples below `top` that show a label for which `hit[label]` has the bit `which`, each once; or what else
+     `total` has of each node. */
+  matched(top, hit, which, total = this.total) {
     let samples = 0;
     for (let at = top; at < this.end[top]; ) {
       if (hit[this.label[at]] & which) {
-        samples += this.total[at];
+        samples += total[at];
         at = this.end[at];
       } else at++;
     }

@@ -11,14 +11,16 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from profiler.export import otlp
+from profiler.export import diff_html, otlp
 from profiler.export.registry import FORMATS, Format
+from profiler.profile.diff import compare
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Sample, Thread
 from symbolizers.errors import Reason
 from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
@@ -86,7 +88,9 @@ PROFILE = Profile(
 def _page_data(contents: bytes) -> str:
     """The tables of the page, without its own script and style."""
     data = PageData(contents.decode("utf-8"))
-    tables = {name: table for name, table in data.head.items() if name not in ("columns", "kinds")}
+    tables = {
+        name: table for name, table in data.head.items() if name not in ("columns", "kinds", "verdicts")
+    }
     values = {**tables, **data.columns}.items()
     return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in values)
 
@@ -123,7 +127,19 @@ def test_output_is_as_blessed(known: Format) -> None:
     stream = BytesIO()
     known.write(PROFILE, stream)
     name, show = SHOWN[known.name]
-    text = show(stream.getvalue())
+    check(name, show(stream.getvalue()))
+
+
+def test_a_comparison_is_as_blessed() -> None:
+    stream = BytesIO()
+    fewer = tuple(sample for sample in PROFILE.samples if sample.root != HOSTILE)
+    later = replace(PROFILE, samples=(*fewer, Sample(WEB, (MAIN, *READ), 90)), host="web-02", notes=())
+    diff_html.write(compare(PROFILE, later), stream)
+    check("diff.html", _page_data(stream.getvalue()))
+
+
+def check(name: str, text: str) -> None:
+    """It is what the golden file of this name holds."""
     golden = DATA / name
     if os.environ.get("PIDFLAME_BLESS") == "1":
         golden.write_text(text, encoding="utf-8")

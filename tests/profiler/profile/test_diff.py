@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.profile import diff as module
-from profiler.profile.diff import Basis, Change, Diff, Difference, Node, WithoutTime, compare, verdict_of
+from profiler.profile.diff import (
+    Basis,
+    Change,
+    Diff,
+    Difference,
+    Node,
+    WithoutTime,
+    compare,
+    compare_runs,
+    verdict_of,
+)
 from profiler.profile.matching import Program
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Sample, Thread
 from symbolizers.errors import Reason
@@ -26,6 +36,7 @@ MIRRORED = {
     Change.GONE: Change.NEW,
     Change.NOISE: Change.NOISE,
     Change.DOUBTFUL: Change.DOUBTFUL,
+    Change.UNSTEADY: Change.UNSTEADY,
 }
 
 
@@ -336,3 +347,49 @@ def test_the_kind_of_a_frame_tells_functions_apart() -> None:
     native, kernel = Frame(NATIVE, "read"), Frame(KERNEL, "read")
     diff = compare(profile_of(Sample(ROOT, (native,), 1)), profile_of(Sample(ROOT, (kernel,), 1)))
     assert {each.function for each in diff.functions} == {native, kernel}
+
+
+def run(hot: int, of: int = 5_000) -> Profile:
+    """A recording of a function, and of one that took what was left."""
+    return profile_of(stack("main", "hot", count=hot), stack("main", "rest", count=of - hot))
+
+
+def test_several_recordings_count_together() -> None:
+    one, several = (
+        compare(run(1_500, 10_000), run(2_500, 10_000)),
+        compare_runs([run(500), run(1_000)], [run(2_000), run(500)]),
+    )
+    assert several.recordings == (2, 2)
+    assert several.of == one.of
+    assert [(node.total.before, node.total.after, node.own) for node in several.nodes] == [
+        (node.total.before, node.total.after, node.own) for node in one.nodes
+    ]
+
+
+def test_what_varies_as_much_between_recordings_of_one_side_is_unsteady() -> None:
+    unchanged = compare_runs([run(500), run(2_000), run(900)], [run(2_200), run(900), run(1_500)])
+    hot = function(unchanged, "hot").total
+    assert (hot.verdict, hot.verdict.significant) == (Change.UNSTEADY, False)
+    assert hot.low < 0 < hot.high
+    merged = compare(run(3_400, 15_000), run(4_600, 15_000))
+    assert function(merged, "hot").total.verdict == Change.MORE
+
+
+def test_what_every_recording_shows_is_a_change() -> None:
+    diff = compare_runs([run(980), run(1_030), run(1_000)], [run(1_290), run(1_310), run(1_350)])
+    assert function(diff, "hot").total.verdict == Change.MORE
+    assert function(diff, "rest").total.verdict == Change.LESS
+
+
+def test_several_recordings_by_time_and_of_different_lengths() -> None:
+    def timed(hot: int, of: int, duration_s: float) -> Profile:
+        return replace(run(hot, of), duration_s=duration_s, frequency_hz=100)
+
+    diff = compare_runs(
+        [timed(500, 4_000, 50.0), timed(1_000, 8_000, 100.0)], [timed(500, 4_000, 50.0)], Basis.TIME
+    )
+    assert diff.of == (30_000, 10_000)
+    assert function(diff, "hot").total.verdict == Change.NOISE
+    assert function(diff, "hot").total.share_before == pytest.approx(0.1)
+    with pytest.raises(WithoutTime):
+        compare_runs([timed(1, 2, 1.0), run(1)], [timed(1, 2, 0.0)], Basis.TIME)

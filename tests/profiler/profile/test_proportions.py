@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.profile.proportions import corrected, count_testable, draw, least_draw, newcombe, spread
+from profiler.profile.proportions import (
+    corrected,
+    count_testable,
+    dispersion,
+    draw,
+    least_draw,
+    newcombe,
+    spread,
+)
 
 LEVEL = 0.05
 RUNS = 400
@@ -144,3 +152,17 @@ def test_a_few_functions_tell_nothing_of_the_spread() -> None:
     assert spread([]) == 1.0
     assert spread([(100, 10)] * 19) == 1.0
     assert spread([(1, 9)] * 500 + [(0, 500)] * 500) == 1.0
+
+
+def test_the_dispersion_is_pearsons_chi_squared_by_its_degrees_of_freedom() -> None:
+    assert dispersion([[(40, 100), (60, 100)]]) == pytest.approx(8.0)  # 2 * 10^2 / (100 * 0.5 * 0.5)
+    assert dispersion([[(40, 100), (60, 100)], [(5, 10), (5, 10)]]) == pytest.approx(4.0)
+    assert dispersion([[(40, 100), (60, 100)], [(5, 10)], []]) == pytest.approx(8.0)
+    assert dispersion([[(1, 10)], [(9, 10)]]) == 0.0
+    assert dispersion([[(0, 10), (0, 0), (0, 5)], [(7, 7), (7, 7)]]) == 0.0
+
+
+def test_independent_draws_have_a_dispersion_of_one() -> None:
+    drawn = Random(5)
+    groups = [[(sum(drawn.random() < 0.3 for _ in range(200)), 200) for _ in range(3)] for _ in range(200)]
+    assert dispersion(groups) == pytest.approx(1.0, abs=0.15)
