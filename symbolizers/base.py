@@ -121,11 +121,12 @@ class TaskChain:
     """What waits for a task that runs: its callers, though not on the stack.
 
     `outermost` is the frame of the coroutine that the task was made of, somewhere on the stack. `frames` go
-    before it, root first: for each task its name as a marker, and for each but the last its coroutines.
+    before it, root first: for each task its name as a marker, and for each but the last its coroutines; each
+    with the line that runs, 0 where that is not known.
     """
 
     outermost: Frame
-    frames: tuple[Frame, ...]
+    frames: tuple[tuple[Frame, int], ...]
 
 
 class TaskReader(Protocol):

@@ -132,22 +132,22 @@ class OpenFiles:
 
     def functions(
         self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None = None
-    ) -> list[tuple[Frame, int]]:
+    ) -> tuple[list[tuple[Frame, int]], bytes]:
         """The functions at `offsets` (bytes) of `file`, each as its frame and the offset where it starts.
 
-        The file is mapped as `path`, perhaps by the process `mapped_by`.
+        With them comes the build id. The file is mapped as `path`, perhaps by the process `mapped_by`.
         Raises `ProcessGone` where it can't be had any more, and `Malformed`.
         """
         if file == VDSO:
             symbols = self._vdso = self._vdso or NativeSymbols(vdso(), VDSO_PATH)
-            return [symbols.find(offset) for offset in offsets]
+            return [symbols.find(offset) for offset in offsets], symbols.build_id
         known = self.find_by_name(file, path, mapped_by)
         self._with_symbols[known.fd] = known
         self._with_symbols.move_to_end(known.fd)
         if len(self._with_symbols) > _MAX_SYMBOLS:
             self._with_symbols.popitem(last=False)[1].drop_symbols()
         known.read_symbols(mapped_by)
-        return [known.function(offset) for offset in offsets]
+        return [known.function(offset) for offset in offsets], known.elf.build_id
 
     def identify(self, file: FileKey, path: str, mapped_by: int) -> IdentifiedFile:
         """What the kernel knows `file` by, and its owner. Raises `ProcessGone` and `Malformed`."""

@@ -22,6 +22,7 @@ target may have.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -100,9 +101,13 @@ class LookedInto(msgspec.Struct, frozen=True, tag=True):
 
 
 class Names(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts."""
+    """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts.
+
+    `build_id`: that of the file, in hexadecimal; empty where it has none.
+    """
 
     functions: tuple[tuple[Frame, int], ...]
+    build_id: str = ""
 
 
 class Identified(msgspec.Struct, frozen=True, tag=True):
@@ -243,7 +248,8 @@ class ReadAwaiters(_OfProcess, frozen=True, tag=True):
     def accepts(self, answer: Answer) -> bool:
         if not isinstance(answer, Awaiters):
             return False
-        return all(frame.kind in _KINDS for frame in (answer.chain.outermost, *answer.chain.frames))
+        frames = answer.chain.outermost, *(frame for frame, _ in answer.chain.frames)
+        return all(frame.kind in _KINDS for frame in frames)
 
 
 class Describe(_OfProcess, frozen=True, tag=True):
@@ -298,6 +304,8 @@ class NameOffsets(_OfFile, frozen=True, tag=True):
 
     def accepts(self, answer: Answer) -> bool:
         if not isinstance(answer, Names) or len(answer.functions) != len(self.offsets):
+            return False
+        if not _BUILD_ID.fullmatch(answer.build_id):
             return False
         return all(
             frame.kind in (NATIVE, GENERATED) and 0 <= start <= at
@@ -387,6 +395,7 @@ AnyQuestion = (
 _LANGUAGES = frozenset(language.name for language in LANGUAGES)
 _KINDS = _LANGUAGES | {NATIVE, MARKER}
 _WORD_LIMIT = 1 << 64
+_BUILD_ID = re.compile("[0-9a-f]{0,128}")
 
 
 def _interpreters_in(files: Iterable[FileContents]) -> list[Interpreter]:

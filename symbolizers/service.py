@@ -22,7 +22,7 @@ from symbolizers.base import (
 )
 from symbolizers.errors import FaultReason, Malformed, ProcessGone, ReadFault, Reason, SymbolizeError
 from symbolizers.files import OpenFile, OpenFiles, kernel_key
-from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
+from symbolizers.frame import CodeObject, RawFrame, capture_kind
 from symbolizers.inspection import (
     CHUNK_BYTES,
     MOST_MAPPINGS,
@@ -157,7 +157,7 @@ class Service:
             case LookInto():
                 return self.look_into(question)
             case NameOffsets():
-                return Names(self.names(question))
+                return self.names(question)
             case IdentifyFiles():
                 return Identified(tuple(self.identify(each, question.mapped_by) for each in question.files))
             case ReadUnwinding():
@@ -288,15 +288,16 @@ class Service:
             finally:
                 memory.forget()
 
-    def names(self, question: NameOffsets) -> tuple[tuple[Frame, int], ...]:
-        """A frame for each of its offsets, and the offset where that function starts.
+    def names(self, question: NameOffsets) -> Names:
+        """The functions at its offsets.
 
         Raises `ProcessGone` and `Malformed` if the file can't be had, OSError.
         """
         file, path, offsets = question.file, question.path, question.offsets
         if file.is_generated:
-            return tuple(self._generated.functions(file, path, offsets))
-        return tuple(self._files.functions(file, path, offsets, question.mapped_by))
+            return Names(tuple(self._generated.functions(file, path, offsets)))
+        functions, build_id = self._files.functions(file, path, offsets, question.mapped_by)
+        return Names(tuple(functions), build_id.hex())
 
     def identify(self, file: MappedFile, mapped_by: int) -> IdentifiedFile | None:
         """What the kernel knows `file` by, which that process may map; None if it can't be had."""

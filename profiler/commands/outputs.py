@@ -12,7 +12,7 @@ from profiler.commands.findings import say_findings, say_losses
 from profiler.commands.output_file import Contents, Destination, NamedFile, open_destination, rescue
 from profiler.commands.talk import say, say_error, show_status
 from profiler.errors import UsageError
-from profiler.export.registry import RECORDING, Format, format_for
+from profiler.export.registry import Format, format_for, formats_of
 from profiler.export.stats import to_json
 from profiler.profile.model import Profile
 
@@ -28,11 +28,9 @@ _LAST_RESORT = format_for("", "folded")
 
 def output_files(outputs: Sequence[str], format_name: str | None) -> list[tuple[str, Format]]:
     """What to write and how: by default the recording and a page of it. Raises `UsageError`."""
-    if not outputs:
-        formats = [format_for("", format_name)] if format_name else [RECORDING, format_for("", "html")]
-        name = datetime.now().strftime("pidflame-%Y%m%d-%H%M%S")
-        return [(name + format_.suffixes[0], format_) for format_ in formats]
-    return [(path, format_for(path, format_name or ("folded" if path == "-" else None))) for path in outputs]
+    formats = formats_of(outputs, format_name)
+    name = datetime.now().strftime("pidflame-%Y%m%d-%H%M%S")
+    return [*zip(outputs or [name + each.suffixes[0] for each in formats], formats, strict=True)]
 
 
 class Outputs:

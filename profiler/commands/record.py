@@ -13,7 +13,7 @@ from profiler.capture.source import EVENTS
 from profiler.commands.completing import complete_command, complete_process
 from profiler.commands.durations import Duration
 from profiler.commands.usage import Command, Example, option, output_options, volume_options
-from profiler.export.registry import ALL
+from profiler.export.registry import ALL, formats_of, needs_recording
 from symbolizers.process.fork_server import ForkServer
 
 READ_STRATEGIES = ("auto", "kernel", "resident")
@@ -131,5 +131,9 @@ def command(**options: Any) -> None:
 
 
 def _worker_options(options: Mapping[str, Any]) -> list[str]:
-    lines, strategy = options["lines"], options["read_strategy"]
-    return [*(["--lines"] * lines), *([f"--read-strategy={strategy}"] * (strategy != READ_STRATEGIES[0]))]
+    keeps_lines = options["lines"] or needs_recording(formats_of(options["outputs"], options["format_name"]))
+    strategy = options["read_strategy"]
+    return [
+        *(["--lines"] * keeps_lines),
+        *([f"--read-strategy={strategy}"] * (strategy != READ_STRATEGIES[0])),
+    ]

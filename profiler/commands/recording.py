@@ -21,7 +21,7 @@ from profiler.commands.results import Results
 from profiler.commands.talk import Volume, say, show_status
 from profiler.commands.targets import Target, find_targets, target_names
 from profiler.errors import PrerequisiteError, UsageError
-from profiler.export.registry import Format
+from profiler.export.registry import Format, formats_of, needs_recording
 from profiler.export.text import printable
 from profiler.invoker import trusted_users
 from profiler.launch import Launched, check_executable
@@ -77,7 +77,12 @@ def record(options: Options, asker: Asker) -> int:
     targets = find_targets(options.targets, children=options.children)
     if options.command:
         check_executable(options.command[0])
-    view = View(keep_dropped=options.keep_dropped, show_containers=options.containers)
+    view = View(
+        lines=options.lines,
+        native=options.native,
+        keep_dropped=options.keep_dropped,
+        show_containers=options.containers,
+    )
     results = Results(files, view, full_names=options.full_names, full_paths=options.full_paths)
     with closing(results), Ending() as ending, closing(_outputs(files, options)) as outputs:
         ending.removes(outputs, results)
@@ -102,6 +107,7 @@ def record(options: Options, asker: Asker) -> int:
 def _recording(
     options: Options, found: Sequence[Target], launched: Launched | None, asked_at_s: float
 ) -> Recording:
+    keeps_lines = options.lines or needs_recording(formats_of(options.outputs, options.format_name))
     targets = (*(each.pid for each in found), *([launched.pid] if launched else []))
     with_children = options.children or launched is not None
     return Recording(
@@ -110,10 +116,11 @@ def _recording(
             targets or None,
             with_children,
             options.event,
-            lines=options.lines,
+            lines=keeps_lines,
             singly=options.async_tasks,
         ),
         options.duration,
+        keeps_lines=keeps_lines,
         lines=options.lines,
         native=options.native,
         title=_title(target_names(options.targets, found), options.command),

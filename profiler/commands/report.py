@@ -73,6 +73,8 @@ class _Regex(ParamType):
     show_default=True,
     help="What the first frame of a stack is.",
 )
+@option("--lines", is_flag=True, help="Show the line that runs instead of the function's first.")
+@option("--native", is_flag=True, help="Show the interpreters' own functions, too.")
 @option("--threads", is_flag=True, help="Show each thread under its process.")
 @option("--containers", "show_containers", is_flag=True, help="Show processes under their containers.")
 @option("--keep-dropped", is_flag=True, help="Show dropped samples as frames that say why.")

@@ -67,6 +67,8 @@ def _view(options: Mapping[str, Any], *, times: bool) -> View:
     return View(
         threads=options["threads"] or times,
         times=times,
+        lines=options["lines"],
+        native=options["native"],
         show_containers=options["show_containers"],
         keep_dropped=options["keep_dropped"],
         processes=options["processes"],

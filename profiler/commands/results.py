@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from profiler.commands.output_file import Contents
 from profiler.commands.scratch import Scratch
-from profiler.export.registry import RECORDING, Format
+from profiler.export.registry import RECORDING, Format, needs_recording
 from profiler.profile.model import Profile
 from profiler.profile.naming import with_names
 from profiler.profile.slices import CannotKeep
@@ -34,8 +34,7 @@ class Results:
         self, files: Sequence[tuple[str, Format]], view: View, *, full_names: bool, full_paths: bool
     ) -> None:
         """`view` is what the outputs show. Raises `UsageError` if no folder takes the file."""
-        is_needed = any(format_ is RECORDING or format_.detailed for _, format_ in files)
-        self._scratch = Scratch() if is_needed else None
+        self._scratch = Scratch() if needs_recording(format_ for _, format_ in files) else None
         self.shown_as = partial(shown_as, full_names=full_names, full_paths=full_paths)
         self._view = view
         self._is_usual = view == View() and not full_names and not full_paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
@@ -23,7 +23,7 @@ class Format:
     """Lower case, with the dot."""
     write: Callable[[Profile, BinaryIO], None]
     detailed: bool = False
-    """Whether it shows threads and times: `write` wants samples by thread, with `times_ms`."""
+    """Whether it is made of a recording: `write` wants samples by thread, with `times_ms`."""
 
 
 def _known(name: str, *suffixes: str, detailed: bool = False) -> Format:
@@ -39,7 +39,7 @@ def _refuse(profile: Profile, stream: BinaryIO) -> None:
     raise UsageError("a recording is written while it is recorded; copy its file to have it elsewhere")
 
 
-RECORDING = Format("pidflame", (".pidflame",), _refuse)
+RECORDING = Format("pidflame", (".pidflame",), _refuse, detailed=True)
 """The recording itself. Whoever has recorded it copies it; it can't be made of a profile."""
 FORMATS: tuple[Format, ...] = (
     _known("svg", ".svg"),
@@ -52,6 +52,21 @@ FORMATS: tuple[Format, ...] = (
 )
 """Those that are made of a profile."""
 ALL = (*FORMATS, RECORDING)
+
+
+def formats_of(outputs: Sequence[str], name: str | None) -> list[Format]:
+    """What to write to each of the `outputs`, with the format called `name` if there is one.
+
+    Without outputs: what is written by default. Raises `UnknownFormat`.
+    """
+    if not outputs:
+        return [format_for("", name)] if name else [RECORDING, format_for("", "html")]
+    return [format_for(path, name or ("folded" if path == "-" else None)) for path in outputs]
+
+
+def needs_recording(formats: Iterable[Format]) -> bool:
+    """Whether any of them is made of one."""
+    return any(format_.detailed for format_ in formats)
 
 
 class UnknownFormat(UsageError):

@@ -7,7 +7,7 @@ escaped, by the exporters alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -175,3 +175,8 @@ class Profile:
     command: str = ""
     """What was recorded, in words for a title: ``whole system``, ``python3 (12)``, a command line."""
     notes: tuple[str, ...] = field(default=())
+
+
+def with_note(profile: Profile, note: str) -> Profile:
+    """The profile with one more note, unless it is empty."""
+    return replace(profile, notes=(*profile.notes, note)) if note else profile

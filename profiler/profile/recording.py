@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from profiler.errors import PidflameError, UsageError
+from profiler.profile.frames import lineless
 from profiler.profile.ledger import losses_of, process_losses
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Verdict
 from profiler.profile.report import samples_of
@@ -131,6 +132,8 @@ def _profile(file: sqlite3.Connection, view: View) -> Profile:
     frequency_hz = _number(facts, "frequency_hz", 0)
     if not frequency_hz:
         raise BadRow("it does not say how often it sampled")
+    if view.lines and (note := lineless(zip(rows.frames, rows.lines, strict=True))):
+        notes.append(note)
     steps = json.loads(str(facts.get("steps_s", "{}")))
     if not isinstance(steps, dict):
         raise BadRow("its steps are no names with times")

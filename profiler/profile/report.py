@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from profiler.profile.frames import with_line
 from profiler.profile.model import Process, Root, Sample, Thread
 from profiler.profile.rows import BadRow, Rows
 from profiler.profile.schema import DROPPED
@@ -15,6 +16,8 @@ from symbolizers.frame import Frame
 
 _MOST_SHOWN_FRAMES = 100_000_000
 _MOST_TIMES = 100_000_000
+_INNER = -1
+"""The number of all frames that are hidden."""
 _NOBODY = Thread(b"", 0)
 
 
@@ -39,12 +42,16 @@ class _Stacks:
 
     def __init__(self, rows: Rows, view: View) -> None:
         self._rows = rows
+        frames = [*map(with_line, rows.frames, rows.lines)] if view.lines else rows.frames
         first: dict[Frame, int] = {}
-        same = [first.setdefault(frame, at) for at, frame in enumerate(rows.frames)]
+        same = [first.setdefault(frame, at) for at, frame in enumerate(frames)]
+        for at in () if view.native else rows.inner:
+            same[at] = _INNER
         self._ends = [same[end] for end in rows.ends]
         hidden = () if view.keep_dropped else DROPPED.values()
         self._hidden = {first[frame] for frame in hidden if frame in first}
-        self._frames = Frames(view, rows.frames)
+        self._all_frames = frames
+        self._frames = Frames(view, frames)
         self._shown: dict[int, int | None] = {}
         self._numbers: dict[tuple[int, ...], int] = {}
         self._room = _MOST_SHOWN_FRAMES
@@ -60,6 +67,8 @@ class _Stacks:
         self._room -= len(frames)
         if self._room < 0:
             raise BadRow("its stacks are too long in all")
+        if _INNER in frames:
+            frames = [frame for frame in frames if frame != _INNER]
         if frames and frames[-1] in self._hidden:
             return None
         shown = self._frames.show(frames)
@@ -67,7 +76,7 @@ class _Stacks:
 
     def all(self) -> list[tuple[Frame, ...]]:
         """By number."""
-        return [tuple(map(self._rows.frames.__getitem__, stack)) for stack in self._numbers]
+        return [tuple(map(self._all_frames.__getitem__, stack)) for stack in self._numbers]
 
 
 def samples_of(file: sqlite3.Connection, rows: Rows, view: View) -> tuple[Sample, ...]:

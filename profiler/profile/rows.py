@@ -24,6 +24,7 @@ _RANGES = {
     "process": {"pid": _ONE_PROCESS, "parent": _ONE_PROCESS, "uid": 1 << 32, "start_ns": 1 << 63},
     "thread": {"tid": _ONE_PROCESS},
     "function": {"line": _MOST_LINE},
+    "frame": {"line": _MOST_LINE, "inner": 2},
     "sample": {"time_ms": 1 << 40, "cpu": 1 << 16, "weight": _MOST_SAMPLES},
     "partial": {"second": 1 << 32, "samples": _MOST_SAMPLES},
     "ledger": {
@@ -44,6 +45,9 @@ _REFERENCES = (
 """Table and column, and the table whose ids it has."""
 
 
+_NO_BUILD_ID = "length(build_id) > 128 OR build_id GLOB '*[^0-9a-f]*'"
+
+
 class BadRow(Exception):
     """Something in a recording is not as it has to be."""
 
@@ -61,6 +65,8 @@ def check_rows(file: sqlite3.Connection, tables: Collection[str]) -> None:
             for of, column, other in _REFERENCES
             if of == table
         ]
+        if table == "frame":
+            wrong.append(("build_id", _NO_BUILD_ID))
         if table == "stack":
             wrong.append(("parent", "parent < 1 OR parent >= id"))
         if table == "sample":  # 0: a stack without frames
@@ -112,6 +118,11 @@ class Rows:
     threads: list[tuple[int, Thread]]
     """Each with its process."""
     frames: list[Frame]
+    """With the line where its function begins."""
+    lines: array[int]
+    """The line that runs in each frame; 0 if that is not known."""
+    inner: frozenset[int]
+    """The frames that are hidden unless the interpreters' own functions are asked for."""
     parents: array[int]
     """Of stacks; 0 for one that begins."""
     ends: array[int]
@@ -133,9 +144,14 @@ class Rows:
 def read_rows(file: sqlite3.Connection) -> Rows:
     """Reads what was checked. Raises `BadRow`, and what JSON raises."""
     functions = [Frame("", ""), *(Frame(*row) for row in _all(file, "kind, name, file, line", "function"))]
-    frames = [Frame("", "")]
-    for function, path, address in _all(file, "function, path, address", "frame"):
+    frames, lines, inner = [Frame("", "")], array("Q", (0,)), set()
+    for at, (function, line, is_inner, path, address) in enumerate(
+        _all(file, "function, line, inner, path, address", "frame"), 1
+    ):
         frames.append(_unnamed(path, address) if function is None else functions[function])
+        lines.append(line)
+        if is_inner:
+            inner.add(at)
     parents, ends = (
         array("I", (0, *(number for (number,) in _all(file, column, "stack"))))
         for column in ("coalesce(parent, 0)", "frame")
@@ -149,6 +165,8 @@ def read_rows(file: sqlite3.Connection) -> Rows:
         processes=[(Process(0, b""), None), *_processes(file)],
         threads=[(0, Thread(b"", 0)), *threads],
         frames=frames,
+        lines=lines,
+        inner=frozenset(inner),
         parents=parents,
         ends=ends,
     )

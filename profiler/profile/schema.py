@@ -37,7 +37,10 @@ TABLES: Final = {
         "id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, file TEXT NOT NULL,"
         " line INTEGER NOT NULL"
     ),
-    "frame": "id INTEGER PRIMARY KEY, function INTEGER, path TEXT NOT NULL, address INTEGER NOT NULL",
+    "frame": (
+        "id INTEGER PRIMARY KEY, function INTEGER, line INTEGER NOT NULL, inner INTEGER NOT NULL,"
+        " path TEXT NOT NULL, address INTEGER NOT NULL, build_id TEXT NOT NULL"
+    ),
     "stack": "id INTEGER PRIMARY KEY, parent INTEGER, frame INTEGER NOT NULL",
     "sample": (
         "time_ms INTEGER NOT NULL, thread INTEGER NOT NULL, cpu INTEGER NOT NULL, stack INTEGER NOT NULL,"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from profiler.profile.model import Process
 from symbolizers.errors import Reason
@@ -11,6 +12,21 @@ from symbolizers.frame import Frame
 
 class CannotKeep(Exception):
     """A recording can't be written to its file; the text says why."""
+
+
+class FrameRow(NamedTuple):
+    """A frame. What is not known is 0, empty, or None."""
+
+    function: int | None
+    line: int = 0
+    """The line of the function that runs."""
+    is_inner: bool = False
+    """Whether it is hidden unless the interpreters' own functions are asked for."""
+    path: str = ""
+    address: int = 0
+    """The offset in the file at `path`, or an address in memory without one."""
+    build_id: str = ""
+    """That of the file, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +41,7 @@ class Slice:
     threads: dict[int, tuple[int, int, bytes, str]] = field(default_factory=dict)
     """By id: process, tid, comm and name."""
     functions: list[Frame] = field(default_factory=list)
-    frames: list[tuple[int | None, str, int]] = field(default_factory=list)
-    """Function, path and address (offset in the file at `path`, or in memory without one)."""
+    frames: list[FrameRow] = field(default_factory=list)
     stacks: list[tuple[int | None, int]] = field(default_factory=list)
     """Parent and frame."""
     samples: list[tuple[int, int, int, int, int]] = field(default_factory=list)

@@ -37,6 +37,10 @@ class View:
     """Whether processes are shown under their containers."""
     times: bool = False
     """Whether each sample says when it was taken."""
+    lines: bool = False
+    """Whether the line that runs shows, in the place of the function's first."""
+    native: bool = False
+    """Whether the interpreters' own functions show, too."""
     keep_dropped: bool = False
     processes: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ from typing import Any
 from profiler.profile.ledger import ledger_row, losses_text
 from profiler.profile.model import Process, Profile
 from profiler.profile.schema import APPLICATION_ID, TABLES, VERSION, statements
-from profiler.profile.slices import CannotKeep, Slice
+from profiler.profile.slices import CannotKeep, FrameRow, Slice
 from symbolizers.frame import Frame
 
 _PRAGMAS = (
@@ -45,17 +45,17 @@ class RecordingWriter:
             self._replace("process", map(_process_row, new.processes.items()))
             self._replace("thread", map(_thread_row, new.threads.items()))
             self._insert("function", map(_function_row, new.functions))
-            self._insert("frame", ((function, _text(path), at) for function, path, at in new.frames))
+            self._insert("frame", map(_frame_row, new.frames))
             self._insert("stack", new.stacks)
             self._many("INSERT INTO sample VALUES (?, ?, ?, ?, ?)", new.samples)
             rows = ((second, process, reason.value, count) for second, process, reason, count in new.partial)
             self._many("INSERT INTO partial VALUES (?, ?, ?, ?)", rows)
 
-    def name(self, names: Iterable[tuple[int, int]]) -> None:
-        """Gives frames their functions, both by id. Raises `CannotKeep`."""
+    def name(self, names: Iterable[tuple[int, int, str]]) -> None:
+        """Gives frames their functions, both by id, and their files' build ids. Raises `CannotKeep`."""
         with _transaction(self._file):
-            rows = ((function, frame) for frame, function in names)
-            self._many("UPDATE frame SET function = ? WHERE id = ?", rows)
+            rows = ((function, build_id, frame) for frame, function, build_id in names)
+            self._many("UPDATE frame SET function = ?, build_id = ? WHERE id = ?", rows)
 
     def facts(self, facts: Mapping[str, str | int | float]) -> None:
         """Writes facts about the machine and the recording. Raises `CannotKeep`."""
@@ -167,6 +167,10 @@ def _process_row(item: tuple[int, tuple[Process, int, bytes | None]]) -> tuple[A
 def _thread_row(item: tuple[int, tuple[int, int, bytes, str]]) -> tuple[Any, ...]:
     at, (process, tid, comm, name) = item
     return (at, process, tid, comm, _text(name))
+
+
+def _frame_row(row: FrameRow) -> tuple[int | bytes | str | None, ...]:
+    return (row.function, row.line, row.is_inner, _text(row.path), row.address, row.build_id)
 
 
 def _function_row(frame: Frame) -> tuple[bytes | int, ...]:

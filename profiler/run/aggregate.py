@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple, overload
 
 from profiler.capture.records import RawSample
 from profiler.capture.wire import UserEnd
+from profiler.profile.frames import with_line
 from profiler.profile.model import Losses, NativeEnd, Process, ProcessLosses, Root, Sample, Thread
 from profiler.profile.schema import DROPPED
+from profiler.profile.view import View
 from profiler.run.accounts import Account, Count, Ended, HotProgram, StackKey, Tally, hottest_of
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
 from profiler.run.journal import NoRows, Rows
 from profiler.run.significance import judge, judge_share, traits_of
-from profiler.run.stacks import Element, NativeAddress, Partial
+from profiler.run.stacks import Element, Inner, NativeAddress, Partial, RunningLine, address_in, plain
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
@@ -34,6 +37,7 @@ _ENDS = {
     UserEnd.FAULT: NativeEnd.WOULD_FAULT,
     UserEnd.LOST: NativeEnd.LOST,
 }
+_BY_DEFAULT = View()
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
 _MOST_ENDED = 500
 """Processes that have ended and still are a row each; of more than these, the first count by program."""
@@ -76,18 +80,18 @@ class Aggregator:
         containers: bool = False,
         allowances: Allowances | None = None,
         on_address: Callable[[NativeAddress, int, int], None] = _ignore,
-        known: Callable[[NativeAddress], Frame | None] = _know_none,
+        known: Callable[[NativeAddress], tuple[NativeAddress, Frame] | None] = _know_none,
     ) -> None:
         """`on_address` is called with each new address, and the pid and the user that it was sampled in.
 
-        `known` gives the frame of an address whose function is known: its stacks count with the others there.
+        `known` gives the function of an address if it is known, and the address that stands for all of it.
         """
         self._rows: Rows = NoRows()
         self._keep_dropped = keep_dropped
         self._threads = threads
         self._containers = containers
         self._on_address = on_address
-        self._frame_of = known
+        self._known = known
         self._allowances = allowances or Allowances()
         self._numbers: dict[Element, int] = {}
         """Stacks are made of numbers: an element is held once, and compared once, however many it is in."""
@@ -110,9 +114,15 @@ class Aggregator:
         self._rows = rows
 
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> Tally:
-        """Counts a finished stack, root first, and what it lacks. The tally counts equal samples."""
+        """Counts a finished stack, root first, and what it lacks. The tally counts equal samples.
+
+        Of what costs too much, lines and hidden frames go first.
+        """
         account = self._account(sample)
         count = self._count(sample, elements, account.allowance)
+        if count is None:
+            elements = plain(elements)
+            count = self._count(sample, elements, account.allowance)
         if count is None:
             count = self._count(sample, (PLACEHOLDERS[Reason.OVER_BUDGET], *elements[-1:]))
             partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
@@ -209,12 +219,17 @@ class Aggregator:
                     account.leafless += whole if stack.elements[-1] in numbers else 0
 
     def samples(
-        self, names: Mapping[Element, Frame], thread_names: Mapping[tuple[int, int], str] = _NO_NAMES
+        self,
+        names: Mapping[Element, Frame],
+        thread_names: Mapping[tuple[int, int], str] = _NO_NAMES,
+        view: View = _BY_DEFAULT,
     ) -> tuple[Sample, ...]:
         """The stacks with every element named (by `names` unless it is a frame already), merged anew.
 
-        `thread_names`: what languages call threads, by pid and tid.
+        `thread_names`: what languages call threads, by pid and tid. The `view` says whether lines and hidden
+        frames show; nothing else in it counts.
         """
+        frame_of = cache(lambda number: _frame_of(self.elements[number], names, view))
         named: Counter[tuple[Root, int, Thread | None, tuple[Frame, ...]]] = Counter()
         # A number stands for each process: to hash its command line for every stack takes long.
         processes: dict[Process | None, int] = {}
@@ -222,8 +237,7 @@ class Aggregator:
             root = account.root._replace(container=self._container(account))
             process = processes.setdefault(account.process(), len(processes))
             for (tid, elements), count in account.stacks.items():
-                shown = (self.elements[each] for each in elements)
-                frames = tuple(each if isinstance(each, Frame) else names[each] for each in shown)
+                frames = tuple(frame for frame in map(frame_of, elements) if frame is not None)
                 comm = account.threads.get(tid)
                 name = thread_names.get((account.pid, tid), "")
                 thread = Thread(comm, tid, name) if comm is not None else None
@@ -233,6 +247,14 @@ class Aggregator:
             Sample(root, frames, count, thread, process=by_number[number])
             for (root, number, thread, frames), count in named.items()
         )
+
+    def running(self) -> Iterator[tuple[Frame, int]]:
+        """Each function, with a line that ran in it; 0 if that is not known."""
+        for element in self.elements:
+            if isinstance(element, RunningLine):
+                yield element.frame, element.line
+            elif isinstance(element, Frame):
+                yield element, 0
 
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""
@@ -275,14 +297,11 @@ class Aggregator:
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
     ) -> Count | None:
         """The count of a stack, which may be a new one; None if the `allowance` has no room for that."""
-        elements = tuple(
-            self._frame_of(each) or each if isinstance(each, NativeAddress) else each for each in elements
-        )
+        elements, texts = self._known_functions(elements)
         known = [number for number in map(self._numbers.get, elements) if number is not None]
         stacks, tid = self._accounts[sample.process].stacks, sample.tid if self._threads else 0
         if len(known) == len(elements) and (count := stacks.get(StackKey(tid, tuple(known)))) is not None:
             return count
-        texts = sum(len(each.name) + len(each.file) for each in elements if isinstance(each, Frame))
         size = _STACK_BYTES + _ELEMENT_BYTES * len(elements) + _ADDRESS_BYTES * (len(elements) - len(known))
         size += texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
@@ -290,6 +309,21 @@ class Aggregator:
         stack = StackKey(tid, tuple(self._number(each, sample) for each in elements))
         count = stacks[stack] = Count(size_bytes=size, number=self._rows.stack(stack.elements))
         return count
+
+    def _known_functions(self, elements: tuple[Element, ...]) -> tuple[tuple[Element, ...], int]:
+        """With what stands for each function that is known, and the length of the names in it."""
+        found: list[Element] = []
+        length = 0
+        for element in elements:
+            address = address_in(element)
+            known = self._known(address) if address is not None else None
+            frame: Element | None = element.frame if isinstance(element, RunningLine) else element
+            if known is not None:
+                stands_for_all, frame = known
+                element = Inner(stands_for_all) if isinstance(element, Inner) else stands_for_all
+            found.append(element)
+            length += len(frame.name) + len(frame.file) if isinstance(frame, Frame) else 0
+        return tuple(found), length
 
     def _record(self, sample: RawSample, stack: int) -> int:
         """Hands on a sample with that stack; returns the number of its thread."""
@@ -307,8 +341,9 @@ class Aggregator:
         number = self._numbers.get(element)
         if number is None:
             number = self._add(element)
-            if isinstance(element, NativeAddress):
-                self._on_address(element, sample.process.pid, sample.uid)
+            address = address_in(element)
+            if address is not None:
+                self._on_address(address, sample.process.pid, sample.uid)
         return number
 
     def _placeholder(self, frame: Frame) -> tuple[int]:
@@ -365,3 +400,14 @@ def _native_end(sample: RawSample) -> NativeEnd | None:
     if not sample.user:
         return None
     return NativeEnd.NO_TABLE if sample.lacks_table else _ENDS[UserEnd(sample.user_end)]
+
+
+def _frame_of(element: Element, names: Mapping[Element, Frame], view: View) -> Frame | None:
+    """What an element shows as; None if it does not."""
+    if isinstance(element, Inner):
+        return _frame_of(element.of, names, view) if view.native else None
+    if isinstance(element, RunningLine):
+        return with_line(element.frame, element.line) if view.lines else element.frame
+    if isinstance(element, Frame):
+        return with_line(element, 0) if view.lines else element
+    return names[element]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus
 from profiler.run.allowance import Allowance
-from profiler.run.stacks import Partial, Run
+from profiler.run.stacks import Partial, Run, RunningLine
 from symbolizers.errors import Reason
 from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
 from symbolizers.registry import LANGUAGE_OF_KIND, MARKERS, NAMERS
@@ -48,6 +48,7 @@ _LEAST_DELTA = 64
 class _Known(NamedTuple):
     code: CodeObject
     definition: Frame
+    has_lines: bool
 
     def size_bytes(self) -> int:
         texts = getsizeof(self.code.name) + getsizeof(self.code.file)
@@ -69,7 +70,7 @@ _NOTHING_SHARED: Mapping[CodeKey, _Known] = MappingProxyType({})
 
 
 class CodeObjects:
-    """Code objects by key. Lifetime: one program. With `lines`, frames show the line that runs.
+    """Code objects by key. Lifetime: one program. With `lines`, frames have the line that runs.
 
     What the `allowance` has no room for is forgotten, and asked for again when it is next needed.
     """
@@ -88,8 +89,6 @@ class CodeObjects:
         """What the kernel took of objects that the worker is asked for all the same."""
         self.is_full = False
         """Whether there was no room to ask for what the last sample needs."""
-        self.lineless = 0
-        """How many objects are known by name, but were gone before their line table could be read."""
         self.renamed = 0
         """How many objects had one name at the interrupt and another when they were read."""
 
@@ -157,14 +156,15 @@ class CodeObjects:
         return {key: self._failed[key] for key in keys if key in self._failed}
 
     def fall_back(self, key: CodeKey, reason: Reason) -> bool:
-        """Makes do with what the kernel took of an object that is gone for good; whether it took anything."""
-        if reason not in (Reason.CHANGED, Reason.EXITED) or key not in self._taken:
+        """Makes do with what the kernel took of an object that can't be read; whether that will do.
+
+        If only its lines are lacking, they are not worth the samples that wait for them.
+        """
+        taken = self._taken.get(key)
+        if taken is None or not (taken.is_whole or reason in (Reason.CHANGED, Reason.EXITED)):
             return False
-        code = self._taken.pop(key).code
-        if self._lines:  # the first line is not the one that ran
-            code = replace(code, first_line=0)
-            self.lineless += 1
-        return self._know(key, code)
+        del self._taken[key]
+        return self._know(key, taken.code, has_lines=False)
 
     def why(self, key: CodeKey, otherwise: Reason) -> Reason:
         """Why the last attempt to read `key` failed; `otherwise` where there was none."""
@@ -176,7 +176,7 @@ class CodeObjects:
         There is a marker in the place of each that is `gone`.
         """
         runs: list[Run] = []
-        language, frames = "", list[Frame]()
+        language, frames = "", list[Frame | RunningLine]()
         shown_above = False
         own, shared = self._known, self._shared_known()
         for raw in sample.interpreter:
@@ -193,12 +193,10 @@ class CodeObjects:
                 frames += [marker] if marker is not None else []
                 shown_above = shown_above and key not in gone
             else:
-                code = known.code
-                if not shown_above and self._lines:
-                    frames.append(Frame(code.kind, code.name, code.file, code.line_at(raw.distance)))
-                elif not shown_above:
-                    frames.append(known.definition)
-                shown_above = code.stands_for_caller
+                if not shown_above:
+                    line = known.code.line_at(raw.distance) if known.has_lines else 0
+                    frames.append(RunningLine(known.definition, line) if line else known.definition)
+                shown_above = known.code.stands_for_caller
             if raw.is_entered and raw.address < FIRST_ANNOTATION:
                 runs.append(Run(language, tuple(frames)))
                 frames.clear()
@@ -221,15 +219,14 @@ class CodeObjects:
     def _shared_known(self) -> Mapping[CodeKey, _Known]:
         return self._shared.known if self._shared is not None else _NOTHING_SHARED
 
-    def _know(self, key: CodeKey, code: CodeObject) -> bool:
+    def _know(self, key: CodeKey, code: CodeObject, *, has_lines: bool = True) -> bool:
         """Keeps what is known of `key`; False where there is no room, not even without its lines."""
         definition = Frame(code.kind, code.name, code.file, code.first_line)
-        known = _Known(code, definition)
+        known = _Known(code, definition, has_lines and self._lines)
         if not self._hold(known.size_bytes()):
-            known = _Known(replace(code, starts=(), lines=()), definition)
+            known = _Known(replace(code, starts=(), lines=()), definition, has_lines=False)
             if not self._hold(known.size_bytes()):
                 return False
-            self.lineless += 1
         if key in self._known:
             self._let_go(self._known[key].size_bytes())
         self._known[key] = known

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from profiler.capture.records import RawSample
 from profiler.profile.model import Process, Profile
 from profiler.profile.schema import KERNEL_PATH
-from profiler.profile.slices import CannotKeep, Slice
-from profiler.run.stacks import Element, KernelAddress, NativeAddress
+from profiler.profile.slices import CannotKeep, FrameRow, Slice
+from profiler.run.stacks import Element, Inner, KernelAddress, NativeAddress, RunningLine, address_in
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
+from symbolizers.inspection import FileKey
 from symbolizers.process.identity import ProcessId
 
 if TYPE_CHECKING:  # it imports what not every recording needs
@@ -155,10 +156,11 @@ class Journal:
         self,
         elements: Sequence[Element],
         names: Mapping[Element, Frame],
+        build_ids: Mapping[FileKey, str],
         thread_names: Mapping[tuple[int, int], str],
         profile: Profile,
     ) -> None:
-        """Writes the rest: the last slice, names by element and by pid and tid."""
+        """Writes the rest: the last slice, names by element and by pid and tid, build ids by file."""
         for process, (number, _) in self._processes.items():
             for tid in self._tids.get(number, ()) if thread_names else ():
                 if name := thread_names.get((process.pid, tid)):
@@ -166,11 +168,12 @@ class Journal:
                     self._slice.threads[thread] = number, tid, comm, name
         self._write(elements)
         late = Slice()
-        named = [
-            (at, self._function(names[element], late))
-            for at, element in enumerate(elements, 1)
-            if not isinstance(element, Frame) and element in names
-        ]
+        named = []
+        for at, element in enumerate(elements, 1):
+            address = address_in(element) or element
+            if address in names:
+                build_id = build_ids.get(address.file, "") if isinstance(address, NativeAddress) else ""
+                named.append((at, self._function(names[address], late), build_id))
         self._attempt(lambda: self._writer.append(late))
         self._attempt(lambda: self._writer.name(named))
         self._attempt(lambda: self._writer.finish(profile))
@@ -211,12 +214,16 @@ class Journal:
         self._slice.processes[number] = facts, process.start_ns(), None
         return number
 
-    def _frame(self, element: Element, new: Slice) -> tuple[int | None, str, int]:
+    def _frame(self, element: Element, new: Slice) -> FrameRow:
+        if isinstance(element, Inner):
+            return self._frame(element.of, new)._replace(is_inner=True)
         if isinstance(element, NativeAddress):
-            return None, element.path, _signed(element.offset)
+            return FrameRow(None, path=element.path, address=_signed(element.offset))
         if isinstance(element, KernelAddress):
-            return None, KERNEL_PATH, _signed(element.address)
-        return self._function(element, new), "", 0
+            return FrameRow(None, path=KERNEL_PATH, address=_signed(element.address))
+        if isinstance(element, RunningLine):
+            return FrameRow(self._function(element.frame, new), element.line)
+        return FrameRow(self._function(element, new))
 
     def _function(self, frame: Frame, new: Slice) -> int:
         number = self._functions.get(frame)

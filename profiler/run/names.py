@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import groupby
+from typing import NamedTuple
 
 from profiler.run.aggregate import CountedStack
-from profiler.run.stacks import Element, KernelAddress, NativeAddress
+from profiler.run.stacks import Element, KernelAddress, NativeAddress, address_in
 from symbolizers.asker import ROOT_USER, Asker
 from symbolizers.errors import Reason
 from symbolizers.frame import GENERATED, Frame
@@ -53,28 +54,37 @@ class _Trust(IntEnum):
     NONE = 2
 
 
+class Named(NamedTuple):
+    """A function's frame, and the address that stands for all of it: the first that was sampled there."""
+
+    address: NativeAddress
+    frame: Frame
+
+
 class Functions:
     """The functions of one file whose names are known, each as far as an address in it was seen."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._frames: dict[int, tuple[int, Frame]] = {}
-        """By start: behind the last address, and the name."""
+        self._functions: dict[int, tuple[int, Named]] = {}
+        """By start: behind the last address, and the function."""
 
-    def learn(self, start: int, offset: int, frame: Frame) -> None:
-        """At `offset` there is the function that starts at `start`."""
-        if start not in self._frames:
+    def learn(self, start: int, address: NativeAddress, frame: Frame) -> None:
+        """At `address` there is the function that starts at `start`."""
+        if start not in self._functions:
             insort(self._starts, start)
-        end, _ = self._frames.get(start, (0, frame))
-        self._frames[start] = max(end, offset + 1), frame
+        end, known = self._functions.get(start, (0, None))
+        if known is None or known.frame != frame:  # generated code may be another function's later
+            known = Named(address, frame)
+        self._functions[start] = max(end, address.offset + 1), known
 
-    def find(self, offset: int) -> Frame | None:
+    def find(self, offset: int) -> Named | None:
         """The function around `offset`, if that is known."""
         index = bisect_right(self._starts, offset) - 1
         if index < 0:
             return None
-        end, frame = self._frames[self._starts[index]]
-        return frame if offset < end else None
+        end, known = self._functions[self._starts[index]]
+        return known if offset < end else None
 
 
 @dataclass(slots=True)
@@ -104,6 +114,7 @@ class AddressNames:
 
     `is_trusted` says whether a user is, `owner_of` who owns a file. `lacking` holds the addresses whose names
     could not be read, or not in time, each with the reason; they are shown as places in their file.
+    `build_ids` (hexadecimal, or empty) are those of files that were asked about.
     """
 
     def __init__(
@@ -122,6 +133,7 @@ class AddressNames:
         self._others_due_s = 0.0
         """Until when nobody asks about code of untrusted processes; infinite while somebody does."""
         self.lacking: dict[Element, Reason] = {}
+        self.build_ids: dict[FileKey, str] = {}
 
     def add(self, address: NativeAddress, pid: int, user: int) -> None:
         """Takes in an address that was sampled in the process `pid` of `user`."""
@@ -133,7 +145,7 @@ class AddressNames:
         file.addresses[address] = None
         self._waiting[address.file] = file
 
-    def known(self, address: NativeAddress) -> Frame | None:
+    def known(self, address: NativeAddress) -> Named | None:
         """The function around `address`, if an answer has told it already."""
         file = self._files.get(address.file)
         return None if file is None else file.functions.find(address.offset)
@@ -162,7 +174,8 @@ class AddressNames:
         self._open = 0
         sampled: dict[NativeAddress, None] = {}
         for stack in stacks:
-            addresses = dict.fromkeys(each for each in stack.elements if isinstance(each, NativeAddress))
+            found = map(address_in, stack.elements)
+            addresses = dict.fromkeys(each for each in found if each is not None)
             sampled |= addresses
             for each in addresses:
                 if each not in self._frames and self._refused.get(each) not in _FINAL:
@@ -216,13 +229,14 @@ class AddressNames:
                 now_s = time.monotonic()
                 self._others_due_s = now_s + _OTHERS_PAUSE * (now_s - self._others_asked_s)
             if isinstance(answer, Names):
+                self.build_ids[key] = answer.build_id
                 for each, (frame, start) in zip(addresses, answer.functions, strict=True):
                     if key.is_generated and frame.kind != GENERATED:  # its runtime may say it later
                         file.addresses[each] = None
                         self._waiting[key] = file
                     else:
                         self._frames[each] = frame
-                        file.functions.learn(start, each.offset, frame)
+                        file.functions.learn(start, each, frame)
             else:
                 self._refused.update(dict.fromkeys(addresses, answer.reason))
 

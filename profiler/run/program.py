@@ -223,11 +223,6 @@ class Program:
             self._ask(self._waiting)
 
     def _note_names(self) -> None:
-        if self._codes.lineless:
-            self._around.note(
-                self.process,
-                f"{self._codes.lineless} functions show no line: they were gone before it could be read",
-            )
         if self._codes.renamed:
             self._around.note(
                 self.process,
@@ -342,7 +337,6 @@ class Program:
                 self.code.map(),
                 self._loops(),
                 is_whole=is_whole,
-                shows_all=self._around.native,
             )
         else:
             stack = native_elements(sample.user, self.code.map())

@@ -17,7 +17,6 @@ class Recording:
 
     sampling: Sampling
     duration_s: float | None
-    lines: bool
     title: str
     asked_at_s: float
     """When the program was started, on CLOCK_MONOTONIC."""
@@ -31,6 +30,10 @@ class Recording:
     """Whether the threads of a process are told apart."""
     containers: bool = False
     """Whether processes are shown under their containers."""
+    keeps_lines: bool = False
+    """Whether the lines that run are taken."""
+    lines: bool = False
+    """Whether they are shown, in the place of the functions' first."""
     native: bool = False
     """Whether the interpreters' own functions are shown, too."""
     async_tasks: bool = False

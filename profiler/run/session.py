@@ -18,7 +18,9 @@ import psutil
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
 from profiler.capture.source import SampleSource
-from profiler.profile.model import Profile
+from profiler.profile.frames import lineless
+from profiler.profile.model import Profile, with_note
+from profiler.profile.view import View
 from profiler.run.accounts import HotProgram
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
@@ -98,6 +100,7 @@ class Session:
             on_address=self._names.add,
             known=self._names.known,
         )
+        self._view = View(lines=recording.lines, native=recording.native)
         self._journal: Journal | None = None
         self._tasks = TaskStacks(
             ask=asker.ask,
@@ -116,8 +119,7 @@ class Session:
                 blame=self._aggregator.blame,
                 configure=self._configure,
                 tables=Unwinding(asker.ask, source),
-                lines=recording.lines,
-                native=recording.native,
+                lines=recording.keeps_lines,
                 costly=recording.costly(),
                 allowances=self._allowances,
             )
@@ -229,8 +231,9 @@ class Session:
         names = kernel | native
         profile = self._profile(duration_s, names)
         if self._journal is not None:
-            self._journal.finish(self._aggregator.elements, names, self._threads.names(), profile)
-        return profile
+            elements, threads = self._aggregator.elements, self._threads.names()
+            self._journal.finish(elements, names, self._names.build_ids, threads, profile)
+        return with_note(profile, lineless(self._aggregator.running()) if self._view.lines else "")
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
@@ -374,7 +377,7 @@ class Session:
                 " may belong to an earlier program"
             )
         return Profile(
-            samples=self._aggregator.samples(names, self._threads.names()),
+            samples=self._aggregator.samples(names, self._threads.names(), self._view),
             losses=self._aggregator.losses(lost=lost.samples),
             host=socket.gethostname(),
             started_at=self._wall.isoformat(timespec="seconds"),

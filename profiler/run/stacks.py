@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from symbolizers.errors import Reason
@@ -41,6 +41,19 @@ class KernelAddress(NamedTuple):
     address: int
 
 
+class Inner(NamedTuple):
+    """A level that is hidden unless the interpreters' own functions are asked for."""
+
+    of: NativeAddress | Frame
+
+
+class RunningLine(NamedTuple):
+    """A frame, and the line of its function that runs."""
+
+    frame: Frame
+    line: int
+
+
 class Partial(NamedTuple):
     """What a stack lacks: the name of a frame, for `reason`; and whether that is the `leaf`'s."""
 
@@ -48,8 +61,23 @@ class Partial(NamedTuple):
     leaf: bool
 
 
-Element = Frame | NativeAddress | KernelAddress
+Element = Frame | RunningLine | NativeAddress | Inner | KernelAddress
 """One level of a stack before native and kernel names are known."""
+
+
+def address_in(element: Element) -> NativeAddress | None:
+    """The native address that it is, hidden or not."""
+    place = element.of if isinstance(element, Inner) else element
+    return place if isinstance(place, NativeAddress) else None
+
+
+def plain(elements: Iterable[Element]) -> tuple[Element, ...]:
+    """What shows of them by default: no hidden ones, and no lines that run."""
+    return tuple(
+        each.frame if isinstance(each, RunningLine) else each
+        for each in elements
+        if not isinstance(each, Inner)
+    )
 
 
 class CodeMap:
@@ -86,7 +114,7 @@ class Run(NamedTuple):
     """The frames that one call of an interpreter's evaluation loop runs, leaf first."""
 
     language: str
-    frames: tuple[Frame, ...]
+    frames: tuple[Frame | RunningLine, ...]
 
 
 class Loop(NamedTuple):
@@ -107,20 +135,14 @@ def native_elements(user: Sequence[int], code: CodeMap) -> list[Element]:
 
 
 def interleave(
-    runs: Sequence[Run],
-    user: Sequence[int],
-    code: CodeMap,
-    loops: Sequence[Loop],
-    *,
-    is_whole: bool,
-    shows_all: bool = False,
+    runs: Sequence[Run], user: Sequence[int], code: CodeMap, loops: Sequence[Loop], *, is_whole: bool
 ) -> list[Element]:
     """Interpreter and native frames as they called each other, leaf first.
 
-    A native frame in an evaluation loop *is* the run of frames that it runs. What it called goes on top, and
-    what called it below, but for the interpreter's own functions and those that started the program; with
-    `shows_all` these are there, too, and the loop is below its run. If the native stack never gets to a loop,
-    only its leaf is known to belong on top. `is_whole`: its root is there.
+    A native frame in an evaluation loop *is* the run of frames that it runs, and is `Inner` below it. What it
+    called goes on top, and what called it below; there, the interpreter's own functions and those that
+    started the program are `Inner`. If the native stack never gets to a loop, only its leaf is known to
+    belong on top, and the rest is `Inner`. `is_whole`: its root is there.
     """
     walked = _calls(user, code, loops)
     calls = Counter(language for language, _ in walked if language)
@@ -128,8 +150,8 @@ def interleave(
     # A loop that has just been called, or is about to return, has no frame.
     idle = {language: calls[language] - len(left[language]) if is_whole else 0 for language in calls}
     if not any(left.values()):
-        top = walked if shows_all else walked[:1]
-        return [*(element for _, element in top), *(frame for run in runs for frame in run.frames)]
+        top = [element for _, element in walked]
+        return [*top[:1], *map(_hidden, top[1:]), *(frame for run in runs for frame in run.frames)]
     own = {found.file for loop in loops if isinstance(found := code.find(loop.start), NativeAddress)}
     stack: list[Element] = []
     called: list[Element] = []
@@ -137,17 +159,16 @@ def interleave(
     for language, element in walked:
         if language and idle[language] <= 0 and left[language]:
             run = left[language].popleft()
-            stack += called if shows_all else _between(called, own) if placed else _without_entry(called)
+            stack += _between(called, own) if placed else _without_entry(called)
             stack += run.frames
             placed.add(id(run))
             called.clear()
         elif language and idle[language] > 0:
             idle[language] -= 1
-        if shows_all or not language:
-            called.append(element)
+        called.append(_hidden(element) if language else element)
     rest = [run for run in runs if id(run) not in placed]
-    if not rest and (is_whole or shows_all):
-        stack += called if shows_all else _below(called, own)
+    if not rest:
+        stack += _below(called, own) if is_whole else map(_hidden, called)
     return [*stack, *(frame for run in rest for frame in run.frames)]
 
 
@@ -184,27 +205,45 @@ def _is_of(element: Element, files: Collection[FileKey]) -> bool:
 
 def _between(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
     """What one run called that led to the next."""
-    return [each for each in _without_entry(_without_trampoline(called)) if not _is_of(each, own)]
+    return _without_own(_without_entry(_without_trampoline(called)), own)
+
+
+def _without_own(called: Iterable[Element], own: Collection[FileKey]) -> list[Element]:
+    """The functions of these files are hidden."""
+    return [_hidden(each) if _is_of(each, own) else each for each in called]
 
 
 def _without_trampoline(called: Sequence[Element]) -> Sequence[Element]:
-    """Without generated code that called the loop: it only leads there."""
-    return called[1:] if _is_generated(called[:1]) else called
+    """Hides generated code that called the loop: it only leads there."""
+    return _without_generated(called, range(len(called)))
 
 
 def _without_entry(called: Sequence[Element]) -> Sequence[Element]:
-    """Without generated code that the loop called itself: it is what the run's frames are compiled to."""
-    return called[:-1] if _is_generated(called[-1:]) else called
+    """Hides generated code that the loop called itself: it is what the run's frames are compiled to."""
+    return _without_generated(called, reversed(range(len(called))))
 
 
-def _is_generated(elements: Sequence[Element]) -> bool:
-    return any(isinstance(each, NativeAddress) and each.file.is_generated for each in elements)
+def _without_generated(called: Sequence[Element], order: Iterable[int]) -> Sequence[Element]:
+    """Hides what comes first in this order, of what is not hidden, if it is generated code."""
+    first = next((at for at in order if not isinstance(called[at], Inner)), None)
+    if first is None or not _is_generated(called[first]):
+        return called
+    return [*called[:first], _hidden(called[first]), *called[first + 1 :]]
+
+
+def _is_generated(element: Element) -> bool:
+    return isinstance(element, NativeAddress) and element.file.is_generated
 
 
 def _below(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
-    """What called the outermost run, unless it is the interpreter's program and what starts every program."""
-    rest = [element for element in _without_trampoline(called) if not _is_of(element, own)]
-    return [] if all(_starts_programs(element) for element in rest) else rest
+    """What called the outermost run; hidden if that is the interpreter and what starts every program."""
+    rest = _without_own(_without_trampoline(called), own)
+    is_start = all(_starts_programs(each) for each in rest if not isinstance(each, Inner))
+    return [*map(_hidden, rest)] if is_start else rest
+
+
+def _hidden(element: Element) -> Element:
+    return Inner(element) if isinstance(element, NativeAddress | Frame) else element
 
 
 def _starts_programs(element: Element) -> bool:

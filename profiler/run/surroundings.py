@@ -60,8 +60,8 @@ class Surroundings:
     which processes are over. A frame without a name costs the whole stack if the reason is one of `costly`.
     `note` takes what people should know about a process, `runs` what it interprets; `blame` takes the
     function next to a frame that has no name; `configure` tells the kernel which walkers it needs, and
-    `tables` are told which unwind tables. `lines` asks for the lines that run, `native` for the interpreters'
-    own functions. `allowances` say how much may be held for whom.
+    `tables` are told which unwind tables. `lines` asks for the lines that run. `allowances` say how much may
+    be held for whom.
     """
 
     files: KnownFiles
@@ -75,6 +75,5 @@ class Surroundings:
     configure: Configure
     tables: Tables
     lines: bool
-    native: bool
     costly: frozenset[Reason]
     allowances: Allowances

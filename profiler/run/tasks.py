@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from profiler.capture.records import RawSample
-from profiler.run.stacks import Element, Partial
+from profiler.run.stacks import Element, Partial, RunningLine
 from profiler.run.surroundings import Counts
 from symbolizers.asker import Ask
 from symbolizers.base import TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import ADDRESS_MASK, FIRST_ANNOTATION, Frame, RawFrame, capture_kind
+from symbolizers.frame import ADDRESS_MASK, FIRST_ANNOTATION, RawFrame, capture_kind
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Awaiters, Failed, ReadAwaiters
 from symbolizers.registry import TASK_KINDS
@@ -125,10 +125,10 @@ def with_awaiters(elements: tuple[Element, ...], chain: TaskChain) -> tuple[Elem
 
     In that case another task has taken its place by now, and the chain belongs to that one.
     """
-    wanted = chain.outermost
     for index, element in enumerate(elements):
-        if isinstance(element, Frame) and element[:3] == wanted[:3]:
-            return (*elements[:index], *chain.frames, *elements[index:])
+        if (element.frame if isinstance(element, RunningLine) else element) == chain.outermost:
+            awaiters = (RunningLine(frame, line) if line else frame for frame, line in chain.frames)
+            return (*elements[:index], *awaiters, *elements[index:])
     return elements
 
 

@@ -18,11 +18,15 @@ _demangled = partial(demangle.demangle, language=("itanium", "rust"))
 
 
 class NativeSymbols:
-    """Names for the addresses of one file. Lifetime: the open file, from which it reads each name."""
+    """Names for the addresses of one file, and its `build_id` (b'' where it has none).
+
+    Lifetime: the open file, from which it reads each name.
+    """
 
     def __init__(self, elf: ElfFile, module: str, debug: ElfFile | None = None) -> None:
         """`module`: the file's name in frames, see `module_name`; `debug`: the file with its symbols."""
         self._functions = elf.functions(debug)
+        self.build_id = elf.build_id
         self._module = module
         self._named: dict[int, Frame] = {}
 

@@ -50,13 +50,13 @@ class PythonTasks:
         while awaiter and awaiter not in (task, *awaiters) and len(awaiters) < MAX_TASKS:
             awaiters.append(awaiter)
             awaiter = self._awaiter(awaiter)
-        frames: list[Frame] = []
+        frames: list[tuple[Frame, int]] = []
         for waiting in reversed(awaiters):
-            frames.append(self._name(waiting))
+            frames.append((self._name(waiting), 0))
             if len(frames) < MAX_CHAIN_FRAMES:
                 frames += self._coroutines(waiting)
-        frames.append(self._name(task))
-        outermost = self._frame(self._coroutine(task) + self._places["coroutine_frame"])
+        frames.append((self._name(task), 0))
+        outermost, _ = self._frame(self._coroutine(task) + self._places["coroutine_frame"])
         self._expect(task, identity)
         return TaskChain(outermost, tuple(frames))
 
@@ -92,9 +92,9 @@ class PythonTasks:
     def _coroutine(self, task: int) -> int:
         return checked(self._objects.word(task + self._places["task_coroutine"]))
 
-    def _coroutines(self, task: int) -> list[Frame]:
-        """The coroutine that the task runs, what that awaits, and so on."""
-        frames: list[Frame] = []
+    def _coroutines(self, task: int) -> list[tuple[Frame, int]]:
+        """The coroutine that the task runs, what that awaits, and so on, each with its line."""
+        frames: list[tuple[Frame, int]] = []
         coroutine = self._coroutine(task)
         kind = self._objects.word(coroutine + self._row["object_type"])
         while len(frames) < MAX_COROUTINES:
@@ -110,8 +110,8 @@ class PythonTasks:
                 break  # a future, mostly
         return frames
 
-    def _frame(self, frame: int) -> Frame:
-        """The function that runs, or will go on, in the interpreter's frame at that address."""
+    def _frame(self, frame: int) -> tuple[Frame, int]:
+        """The function that runs, or will go on, in the interpreter's frame at that address, and its line."""
         row = self._row
         code = checked(self._objects.word(frame + row["frame_code"]) & ~_REFERENCE_TAGS)
         words = self._memory.read(code + row["code_checksum"], 8 * row["code_checksum_words"])
@@ -123,7 +123,8 @@ class PythonTasks:
             known = self._symbolizer.read(RawFrame(address, 0, identity))
             if len(self._codes) < _MAX_KNOWN_CODES:
                 self._codes[code, identity] = known
-        return Frame(known.kind, known.name, known.file, known.line_at(distance))
+        definition = Frame(known.kind, known.name, known.file, known.first_line)
+        return definition, known.line_at(distance) if known.starts else 0
 
     def _byte(self, address: int, name: str) -> int:
         return self._memory.read(checked(address) + self._places[name], 1)[0]

@@ -58,10 +58,18 @@ def test_a_strategy_that_the_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyP
 
 def test_each_strategy_is_an_option_that_the_worker_gets() -> None:
     assert ("auto", *(strategy.value for strategy in ReadStrategy)) == READ_STRATEGIES
-    assert _worker_options({"lines": False, "read_strategy": "auto"}) == []
-    assert _worker_options({"lines": True, "read_strategy": "auto"}) == ["--lines"]
-    resident = _worker_options({"lines": False, "read_strategy": "resident"})
-    assert resident == ["--read-strategy=resident"]
+    assert _options() == []
+    assert _options(read_strategy="resident") == ["--read-strategy=resident"]
+
+
+def test_lines_are_read_for_who_wants_them_and_for_every_recording_that_is_kept() -> None:
+    assert _options(lines=True) == _options(outputs=["a.pidflame"]) == _options(outputs=[]) == ["--lines"]
+    assert _options(outputs=["a.svg", "b.html"]) == ["--lines"]
+
+
+def _options(**given: object) -> list[str]:
+    usual = {"lines": False, "read_strategy": "auto", "outputs": ["a.svg", "-"], "format_name": None}
+    return _worker_options({**usual, **given})
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def code_of(frame: RawFrame) -> CodeObject:
     return CodeObject("python", name, "app.py", 10, (0, 8), (10, 11))
 
 
-def named(number: int, line: int = 10) -> Frame:
-    return Frame("python", f"function_{number}", "app.py", line)
+def named(number: int) -> Frame:
+    return Frame("python", f"function_{number}", "app.py", 10)
 
 
 class _Counts:
@@ -93,7 +93,6 @@ class Table:
                 configure=self._configure,
                 tables=self,
                 lines=lines,
-                native=False,
                 costly=costly,
                 allowances=self.allowances,
             )

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from profiler.profile.model import Losses, Process, Profile, Root, Thread
 from profiler.profile.naming import with_names
+from profiler.profile.slices import FrameRow, Slice
 from profiler.profile.summary import FACT, summary_of, summary_text
-from profiler.profile.writer import RecordingWriter, Slice, add_fact
+from profiler.profile.writer import RecordingWriter, add_fact
 from symbolizers.frame import Frame
 from tests.support.export_samples import ANY_TEXT, COMMS, FRAMES
 
@@ -49,7 +50,7 @@ def slice_of(samples: Iterable[Taken]) -> Slice:
             if frame not in functions:
                 functions[frame] = len(functions) + 1
                 new.functions.append(frame)
-                new.frames.append((functions[frame], "", 0))
+                new.frames.append(FrameRow(functions[frame]))
         for depth, frame in enumerate(sample.frames):
             path = sample.frames[: depth + 1]
             if path not in stacks:

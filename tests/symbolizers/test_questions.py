@@ -90,12 +90,12 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
         Describe(PROCESS, (1 << 64) - 1),
         Described(Description("/bin/\udcff", ("sh", "", "\ud800;\n"), "web/3f2a91c0d5e1")),
     ),
-    (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, (FRAME, FRAME)))),
+    (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, ((FRAME, 0), (FRAME, 3))))),
     (
         LookInto(told_file(5), "/bin/\udcff", 7, 1),
         LookedInto(FileContents(told_file(5), 0, 1 << 20, (INTERPRETER,), ("note",)), KERNEL_KEY),
     ),
-    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names(((NATIVE_FRAME, 0), (NATIVE_FRAME, 1)))),
+    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names(((NATIVE_FRAME, 0), (NATIVE_FRAME, 1)), "0f1e")),
     (IdentifyFiles((VDSO_FILE, VDSO_FILE), 7), Identified((IdentifiedFile(KERNEL_KEY, 1000), None))),
     (ReadUnwinding(VDSO, "[vdso]", 1, 7), UnwindChunks(3, bytes(2 * CHUNK_BYTES))),
     (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(0, b"")),
@@ -154,6 +154,8 @@ LIES: list[tuple[AnyQuestion, Answer]] = [
     (NameOffsets(VDSO, "[vdso]", (0,)), Names(((FRAME, 0),))),
     (NameOffsets(VDSO, "[vdso]", (5,)), Names(((NATIVE_FRAME, 6),))),
     (NameOffsets(VDSO, "[vdso]", (5,)), Names(())),
+    (NameOffsets(VDSO, "[vdso]", ()), Names((), "0F")),
+    (NameOffsets(VDSO, "[vdso]", ()), Names((), "0" * 129)),
 ]
 
 

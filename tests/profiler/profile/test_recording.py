@@ -18,6 +18,7 @@ from profiler.profile.merge import merged
 from profiler.profile.model import Process, Profile, Root
 from profiler.profile.recording import BadRecording, query, read_profile
 from profiler.profile.schema import DROPPED, TABLES
+from profiler.profile.slices import FrameRow
 from profiler.profile.view import Group, View
 from profiler.profile.writer import RecordingWriter
 from symbolizers.errors import Reason
@@ -175,12 +176,56 @@ def test_names_come_later(tmp_path: Path) -> None:
     writer = RecordingWriter(str(path))
     writer.facts({"frequency_hz": 100})
     rows = slice_of([Taken(WEB, (MAIN,))])
-    rows.frames[:] = [(None, "/usr/bin/app", 0x1234)]
+    rows.frames[:] = [FrameRow(None, path="/usr/bin/app", address=0x1234)]
     writer.append(rows)
     assert [each.frames for each in read_profile(str(path)).samples] == [(Frame(NATIVE, "[app+0x1234]"),)]
-    writer.name([(1, 1)])
+    writer.name([(1, 1, "0f1e")])
     writer.close()
     assert [each.frames for each in read_profile(str(path)).samples] == [(MAIN,)]
+
+
+LOOP, EVAL = Frame(NATIVE, "eval_loop", "python3"), Frame("python", "work", "app.py", 3)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> str:
+    """A stack whose second frame is hidden, and whose third runs the lines 7, 8 and one that nobody knows."""
+    path = tmp_path / "running.pidflame"
+    writer = RecordingWriter(str(path))
+    writer.facts({"frequency_hz": 100})
+    rows = slice_of([Taken(WEB, (MAIN, LOOP, EVAL), weight=2)])
+    work = rows.frames[2]
+    rows.frames[1] = rows.frames[1]._replace(is_inner=True)
+    rows.frames[2:] = [work._replace(line=7), work._replace(line=8), work]
+    thread = rows.samples[0][1]
+    for line in (1, 2):
+        rows.stacks.append((2, 3 + line))
+        rows.samples.append((0, thread, 0, 3 + line, 1))
+    writer.append(rows)
+    writer.close()
+    return str(path)
+
+
+def test_lines_and_hidden_frames_are_choices_of_a_view(running: str) -> None:
+    plain, loop = "web (7);main (app);", "web (7);main (app);eval_loop (python3);"
+    assert folded_of(read_profile(running)) == [f"{plain}work (app.py:3) 4"]
+    assert folded_of(read_profile(running, View(native=True))) == [f"{loop}work (app.py:3) 4"]
+    by_line = ["work (app.py) 1", "work (app.py:7) 2", "work (app.py:8) 1"]
+    assert sorted(folded_of(read_profile(running, View(lines=True)))) == [plain + each for each in by_line]
+    both = read_profile(running, View(lines=True, native=True))
+    assert sorted(folded_of(both)) == [loop + each for each in by_line]
+
+
+def test_functions_whose_line_nobody_knows_are_noted_where_lines_show(running: str) -> None:
+    note = "1 functions show no line: they were gone before it could be read"
+    assert note in read_profile(running, View(lines=True)).notes
+    assert note not in read_profile(running).notes
+
+
+def test_a_filter_does_not_see_what_is_hidden(running: str) -> None:
+    filtered = View(grep=(re.compile("eval_loop"),))
+    assert total(read_profile(running, filtered)) == 0
+    assert total(read_profile(running, View(grep=filtered.grep, native=True))) == 4
 
 
 def test_several_recordings_are_one(recording: str) -> None:
@@ -227,6 +272,11 @@ FORGED = {
     "a parent of its own": "UPDATE stack SET parent = id",
     "no such frame": "UPDATE stack SET frame = 99",
     "no such function": "UPDATE frame SET function = 0",
+    "a line below": "UPDATE frame SET line = -1",
+    "a line that no file has": "UPDATE frame SET line = 1 << 40",
+    "half hidden": "UPDATE frame SET inner = 2",
+    "a build id that is none": "UPDATE frame SET build_id = '<script>'",
+    "a long build id": "UPDATE frame SET build_id = replace(hex(zeroblob(65)), 'A', 'a')",
     "no such thread": "UPDATE sample SET thread = 99",
     "no such stack": "UPDATE sample SET stack = -1",
     "no such process": "UPDATE thread SET process = 99",

@@ -6,7 +6,7 @@ import pytest
 
 from profiler.capture.wire import WalkStatus
 from profiler.run import allowance, codes
-from profiler.run.stacks import Partial
+from profiler.run.stacks import Partial, RunningLine
 from profiler.run.surroundings import WHOLE_ONLY
 from symbolizers.errors import Changed, FaultReason, Malformed, ReadFault, Reason, SymbolizeError
 from symbolizers.frame import MARKER, Frame
@@ -119,24 +119,22 @@ def test_lines_are_read_and_missed_where_the_object_is_gone() -> None:
     table.name(2, "taken")
     known_sample, gone = table.sample(1, position=8), table.sample(2, position=8)
     table.read({2: Changed("reused")})
-    assert table.emitted[known_sample] == (named(1, 11),)
-    assert table.emitted[gone] == (Frame("python", "taken", "app.py", 0),)
+    assert table.emitted[known_sample] == (RunningLine(named(1), 11),)
+    assert table.emitted[gone] == (Frame("python", "taken", "app.py", 10),)
     assert not table.partial
-    table.table.finish()
-    assert [text for _, text in table.notes] == [
-        "1 functions show no line: they were gone before it could be read"
-    ]
 
 
-def test_a_name_at_the_interrupt_outlives_its_process_but_no_fault() -> None:
+def test_a_name_at_the_interrupt_outlives_its_process_and_costs_no_sample_for_its_lines() -> None:
     table = known(lines=True)
     table.name(1, "taken")
-    table.name(2, "waits")
-    gone, faulting = table.sample(1), table.sample(2)
-    table.read({1: Changed("reused"), 2: FAULT})
-    assert table.emitted[gone] == (Frame("python", "taken", "app.py", 0),)
+    table.name(2, "faults")
+    table.name(3, "half", file=None)
+    gone, faulting, waiting = table.sample(1), table.sample(2), table.sample(3)
+    table.read({1: Changed("reused"), 2: FAULT, 3: FAULT})
+    assert table.emitted[gone] == (Frame("python", "taken", "app.py", 10),)
+    assert table.emitted[faulting] == (Frame("python", "faults", "app.py", 10),)
     table.table.finish()
-    assert table.dropped == {faulting: Reason.WOULD_FAULT}
+    assert table.dropped == {waiting: Reason.WOULD_FAULT}
 
 
 def test_a_name_that_changes_is_the_one_that_ran_and_is_noted() -> None:
@@ -144,7 +142,7 @@ def test_a_name_that_changes_is_the_one_that_ran_and_is_noted() -> None:
     table.name(1, "before")
     sample = table.sample(1, position=8)
     table.read()
-    assert table.emitted[sample] == (Frame("python", "before", "app.py", 11),)
+    assert table.emitted[sample] == (RunningLine(Frame("python", "before", "app.py", 10), 11),)
     table.table.finish()
     assert [text for _, text in table.notes] == [
         "1 functions had another name later than when they were first seen"

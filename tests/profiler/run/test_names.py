@@ -141,15 +141,18 @@ def test_a_question_has_no_more_addresses_than_one_answer_has_room_for() -> None
 
 def test_an_address_in_a_function_that_is_known_needs_no_question() -> None:
     functions = Functions()
-    functions.learn(0x100, 0x120, Frame(NATIVE, "f"))
-    functions.learn(0x200, 0x200, Frame(NATIVE, "g"))
+    f, g = Frame(NATIVE, "f"), Frame(NATIVE, "g")
+    functions.learn(0x100, generated(0x120), f)
+    functions.learn(0x200, generated(0x200), g)
     assert functions.find(0xFF) is None
-    assert {functions.find(at) for at in (0x100, 0x11F, 0x120)} == {Frame(NATIVE, "f")}
+    assert {functions.find(at) for at in (0x100, 0x11F, 0x120)} == {(generated(0x120), f)}
     assert functions.find(0x121) is None, "nobody knows how far it reaches"
-    functions.learn(0x100, 0x140, Frame(NATIVE, "f"))
-    functions.learn(0x100, 0x108, Frame(NATIVE, "f"))
-    assert functions.find(0x13F) == Frame(NATIVE, "f")
-    assert [functions.find(at) for at in (0x1FF, 0x200, 0x201)] == [None, Frame(NATIVE, "g"), None]
+    functions.learn(0x100, generated(0x140), f)
+    functions.learn(0x100, generated(0x108), f)
+    assert functions.find(0x13F) == (generated(0x120), f), "one address stands for all of a function"
+    assert [functions.find(at) for at in (0x1FF, 0x200, 0x201)] == [None, (generated(0x200), g), None]
+    functions.learn(0x100, generated(0x110), Frame(NATIVE, "later"))
+    assert functions.find(0x120) == (generated(0x110), Frame(NATIVE, "later")), "that code is another now"
 
 
 def generated(offset: int, process: FileKey = OWN) -> NativeAddress:

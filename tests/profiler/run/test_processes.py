@@ -7,7 +7,7 @@ import pytest
 from profiler.capture.records import ProcessEvent
 from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run import allowance, program
-from profiler.run.stacks import TRUNCATED, NativeAddress, Partial
+from profiler.run.stacks import TRUNCATED, NativeAddress, Partial, RunningLine
 from profiler.run.surroundings import WHOLE_ONLY
 from symbolizers.errors import (
     FaultReason,
@@ -79,11 +79,11 @@ def test_a_stack_is_emitted_when_all_its_frames_have_names() -> None:
     assert table.open == []
 
 
-def test_without_lines_frames_show_the_definition_and_with_lines_what_runs() -> None:
+def test_with_lines_frames_have_the_one_that_runs_beside_the_definition() -> None:
     plain, with_lines = known(1), known(1, lines=True)
-    assert plain.emitted[plain.sample(1, position=8)] == (named(1, 10),)
-    assert with_lines.emitted[with_lines.sample(1, position=8)] == (named(1, 11),)
-    assert with_lines.emitted[with_lines.sample(1, position=0)] == (named(1, 10),)
+    assert plain.emitted[plain.sample(1, position=8)] == (named(1),)
+    assert with_lines.emitted[with_lines.sample(1, position=8)] == (RunningLine(named(1), 11),)
+    assert with_lines.emitted[with_lines.sample(1, position=0)] == (RunningLine(named(1), 10),)
 
 
 @pytest.mark.parametrize(

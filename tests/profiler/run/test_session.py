@@ -150,7 +150,7 @@ def session(
     targets: tuple[int, ...],
     duration_s: float | None = None,
 ) -> Iterator[Session]:
-    recording = Recording(Sampling(20, targets), duration_s, False, "a test", time.monotonic())
+    recording = Recording(Sampling(20, targets), duration_s, "a test", time.monotonic())
     with closing(source), closing(asker or Asker(Workers())) as asking:
         yield Session(recording, source, asking)
 
@@ -340,9 +340,7 @@ def test_our_own_samples_can_be_left_out(without_self: bool) -> None:
     ours = replace(sample(os.getpid()), comm=b"pidflame")
     other = raw_sample(pid=1 << 22, comm=b"other", time_ns=time.monotonic_ns())
     source = Replay([[ours, other], [ours]])
-    recording = Recording(
-        Sampling(20, None), 0.3, False, "a test", time.monotonic(), without_self=without_self
-    )
+    recording = Recording(Sampling(20, None), 0.3, "a test", time.monotonic(), without_self=without_self)
     with closing(source), closing(Asker(Workers())) as asker:
         running_session = Session(recording, source, asker, lambda name, _took_s: steps.append(name))
         running_session.prepare()

@@ -37,7 +37,6 @@ def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
     recording = Recording(
         Sampling(20, (pid,)),
         None,
-        False,
         "a test",
         time.monotonic(),
         threads=threads,

@@ -9,13 +9,17 @@ from profiler.run.stacks import (
     TRUNCATED,
     CodeMap,
     Element,
+    Inner,
     KernelAddress,
     Loop,
     NativeAddress,
     Run,
+    RunningLine,
+    address_in,
     interleave,
     merge,
     native_elements,
+    plain,
 )
 from symbolizers.frame import NATIVE, Frame
 from symbolizers.inspection import CodeMapping, generated_by
@@ -52,9 +56,9 @@ def native(*user: int) -> list[Element]:
 def mixed(
     *user: int, runs: tuple[str, ...], is_whole: bool = True, language: str = "python"
 ) -> list[Element]:
-    """Each run is of one frame."""
+    """What shows by default. Each run is of one frame."""
     each = [Run(language, (python(name),)) for name in runs]
-    return interleave(each, user, CODE, [LOOP, OTHER_LOOP], is_whole=is_whole)
+    return [*plain(interleave(each, user, CODE, [LOOP, OTHER_LOOP], is_whole=is_whole))]
 
 
 def python(name: str) -> Frame:
@@ -168,7 +172,34 @@ def test_each_language_has_its_own_loop() -> None:
     runs = [Run("python", (python("a"), python("b"))), Run("ruby", (python("c"),))]
     user = (0x1A10, 0x9010, 0x1810, 0x1300)
     found = interleave(runs, user, CODE, [LOOP, OTHER_LOOP], is_whole=True)
-    assert found == [python("c"), in_extension(0x900F), python("a"), python("b")]
+    assert [*plain(found)] == [python("c"), in_extension(0x900F), python("a"), python("b")]
+
+
+def test_what_is_hidden_keeps_its_place_and_a_loop_is_below_its_run() -> None:
+    """The interpreter's own function and its loops, a trampoline, and what starts every program."""
+    runs = [Run("python", (python("callback"),)), Run("python", (python("main"),))]
+    user = (0x1850, 0x8010, 0x1100, 0x9010, 0x1860, 0x5010)
+    assert interleave(runs, user, CODE, [LOOP], is_whole=True) == [
+        python("callback"),
+        Inner(in_program(0x1850)),
+        Inner(in_generated(0x800F)),
+        Inner(in_program(0x10FF)),
+        in_extension(0x900F),
+        python("main"),
+        Inner(in_program(0x185F)),
+        Inner(in_library(0x500F)),
+    ]
+
+
+def test_without_the_loop_all_but_the_leaf_is_hidden() -> None:
+    found = interleave([Run("python", (python("main"),))], (0x5010, 0x1100), CODE, [LOOP], is_whole=True)
+    assert found == [in_library(0x5010), Inner(in_program(0x10FF)), python("main")]
+
+
+def test_by_default_neither_lines_nor_hidden_frames_show() -> None:
+    leaf = in_library(0x5010)
+    assert plain((RunningLine(python("f"), 7), Inner(leaf), leaf)) == (python("f"), leaf)
+    assert [address_in(each) for each in (leaf, Inner(leaf), python("f"))] == [leaf, leaf, None]
 
 
 def test_the_root_comes_first_and_the_kernel_last() -> None:
@@ -199,5 +230,6 @@ def test_whatever_the_chain_is_every_run_comes_out_once_and_only_code(
     for language in languages:
         of_one = [run.frames[0] for run in runs if run.language == language]
         assert [each for each in frames if each in of_one] == of_one
+    places = [each.of if isinstance(each, Inner) else each for each in found if each not in frames]
     possible = iter(native(*user))
-    assert all(each in possible for each in found if each not in frames), "native frames keep their order"
+    assert all(each in possible for each in places), "native frames keep their order"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
-from profiler.run.stacks import Element, KernelAddress, Partial
+from profiler.run.stacks import Element, KernelAddress, Partial, RunningLine
 from profiler.run.tasks import TaskStacks, with_awaiters
 from symbolizers.base import TaskChain
 from symbolizers.errors import Malformed, Reason, Stalled
@@ -28,8 +28,9 @@ RUN = Frame("python", "Handle._run", "events.py", 80)
 WORK = Frame("python", "work", "app.py", 3)
 BURN = KernelAddress(5)
 STACK: tuple[Element, ...] = (RUN, WORK, BURN)
-AWAITERS = (Frame(MARKER, "task main"), Frame("python", "main", "app.py", 9))
-CHAIN = TaskChain(WORK._replace(line=5), AWAITERS)
+TASK_MAIN, MAIN = Frame(MARKER, "task main"), Frame("python", "main", "app.py", 9)
+CHAIN = TaskChain(WORK, ((TASK_MAIN, 0), (MAIN, 11)))
+AWAITERS: tuple[Element, ...] = (TASK_MAIN, RunningLine(MAIN, 11))
 WHOLE = (RUN, *AWAITERS, WORK, BURN)
 
 
@@ -64,6 +65,8 @@ def test_what_awaits_a_task_goes_under_its_coroutine() -> None:
     assert with_awaiters(STACK, CHAIN) == WHOLE
     recursive = (RUN, WORK, WORK)
     assert with_awaiters(recursive, CHAIN) == (RUN, *AWAITERS, WORK, WORK)
+    running = (RUN, RunningLine(WORK, 5), BURN)
+    assert with_awaiters(running, CHAIN) == (RUN, *AWAITERS, *running[1:])
 
 
 @pytest.mark.parametrize("stack", [(), (RUN, BURN), (RUN, WORK._replace(file="other.py"))])
@@ -90,7 +93,9 @@ def test_a_stack_and_its_answer_come_in_any_order(answered_first: bool) -> None:
 
 def test_a_task_that_is_not_there_any_more_leaves_the_stack_alone() -> None:
     taken = Stacks()
-    for time_ns, answer in enumerate((Malformed("no task"), TaskChain(RUN._replace(name="other"), AWAITERS))):
+    for time_ns, answer in enumerate(
+        (Malformed("no task"), TaskChain(RUN._replace(name="other"), CHAIN.frames))
+    ):
         taken.stacks.sample(at(time_ns))
         taken.answer(answer)
         taken.stacks.emit(at(time_ns), STACK)
