@@ -102,7 +102,7 @@ STAGES: dict[str, set[str]] = {
     # Writes samples as they come, so it knows what an element without a name is.
     "profiler.run.journal": {
         *("profiler.capture", "profiler.profile", "profiler.run.stacks", "symbolizers.errors"),
-        *("symbolizers.frame", "symbolizers.process"),
+        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
     },
     # Both count stacks whose elements have no names yet, so they know what such an element is.
     "profiler.run.accounts": {
