@@ -116,13 +116,12 @@ class Aggregator:
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> Tally:
         """Counts a finished stack, root first, and what it lacks. The tally counts equal samples.
 
-        Of what costs too much, lines and hidden frames go first.
+        Lines and hidden frames, which multiply stacks, are kept while the allowance is ample.
         """
         account = self._account(sample)
-        count = self._count(sample, elements, account.allowance)
-        if count is None:
+        if not account.allowance.is_ample():
             elements = plain(elements)
-            count = self._count(sample, elements, account.allowance)
+        count = self._count(sample, elements, account.allowance)
         if count is None:
             count = self._count(sample, (PLACEHOLDERS[Reason.OVER_BUDGET], *elements[-1:]))
             partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
