@@ -247,14 +247,6 @@ class Aggregator:
             for (root, number, thread, frames), count in named.items()
         )
 
-    def running(self) -> Iterator[tuple[Frame, int]]:
-        """Each function, with a line that ran in it; 0 if that is not known."""
-        for element in self.elements:
-            if isinstance(element, RunningLine):
-                yield element.frame, element.line
-            elif isinstance(element, Frame):
-                yield element, 0
-
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""
         accounts = self._accounts.values()
