@@ -67,6 +67,7 @@ def _view(options: Mapping[str, Any], *, times: bool) -> View:
     return View(
         threads=options["threads"] or times,
         times=times,
+        places=times,
         lines=options["lines"],
         native=options["native"],
         show_containers=options["show_containers"],

@@ -13,7 +13,7 @@ from profiler.commands.output_file import Contents
 from profiler.commands.scratch import Scratch
 from profiler.export.registry import RECORDING, Format, needs_recording
 from profiler.profile.model import Profile
-from profiler.profile.naming import with_names
+from profiler.profile.naming import places_with_names, with_names
 from profiler.profile.slices import CannotKeep
 from profiler.profile.view import View
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def shown_as(profile: Profile, *, full_names: bool, full_paths: bool) -> Profile:
     """The profile with the names that its reader wants."""
     samples = with_names(profile.samples, full_names=full_names, full_paths=full_paths)
-    return replace(profile, samples=samples)
+    places = places_with_names(profile.places, full_names=full_names, full_paths=full_paths)
+    return replace(profile, samples=samples, places=places)
 
 
 class Results:
@@ -68,7 +69,7 @@ class Results:
         def detailed(path: str) -> Profile:
             from profiler.profile.recording import read_profile
 
-            view = replace(self._view, threads=True, times=True)
+            view = replace(self._view, threads=True, times=True, places=True)
             return self.shown_as(read_profile(path, view))
 
         def contents(format_: Format) -> Contents:

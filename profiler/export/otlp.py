@@ -9,15 +9,26 @@ https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/pr
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib import metadata
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from profiler.export.protobuf import MAX, fixed_64, message, number, packed, packed_fixed_64, text, varint
+from profiler.export.protobuf import (
+    MAX,
+    address,
+    fixed_64,
+    message,
+    number,
+    packed,
+    packed_fixed_64,
+    text,
+    varint,
+)
 from profiler.export.tables import (
     Lane,
+    Module,
     Table,
     duration_ns,
     facts,
@@ -36,6 +47,7 @@ from profiler.export.text import (
     title_text,
 )
 from profiler.profile.model import Profile, Sample
+from profiler.profile.places import NOWHERE
 from symbolizers.errors import Reason
 from symbolizers.frame import NATIVE, Frame
 from symbolizers.registry import LANGUAGES
@@ -53,18 +65,32 @@ _PROFILE_ATTRIBUTES = 11
 _TYPE, _UNIT = 1, 2
 _SAMPLE_STACK, _SAMPLE_ATTRIBUTES, _SAMPLE_VALUES, _SAMPLE_TIMES = 1, 2, 4, 5
 # Fields of what the dictionary holds.
-_MAPPING_FILE = 4
+_MAPPING_LIMIT, _MAPPING_FILE, _MAPPING_ATTRIBUTES = 2, 4, 5
 _STACK_LOCATIONS = 1
-_LOCATION_MAPPING, _LOCATION_LINE, _LOCATION_ATTRIBUTES = 1, 3, 4
+_LOCATION_MAPPING, _LOCATION_ADDRESS, _LOCATION_LINE, _LOCATION_ATTRIBUTES = 1, 2, 3, 4
 _LINE_FUNCTION, _LINE_NUMBER = 1, 2
-_FUNCTION_NAME, _FUNCTION_FILE = 1, 3
+_FUNCTION_NAME, _FUNCTION_FILE, _FUNCTION_LINE = 1, 3, 4
 _KEY, _VALUE = 1, 2
 _VALUE_TEXT, _VALUE_NUMBER, _VALUE_ARRAY = 1, 3, 5
 
 Value = str | int | tuple[str, ...]
-Shown = tuple[str, str, int, str, str]
-"""A location: function, source file, line, module and kind."""
+Function = tuple[str, str, int]
+"""Name, source file and the line where it begins."""
+
+
+class Shown(NamedTuple):
+    """A location: function, line, module, address in it and kind."""
+
+    function: Function
+    line: int
+    module: Module
+    address: int
+    kind: str
+
+
 _NS_PER_MS = 10**6
+_BUILD_ID = "process.executable.build_id.gnu"
+"""The attribute of a mapping that OpenTelemetry's conventions have for it."""
 _FRAME_TYPES = {language.name: language.frame_type or language.name for language in LANGUAGES}
 """What OpenTelemetry calls a kind of frame, where it has another word."""
 
@@ -84,10 +110,10 @@ class _Writer:
         self._duration_ns = max(1, duration_ns(profile))
         self._strings: Table[str, str, int] = Table(str, int)
         self._strings[""]
-        self._mappings: Table[str, str, int] = Table(str, int)
-        self._mappings[""]
-        self._functions: Table[tuple[str, str], tuple[str, str], int] = Table(lambda pair: pair, int, first=1)
-        self._locations: Table[Frame, Shown, bytes] = Table(_shown, varint, first=1)
+        self._mappings: Table[Module, Module, int] = Table(lambda module: module, int)
+        self._mappings[Module("")]
+        self._functions: Table[Function, Function, int] = Table(lambda function: function, int, first=1)
+        self._locations: Table[Frame, Shown, bytes] = Table(self._shown, varint, first=1)
         self._stacks: Table[bytes, bytes, int] = Table(bytes, int)
         self._stacks[b""]
         self._attributes: Table[tuple[str, Value], tuple[str, Value], bytes] = Table(
@@ -177,21 +203,7 @@ class _Writer:
         """The tables, those that refer to others first."""
         for stack in self._stacks.rows:
             yield message(_STACK, packed(_STACK_LOCATIONS, (stack,)))
-        yield message(_LOCATION)
-        for name, file, line, module, kind in self._locations.rows:
-            function = self._functions[name, file]
-            yield message(
-                _LOCATION,
-                number(_LOCATION_MAPPING, self._mappings[module]),
-                message(_LOCATION_LINE, number(_LINE_FUNCTION, function), number(_LINE_NUMBER, line)),
-                packed(_LOCATION_ATTRIBUTES, self._numbers({"profile.frame.type": kind})),
-            )
-        yield message(_FUNCTION)
-        for name, file in self._functions.rows:
-            names = number(_FUNCTION_NAME, self._strings[name]), number(_FUNCTION_FILE, self._strings[file])
-            yield message(_FUNCTION, *names)
-        for module in self._mappings.rows:
-            yield message(_MAPPING, number(_MAPPING_FILE, self._strings[module]))
+        yield from self._code()
         yield message(_ATTRIBUTE)
         for key, value in self._attributes.rows:
             yield message(_ATTRIBUTE, number(_KEY, self._strings[key]), message(_VALUE, _value(value)))
@@ -199,11 +211,40 @@ class _Writer:
         for each in self._strings.rows:
             yield text(_STRING, each)
 
+    def _code(self) -> Iterator[bytes]:
+        """Locations, functions and mappings. A mapping is a whole file: addresses are offsets in it."""
+        last: Counter[Module] = Counter()
+        yield message(_LOCATION)
+        for function, line, module, at, kind in self._locations.rows:
+            last[module] = max(last[module], at)
+            where = number(_LINE_FUNCTION, self._functions[function]), number(_LINE_NUMBER, line)
+            yield message(
+                _LOCATION,
+                number(_LOCATION_MAPPING, self._mappings[module]),
+                address(_LOCATION_ADDRESS, at),
+                message(_LOCATION_LINE, *where),
+                packed(_LOCATION_ATTRIBUTES, self._numbers({"profile.frame.type": kind})),
+            )
+        yield message(_FUNCTION)
+        for name, file, first_line in self._functions.rows:
+            names = number(_FUNCTION_NAME, self._strings[name]), number(_FUNCTION_FILE, self._strings[file])
+            yield message(_FUNCTION, *names, number(_FUNCTION_LINE, first_line))
+        for module in self._mappings.rows:
+            known: dict[str, Value] = {_BUILD_ID: module.build_id} if module.build_id else {}
+            yield message(
+                _MAPPING,
+                address(_MAPPING_LIMIT, last[module] + 1 if module.name and last[module] else 0),
+                number(_MAPPING_FILE, self._strings[module.name]),
+                packed(_MAPPING_ATTRIBUTES, self._numbers(known)),
+            )
 
-def _shown(frame: Frame) -> Shown:
-    file, kind = file_text(frame), _FRAME_TYPES.get(frame.kind, frame.kind)
-    source, module = ("", file) if frame.kind == NATIVE else (file, "")
-    return function_name(frame), source, line_number(frame), module, kind
+    def _shown(self, frame: Frame) -> Shown:
+        place = self._profile.places.get(frame, NOWHERE)
+        file, kind = file_text(frame), _FRAME_TYPES.get(frame.kind, frame.kind)
+        source, module = ("", file) if frame.kind == NATIVE else (file, "")
+        line = line_number(frame)
+        function = function_name(frame), source, place.first_line or line
+        return Shown(function, line, Module(module, place.build_id if module else ""), place.address, kind)
 
 
 def _by_reason(what: str, counts: Mapping[Reason, int]) -> dict[str, Value]:

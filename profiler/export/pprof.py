@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from profiler.export.protobuf import message, number, packed, text, varint
+from profiler.export.protobuf import address, message, number, packed, text, varint
 from profiler.export.tables import (
     Lane,
+    Module,
     Table,
     duration_ns,
     facts,
@@ -32,6 +33,7 @@ from profiler.export.text import (
     title_text,
 )
 from profiler.profile.model import Profile
+from profiler.profile.places import NOWHERE
 from symbolizers.frame import KERNEL, NATIVE, Frame
 
 # Fields of Profile, and of the messages in it.
@@ -40,15 +42,31 @@ _TIME_NANOS, _DURATION_NANOS, _PERIOD_TYPE, _PERIOD, _COMMENT, _DEFAULT_SAMPLE_T
 _SAMPLE_LOCATION, _SAMPLE_VALUE, _SAMPLE_LABEL = 1, 2, 3
 _LABEL_KEY, _LABEL_TEXT, _LABEL_NUMBER = 1, 2, 3
 _ID = 1
-_MAPPING_FILE, _MAPPING_FLAGS = 5, (7, 8, 9)
+_MAPPING_LIMIT, _MAPPING_FILE, _MAPPING_BUILD_ID, _MAPPING_FLAGS = 3, 5, 6, (7, 8, 9)
 """The flags say that functions, files and lines are known, so that nobody looks for them in the file."""
-_LOCATION_MAPPING, _LOCATION_LINE = 2, 4
+_LOCATION_MAPPING, _LOCATION_ADDRESS, _LOCATION_LINE = 2, 3, 4
 _LINE_FUNCTION, _LINE_NUMBER = 1, 2
-_FUNCTION_NAME, _FUNCTION_FILE = 2, 4
+_FUNCTION_NAME, _FUNCTION_FILE, _FUNCTION_LINE = 2, 4, 5
 
 _KERNEL_MAPPING = "[kernel.kallsyms]"
-Shown = tuple[str, str, int, str]
-"""A location: name, file, line, and what it is mapped from."""
+_NOWHERE_MAPPED = Module("")
+
+
+class Function(NamedTuple):
+    """A function: name, file and the line where it begins."""
+
+    name: str
+    file: str
+    first_line: int
+
+
+class Shown(NamedTuple):
+    """A location: function, line, what it is mapped from and its address there."""
+
+    function: Function
+    line: int
+    module: Module
+    address: int
 
 
 def write(profile: Profile, stream: BinaryIO) -> None:
@@ -64,34 +82,50 @@ class _Writer:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._strings: Table[str, str, int] = Table(str, int)
-        self._locations: Table[Frame, Shown, bytes] = Table(_shown, varint, first=1)
-        self._functions: Table[tuple[str, str], tuple[str, str], int] = Table(lambda pair: pair, int, first=1)
-        self._mappings: Table[str, str, int] = Table(str, int, first=1)
+        self._locations: Table[Frame, Shown, bytes] = Table(self._shown, varint, first=1)
+        self._functions: Table[Function, Function, int] = Table(lambda function: function, int, first=1)
+        self._mappings: Table[Module, Module, int] = Table(lambda module: module, int, first=1)
 
     def parts(self) -> Iterator[bytes]:
         """The fields of the message, which is all of them together."""
         # Readers call the recording by the first mapping's file.
-        self._strings[""], self._mappings[title_text(self._profile)]
+        self._strings[""], self._mappings[Module(title_text(self._profile))]
         yield from self._head()
         for lane in lanes(self._profile):
             yield from self._samples(lane)
-        for (name, file, line, mapping), row in self._locations.rows.items():
-            place = message(
-                _LOCATION_LINE,
-                number(_LINE_FUNCTION, self._functions[name, file]),
-                number(_LINE_NUMBER, line),
-            )
-            where = number(_LOCATION_MAPPING, self._mappings[mapping]) if mapping else b""
-            yield message(_LOCATION, number(_ID, row), where, place)
-        for (name, file), row in self._functions.rows.items():
-            # Without a name of the system's, which Go would demangle: it cuts what stands in <>.
-            said = number(_FUNCTION_NAME, self._strings[name]), number(_FUNCTION_FILE, self._strings[file])
-            yield message(_FUNCTION, number(_ID, row), *said)
-        for mapping, row in self._mappings.rows.items():
-            known = b"".join(number(flag, 1) for flag in _MAPPING_FLAGS)
-            yield message(_MAPPING, number(_ID, row), number(_MAPPING_FILE, self._strings[mapping]), known)
+        yield from self._code()
         for each in self._strings.rows:
             yield text(_STRING, each)
+
+    def _code(self) -> Iterator[bytes]:
+        """Locations, functions and mappings. A mapping is a whole file: addresses are offsets in it."""
+        last: Counter[Module] = Counter()
+        for shown, row in self._locations.rows.items():
+            function, line, module, at = shown
+            place = number(_LINE_FUNCTION, self._functions[function]), number(_LINE_NUMBER, line)
+            where = b""
+            if module != _NOWHERE_MAPPED:
+                where = number(_LOCATION_MAPPING, self._mappings[module]) + address(_LOCATION_ADDRESS, at)
+                last[module] = max(last[module], at)
+            yield message(_LOCATION, number(_ID, row), where, message(_LOCATION_LINE, *place))
+        for function, row in self._functions.rows.items():
+            # Without a name of the system's, which Go would demangle: it cuts what stands in <>.
+            yield message(
+                _FUNCTION,
+                number(_ID, row),
+                number(_FUNCTION_NAME, self._strings[function.name]),
+                number(_FUNCTION_FILE, self._strings[function.file]),
+                number(_FUNCTION_LINE, function.first_line),
+            )
+        for module, row in self._mappings.rows.items():
+            yield message(
+                _MAPPING,
+                number(_ID, row),
+                address(_MAPPING_LIMIT, last[module] + 1 if last[module] else 0),
+                number(_MAPPING_FILE, self._strings[module.name]),
+                number(_MAPPING_BUILD_ID, self._strings[module.build_id]),
+                *(number(flag, 1) for flag in _MAPPING_FLAGS),
+            )
 
     def _head(self) -> Iterator[bytes]:
         profile = self._profile
@@ -128,6 +162,15 @@ class _Writer:
             labels["container"] = printable(process.container)
         return b"".join(self._label(key, value) for key, value in labels.items())
 
+    def _shown(self, frame: Frame) -> Shown:
+        place = self._profile.places.get(frame, NOWHERE)
+        file, line = file_text(frame), line_number(frame)
+        mapped = _KERNEL_MAPPING if frame.kind == KERNEL else file if frame.kind == NATIVE else ""
+        module = Module(mapped, place.build_id) if mapped else _NOWHERE_MAPPED
+        return Shown(
+            Function(marked_name(frame), file, place.first_line or line), line, module, place.address
+        )
+
     def _label(self, key: str, value: str | int) -> bytes:
         said = (
             number(_LABEL_NUMBER, value)
@@ -135,9 +178,3 @@ class _Writer:
             else number(_LABEL_TEXT, self._strings[value])
         )
         return message(_SAMPLE_LABEL, number(_LABEL_KEY, self._strings[key]), said)
-
-
-def _shown(frame: Frame) -> Shown:
-    file = file_text(frame)
-    mapping = _KERNEL_MAPPING if frame.kind == KERNEL else file if frame.kind == NATIVE else ""
-    return marked_name(frame), file, line_number(frame), mapping

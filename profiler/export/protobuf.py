@@ -22,7 +22,10 @@ MAX = (1 << 63) - 1
 @lru_cache(maxsize=1 << 16)
 def varint(value: int) -> bytes:
     """A number from 0 on, in the fewest bytes; a negative one is written as 0."""
-    value = min(max(value, 0), MAX)
+    return _varint(min(max(value, 0), MAX))
+
+
+def _varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -34,6 +37,11 @@ def varint(value: int) -> bytes:
 def number(field: int, value: int) -> bytes:
     """A field with a number; nothing for 0, which is what a missing one means."""
     return varint(field << 3 | _VARINT) + varint(value) if value else b""
+
+
+def address(field: int, value: int) -> bytes:
+    """A field with an address, which may have all of 64 bits; nothing for 0."""
+    return varint(field << 3 | _VARINT) + _varint(value) if value else b""
 
 
 def fixed_64(field: int, value: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from gzip import GzipFile
-from typing import BinaryIO, Generic, TypeVar
+from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
 from profiler.export.text import losses_text, printable, root_text, thread_text, warnings
 from profiler.profile.model import Process, Profile, Root, Sample, Thread
@@ -36,6 +36,13 @@ class Table(dict[K, N], Generic[K, V, N]):
         number = self.rows.setdefault(self._show(key), self._first + len(self.rows))
         encoded = self[key] = self._encode(number)
         return encoded
+
+
+class Module(NamedTuple):
+    """What native code is mapped from: a file, by its name, and its build id, in hexadecimal or empty."""
+
+    name: str
+    build_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

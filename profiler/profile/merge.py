@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from profiler.profile.model import Losses, Profile, Sample
+from profiler.profile.places import by_frame
 from symbolizers.errors import Reason
 
 
@@ -30,6 +31,7 @@ def merged(profiles: Sequence[Profile]) -> Profile:
         samples=tuple(found.values()),
         losses=_losses([profile.losses for profile in profiles]),
         duration_s=sum(profile.duration_s for profile in profiles),
+        places=by_frame(item for profile in profiles for item in profile.places.items()),
         notes=tuple(dict.fromkeys(note for profile in profiles for note in profile.notes)),
     )
 

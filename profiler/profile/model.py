@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
+from profiler.profile.places import Place
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
 
@@ -175,6 +176,8 @@ class Profile:
     command: str = ""
     """What was recorded, in words for a title: ``whole system``, ``python3 (12)``, a command line."""
     notes: tuple[str, ...] = field(default=())
+    places: Mapping[Frame, Place] = field(default_factory=dict)
+    """Where frames are, as far as more is known than they say."""
 
 
 def with_note(profile: Profile, note: str) -> Profile:

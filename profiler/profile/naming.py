@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from profiler.profile.frames import distinct, with_frames
 from profiler.profile.model import Sample
 from profiler.profile.paths import short_file_frame
+from profiler.profile.places import Place, by_frame
 from profiler.profile.short_names import short_name_frame
 from symbolizers.frame import Frame
 
@@ -54,3 +55,15 @@ def _with_clear_files(
         shown_in[pid] = {**shown, **kept} if kept else shown
     for sample in samples:
         yield with_frames(sample, shown_in.get(sample.root.pid, shown))
+
+
+def places_with_names(
+    places: Mapping[Frame, Place], *, full_names: bool, full_paths: bool
+) -> dict[Frame, Place]:
+    """The same by the names that `with_names` gives; a file may have its whole path or a short one."""
+    found = {**places}
+    if not full_names:
+        found = by_frame((short_name_frame(frame), place) for frame, place in found.items())
+    if not full_paths:
+        found |= by_frame((short_file_frame(frame), place) for frame, place in found.items())
+    return found

@@ -20,7 +20,7 @@ from profiler.errors import PidflameError, UsageError
 from profiler.profile.frames import lineless
 from profiler.profile.ledger import losses_of, process_losses
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Verdict
-from profiler.profile.report import samples_of
+from profiler.profile.report import places_of, samples_of
 from profiler.profile.rows import BadRow, Rows, check_rows, read_rows
 from profiler.profile.schema import APPLICATION_ID, DROPPED, MAX_TEXT_BYTES, TABLES, VERSION, statements
 from profiler.profile.summary import FACT, Summary, summary_from
@@ -139,6 +139,7 @@ def _profile(file: sqlite3.Connection, view: View) -> Profile:
         raise BadRow("its steps are no names with times")
     return Profile(
         samples=samples_of(file, rows, view),
+        places=places_of(file, rows, view) if view.places else {},
         losses=_shown(_ledger(file, str(facts["losses"])) if is_whole else _counted(file, rows), view, rows),
         host=str(facts.get("host", "")),
         started_at=str(facts.get("started_at", "")),

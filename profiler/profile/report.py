@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from profiler.profile.frames import with_line
 from profiler.profile.model import Process, Root, Sample, Thread
+from profiler.profile.places import Place, by_frame
 from profiler.profile.rows import BadRow, Rows
 from profiler.profile.schema import DROPPED
 from profiler.profile.view import Frames, Group, View, root_of
@@ -42,7 +43,7 @@ class _Stacks:
 
     def __init__(self, rows: Rows, view: View) -> None:
         self._rows = rows
-        frames = [*map(with_line, rows.frames, rows.lines)] if view.lines else rows.frames
+        frames = _frames(rows, view)
         first: dict[Frame, int] = {}
         same = [first.setdefault(frame, at) for at, frame in enumerate(frames)]
         for at in () if view.native else rows.inner:
@@ -117,6 +118,22 @@ def samples_of(file: sqlite3.Connection, rows: Rows, view: View) -> tuple[Sample
             process=sample.process,
         )
         for key, sample in kept.items()
+    )
+
+
+def _frames(rows: Rows, view: View) -> list[Frame]:
+    """As they show, by number."""
+    return [*map(with_line, rows.frames, rows.lines)] if view.lines else rows.frames
+
+
+def places_of(file: sqlite3.Connection, rows: Rows, view: View) -> dict[Frame, Place]:
+    """Where the frames are that `view` shows. Raises `sqlite3.Error`."""
+    found = file.execute("SELECT address, build_id FROM frame ORDER BY id")
+    frames = zip(_frames(rows, view)[1:], rows.frames[1:], found, strict=True)
+    return by_frame(
+        (frame, Place(defined.line if frame != defined else 0, address % (1 << 64), build_id))
+        for frame, defined, (address, build_id) in frames
+        if address or frame != defined
     )
 
 

@@ -37,6 +37,8 @@ class View:
     """Whether processes are shown under their containers."""
     times: bool = False
     """Whether each sample says when it was taken."""
+    places: bool = False
+    """Whether it is told where frames are."""
     lines: bool = False
     """Whether the line that runs shows, in the place of the function's first."""
     native: bool = False

@@ -116,13 +116,12 @@ class Aggregator:
     def add(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None = None) -> Tally:
         """Counts a finished stack, root first, and what it lacks. The tally counts equal samples.
 
-        Of what costs too much, lines and hidden frames go first.
+        Lines and hidden frames, which multiply stacks, are kept while the allowance is ample.
         """
         account = self._account(sample)
-        count = self._count(sample, elements, account.allowance)
-        if count is None:
+        if not account.allowance.is_ample():
             elements = plain(elements)
-            count = self._count(sample, elements, account.allowance)
+        count = self._count(sample, elements, account.allowance)
         if count is None:
             count = self._count(sample, (PLACEHOLDERS[Reason.OVER_BUDGET], *elements[-1:]))
             partial = partial or Partial(Reason.OVER_BUDGET, leaf=False)
@@ -247,14 +246,6 @@ class Aggregator:
             Sample(root, frames, count, thread, process=by_number[number])
             for (root, number, thread, frames), count in named.items()
         )
-
-    def running(self) -> Iterator[tuple[Frame, int]]:
-        """Each function, with a line that ran in it; 0 if that is not known."""
-        for element in self.elements:
-            if isinstance(element, RunningLine):
-                yield element.frame, element.line
-            elif isinstance(element, Frame):
-                yield element, 0
 
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""

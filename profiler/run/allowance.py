@@ -33,6 +33,10 @@ class Allowance:
         self.used += size_bytes
         return True
 
+    def is_ample(self) -> bool:
+        """Whether more is left than is held, here and above."""
+        return self.used < self._left and (self.above is None or self.above.is_ample())
+
     def give_back(self, size_bytes: int) -> None:
         """So much is held no longer."""
         self._left += size_bytes

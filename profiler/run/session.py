@@ -32,7 +32,7 @@ from profiler.run.names import AddressNames, name_kernel
 from profiler.run.own import OwnSamples
 from profiler.run.processes import ProcessTable
 from profiler.run.request import Recording
-from profiler.run.stacks import Element, KernelAddress, kernel_elements
+from profiler.run.stacks import Element, KernelAddress, kernel_elements, running_lines
 from profiler.run.steps import Steps
 from profiler.run.surroundings import Surroundings
 from profiler.run.tasks import TaskStacks
@@ -236,7 +236,9 @@ class Session:
         if self._journal is not None:
             elements, threads = self._aggregator.elements, self._threads.names()
             self._journal.finish(elements, names, self._names.build_ids, threads, profile)
-        return with_note(profile, lineless(self._aggregator.running()) if self._view.lines else "")
+        return with_note(
+            profile, lineless(running_lines(self._aggregator.elements)) if self._view.lines else ""
+        )
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s

@@ -80,6 +80,15 @@ def plain(elements: Iterable[Element]) -> tuple[Element, ...]:
     )
 
 
+def running_lines(elements: Iterable[Element]) -> Iterator[tuple[Frame, int]]:
+    """Each function, with a line that ran in it; 0 if that is not known."""
+    for element in elements:
+        if isinstance(element, RunningLine):
+            yield element
+        elif isinstance(element, Frame):
+            yield element, 0
+
+
 class CodeMap:
     """A process's executable mappings, to look addresses up in. Lifetime: one inspection."""
 

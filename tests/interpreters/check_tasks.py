@@ -131,8 +131,8 @@ def recorded(python: Python) -> tuple[Recorded, tuple[PythonFile, Interpreter], 
         identity = reader.identity(task)
         chain = reader.chain(task, identity)
         assert chain.outermost.name == "of_the_named"
-        assert [frame.name.replace(";", ":") for frame in chain.frames] == NAMED
-        assert [frame.kind for frame in chain.frames if frame.name.startswith("task ")] == [MARKER] * 3
+        assert [frame.name.replace(";", ":") for frame, _ in chain.frames] == NAMED
+        assert [frame.kind for frame, _ in chain.frames if frame.name.startswith("task ")] == [MARKER] * 3
         with pytest.raises(SymbolizeError):
             reader.chain(task + 8, reader.identity(task + 8))
         with pytest.raises(Changed):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from profiler.profile.model import Losses, Process, Profile, Root, Sample, Thread
+from profiler.profile.places import Place
 from symbolizers.errors import Reason
 from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
 
@@ -67,3 +70,13 @@ UNTIMED = Profile(
     }
 )
 """The same, with neither threads nor times."""
+
+PLACED = replace(
+    SHOWN,
+    places={
+        HANDLE: Place(first_line=38),
+        READ: Place(address=0x1234, build_id="0f1e2d"),
+        KERNEL_READ: Place(address=0xFFFF_FFFF_8100_0000),
+    },
+)
+"""The same, where it is known where some of its frames are."""

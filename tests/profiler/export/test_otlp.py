@@ -16,7 +16,7 @@ from profiler.profile.model import Profile, Sample
 from tests.support.export_samples import DETAILED_SAMPLES, oddly_named, profile_of
 from tests.support.many_stacks import many_stacks
 from tests.support.readers.messages import otlp_profiles
-from tests.support.shown_profile import DURATION_MS, MAIN, PERIOD_NS, SHOWN, UNTIMED, WEB, WORKER
+from tests.support.shown_profile import DURATION_MS, MAIN, PERIOD_NS, PLACED, SHOWN, UNTIMED, WEB, WORKER
 
 NS = 10**9
 TABLES = ("mapping", "location", "function", "link", "attribute", "stack")
@@ -185,6 +185,21 @@ def test_a_frame_keeps_its_kind_and_module() -> None:
         "render": ("jit", ""),
         "[truncated]": ("marker", ""),
     }
+
+
+def test_a_frame_tells_where_it_is() -> None:
+    data = read(PLACED)
+    check_rules(data)
+    dictionary = data.dictionary
+    locations = {_name(data, each): each for each in dictionary.location_table[1:]}
+    functions = {dictionary.string_table[each.name_strindex]: each for each in dictionary.function_table[1:]}
+    assert (locations["View.handle"].lines[0].line, functions["View.handle"].start_line) == (40, 38)
+    assert functions["<module>"].start_line == 1
+    assert locations["read"].address == 0x1234
+    assert locations["vfs_read"].address == 0xFFFF_FFFF_8100_0000
+    mapping = dictionary.mapping_table[locations["read"].mapping_index]
+    assert attributes(data, mapping.attribute_indices) == {"process.executable.build_id.gnu": "0f1e2d"}
+    assert (mapping.memory_start, mapping.memory_limit) == (0, 0x1235)
 
 
 def test_a_container_is_a_resource_of_its_own() -> None:

@@ -18,7 +18,7 @@ from tests.support.many_stacks import many_stacks
 from tests.support.readers import Refused
 from tests.support.readers import pprof as reader
 from tests.support.readers.messages import pprof_profile
-from tests.support.shown_profile import PERIOD_NS, SHOWN, UNTIMED
+from tests.support.shown_profile import PERIOD_NS, PLACED, SHOWN, UNTIMED
 
 
 def written(profile: Profile) -> bytes:
@@ -77,6 +77,23 @@ def test_raw_has_places_modules_times_and_losses(shown: Path) -> None:
     assert "Period: 50000000" in text
     assert "Comment: losses: 115 samples · 110 symbolized · 5 dropped (would_fault 5) · 3 lost" in text
     assert "Comment: note: a note" in text
+
+
+def test_raw_has_addresses_and_build_ids(tmp_path: Path) -> None:
+    (path := tmp_path / "x.pb.gz").write_bytes(written(PLACED))
+    text = reader.pprof(path, "-raw")
+    assert re.search(r": 0x1234 M=\d+ read libc\.so\.6", text)
+    assert re.search(r": 0xffffffff81000000 M=\d+ vfs_read_\[k\]", text)
+    assert re.search(r"0x0/0x1235/0x0 libc\.so\.6 0f1e2d", text)
+    assert reader.counts_by_process(path) == {"web (12)": 70, "web (13)": 30, "node (77)": 10}
+
+
+def test_a_function_has_the_line_where_it_begins() -> None:
+    profile = pprof_profile(written(PLACED))
+    lines = {profile.string_table[each.name]: each.start_line for each in profile.function}
+    assert lines["View.handle"] == 38
+    assert lines["<module>"] == 1
+    assert {line.line for location in profile.location for line in location.line} >= {40, 1}
 
 
 def test_tags_put_processes_below_the_stacks(shown: Path) -> None:

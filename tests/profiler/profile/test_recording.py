@@ -16,6 +16,7 @@ from profiler.errors import UsageError
 from profiler.export import folded
 from profiler.profile.merge import merged
 from profiler.profile.model import Process, Profile, Root
+from profiler.profile.places import Place, by_frame
 from profiler.profile.recording import BadRecording, query, read_profile
 from profiler.profile.schema import DROPPED, TABLES
 from profiler.profile.slices import FrameRow
@@ -214,6 +215,28 @@ def test_lines_and_hidden_frames_are_choices_of_a_view(running: str) -> None:
     assert sorted(folded_of(read_profile(running, View(lines=True)))) == [plain + each for each in by_line]
     both = read_profile(running, View(lines=True, native=True))
     assert sorted(folded_of(both)) == [loop + each for each in by_line]
+
+
+def test_it_is_told_where_frames_are(running: str) -> None:
+    file = sqlite3.connect(running)
+    file.execute("UPDATE frame SET address = -4096, build_id = '0f1e' WHERE id = 1")
+    file.commit()
+    file.close()
+    places = read_profile(running, View(lines=True, places=True)).places
+    assert places == {
+        MAIN: Place(address=(1 << 64) - 4096, build_id="0f1e"),
+        **{EVAL._replace(line=line): Place(first_line=3) for line in (0, 7, 8)},
+    }
+    assert read_profile(running, View(places=True)).places.keys() == {MAIN}
+    assert read_profile(running).places == {}
+
+
+def test_two_functions_that_show_the_same_begin_nowhere() -> None:
+    one, other = Place(3, 0x10, "0f"), Place(4, 0x20, "1e")
+    assert by_frame([(EVAL, one), (MAIN, one), (EVAL, other), (EVAL, one)]) == {
+        EVAL: one._replace(first_line=0),
+        MAIN: one,
+    }
 
 
 def test_functions_whose_line_nobody_knows_are_noted_where_lines_show(running: str) -> None:

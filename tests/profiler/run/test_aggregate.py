@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from profiler.capture.records import RawSample
 from profiler.profile.model import Process, ProcessLosses, Root, Sample, Thread
+from profiler.profile.view import View
 from profiler.run import aggregate, allowance
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
-from profiler.run.stacks import Element, KernelAddress, NativeAddress, Partial
+from profiler.run.stacks import Element, Inner, KernelAddress, NativeAddress, Partial, RunningLine
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, NATIVE, Frame
@@ -62,6 +63,30 @@ def test_addresses_of_one_function_are_one_frame_once_they_have_names() -> None:
     assert {each for stack in aggregator.stacks() for each in stack.elements} == {MAIN, ONE, OTHER, OPEN}
     (sample,) = aggregator.samples({ONE: OPEN, OTHER: OPEN})
     assert (sample.frames, sample.count) == ((MAIN, OPEN), 3)
+
+
+def test_one_address_stands_for_a_function_that_is_known() -> None:
+    aggregator = Aggregator(known=lambda address: (ONE, OPEN))
+    aggregator.add(raw(), (MAIN, Inner(OTHER), OTHER))
+    aggregator.add(raw(), (MAIN, Inner(ONE), ONE))
+    assert [each.elements for each in aggregator.stacks()] == [(MAIN, Inner(ONE), ONE)]
+
+
+def test_lines_and_hidden_frames_are_kept_while_there_is_ample_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "USER_BYTES", 4 * 40_000)
+    aggregator = Aggregator(allowances=Allowances())
+    for line in range(1, 200):
+        elements = (RunningLine(MAIN, line), Inner(ONE), RunningLine(MAIN, line + 1))
+        aggregator.add(replace(raw(), uid=1000), elements)
+    (plain,) = aggregator.samples(NAMES)
+    assert (plain.frames, plain.count) == ((MAIN, MAIN), 199)
+    by_line = aggregator.samples(NAMES, view=View(lines=True, native=True))
+    kept = [each for each in by_line if len(each.frames) == 3]
+    assert len(kept) > 20
+    (rest,) = (each for each in by_line if len(each.frames) == 2)
+    assert rest.count == 199 - len(kept)
+    assert {frame.line for frame in rest.frames} == {0}, "nobody knows which line ran"
+    assert not aggregator.losses(lost=0).partial
 
 
 def test_threads_are_told_apart_only_where_asked() -> None:
