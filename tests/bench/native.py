@@ -54,6 +54,12 @@ ALL = (
     Program("C++, clang", "./whole 4", f"clang++ -O2 -fomit-frame-pointer {CPP} -o whole"),
     Program("Rust", "./mixed", f"rustc -O {PROGRAMS / 'mixed.rs'}"),
     Program("Go", "./mixed", f"go build -o mixed {PROGRAMS / 'mixed.go'}"),
+    Program("OCaml", "./mixed", f"cp {PROGRAMS / 'mixed.ml'} . && ocamlopt mixed.ml -o mixed", ("ocamlopt",)),
+    Program(
+        "Go, cgo and growing stacks",
+        "./goroutines 4",
+        f"go build -o goroutines {WORKLOADS / 'goroutines.go'}",
+    ),
     Program("g++ compiles", f"sh -c 'for each in 1 2 3 4; do g++ -O2 -c {CPP} -o /dev/null; done'"),
     Program(
         "git clones and packs",

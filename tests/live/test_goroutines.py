@@ -27,14 +27,14 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 def recorded_twice(program: Path, folder: Path) -> Recorded:
     """The second recording of `program`: it has the tables that the first has made."""
-    record(folder, "-F", str(HZ), command=[str(program), "1"])
-    return record(folder, "-F", str(HZ), command=[str(program), "5"])
+    record(folder, "-F", str(HZ), command=[str(program), "0.5"])
+    return record(folder, "-F", str(HZ), command=[str(program), "2.5"])
 
 
 def assert_whole(recorded: Recorded) -> None:
     recorded.accounted()
     ends = recorded.stats["native_stacks"]
-    assert ends["root"] > 2 * HZ
+    assert ends["root"] > HZ
     assert sum(ends.values()) - ends["root"] <= 0.1 * MOST_CUT + 0.01 * ends["root"], ends
 
 
@@ -57,7 +57,7 @@ def test_a_goroutine_goes_on_below_what_ran_on_the_threads_stack(build: Build, t
         assert below > 0.99 * sum(found.values()) - 2, next(
             each for each in found if not in_order(each, path)
         )
-        assert below > 10
+        assert below > 5
     for stack in recorded.stacks:
         if of("main.spin", stack) and of("main.deep", stack):
             assert len(of("main.deep", stack)) == 21, stack

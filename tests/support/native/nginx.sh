@@ -17,7 +17,7 @@ http {
 }
 END
 nginx -p "$folder" -c "$folder/conf"
-ab -q -n 1500 -c 4 -H 'Accept-Encoding: gzip' http://127.0.0.1:18088/index.html > /dev/null
+ab -q -n 8000 -c 4 -H 'Accept-Encoding: gzip' http://127.0.0.1:18088/index.html > /dev/null
 nginx -p "$folder" -c "$folder/conf" -s quit
 while [ -f "$folder/pid" ]; do sleep 0.1; done
 rm -rf "$folder"
