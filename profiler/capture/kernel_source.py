@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import select
 from collections.abc import Callable, Mapping, Sequence
 from mmap import PAGESIZE
@@ -99,7 +98,7 @@ class KernelSource:
                 "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
                 "only_targets": int(self._sampling.targets is not None),
                 "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
-                **{f"key[{word}]": secrets.randbits(64) for word in range(2)},
+                **{f"key[{word}]": int.from_bytes(os.urandom(8), "little") for word in range(2)},
             }
             self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)
             self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)

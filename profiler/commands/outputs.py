@@ -8,16 +8,21 @@ from datetime import datetime
 from functools import partial
 from typing import BinaryIO
 
-from profiler.commands.findings import say_findings, say_losses
 from profiler.commands.output_file import Contents, Destination, NamedFile, open_destination, rescue
 from profiler.commands.talk import say, say_error, show_status
 from profiler.errors import UsageError
+<<<<<<< HEAD
 from profiler.export.registry import Format, format_for, formats_of
 from profiler.export.stats import to_json
+=======
+from profiler.export.registry import RECORDING, Format, format_for
+>>>>>>> d6a2bb1 (record: what is needed at the end is imported then)
 from profiler.profile.model import Profile
 
 
 def _write_stats(profile: Profile, stream: BinaryIO) -> None:
+    from profiler.export.stats import to_json  # here, as below: no sample waits for what is said at the end
+
     stream.write(to_json(profile).encode())
 
 
@@ -74,6 +79,8 @@ class Outputs:
             if contents is None or format_ is _STATS:
                 return partial(format_.write, profile)
             return contents(format_)
+
+        from profiler.commands.findings import say_findings, say_losses
 
         say_findings(profile)
         delivered = True

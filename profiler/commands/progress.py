@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from profiler.commands.durations import duration_text
 from profiler.commands.talk import Volume, is_heard_by_a_person, say, show_status
-from profiler.export.text import root_name
 from profiler.profile.model import Root
 from profiler.run.session import Progress
 
@@ -38,6 +37,8 @@ def _hottest(progress: Progress) -> str:
     hot = progress.hottest()
     if hot is None:
         return ""
+    from profiler.export.text import root_name  # here: no sample waits for it
+
     name = root_name(Root(hot.comm, 0))
     return f", {100 * hot.share:.0f} % in {name}" + (f" × {hot.processes:,}" if hot.processes > 1 else "")
 

@@ -21,8 +21,12 @@ from profiler.commands.results import Results
 from profiler.commands.talk import Volume, say, show_status
 from profiler.commands.targets import Target, find_targets, target_names
 from profiler.errors import PrerequisiteError, UsageError
+<<<<<<< HEAD
 from profiler.export.registry import Format, formats_of, needs_recording
 from profiler.export.text import printable
+=======
+from profiler.export.registry import Format
+>>>>>>> d6a2bb1 (record: what is needed at the end is imported then)
 from profiler.invoker import trusted_users
 from profiler.launch import Launched, check_executable
 from profiler.privileges import drop_what_loading_took, leave_network
@@ -142,6 +146,8 @@ def _outputs(files: Sequence[tuple[str, Format]], options: Options) -> Outputs:
 
 def _listed(targets: Sequence[Target]) -> str:
     """The first of them by name, and how many more there are."""
+    from profiler.export.text import printable  # here: most recordings have no target
+
     shown = ", ".join(f"{printable(each.name)} ({each.pid})" for each in targets[:_NAMED_TARGETS])
     more = len(targets) - _NAMED_TARGETS
     return f"{shown} and {more} more" if more > 0 else shown

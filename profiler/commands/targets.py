@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
-import psutil
 
 from profiler.errors import TargetGone, UsageError
 from symbolizers.errors import ProcessGone
 from symbolizers.process.identity import command_name_of, leader_of
+
+if TYPE_CHECKING:  # imported where it is used: a recording of the whole system does not wait for it
+    import psutil
 
 _HOW_TO_LIST = "'ps -e' lists those that run"
 _KEPT_BYTES = 15
@@ -60,6 +62,8 @@ def _counted(name: str, pids: Sequence[int]) -> str:
 def _by_pid(text: str) -> list[psutil.Process]:
     if not int(text):
         raise click.BadParameter("0 is no process; pids begin with 1", param_hint="--pid")
+    import psutil
+
     try:
         process = psutil.Process(int(text))
         leader = leader_of(process.pid)
@@ -74,6 +78,8 @@ def _by_pid(text: str) -> list[psutil.Process]:
 
 
 def _by_name(name: str) -> list[psutil.Process]:
+    import psutil
+
     found = [each for each in psutil.process_iter() if each.pid != os.getpid() and _is_called(each, name)]
     if not found:
         raise TargetGone(f"no process is called {name!r}; {_HOW_TO_LIST}")

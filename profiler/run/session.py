@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Thread
 
-import psutil
-
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
 from profiler.capture.source import SampleSource
 from profiler.profile.frames import lineless
@@ -41,6 +39,7 @@ from profiler.run.unwinding import Unwinding
 from symbolizers.asker import Asker, Readable
 from symbolizers.base import Interpreter
 from symbolizers.frame import Frame
+from symbolizers.process.identity import all_pids
 from symbolizers.process.usage import peak_bytes_of
 
 _POLL_S = (0.05, 0.15)
@@ -159,7 +158,7 @@ class Session:
         """
         self._steps.end("start")
         targets = self._recording.sampling.targets
-        pids = psutil.pids() if targets is None else list(targets)
+        pids = all_pids() if targets is None else list(targets)
         self._table.discover(pids, time.monotonic_ns())
         failures: list[BaseException] = []
         done = Event()
@@ -299,7 +298,12 @@ class Session:
 
     def _complete_targets(self) -> None:
         """Drops targets that ended, and adds children that began, before forks and exits could be seen."""
-        for pid in self._recording.sampling.targets or ():
+        targets = self._recording.sampling.targets
+        if targets is None:
+            return
+        import psutil  # here: a recording of the whole system does not wait for it
+
+        for pid in targets:
             try:
                 process = psutil.Process(pid)
                 children = process.children(recursive=True) if self._recording.sampling.with_children else []

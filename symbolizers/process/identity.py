@@ -180,3 +180,8 @@ def open_process(pid: int, start_ticks: int | None = None) -> ProcessHandle:
         os.close(pidfd)
         raise
     return handle
+
+
+def all_pids() -> list[int]:
+    """Those of all processes that run now."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
