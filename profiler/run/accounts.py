@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -115,13 +115,19 @@ class Account:
         if len(self.notes) < _MAX_NOTES:
             self.notes[text] = None
 
-    def take_over(self, other: Account, otherwise: tuple[int, ...]) -> None:
+    def take_over(
+        self,
+        other: Account,
+        otherwise: tuple[int, ...],
+        shown: Callable[[tuple[int, ...]], tuple[int, ...]],
+    ) -> None:
         """Counts the samples of another one, too, without its threads, and under our own name.
 
-        Stacks for which there is no room count as `otherwise`.
+        `shown` gives a stack as it is shown, which may be that of others, too. Stacks for which there is no
+        room count as `otherwise`.
         """
         for (_, elements), count in other.stacks.items():
-            key = StackKey(0, elements)
+            key = StackKey(0, shown(elements))
             if key not in self.stacks and not self.allowance.take(count.size_bytes):
                 key = StackKey(0, otherwise)
             own = self.stacks.setdefault(key, Count(size_bytes=count.size_bytes))

@@ -363,7 +363,16 @@ class Aggregator:
             self._accounts[key] = group
         self._rows.merged(process, key.comm)
         account.allowance.give_all_back()
-        group.take_over(account, self._over_budget)
+        group.take_over(account, self._over_budget, self._by_function)
+
+    def _by_function(self, stack: tuple[int, ...]) -> tuple[int, ...]:
+        """The same stack, with functions in the place of addresses, as far as they are known by now."""
+        return tuple([self._function_at(number) for number in stack])
+
+    def _function_at(self, number: int) -> int:
+        element = self.elements[number]
+        frame = self._frame_of(element) if isinstance(element, NativeAddress) else None
+        return number if frame is None else self._placeholder(frame)[0]
 
     def _container(self, account: Account) -> str:
         """The container that is shown around it."""

@@ -293,6 +293,21 @@ def test_of_many_processes_that_have_ended_those_of_a_program_count_together(
     assert [(stack.elements, stack.pid in range(100, 130)) for stack in stacks] == [((MAIN, ONE), True)]
 
 
+def test_stacks_of_ended_processes_count_by_the_functions_that_are_known_by_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were sampled at other instructions, when nobody knew the function around these."""
+    monkeypatch.setattr(aggregate, "_MOST_ENDED", 0)
+    known: dict[NativeAddress, Frame] = {}
+    aggregator = Aggregator(known=known.get)
+    places = [NativeAddress(told_file(5), offset, "/bin/app") for offset in range(5)]
+    for place in places:
+        aggregator.add(raw(100), (MAIN, place))
+    known.update(dict.fromkeys(places, OPEN))
+    aggregator.ended(raw(100).process)
+    assert [(each.elements, each.samples) for each in aggregator.stacks()] == [((MAIN, OPEN), 5)]
+
+
 def test_programs_of_ended_processes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aggregate, "_MOST_ENDED", 0)
     monkeypatch.setattr(aggregate, "_MOST_PROGRAMS", 2)
