@@ -11,12 +11,7 @@ from typing import BinaryIO
 from profiler.commands.output_file import Contents, Destination, NamedFile, open_destination, rescue
 from profiler.commands.talk import say, say_error, show_status
 from profiler.errors import UsageError
-<<<<<<< HEAD
 from profiler.export.registry import Format, format_for, formats_of
-from profiler.export.stats import to_json
-=======
-from profiler.export.registry import RECORDING, Format, format_for
->>>>>>> d6a2bb1 (record: what is needed at the end is imported then)
 from profiler.profile.model import Profile
 
 

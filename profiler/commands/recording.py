@@ -21,12 +21,7 @@ from profiler.commands.results import Results
 from profiler.commands.talk import Volume, say, show_status
 from profiler.commands.targets import Target, find_targets, target_names
 from profiler.errors import PrerequisiteError, UsageError
-<<<<<<< HEAD
 from profiler.export.registry import Format, formats_of, needs_recording
-from profiler.export.text import printable
-=======
-from profiler.export.registry import Format
->>>>>>> d6a2bb1 (record: what is needed at the end is imported then)
 from profiler.invoker import trusted_users
 from profiler.launch import Launched, check_executable
 from profiler.privileges import drop_what_loading_took, leave_network

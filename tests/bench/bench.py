@@ -7,12 +7,16 @@ medians and ranges goes to stdout, and with ``-o`` to a file. Nothing here is a 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tests.bench import peers, targets
 from tests.bench.depth import measure_depths
@@ -55,6 +59,22 @@ def measure_all(cells: list[Cell], rounds: int, seconds: float) -> Iterator[Meas
             yield measure(cell, number, units[cell.workload.name])
 
 
+def plain(entry: Measurement) -> dict[str, Any]:
+    """A measurement for a JSON file: what it is of, and its figures as they are in `Measurement`."""
+    cell = entry.cell
+    return {
+        "workload": cell.workload.name,
+        "profiler": cell.peer.name if cell.peer else None,
+        "hz": cell.hz,
+        "round": entry.round,
+        "truth": asdict(entry.truth) if entry.truth else None,
+        "running": asdict(entry.running) if entry.running else None,
+        "whole_cpu_s": entry.whole_cpu_s,
+        "seen": asdict(entry.seen) if entry.seen else None,
+        "failure": entry.failure,
+    }
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -62,6 +82,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="about how long a target works")
     parser.add_argument("--rates", default="20,100", help="Hz, separated by commas")
     parser.add_argument("-o", "--output", type=Path, help="write the table to this file, too")
+    parser.add_argument("--json", type=Path, help="write every measurement to this file")
     return parser.parse_args()
 
 
@@ -91,6 +112,14 @@ def main() -> int:
     print(report)
     if arguments.output:
         arguments.output.write_text(report)
+    if arguments.json:
+        machine = {
+            "cpus": os.cpu_count(),
+            "kernel": platform.release(),
+            "made_at": datetime.now().isoformat(),
+        }
+        entries = [plain(entry) for entry in measurements]
+        arguments.json.write_text(json.dumps({"machine": machine, "measurements": entries}, indent=1) + "\n")
     return 0
 
 
