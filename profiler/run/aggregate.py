@@ -341,8 +341,7 @@ class Aggregator:
 
     def _placeholder(self, frame: Frame) -> tuple[int]:
         """A stack of this frame alone."""
-        number = self._numbers.get(frame)
-        return (self._add(frame) if number is None else number,)
+        return (self._number_of(frame),)
 
     def _add(self, element: Element) -> int:
         self.elements.append(element)
@@ -366,13 +365,13 @@ class Aggregator:
         group.take_over(account, self._over_budget, self._by_function)
 
     def _by_function(self, stack: tuple[int, ...]) -> tuple[int, ...]:
-        """The same stack, with functions in the place of addresses, as far as they are known by now."""
-        return tuple([self._function_at(number) for number in stack])
+        """The same stack, with what stands for each function that is known by now."""
+        elements, _ = self._known_functions(tuple([self.elements[number] for number in stack]))
+        return tuple([self._number_of(element) for element in elements])
 
-    def _function_at(self, number: int) -> int:
-        element = self.elements[number]
-        frame = self._frame_of(element) if isinstance(element, NativeAddress) else None
-        return number if frame is None else self._placeholder(frame)[0]
+    def _number_of(self, element: Element) -> int:
+        number = self._numbers.get(element)
+        return self._add(element) if number is None else number
 
     def _container(self, account: Account) -> str:
         """The container that is shown around it."""

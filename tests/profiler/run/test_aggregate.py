@@ -298,14 +298,14 @@ def test_stacks_of_ended_processes_count_by_the_functions_that_are_known_by_then
 ) -> None:
     """They were sampled at other instructions, when nobody knew the function around these."""
     monkeypatch.setattr(aggregate, "_MOST_ENDED", 0)
-    known: dict[NativeAddress, Frame] = {}
+    known: dict[NativeAddress, tuple[NativeAddress, Frame]] = {}
     aggregator = Aggregator(known=known.get)
     places = [NativeAddress(told_file(5), offset, "/bin/app") for offset in range(5)]
     for place in places:
         aggregator.add(raw(100), (MAIN, place))
-    known.update(dict.fromkeys(places, OPEN))
+    known.update(dict.fromkeys(places, (places[0], OPEN)))
     aggregator.ended(raw(100).process)
-    assert [(each.elements, each.samples) for each in aggregator.stacks()] == [((MAIN, OPEN), 5)]
+    assert [(each.elements, each.samples) for each in aggregator.stacks()] == [((MAIN, places[0]), 5)]
 
 
 def test_programs_of_ended_processes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
