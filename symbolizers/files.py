@@ -98,6 +98,16 @@ class OpenFile:
             return mapping_frame(self.path, offset), offset
         return frame, max(offset - (address - start), 0)
 
+    def inlined(self, offset: int) -> tuple[Frame, int, tuple[Frame, ...]]:
+        """As `function`, and the functions that were inlined at `offset`, the outermost first."""
+        assert self.symbols is not None, "read_symbols comes first"
+        try:
+            address = self.elf.address_of_offset(offset)
+            frame, start, inlined = self.symbols.find_inlined(address)
+        except Malformed:
+            return mapping_frame(self.path, offset), offset, ()
+        return frame, max(offset - (address - start), 0), inlined
+
 
 class OpenFiles:
     """A cache of opened files, by identity. Lifetime: the worker process."""
@@ -141,13 +151,26 @@ class OpenFiles:
         if file == VDSO:
             symbols = self._vdso = self._vdso or NativeSymbols(vdso(), VDSO_PATH)
             return [symbols.find(offset) for offset in offsets]
+        known = self._with_symbols_read(file, path, mapped_by)
+        return [known.function(offset) for offset in offsets]
+
+    def inlined(
+        self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None
+    ) -> list[tuple[Frame, int, tuple[Frame, ...]]]:
+        """As `functions`, and what was inlined at each offset: see `NativeSymbols.find_inlined`."""
+        if file == VDSO:
+            return [(*each, ()) for each in self.functions(file, path, offsets)]
+        known = self._with_symbols_read(file, path, mapped_by)
+        return [known.inlined(offset) for offset in offsets]
+
+    def _with_symbols_read(self, file: FileKey, path: str, mapped_by: int | None) -> OpenFile:
         known = self.find_by_name(file, path, mapped_by)
         self._with_symbols[known.fd] = known
         self._with_symbols.move_to_end(known.fd)
         if len(self._with_symbols) > _MAX_SYMBOLS:
             self._with_symbols.popitem(last=False)[1].drop_symbols()
         known.read_symbols(mapped_by)
-        return [known.function(offset) for offset in offsets]
+        return known
 
     def identify(self, file: FileKey, path: str, mapped_by: int) -> IdentifiedFile:
         """What the kernel knows `file` by, and its owner. Raises `ProcessGone` and `Malformed`."""

@@ -29,7 +29,7 @@ import msgspec
 
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, MARKER, NATIVE, CodeObject, Frame, RawFrame
+from symbolizers.frame import GENERATED, INLINED, MARKER, NATIVE, CodeObject, Frame, RawFrame
 from symbolizers.inspection import (
     CHUNK_BYTES,
     MOST_CHUNKS,
@@ -100,9 +100,13 @@ class LookedInto(msgspec.Struct, frozen=True, tag=True):
 
 
 class Names(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts."""
+    """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts.
+
+    If that was asked for, `inlined` has what is inlined at each, the outermost first; else it is empty.
+    """
 
     functions: tuple[tuple[Frame, int], ...]
+    inlined: tuple[tuple[Frame, ...], ...] = ()
 
 
 class Identified(msgspec.Struct, frozen=True, tag=True):
@@ -288,16 +292,24 @@ class LookInto(_OfFile, frozen=True, tag=True):
 
 
 class NameOffsets(_OfFile, frozen=True, tag=True):
-    """Which functions lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it."""
+    """Which functions lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it.
+
+    With `inlines`, which functions are inlined there, too, and the source lines.
+    """
 
     offsets: tuple[int, ...]
     mapped_by: int | None = None
+    inlines: bool = False
 
     def answered_by(self) -> type[Names]:
         return Names
 
     def accepts(self, answer: Answer) -> bool:
         if not isinstance(answer, Names) or len(answer.functions) != len(self.offsets):
+            return False
+        if len(answer.inlined) not in ((len(self.offsets), 0) if self.inlines else (0,)):
+            return False
+        if any(frame.kind != INLINED for frames in answer.inlined for frame in frames):
             return False
         return all(
             frame.kind in (NATIVE, GENERATED) and 0 <= start <= at

@@ -22,7 +22,7 @@ from symbolizers.base import (
 )
 from symbolizers.errors import FaultReason, Malformed, ProcessGone, ReadFault, Reason, SymbolizeError
 from symbolizers.files import OpenFile, OpenFiles, kernel_key
-from symbolizers.frame import CodeObject, Frame, RawFrame, capture_kind
+from symbolizers.frame import CodeObject, RawFrame, capture_kind
 from symbolizers.inspection import (
     CHUNK_BYTES,
     MOST_MAPPINGS,
@@ -157,7 +157,7 @@ class Service:
             case LookInto():
                 return self.look_into(question)
             case NameOffsets():
-                return Names(self.names(question))
+                return self.names(question)
             case IdentifyFiles():
                 return Identified(tuple(self.identify(each, question.mapped_by) for each in question.files))
             case ReadUnwinding():
@@ -288,15 +288,16 @@ class Service:
             finally:
                 memory.forget()
 
-    def names(self, question: NameOffsets) -> tuple[tuple[Frame, int], ...]:
-        """A frame for each of its offsets, and the offset where that function starts.
-
-        Raises `ProcessGone` and `Malformed` if the file can't be had, OSError.
-        """
+    def names(self, question: NameOffsets) -> Names:
+        """What lies at its offsets. Raises OSError; `ProcessGone`, `Malformed` if the file can't be had."""
         file, path, offsets = question.file, question.path, question.offsets
         if file.is_generated:
-            return tuple(self._generated.functions(file, path, offsets))
-        return tuple(self._files.functions(file, path, offsets, question.mapped_by))
+            return Names(tuple(self._generated.functions(file, path, offsets)))
+        if not question.inlines:
+            return Names(tuple(self._files.functions(file, path, offsets, question.mapped_by)))
+        found = self._files.inlined(file, path, offsets, question.mapped_by)
+        functions = tuple((frame, start) for frame, start, _ in found)
+        return Names(functions, tuple(inlined for _, _, inlined in found))
 
     def identify(self, file: MappedFile, mapped_by: int) -> IdentifiedFile | None:
         """What the kernel knows `file` by, which that process may map; None if it can't be had."""

@@ -163,7 +163,8 @@ STAGES: dict[str, set[str]] = {
         *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight"),
         *("profiler.privileges", "profiler.profile", "profiler.run.journal", "profiler.run.request"),
         "profiler.run.session",
-        *("symbolizers.asker", "symbolizers.errors", "symbolizers.process"),
+        # Asks whether the library is there that some of the options need.
+        *("symbolizers.asker", "symbolizers.errors", "symbolizers.native", "symbolizers.process"),
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
@@ -199,7 +200,8 @@ STAGES: dict[str, set[str]] = {
         "symbolizers.registry",
     },
     "symbolizers.worker": {
-        *("symbolizers.errors", "symbolizers.process", "symbolizers.questions", "symbolizers.service"),
+        *("symbolizers.errors", "symbolizers.native", "symbolizers.process", "symbolizers.questions"),
+        "symbolizers.service",
     },
 }
 """The stages that each stage may import. A wall is moved here first, with the reason beside it."""

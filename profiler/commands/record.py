@@ -84,6 +84,11 @@ EXAMPLES = (
     "--async-tasks", is_flag=True, help="Python 3.14 and later: show what awaits an asyncio task under it."
 )
 @option("--native", is_flag=True, help="Show the interpreters' own functions, too.")
+@option(
+    "--inlines",
+    is_flag=True,
+    help="Show inlined functions, and source lines of native ones, where files have debug information.",
+)
 @option("--full-names", is_flag=True, help="Show native functions with template arguments and parameters.")
 @option("--full-paths", is_flag=True, help="Show source files with their whole paths.")
 @option(
@@ -131,5 +136,6 @@ def command(**options: Any) -> None:
 
 
 def _worker_options(options: Mapping[str, Any]) -> list[str]:
-    lines, strategy = options["lines"], options["read_strategy"]
-    return [*(["--lines"] * lines), *([f"--read-strategy={strategy}"] * (strategy != READ_STRATEGIES[0]))]
+    flags = [f"--{name}" for name in ("lines", "inlines") if options[name]]
+    strategy = options["read_strategy"]
+    return [*flags, *([f"--read-strategy={strategy}"] * (strategy != READ_STRATEGIES[0]))]

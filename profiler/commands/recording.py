@@ -31,6 +31,7 @@ from profiler.profile.view import View
 from profiler.run.request import Recording
 from profiler.run.session import Session
 from symbolizers.asker import Asker
+from symbolizers.native import inlines
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
 
@@ -54,6 +55,7 @@ class Options:
     containers: bool
     async_tasks: bool
     native: bool
+    inlines: bool
     full_names: bool
     full_paths: bool
     read_strategy: str
@@ -83,6 +85,8 @@ def record(options: Options, asker: Asker) -> int:
         ending.removes(outputs, results)
         preflight.check(sys.argv[1:])
         _check_strategy(options.read_strategy)
+        if options.inlines:
+            _check_inlines()
         if options.command:
             ending.check()
         launched = Launched(options.command) if options.command else None
@@ -116,6 +120,7 @@ def _recording(
         options.duration,
         lines=options.lines,
         native=options.native,
+        inlines=options.inlines,
         title=_title(target_names(options.targets, found), options.command),
         asked_at_s=asked_at_s,
         keep_partial=options.keep_partial,
@@ -146,6 +151,15 @@ def _check_strategy(name: str) -> None:
         raise PrerequisiteError(
             f"--read-strategy {name}: this kernel lacks PROCESS_VM_PIDFD and PROCESS_VM_NOWAIT;"
             " omit the option: reads do not wait for a target without them either"
+        )
+
+
+def _check_inlines() -> None:
+    """Raises `PrerequisiteError` if nothing here can read debug information."""
+    if not inlines.is_installed():
+        raise PrerequisiteError(
+            f"--inlines needs the package {inlines.LIBRARY}: '{sys.executable} -m pip install"
+            f" {inlines.LIBRARY}' gets it, as does the extra pidflame[inlines]"
         )
 
 

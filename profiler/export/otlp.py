@@ -29,6 +29,7 @@ from profiler.export.tables import (
 from profiler.export.text import (
     file_text,
     function_name,
+    is_of_module,
     line_number,
     printable,
     root_name,
@@ -37,7 +38,7 @@ from profiler.export.text import (
 )
 from profiler.profile.model import Profile, Sample
 from symbolizers.errors import Reason
-from symbolizers.frame import NATIVE, Frame
+from symbolizers.frame import INLINED, NATIVE, Frame
 from symbolizers.registry import LANGUAGES
 
 _RESOURCE_PROFILES, _DICTIONARY = 1, 2
@@ -65,7 +66,9 @@ Value = str | int | tuple[str, ...]
 Shown = tuple[str, str, int, str, str]
 """A location: function, source file, line, module and kind."""
 _NS_PER_MS = 10**6
-_FRAME_TYPES = {language.name: language.frame_type or language.name for language in LANGUAGES}
+_FRAME_TYPES = {language.name: language.frame_type or language.name for language in LANGUAGES} | {
+    INLINED: NATIVE
+}
 """What OpenTelemetry calls a kind of frame, where it has another word."""
 
 
@@ -202,7 +205,7 @@ class _Writer:
 
 def _shown(frame: Frame) -> Shown:
     file, kind = file_text(frame), _FRAME_TYPES.get(frame.kind, frame.kind)
-    source, module = ("", file) if frame.kind == NATIVE else (file, "")
+    source, module = ("", file) if is_of_module(frame) else (file, "")
     return function_name(frame), source, line_number(frame), module, kind
 
 

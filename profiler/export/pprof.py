@@ -24,6 +24,7 @@ from profiler.export.tables import (
 )
 from profiler.export.text import (
     file_text,
+    is_of_module,
     line_number,
     marked_name,
     printable,
@@ -32,7 +33,7 @@ from profiler.export.text import (
     title_text,
 )
 from profiler.profile.model import Profile
-from symbolizers.frame import KERNEL, NATIVE, Frame
+from symbolizers.frame import KERNEL, Frame
 
 # Fields of Profile, and of the messages in it.
 _SAMPLE_TYPE, _SAMPLE, _MAPPING, _LOCATION, _FUNCTION, _STRING = 1, 2, 3, 4, 5, 6
@@ -139,5 +140,5 @@ class _Writer:
 
 def _shown(frame: Frame) -> Shown:
     file = file_text(frame)
-    mapping = _KERNEL_MAPPING if frame.kind == KERNEL else file if frame.kind == NATIVE else ""
+    mapping = _KERNEL_MAPPING if frame.kind == KERNEL else file if is_of_module(frame) else ""
     return marked_name(frame), file, line_number(frame), mapping

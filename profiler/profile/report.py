@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from profiler.profile.model import Process, Root, Sample, Thread
@@ -40,7 +41,10 @@ class _Stacks:
     def __init__(self, rows: Rows, view: View) -> None:
         self._rows = rows
         first: dict[Frame, int] = {}
-        same = [first.setdefault(frame, at) for at, frame in enumerate(rows.frames)]
+        same = [
+            at if at in rows.inlined else first.setdefault(frame, at) for at, frame in enumerate(rows.frames)
+        ]
+        self._inlined = {at: [same[each] for each in frames] for at, frames in rows.inlined.items()}
         self._ends = [same[end] for end in rows.ends]
         hidden = () if view.keep_dropped else DROPPED.values()
         self._hidden = {first[frame] for frame in hidden if frame in first}
@@ -57,6 +61,8 @@ class _Stacks:
 
     def _find(self, stack: int) -> int | None:
         frames = self._rows.stack(stack, self._ends)
+        if self._inlined:
+            frames = [*chain.from_iterable(self._inlined.get(each, (each,)) for each in frames)]
         self._room -= len(frames)
         if self._room < 0:
             raise BadRow("its stacks are too long in all")

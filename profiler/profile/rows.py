@@ -17,6 +17,7 @@ _MOST_ROWS = 20_000_000
 _MOST_SAMPLES = 1 << 53
 _MOST_LINE = 1 << 32
 _MOST_DEPTH = 4096
+_MOST_INLINED = 256
 _ONE_PROCESS = 1 << 22
 """More than any pid."""
 
@@ -43,6 +44,9 @@ _REFERENCES = (
 )
 """Table and column, and the table whose ids it has."""
 
+_CHAINS = (("stack", "parent"), ("function", "inlined_in"))
+"""Table and column that has the id of an earlier row."""
+
 
 class BadRow(Exception):
     """Something in a recording is not as it has to be."""
@@ -61,8 +65,9 @@ def check_rows(file: sqlite3.Connection, tables: Collection[str]) -> None:
             for of, column, other in _REFERENCES
             if of == table
         ]
-        if table == "stack":
-            wrong.append(("parent", "parent < 1 OR parent >= id"))
+        for of, column in _CHAINS:
+            if table == of:
+                wrong.append((column, f"{column} < 1 OR {column} >= id"))
         if table == "sample":  # 0: a stack without frames
             wrong.append(("stack", f"stack < 0 OR stack > {_count_of(file, 'stack')}"))
         _check(file, table, wrong)
@@ -112,6 +117,9 @@ class Rows:
     threads: list[tuple[int, Thread]]
     """Each with its process."""
     frames: list[Frame]
+    """What is inlined in others comes behind those that stacks refer to."""
+    inlined: dict[int, tuple[int, ...]]
+    """Of a frame with inlined ones: the frame that is not inlined, and those, the outermost first."""
     parents: array[int]
     """Of stacks; 0 for one that begins."""
     ends: array[int]
@@ -132,10 +140,7 @@ class Rows:
 
 def read_rows(file: sqlite3.Connection) -> Rows:
     """Reads what was checked. Raises `BadRow`, and what JSON raises."""
-    functions = [Frame("", ""), *(Frame(*row) for row in _all(file, "kind, name, file, line", "function"))]
-    frames = [Frame("", "")]
-    for function, path, address in _all(file, "function, path, address", "frame"):
-        frames.append(_unnamed(path, address) if function is None else functions[function])
+    frames, inlined = _frames(file)
     parents, ends = (
         array("I", (0, *(number for (number,) in _all(file, column, "stack"))))
         for column in ("coalesce(parent, 0)", "frame")
@@ -149,9 +154,40 @@ def read_rows(file: sqlite3.Connection) -> Rows:
         processes=[(Process(0, b""), None), *_processes(file)],
         threads=[(0, Thread(b"", 0)), *threads],
         frames=frames,
+        inlined=inlined,
         parents=parents,
         ends=ends,
     )
+
+
+def _frames(file: sqlite3.Connection) -> tuple[list[Frame], dict[int, tuple[int, ...]]]:
+    """`Rows.frames` and `Rows.inlined`. Raises `BadRow`."""
+    functions, outer = [Frame("", "")], [0]
+    for *row, inlined_in in _all(file, "kind, name, file, line, inlined_in", "function"):
+        functions.append(Frame(*row))
+        outer.append(inlined_in or 0)
+    frames, chains = [Frame("", "")], {}
+    for at, (function, path, address) in enumerate(_all(file, "function, path, address", "frame"), 1):
+        frames.append(_unnamed(path, address) if function is None else functions[function])
+        if function is not None and outer[function]:
+            chains[at] = _chain(outer, function)
+    numbers: dict[int, int] = {}
+    for chain in chains.values():
+        for function in chain:
+            if function not in numbers:
+                numbers[function] = len(frames)
+                frames.append(functions[function])
+    return frames, {at: tuple(map(numbers.__getitem__, chain)) for at, chain in chains.items()}
+
+
+def _chain(outer: Sequence[int], function: int) -> tuple[int, ...]:
+    """The function, and before it those that it is inlined in. Raises `BadRow`."""
+    chain = [function]
+    while inlined_in := outer[chain[-1]]:
+        chain.append(inlined_in)
+        if len(chain) > _MOST_INLINED:
+            raise BadRow("too many functions in it are inlined in one")
+    return tuple(reversed(chain))
 
 
 def _all(file: sqlite3.Connection, columns: str, table: str) -> sqlite3.Cursor:

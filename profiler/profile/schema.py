@@ -13,7 +13,7 @@ from symbolizers.frame import MARKER, Frame
 
 APPLICATION_ID: Final = 0x70696466
 """``pidf``; in the header of the file."""
-VERSION: Final = 1
+VERSION: Final = 2
 """The `user_version` of what is written; no other one is read."""
 MAX_TEXT_BYTES: Final = 1 << 20
 """The longest text in it."""
@@ -35,7 +35,7 @@ TABLES: Final = {
     ),
     "function": (
         "id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, file TEXT NOT NULL,"
-        " line INTEGER NOT NULL"
+        " line INTEGER NOT NULL, inlined_in INTEGER"
     ),
     "frame": "id INTEGER PRIMARY KEY, function INTEGER, path TEXT NOT NULL, address INTEGER NOT NULL",
     "stack": "id INTEGER PRIMARY KEY, parent INTEGER, frame INTEGER NOT NULL",

@@ -169,5 +169,6 @@ def _thread_row(item: tuple[int, tuple[int, int, bytes, str]]) -> tuple[Any, ...
     return (at, process, tid, comm, _text(name))
 
 
-def _function_row(frame: Frame) -> tuple[bytes | int, ...]:
-    return (_text(frame.kind), _text(frame.name), _text(frame.file), frame.line)
+def _function_row(function: tuple[Frame, int | None]) -> tuple[bytes | int | None, ...]:
+    frame, inlined_in = function
+    return (_text(frame.kind), _text(frame.name), _text(frame.file), frame.line, inlined_in)

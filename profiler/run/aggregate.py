@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple, overload
 
@@ -35,6 +36,7 @@ _ENDS = {
     UserEnd.LOST: NativeEnd.LOST,
 }
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
+_NOTHING_INLINED: Mapping[Element, tuple[Frame, ...]] = MappingProxyType({})
 _MOST_ENDED = 500
 """Processes that have ended and still are a row each; of more than these, the first count by program."""
 _MOST_PROGRAMS = 1000
@@ -209,21 +211,24 @@ class Aggregator:
                     account.leafless += whole if stack.elements[-1] in numbers else 0
 
     def samples(
-        self, names: Mapping[Element, Frame], thread_names: Mapping[tuple[int, int], str] = _NO_NAMES
+        self,
+        names: Mapping[Element, Frame],
+        thread_names: Mapping[tuple[int, int], str] = _NO_NAMES,
+        inlined: Mapping[Element, tuple[Frame, ...]] = _NOTHING_INLINED,
     ) -> tuple[Sample, ...]:
         """The stacks with every element named (by `names` unless it is a frame already), merged anew.
 
-        `thread_names`: what languages call threads, by pid and tid.
+        `thread_names`: what languages call threads, by pid and tid. `inlined`: frames on top of an element's.
         """
         named: Counter[tuple[Root, int, Thread | None, tuple[Frame, ...]]] = Counter()
         # A number stands for each process: to hash its command line for every stack takes long.
         processes: dict[Process | None, int] = {}
+        shown = [_shown(each, names, inlined) for each in self.elements]
         for account in self._accounts.values():
             root = account.root._replace(container=self._container(account))
             process = processes.setdefault(account.process(), len(processes))
             for (tid, elements), count in account.stacks.items():
-                shown = (self.elements[each] for each in elements)
-                frames = tuple(each if isinstance(each, Frame) else names[each] for each in shown)
+                frames = tuple(chain.from_iterable(shown[each] for each in elements))
                 comm = account.threads.get(tid)
                 name = thread_names.get((account.pid, tid), "")
                 thread = Thread(comm, tid, name) if comm is not None else None
@@ -359,6 +364,15 @@ class Aggregator:
             account.threads[sample.tid] = sample.thread_comm
         account.samples += 1
         return account
+
+
+def _shown(
+    element: Element, names: Mapping[Element, Frame], inlined: Mapping[Element, tuple[Frame, ...]]
+) -> tuple[Frame, ...]:
+    """The frames of an element; none where no stack shows it any more."""
+    if isinstance(element, Frame):
+        return (element,)
+    return (names[element], *inlined.get(element, ())) if element in names else ()
 
 
 def _native_end(sample: RawSample) -> NativeEnd | None:

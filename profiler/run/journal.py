@@ -82,7 +82,8 @@ class Journal:
         """By process and tid: its number and its name."""
         self._tids: dict[int, list[int]] = {}
         """By process, those that have a number."""
-        self._functions: dict[Frame, int] = {}
+        self._functions: dict[tuple[Frame, int | None], int] = {}
+        """Each frame with the number of what it is inlined in."""
         self._nodes: dict[tuple[int | None, int], int] = {}
         self._last_process = self._last_thread = self._last_stack = 0
         self._written_elements = 0
@@ -155,10 +156,11 @@ class Journal:
         self,
         elements: Sequence[Element],
         names: Mapping[Element, Frame],
+        inlined: Mapping[Element, tuple[Frame, ...]],
         thread_names: Mapping[tuple[int, int], str],
         profile: Profile,
     ) -> None:
-        """Writes the rest: the last slice, names by element and by pid and tid."""
+        """Writes the rest: the last slice, names and what is inlined by element, names by pid and tid."""
         for process, (number, _) in self._processes.items():
             for tid in self._tids.get(number, ()) if thread_names else ():
                 if name := thread_names.get((process.pid, tid)):
@@ -167,7 +169,7 @@ class Journal:
         self._write(elements)
         late = Slice()
         named = [
-            (at, self._function(names[element], late))
+            (at, self._functions_of((names[element], *inlined.get(element, ())), late))
             for at, element in enumerate(elements, 1)
             if not isinstance(element, Frame) and element in names
         ]
@@ -218,11 +220,19 @@ class Journal:
             return None, KERNEL_PATH, _signed(element.address)
         return self._function(element, new), "", 0
 
-    def _function(self, frame: Frame, new: Slice) -> int:
-        number = self._functions.get(frame)
+    def _function(self, frame: Frame, new: Slice, inlined_in: int | None = None) -> int:
+        number = self._functions.get((frame, inlined_in))
         if number is None:
-            number = self._functions[frame] = len(self._functions) + 1
-            new.functions.append(frame)
+            number = self._functions[frame, inlined_in] = len(self._functions) + 1
+            new.functions.append((frame, inlined_in))
+        return number
+
+    def _functions_of(self, frames: Sequence[Frame], new: Slice) -> int:
+        """The number of the last of `frames`, each of which is inlined in the one before."""
+        number = None
+        for frame in frames:
+            number = self._function(frame, new, number)
+        assert number is not None
         return number
 
 

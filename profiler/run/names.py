@@ -37,10 +37,14 @@ _OTHERS_S, _LEAST_S = 0.15, 0.05
 wrote such a file can make it costly."""
 _MOST_OFFSETS = 4096
 """In one question: the answer has some hundred bytes for each."""
+_MOST_INLINED_OFFSETS = 256
+"""The same where inlined functions are asked for, too: a kilobyte or more for each."""
 _OTHERS_PAUSE = 10
 """How many times as long as it took to read what an untrusted process says of its code nobody asks again."""
 _FINAL = (Reason.OVER_BUDGET, Reason.UNSUPPORTED)
 """Reasons for which nobody asks again."""
+_TOO_MUCH = (Reason.OVER_BUDGET, Reason.STALLED)
+"""Reasons for which nobody asks again about what is inlined in a file."""
 
 
 class _Trust(IntEnum):
@@ -88,6 +92,8 @@ class _File:
     trust: _Trust = _Trust.NONE
     functions: Functions = field(default_factory=Functions)
     samples: int = 0
+    inlines: bool = True
+    """Whether what is inlined there can be had, as far as is known."""
     addresses: dict[NativeAddress, None] = field(default_factory=dict)
     """Those that nobody has asked about."""
 
@@ -104,12 +110,19 @@ class AddressNames:
 
     `is_trusted` says whether a user is, `owner_of` who owns a file. `lacking` holds the addresses whose names
     could not be read, or not in time, each with the reason; they are shown as places in their file.
+    `inlined` holds the functions that are inlined at an address, the outermost first.
     """
 
     def __init__(
-        self, asker: Asker, *, is_trusted: Callable[[int], bool], owner_of: Callable[[FileKey], int]
+        self,
+        asker: Asker,
+        *,
+        is_trusted: Callable[[int], bool],
+        owner_of: Callable[[FileKey], int],
+        inlines: bool = False,
     ) -> None:
         self._asker = asker
+        self._inlines = inlines
         self._is_trusted = is_trusted
         self._owner_of = owner_of
         self._files: dict[FileKey, _File] = {}
@@ -122,6 +135,7 @@ class AddressNames:
         self._others_due_s = 0.0
         """Until when nobody asks about code of untrusted processes; infinite while somebody does."""
         self.lacking: dict[Element, Reason] = {}
+        self.inlined: dict[Element, tuple[Frame, ...]] = {}
 
     def add(self, address: NativeAddress, pid: int, user: int) -> None:
         """Takes in an address that was sampled in the process `pid` of `user`."""
@@ -134,7 +148,9 @@ class AddressNames:
         self._waiting[address.file] = file
 
     def known(self, address: NativeAddress) -> Frame | None:
-        """The function around `address`, if an answer has told it already."""
+        """The function around `address`, if an answer has told it already and it has one line."""
+        if self._inlines:
+            return None
         file = self._files.get(address.file)
         return None if file is None else file.functions.find(address.offset)
 
@@ -206,10 +222,16 @@ class AddressNames:
         file.addresses = {}
         del self._waiting[key]
         for addresses in [tuple(group) for _, group in by_path]:
-            for at in range(0, len(addresses), _MOST_OFFSETS):
-                self._ask_for(key, addresses[at : at + _MOST_OFFSETS], file)
+            most = _MOST_INLINED_OFFSETS if self._asks_inlines(key, file) else _MOST_OFFSETS
+            for at in range(0, len(addresses), most):
+                self._ask_for(key, addresses[at : at + most], file)
+
+    def _asks_inlines(self, key: FileKey, file: _File) -> bool:
+        return self._inlines and file.inlines and not key.is_generated
 
     def _ask_for(self, key: FileKey, addresses: tuple[NativeAddress, ...], file: _File) -> None:
+        inlines = self._asks_inlines(key, file)
+
         def answered(answer: Names | Failed) -> None:
             self._open -= 1
             if self._others_due_s == math.inf and file.trust is _Trust.NONE:
@@ -223,14 +245,20 @@ class AddressNames:
                     else:
                         self._frames[each] = frame
                         file.functions.learn(start, each.offset, frame)
+                self.inlined.update(
+                    (each, frames) for each, frames in zip(addresses, answer.inlined, strict=False) if frames
+                )
+            elif inlines and answer.reason in _TOO_MUCH:  # the names alone cost little
+                file.inlines = False
+                self._ask_for(key, addresses, file)
             else:
                 self._refused.update(dict.fromkeys(addresses, answer.reason))
 
         self._open += 1
         offsets = tuple(each.offset for each in addresses)
-        question = NameOffsets(key, addresses[0].path, offsets, file.mapped_by)
+        question = NameOffsets(key, addresses[0].path, offsets, file.mapped_by, inlines)
         user = ROOT_USER if file.trust is _Trust.RUN else file.user
-        self._asker.ask(question, answered, user=user, thorough=key.is_generated)
+        self._asker.ask(question, answered, user=user, thorough=inlines or key.is_generated)
 
 
 def _path_of(address: NativeAddress) -> str:

@@ -89,7 +89,12 @@ class Session:
         self._asker = asker
         self._allowances = Allowances(recording.trusted)
         self._files = KnownFiles()
-        self._names = AddressNames(asker, is_trusted=self._allowances.is_trusted, owner_of=self._files.owner)
+        self._names = AddressNames(
+            asker,
+            is_trusted=self._allowances.is_trusted,
+            owner_of=self._files.owner,
+            inlines=recording.inlines,
+        )
         self._aggregator = Aggregator(
             keep_dropped=recording.keep_dropped,
             threads=recording.threads,
@@ -229,7 +234,9 @@ class Session:
         names = kernel | native
         profile = self._profile(duration_s, names)
         if self._journal is not None:
-            self._journal.finish(self._aggregator.elements, names, self._threads.names(), profile)
+            self._journal.finish(
+                self._aggregator.elements, names, self._names.inlined, self._threads.names(), profile
+            )
         return profile
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
@@ -374,7 +381,7 @@ class Session:
                 " may belong to an earlier program"
             )
         return Profile(
-            samples=self._aggregator.samples(names, self._threads.names()),
+            samples=self._aggregator.samples(names, self._threads.names(), self._names.inlined),
             losses=self._aggregator.losses(lost=lost.samples),
             host=socket.gethostname(),
             started_at=self._wall.isoformat(timespec="seconds"),

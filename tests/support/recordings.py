@@ -48,7 +48,7 @@ def slice_of(samples: Iterable[Taken]) -> Slice:
         for frame in sample.frames:
             if frame not in functions:
                 functions[frame] = len(functions) + 1
-                new.functions.append(frame)
+                new.functions.append((frame, None))
                 new.frames.append((functions[frame], "", 0))
         for depth, frame in enumerate(sample.frames):
             path = sample.frames[: depth + 1]

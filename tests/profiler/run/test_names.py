@@ -14,7 +14,7 @@ from profiler.run.names import AddressNames, Functions
 from profiler.run.stacks import NativeAddress
 from symbolizers.asker import Asker
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, NATIVE, Frame
+from symbolizers.frame import GENERATED, INLINED, NATIVE, Frame
 from symbolizers.inspection import FileKey, generated_by
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Failed, NameOffsets, Names
@@ -221,3 +221,24 @@ def test_each_mapping_of_generated_code_has_a_question_of_its_own() -> None:
     stacks = [CountedStack((generated(0x1000), heap, generated(0x3000)), 1, 7, ROOT)]
     names.resolve(stacks, ended_s=time.monotonic(), duration_s=1.0)
     assert asker.sizes == [2, 1]
+
+
+def test_inlined_functions_are_asked_for_and_where_they_cost_too_much_names_alone() -> None:
+    asked: list[tuple[FileKey, bool]] = []
+
+    def answer(question: NameOffsets) -> Names | Failed:
+        asked.append((question.file, question.inlines))
+        if question.inlines and question.file == OTHER:
+            return Failed(Reason.STALLED, "the worker died over it")
+        inlined = ((Frame(INLINED, "i", "a.c", 3),),) if question.inlines else ()
+        return Names(((Frame(NATIVE, "f", "a.c", 2), 1),), inlined)
+
+    asker = Answering(answer)
+    names = AddressNames(
+        cast(Asker, asker), is_trusted=lambda user: user == ROOT, owner_of=OWNERS.__getitem__, inlines=True
+    )
+    resolve(asker, [CountedStack((address(LIBC, 1), address(OTHER, 1)), 2, 7, ROOT)], names)
+    assert names.inlined == {address(LIBC, 1): (Frame(INLINED, "i", "a.c", 3),)}
+    assert {*asked} == {(LIBC, True), (OTHER, True), (OTHER, False)}
+    assert not names.lacking
+    assert names.known(address(LIBC, 1)) is None, "another address of it may be of another line"
