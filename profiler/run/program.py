@@ -183,7 +183,7 @@ class Program:
         """
         if self.state is not State.NEW or parent.began_ns > self.start_ns:
             return
-        self.code = parent.code.copy(generated_by(self.process, self.user))
+        self.code = parent.code.copy(generated_by(self.process, self.user, parent.process.pid))
         self._codes.inherit(parent._codes)
         self._walkers.inherit(parent._walkers)
         self.configure()
