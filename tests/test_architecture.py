@@ -116,7 +116,8 @@ STAGES: dict[str, set[str]] = {
     },
     "profiler.run.names": {
         *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.asker", "symbolizers.errors"),
-        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.native", "symbolizers.questions"),
+        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
+        "symbolizers.questions",
     },
     # Both ask the worker, as programs do; the second stands behind them, and knows from the descriptors which
     # annotation is a task.

@@ -13,7 +13,7 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import groupby
+from itertools import groupby, islice
 
 from profiler.run.aggregate import CountedStack
 from profiler.run.stacks import Element, KernelAddress, NativeAddress
@@ -23,6 +23,7 @@ from symbolizers.frame import GENERATED, Frame
 from symbolizers.inspection import FileKey
 from symbolizers.native.kernel import KernelSymbols
 from symbolizers.native.unnamed import mapping_frame
+from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Failed, NameOffsets, Names
 
 _EARLY_S = 0.5
@@ -39,12 +40,18 @@ _MOST_OFFSETS = 4096
 """In one question: the answer has some hundred bytes for each."""
 _MOST_INLINED_OFFSETS = 256
 """The same where inlined functions are asked for, too: a kilobyte or more for each."""
+_MOST_PAUSE_S = 8.0
+"""How long generated code keeps its name, at most, after other code has replaced it."""
 _OTHERS_PAUSE = 10
 """How many times as long as it took to read what an untrusted process says of its code nobody asks again."""
 _FINAL = (Reason.OVER_BUDGET, Reason.UNSUPPORTED)
 """Reasons for which nobody asks again."""
 _TOO_MUCH = (Reason.OVER_BUDGET, Reason.STALLED)
 """Reasons for which nobody asks again about what is inlined in a file."""
+
+
+def _ignore(_process: ProcessId) -> None:
+    pass
 
 
 class _Trust(IntEnum):
@@ -72,6 +79,19 @@ class Functions:
         end, _ = self._frames.get(start, (0, frame))
         self._frames[start] = max(end, offset + 1), frame
 
+    def replace(self, old: int, start: int, offset: int, frame: Frame) -> bool:
+        """At `offset` of the function that started at `old` there is this one; returns if it is another."""
+        if old == start and self._frames[old][1] == frame:
+            return False
+        self._starts.remove(old)
+        del self._frames[old]
+        self.learn(start, offset, frame)
+        return True
+
+    def known(self, most: int) -> list[tuple[int, int]]:
+        """The start of each function, and the last address in it that was seen; the first `most` of them."""
+        return [(start, end - 1) for start, (end, _) in islice(self._frames.items(), most)]
+
     def find(self, offset: int) -> Frame | None:
         """The function around `offset`, if that is known."""
         index = bisect_right(self._starts, offset) - 1
@@ -89,6 +109,9 @@ class _File:
     mapped_by: int
     due_s: float
     pause_s: float = _EARLY_S
+    check_s: float = math.inf
+    """When to ask whether code that was generated has been replaced."""
+    check_pause_s: float = _EARLY_S
     trust: _Trust = _Trust.NONE
     functions: Functions = field(default_factory=Functions)
     samples: int = 0
@@ -120,14 +143,19 @@ class AddressNames:
         is_trusted: Callable[[int], bool],
         owner_of: Callable[[FileKey], int],
         inlines: bool = False,
+        on_replaced: Callable[[ProcessId], None] = _ignore,
     ) -> None:
+        """`on_replaced` is called when a process has replaced code that it has generated."""
         self._asker = asker
         self._inlines = inlines
+        self._on_replaced = on_replaced
         self._is_trusted = is_trusted
         self._owner_of = owner_of
         self._files: dict[FileKey, _File] = {}
         self._waiting: dict[FileKey, _File] = {}
         """Those with addresses that nobody has asked about."""
+        self._generated: dict[FileKey, _File] = {}
+        """Those of processes that generate code, of which the names of some is known."""
         self._frames: dict[Element, Frame] = {}
         self._refused: dict[NativeAddress, Reason] = {}
         self._open = 0
@@ -157,6 +185,9 @@ class AddressNames:
     def ask_early(self) -> None:
         """Asks about what will be wanted at the end anyway, in files that are trusted."""
         now_s = time.monotonic()
+        for key, file in self._generated.items():
+            if now_s >= file.check_s:
+                self._check(key, file, now_s)
         for key, file in [*self._waiting.items()]:
             if now_s >= self._due_s(key, file):
                 if file.trust is _Trust.NONE:
@@ -245,6 +276,9 @@ class AddressNames:
                     else:
                         self._frames[each] = frame
                         file.functions.learn(start, each.offset, frame)
+                        if key.is_generated and file.trust is _Trust.RUN and key not in self._generated:
+                            self._generated[key] = file
+                            file.check_s = time.monotonic() + file.check_pause_s
                 self.inlined.update(
                     (each, frames) for each, frames in zip(addresses, answer.inlined, strict=False) if frames
                 )
@@ -259,6 +293,28 @@ class AddressNames:
         question = NameOffsets(key, addresses[0].path, offsets, file.mapped_by, inlines)
         user = ROOT_USER if file.trust is _Trust.RUN else file.user
         self._asker.ask(question, answered, user=user, thorough=inlines or key.is_generated)
+
+    def _check(self, key: FileKey, file: _File, now_s: float) -> None:
+        """Asks whether a process has replaced code that has a name: later samples have the new one's."""
+        known = file.functions.known(_MOST_OFFSETS)
+
+        def answered(answer: Names | Failed) -> None:
+            if not isinstance(answer, Names):  # it has ended
+                self._generated.pop(key, None)
+                return
+            file.check_pause_s = min(2 * file.check_pause_s, _MOST_PAUSE_S)
+            file.check_s = time.monotonic() + file.check_pause_s
+            replaced = [
+                file.functions.replace(old, start, offset, frame)
+                for (old, offset), (frame, start) in zip(known, answer.functions, strict=True)
+                if frame.kind == GENERATED
+            ]
+            if any(replaced):
+                self._on_replaced(ProcessId(key.inode, key.version[0]))
+
+        file.check_s = math.inf
+        question = NameOffsets(key, "", tuple(offset for _, offset in known), file.mapped_by)
+        self._asker.ask(question, answered, user=file.user, thorough=True)
 
 
 def _path_of(address: NativeAddress) -> str:

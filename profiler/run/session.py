@@ -94,6 +94,7 @@ class Session:
             is_trusted=self._allowances.is_trusted,
             owner_of=self._files.owner,
             inlines=recording.inlines,
+            on_replaced=lambda process: self._table.renamed(process),
         )
         self._aggregator = Aggregator(
             keep_dropped=recording.keep_dropped,

@@ -242,3 +242,43 @@ def test_inlined_functions_are_asked_for_and_where_they_cost_too_much_names_alon
     assert {*asked} == {(LIBC, True), (OTHER, True), (OTHER, False)}
     assert not names.lacking
     assert names.known(address(LIBC, 1)) is None, "another address of it may be of another line"
+
+
+def test_code_that_was_replaced_has_the_new_name_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_module, "_EARLY_S", 0.0)
+    said = {0x1000: ("old", 0x1000), 0x2010: ("kept", 0x2000)}
+
+    def answer(question: NameOffsets) -> Names:
+        found = [said[offset] for offset in question.offsets]
+        return Names(tuple((Frame(GENERATED, name), start) for name, start in found))
+
+    asker, replaced = Answering(answer), list[ProcessId]()
+    names = AddressNames(
+        cast(Asker, asker),
+        is_trusted=lambda user: user == ROOT,
+        owner_of=OWNERS.__getitem__,
+        on_replaced=replaced.append,
+    )
+    first, second = generated(0x1000), generated(0x2010)
+    names.add(first, 7, ROOT)
+    names.add(second, 7, ROOT)
+    names.ask_early()
+    asker.wait(0.0)
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + 1)
+    names.ask_early()
+    asker.wait(0.0)
+    assert not replaced, "nothing was"
+    said[0x1000] = ("new", 0x0FF0)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + 3)
+    names.ask_early()
+    asker.wait(0.0)
+    assert replaced == [ProcessId(7, 1)]
+    monkeypatch.undo()
+    assert [names.known(each) for each in (first, second)] == [
+        Frame(GENERATED, "new"),
+        Frame(GENERATED, "kept"),
+    ]
+    earlier = [CountedStack((first, second), 1, 7, ROOT)]
+    frames = names.resolve(earlier, ended_s=time.monotonic(), duration_s=1.0)
+    assert frames[first] == Frame(GENERATED, "old"), "what was sampled before keeps its name"
