@@ -25,7 +25,7 @@ from symbolizers.inspection import (
     KernelKey,
     Unsupported,
 )
-from symbolizers.native.debug_files import DebugFile, find_debug_file
+from symbolizers.native.debug_files import DebugFile, find_debug_file, find_fetched
 from symbolizers.native.symbols import NativeSymbols, vdso
 from symbolizers.native.unnamed import VDSO_PATH, mapping_frame, module_name
 from symbolizers.native.unwind_table import make_chunks
@@ -73,10 +73,18 @@ class OpenFile:
         interpreters = tuple(runtime.attach(0) for _, runtime in self.runtimes)
         return FileContents(told, self.owner, self.elf.code_distance(), interpreters, self.notes)
 
-    def read_symbols(self, mapped_by: int | None) -> NativeSymbols:
-        """Its symbols, and those of its debug file, which that process's file system may have."""
+    def read_symbols(self, mapped_by: int | None, fetched: str) -> NativeSymbols:
+        """Its symbols, and those of its debug file, which that process's file system may have.
+
+        `fetched` as in `find_debug_file`: a file may have come there since.
+        """
+        if self.symbols is not None and self.debug is None and fetched:
+            found = None if self.elf.has_symbol_table() else find_fetched(self.elf, fetched)
+            if found is not None:
+                found.close()
+                self.drop_symbols()
         if self.symbols is None:
-            self.debug = find_debug_file(self.elf, self.path, self.owner, mapped_by)
+            self.debug = find_debug_file(self.elf, self.path, self.owner, mapped_by, fetched)
             debug = self.debug.elf if self.debug is not None else None
             self.symbols = NativeSymbols(self.elf, module_name(self.path), debug)
         return self.symbols
@@ -112,8 +120,10 @@ class OpenFile:
 class OpenFiles:
     """A cache of opened files, by identity. Lifetime: the worker process."""
 
-    def __init__(self, languages: Sequence[Language]) -> None:
+    def __init__(self, languages: Sequence[Language], fetched: str = "") -> None:
+        """`fetched` as in `find_debug_file`."""
         self._languages = languages
+        self._fetched = fetched
         self._files: dict[FileKey, OpenFile | None] = {}
         """By what statx(2) says of the descriptor. None: there is nothing in it."""
         self._told: dict[FileKey, OpenFile] = {}
@@ -169,8 +179,13 @@ class OpenFiles:
         self._with_symbols.move_to_end(known.fd)
         if len(self._with_symbols) > _MAX_SYMBOLS:
             self._with_symbols.popitem(last=False)[1].drop_symbols()
-        known.read_symbols(mapped_by)
+        known.read_symbols(mapped_by, self._fetched)
         return known
+
+    def build_id(self, file: FileKey) -> bytes:
+        """That of a file that was named before; empty without one."""
+        known = None if file == VDSO else self._told.get(file) or self._files.get(file)
+        return known.elf.build_id if known is not None else b""
 
     def identify(self, file: FileKey, path: str, mapped_by: int) -> IdentifiedFile:
         """What the kernel knows `file` by, and its owner. Raises `ProcessGone` and `Malformed`."""

@@ -102,11 +102,13 @@ class LookedInto(msgspec.Struct, frozen=True, tag=True):
 class Names(msgspec.Struct, frozen=True, tag=True):
     """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts.
 
-    If that was asked for, `inlined` has what is inlined at each, the outermost first; else it is empty.
+    If that was asked for, `inlined` has what is inlined at each, the outermost first; else it is empty. The
+    `build_id` is the file's, empty without one.
     """
 
     functions: tuple[tuple[Frame, int], ...]
     inlined: tuple[tuple[Frame, ...], ...] = ()
+    build_id: bytes = b""
 
 
 class Identified(msgspec.Struct, frozen=True, tag=True):
@@ -307,6 +309,8 @@ class NameOffsets(_OfFile, frozen=True, tag=True):
     def accepts(self, answer: Answer) -> bool:
         if not isinstance(answer, Names) or len(answer.functions) != len(self.offsets):
             return False
+        if len(answer.build_id) > _MOST_BUILD_ID_BYTES:
+            return False
         if len(answer.inlined) not in ((len(self.offsets), 0) if self.inlines else (0,)):
             return False
         if any(frame.kind != INLINED for frames in answer.inlined for frame in frames):
@@ -399,6 +403,7 @@ AnyQuestion = (
 _LANGUAGES = frozenset(language.name for language in LANGUAGES)
 _KINDS = _LANGUAGES | {NATIVE, MARKER}
 _WORD_LIMIT = 1 << 64
+_MOST_BUILD_ID_BYTES = 64
 
 
 def _interpreters_in(files: Iterable[FileContents]) -> list[Interpreter]:

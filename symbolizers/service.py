@@ -106,16 +106,21 @@ class Service:
     """The worker's side of every question about targets. Lifetime: the worker process."""
 
     def __init__(
-        self, *, lines: bool, strategy: ReadStrategy | None = None, sandbox: Sandbox | None = None
+        self,
+        *,
+        lines: bool,
+        strategy: ReadStrategy | None = None,
+        sandbox: Sandbox | None = None,
+        fetched: str = "",
     ) -> None:
         """`strategy`: one of `available_strategies`; by default the preferred one.
 
-        `sandbox`: the one that this process entered, if it did.
+        `sandbox`: the one that this process entered, if it did. `fetched` as in `find_debug_file`.
         """
         self._lines = lines
         self._sandbox = sandbox or Sandbox()
         self._strategy = strategy
-        self._files = OpenFiles(languages())
+        self._files = OpenFiles(languages(), fetched)
         self._generated = GeneratedCode()
         self._processes: dict[ProcessId, _Process] = {}
         self._has_erred = False
@@ -294,10 +299,11 @@ class Service:
         if file.is_generated:
             return Names(tuple(self._generated.functions(file, path, offsets)))
         if not question.inlines:
-            return Names(tuple(self._files.functions(file, path, offsets, question.mapped_by)))
+            functions = tuple(self._files.functions(file, path, offsets, question.mapped_by))
+            return Names(functions, build_id=self._files.build_id(file))
         found = self._files.inlined(file, path, offsets, question.mapped_by)
         functions = tuple((frame, start) for frame, start, _ in found)
-        return Names(functions, tuple(inlined for _, _, inlined in found))
+        return Names(functions, tuple(inlined for _, _, inlined in found), self._files.build_id(file))
 
     def identify(self, file: MappedFile, mapped_by: int) -> IdentifiedFile | None:
         """What the kernel knows `file` by, which that process may map; None if it can't be had."""

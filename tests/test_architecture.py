@@ -48,6 +48,9 @@ STAGES: dict[str, set[str]] = {
         *("profiler.capture", "profiler.errors", "profiler.preflight", "symbolizers.asker"),
         *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
+    # Puts what it fetches into the cache.
+    "profiler.fetcher": {"profiler.capture", "profiler.errors"},
+    "profiler.debuginfod": {"profiler.fetcher"},
     "profiler.doctor_text": {"profiler.doctor", "profiler.export", "profiler.preflight"},
     # Makes the sampler of every language's walker, so it goes through their descriptors. A record names its
     # process, and capture knows nothing else about processes.
@@ -161,7 +164,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.cli": {"profiler.commands", "profiler.errors"},
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
-        *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight"),
+        *("profiler.export", "profiler.fetcher", "profiler.invoker", "profiler.launch", "profiler.preflight"),
         *("profiler.privileges", "profiler.profile", "profiler.run.journal", "profiler.run.request"),
         "profiler.run.session",
         # Asks whether the library is there that some of the options need.

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from profiler.capture.cache import folder
 from profiler.capture.source import EVENTS
 from profiler.commands.completing import complete_command, complete_process
 from profiler.commands.durations import Duration
@@ -89,6 +90,11 @@ EXAMPLES = (
     is_flag=True,
     help="Show inlined functions, and source lines of native ones, where files have debug information.",
 )
+@option(
+    "--debuginfod",
+    is_flag=True,
+    help="At the end, fetch symbols of stripped files from the servers in DEBUGINFOD_URLS.",
+)
 @option("--full-names", is_flag=True, help="Show native functions with template arguments and parameters.")
 @option("--full-paths", is_flag=True, help="Show source files with their whole paths.")
 @option(
@@ -138,4 +144,6 @@ def command(**options: Any) -> None:
 def _worker_options(options: Mapping[str, Any]) -> list[str]:
     flags = [f"--{name}" for name in ("lines", "inlines") if options[name]]
     strategy = options["read_strategy"]
+    if options["debuginfod"]:
+        flags.append(f"--fetched={folder()}")
     return [*flags, *([f"--read-strategy={strategy}"] * (strategy != READ_STRATEGIES[0]))]

@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 from profiler import preflight
@@ -23,6 +23,7 @@ from profiler.commands.targets import Target, find_targets, target_names
 from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import Format
 from profiler.export.text import printable
+from profiler.fetcher import Fetcher, servers
 from profiler.invoker import trusted_users
 from profiler.launch import Launched, check_executable
 from profiler.privileges import drop_what_loading_took, leave_network
@@ -56,6 +57,7 @@ class Options:
     async_tasks: bool
     native: bool
     inlines: bool
+    debuginfod: bool
     full_names: bool
     full_paths: bool
     read_strategy: str
@@ -87,6 +89,7 @@ def record(options: Options, asker: Asker) -> int:
         _check_strategy(options.read_strategy)
         if options.inlines:
             _check_inlines()
+        fetcher = Fetcher(servers()) if options.debuginfod else None
         if options.command:
             ending.check()
         launched = Launched(options.command) if options.command else None
@@ -94,7 +97,8 @@ def record(options: Options, asker: Asker) -> int:
             say(f"recording {_listed(targets)}", at=Volume.USUAL)
         recording = _recording(options, targets, launched, asked_at_s)
         source = KernelSource(recording.sampling, use_cache=not options.no_cache)
-        profile = _record(recording, source, asker, launched, ending, results)
+        with closing(fetcher) if fetcher is not None else nullcontext():
+            profile = _record(recording, source, asker, launched, ending, results, fetcher)
         if launched is not None:
             launched.check_that_it_ran()
         shown = results.shown_as(profile)
@@ -170,10 +174,11 @@ def _record(
     launched: Launched | None,
     ending: Ending,
     results: Results,
+    fetcher: Fetcher | None,
 ) -> Profile:
     leave_network()
     with closing(source):
-        session = Session(recording, source, asker, say_step)
+        session = Session(recording, source, asker, say_step, fetcher.fetch if fetcher is not None else None)
         with ending.stops(session, launched):
             session.prepare()
             session.start()

@@ -19,7 +19,7 @@ from profiler.run.aggregate import CountedStack
 from profiler.run.stacks import Element, KernelAddress, NativeAddress
 from symbolizers.asker import ROOT_USER, Asker
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, Frame
+from symbolizers.frame import GENERATED, NATIVE, Frame
 from symbolizers.inspection import FileKey
 from symbolizers.native.kernel import KernelSymbols
 from symbolizers.native.unnamed import mapping_frame
@@ -115,6 +115,7 @@ class _File:
     trust: _Trust = _Trust.NONE
     functions: Functions = field(default_factory=Functions)
     samples: int = 0
+    build_id: bytes = b""
     inlines: bool = True
     """Whether what is inlined there can be had, as far as is known."""
     addresses: dict[NativeAddress, None] = field(default_factory=dict)
@@ -143,11 +144,16 @@ class AddressNames:
         is_trusted: Callable[[int], bool],
         owner_of: Callable[[FileKey], int],
         inlines: bool = False,
+        fetches: bool = False,
         on_replaced: Callable[[ProcessId], None] = _ignore,
     ) -> None:
-        """`on_replaced` is called when a process has replaced code that it has generated."""
+        """`on_replaced` is called when a process has replaced code that it has generated.
+
+        `inlines`: see `NameOffsets`. `fetches`: there is a `nameless` and an `ask_again` to come.
+        """
         self._asker = asker
         self._inlines = inlines
+        self._fetches = fetches
         self._on_replaced = on_replaced
         self._is_trusted = is_trusted
         self._owner_of = owner_of
@@ -180,7 +186,9 @@ class AddressNames:
         if self._inlines:
             return None
         file = self._files.get(address.file)
-        return None if file is None else file.functions.find(address.offset)
+        frame = None if file is None else file.functions.find(address.offset)
+        may_be_named = self._fetches and frame is not None and _is_nameless(frame)
+        return None if may_be_named else frame
 
     def ask_early(self) -> None:
         """Asks about what will be wanted at the end anyway, in files that are trusted."""
@@ -226,6 +234,33 @@ class AddressNames:
                     self.lacking[each] = reason
         return self._frames
 
+    def nameless(self, most: int) -> dict[bytes, list[NativeAddress]]:
+        """By build id, what has no symbol in the files that trusted users run or own, after `resolve`.
+
+        Of so many files, those with most samples.
+        """
+        found: dict[FileKey, list[NativeAddress]] = {}
+        for each, frame in self._frames.items():
+            if isinstance(each, NativeAddress) and _is_nameless(frame):
+                file = self._files[each.file]
+                if file.build_id and file.trust is not _Trust.NONE:
+                    found.setdefault(each.file, []).append(each)
+        hottest = sorted(found, key=lambda key: -self._files[key].samples)[:most]
+        return {self._files[key].build_id: found[key] for key in hottest}
+
+    def ask_again(self, addresses: Iterable[NativeAddress]) -> dict[Element, Frame]:
+        """The frames of all addresses, where files of these may have got symbols since `resolve`."""
+        for each in addresses:
+            file = self._files[each.file]
+            file.addresses[each] = None
+            self._waiting[each.file] = file
+        for key, file in [*self._waiting.items()]:
+            self._ask(key, file)
+        end_s = time.monotonic() + _TRUSTED_S
+        while self._open and (left_s := end_s - time.monotonic()) > 0:
+            self._asker.wait(left_s)
+        return self._frames
+
     def _ask_in_order(self, ended_s: float, duration_s: float) -> None:
         others_s = {_Trust.OWNED: max(_OTHERS_S, _OWNED_SHARE * duration_s), _Trust.NONE: _OTHERS_S}
         for trust in _Trust:
@@ -269,6 +304,7 @@ class AddressNames:
                 now_s = time.monotonic()
                 self._others_due_s = now_s + _OTHERS_PAUSE * (now_s - self._others_asked_s)
             if isinstance(answer, Names):
+                file.build_id = answer.build_id
                 for each, (frame, start) in zip(addresses, answer.functions, strict=True):
                     if key.is_generated and frame.kind != GENERATED:  # its runtime may say it later
                         file.addresses[each] = None
@@ -315,6 +351,11 @@ class AddressNames:
         file.check_s = math.inf
         question = NameOffsets(key, "", tuple(offset for _, offset in known), file.mapped_by)
         self._asker.ask(question, answered, user=file.user, thorough=True)
+
+
+def _is_nameless(frame: Frame) -> bool:
+    """Whether it is a place in a file that has no symbol there."""
+    return frame.kind == NATIVE and not frame.file
 
 
 def _path_of(address: NativeAddress) -> str:

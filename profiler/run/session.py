@@ -8,10 +8,11 @@ import random
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from threading import Event, Thread
 
 import psutil
@@ -56,6 +57,8 @@ _LOADING_S = 10.0
 _WAKE_BYTES = 4096
 _DISCOVERY_S = 2.0
 """How long sampling that could begin waits for what is still to be learnt about the processes."""
+_MOST_FETCHED = 8
+"""Files whose symbols are fetched."""
 _LAST_ANSWERS_S = 0.1
 """How long after its end a recording waits for code objects that are still being read."""
 
@@ -81,10 +84,15 @@ class Session:
         source: SampleSource,
         asker: Asker,
         step_ended: Callable[[str, float], None] | None = None,
+        fetch: Callable[[Iterable[bytes]], Sequence[bytes]] | None = None,
     ) -> None:
-        """`step_ended` is called at the end of each step, with its name and the seconds that it took."""
+        """`step_ended` is called at the end of each step, with its name and the seconds that it took.
+
+        `fetch` gets files with symbols by their build ids, and returns those that the worker has now.
+        """
         self._steps = Steps(recording.asked_at_s, step_ended)
         self._recording = recording
+        self._fetch = fetch
         self._source = source
         self._asker = asker
         self._allowances = Allowances(recording.trusted)
@@ -94,6 +102,7 @@ class Session:
             is_trusted=self._allowances.is_trusted,
             owner_of=self._files.owner,
             inlines=recording.inlines,
+            fetches=fetch is not None,
             on_replaced=lambda process: self._table.renamed(process),
         )
         self._aggregator = Aggregator(
@@ -229,6 +238,10 @@ class Session:
         kernel = self._finish_reads(ended_s)
         self._steps.end("last reads")
         native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
+        if self._fetch is not None:
+            nameless = self._names.nameless(_MOST_FETCHED)
+            fetched = [nameless[build_id] for build_id in self._fetch(nameless)]
+            native = self._names.ask_again(chain.from_iterable(fetched))
         self._steps.end("native names")
         self._notes += notes_on(self._aggregator.stacks(), native)
         self._aggregator.lack(self._names.lacking)
