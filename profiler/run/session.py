@@ -237,11 +237,7 @@ class Session:
         duration_s = ended_s - self._started_s
         kernel = self._finish_reads(ended_s)
         self._steps.end("last reads")
-        native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
-        if self._fetch is not None:
-            nameless = self._names.nameless(_MOST_FETCHED)
-            fetched = [nameless[build_id] for build_id in self._fetch(nameless)]
-            native = self._names.ask_again(chain.from_iterable(fetched))
+        native = self._name_native(ended_s, duration_s)
         self._steps.end("native names")
         self._notes += notes_on(self._aggregator.stacks(), native)
         self._aggregator.lack(self._names.lacking)
@@ -252,6 +248,15 @@ class Session:
                 self._aggregator.elements, names, self._names.inlined, self._threads.names(), profile
             )
         return profile
+
+    def _name_native(self, ended_s: float, duration_s: float) -> dict[Element, Frame]:
+        """A frame for every native address, with what is fetched for the hottest files that lack symbols."""
+        native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
+        if self._fetch is None:
+            return native
+        nameless = self._names.nameless(_MOST_FETCHED)
+        fetched = [nameless[build_id] for build_id in self._fetch(nameless)]
+        return self._names.ask_again(chain.from_iterable(fetched))
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
