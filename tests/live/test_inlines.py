@@ -12,11 +12,15 @@ from tests.support.live.harness import PIDFLAME, WORKLOADS, parse_folded, record
 HZ = 199
 
 
+def build(name: str, folder: Path) -> Path:
+    built = folder / name
+    subprocess.run(["gcc", "-O2", "-g", WORKLOADS / f"{name}.c", "-o", built], check=True)
+    return built
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    built = tmp_path_factory.mktemp("inlined") / "inlined"
-    subprocess.run(["gcc", "-O2", "-g", WORKLOADS / "inlined.c", "-o", built], check=True)
-    return built
+    return build("inlined", tmp_path_factory.mktemp("inlined"))
 
 
 def test_they_are_frames_on_top_of_the_function_that_has_them(program: Path, tmp_path: Path) -> None:
@@ -42,3 +46,15 @@ def test_without_the_option_they_are_not_there(program: Path, tmp_path: Path) ->
     outer = recorded.where(lambda stack: "outer (inlined)" in stack)
     assert outer > 0.8 * HZ, recorded.stacks
     assert not recorded.where(lambda stack: any(frame.endswith("_[i]") for frame in stack))
+
+
+def test_two_that_are_inlined_in_one_function_have_their_shares(tmp_path: Path) -> None:
+    program = build("inlined_twice", tmp_path)
+    recorded = record(tmp_path, "-F", str(HZ), "--inlines", command=[str(program), "3"])
+
+    def samples_in(name: str) -> int:
+        return recorded.where(lambda stack: any(frame.startswith(f"{name} (") for frame in stack))
+
+    first, second = samples_in("first"), samples_in("second")
+    assert first + second > 0.8 * 3 * HZ, recorded.stacks
+    assert 0.68 < first / (first + second) < 0.82, recorded.stacks
