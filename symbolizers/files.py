@@ -25,7 +25,7 @@ from symbolizers.inspection import (
     KernelKey,
     Unsupported,
 )
-from symbolizers.native.debug_files import DebugFile, find_debug_file
+from symbolizers.native.debug_files import DebugFile, find_debug_file, find_fetched
 from symbolizers.native.symbols import NativeSymbols, vdso
 from symbolizers.native.unnamed import VDSO_PATH, mapping_frame, module_name
 from symbolizers.native.unwind_table import make_chunks
@@ -75,10 +75,18 @@ class OpenFile:
         interpreters = tuple(runtime.attach(0) for _, runtime in self.runtimes)
         return FileContents(told, self.owner, self.elf.code_distance(), interpreters, self.notes)
 
-    def read_symbols(self, mapped_by: int | None) -> NativeSymbols:
-        """Its symbols, and those of its debug file, which that process's file system may have."""
+    def read_symbols(self, mapped_by: int | None, fetched: str) -> NativeSymbols:
+        """Its symbols, and those of its debug file, which that process's file system may have.
+
+        `fetched` as in `find_debug_file`: a file may have come there since.
+        """
+        if self.symbols is not None and self.debug is None and fetched:
+            found = None if self.elf.has_symbol_table() else find_fetched(self.elf, fetched)
+            if found is not None:
+                found.close()
+                self.drop_symbols()
         if self.symbols is None:
-            self.debug = find_debug_file(self.elf, self.path, self.owner, mapped_by)
+            self.debug = find_debug_file(self.elf, self.path, self.owner, mapped_by, fetched)
             debug = self.debug.elf if self.debug is not None else None
             self.symbols = NativeSymbols(self.elf, module_name(self.path), debug)
         return self.symbols
@@ -100,12 +108,24 @@ class OpenFile:
             return mapping_frame(self.path, offset), offset
         return frame, max(offset - (address - start), 0)
 
+    def inlined(self, offset: int) -> tuple[Frame, int, tuple[Frame, ...]]:
+        """As `function`, and the functions that were inlined at `offset`, the outermost first."""
+        assert self.symbols is not None, "read_symbols comes first"
+        try:
+            address = self.elf.address_of_offset(offset)
+            frame, start, inlined = self.symbols.find_inlined(address)
+        except Malformed:
+            return mapping_frame(self.path, offset), offset, ()
+        return frame, max(offset - (address - start), 0), inlined
+
 
 class OpenFiles:
     """A cache of opened files, by identity. Lifetime: the worker process."""
 
-    def __init__(self, languages: Sequence[Language]) -> None:
+    def __init__(self, languages: Sequence[Language], fetched: str = "") -> None:
+        """`fetched` as in `find_debug_file`."""
         self._languages = languages
+        self._fetched = fetched
         self._files: dict[FileKey, OpenFile | None] = {}
         """By what statx(2) says of the descriptor. None: there is nothing in it."""
         self._told: dict[FileKey, OpenFile] = {}
@@ -143,13 +163,27 @@ class OpenFiles:
         if file == VDSO:
             symbols = self._vdso = self._vdso or NativeSymbols(vdso(), VDSO_PATH)
             return [symbols.find(offset) for offset in offsets], symbols.build_id
+        known = self._with_symbols_read(file, path, mapped_by)
+        return [known.function(offset) for offset in offsets], known.elf.build_id
+
+    def inlined(
+        self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None
+    ) -> tuple[list[tuple[Frame, int, tuple[Frame, ...]]], bytes]:
+        """As `functions`, and what was inlined at each offset: see `NativeSymbols.find_inlined`."""
+        if file == VDSO:
+            functions, build_id = self.functions(file, path, offsets)
+            return [(*each, ()) for each in functions], build_id
+        known = self._with_symbols_read(file, path, mapped_by)
+        return [known.inlined(offset) for offset in offsets], known.elf.build_id
+
+    def _with_symbols_read(self, file: FileKey, path: str, mapped_by: int | None) -> OpenFile:
         known = self.find_by_name(file, path, mapped_by)
         self._with_symbols[known.fd] = known
         self._with_symbols.move_to_end(known.fd)
         if len(self._with_symbols) > _MAX_SYMBOLS:
             self._with_symbols.popitem(last=False)[1].drop_symbols()
-        known.read_symbols(mapped_by)
-        return [known.function(offset) for offset in offsets], known.elf.build_id
+        known.read_symbols(mapped_by, self._fetched)
+        return known
 
     def identify(self, file: FileKey, path: str, mapped_by: int) -> IdentifiedFile:
         """What the kernel knows `file` by, and its owner. Raises `ProcessGone` and `Malformed`."""

@@ -11,6 +11,8 @@ NATIVE: Final = "native"
 KERNEL: Final = "kernel"
 GENERATED: Final = "jit"
 """Code that the program has generated, by the name that its runtime gives."""
+INLINED: Final = "inlined"
+"""A native function that the compiler has put into the one below it."""
 MARKER: Final = "marker"
 """Not code, but ``[truncated]`` and the like, which the profiler itself adds."""
 
@@ -18,9 +20,10 @@ MARKER: Final = "marker"
 class Frame(NamedTuple):
     """One named frame of a stack, as the target calls it (unescaped, whatever it contains).
 
-    `kind`, which exporters colour and suffix by, is a language's name, `NATIVE`, `GENERATED`, `KERNEL` or
-    `MARKER`. `file` is the source file of an interpreted or generated frame (empty for a C function of the
-    interpreter) and the module's base name of a native one. `line` is 1-based, 0 where unknown.
+    `kind`, which exporters colour and suffix by, is a language's name, `NATIVE`, `INLINED`, `GENERATED`,
+    `KERNEL` or `MARKER`. `file` is the source file of an interpreted, generated or inlined frame (empty for a
+    C function of the interpreter). Of a native one it is the module's base name, and the source file where
+    there is a `line`. `line` is 1-based, 0 where unknown.
     """
 
     kind: str

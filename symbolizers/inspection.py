@@ -61,9 +61,12 @@ VDSO = FileKey((0, 0), 0, ())
 """Stands for the kernel's ``[vdso]``, which is no file but the same code in every process."""
 
 
-def generated_by(process: ProcessId, user: int) -> FileKey:
-    """Stands for the code that a process of `user` generates: its offsets are addresses."""
-    return FileKey((0, 0), process.pid, (process.start_ticks, 0), user)
+def generated_by(process: ProcessId, user: int, forked_from: int = 0) -> FileKey:
+    """Stands for the code that a process of `user` generates: its offsets are addresses.
+
+    `forked_from`: the pid of the process that it was seen to be forked from, whose program it still runs.
+    """
+    return FileKey((0, 0), process.pid, (process.start_ticks, forked_from), user)
 
 
 class CodeMapping(NamedTuple):

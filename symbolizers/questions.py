@@ -30,7 +30,7 @@ import msgspec
 
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, MARKER, NATIVE, CodeObject, Frame, RawFrame
+from symbolizers.frame import GENERATED, INLINED, MARKER, NATIVE, CodeObject, Frame, RawFrame
 from symbolizers.inspection import (
     CHUNK_BYTES,
     MOST_CHUNKS,
@@ -103,10 +103,12 @@ class LookedInto(msgspec.Struct, frozen=True, tag=True):
 class Names(msgspec.Struct, frozen=True, tag=True):
     """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts.
 
-    `build_id`: that of the file, in hexadecimal; empty where it has none.
+    If that was asked for, `inlined` has what is inlined at each, the outermost first; else it is empty. The
+    `build_id` is that of the file, in hexadecimal; empty where it has none.
     """
 
     functions: tuple[tuple[Frame, int], ...]
+    inlined: tuple[tuple[Frame, ...], ...] = ()
     build_id: str = ""
 
 
@@ -294,10 +296,14 @@ class LookInto(_OfFile, frozen=True, tag=True):
 
 
 class NameOffsets(_OfFile, frozen=True, tag=True):
-    """Which functions lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it."""
+    """Which functions lie at `offsets` (bytes) of it. `mapped_by`: the pid of a process that may map it.
+
+    With `inlines`, which functions are inlined there, too, and the source lines.
+    """
 
     offsets: tuple[int, ...]
     mapped_by: int | None = None
+    inlines: bool = False
 
     def answered_by(self) -> type[Names]:
         return Names
@@ -306,6 +312,10 @@ class NameOffsets(_OfFile, frozen=True, tag=True):
         if not isinstance(answer, Names) or len(answer.functions) != len(self.offsets):
             return False
         if not _BUILD_ID.fullmatch(answer.build_id):
+            return False
+        if len(answer.inlined) not in ((len(self.offsets), 0) if self.inlines else (0,)):
+            return False
+        if any(frame.kind != INLINED for frames in answer.inlined for frame in frames):
             return False
         return all(
             frame.kind in (NATIVE, GENERATED) and 0 <= start <= at

@@ -106,16 +106,21 @@ class Service:
     """The worker's side of every question about targets. Lifetime: the worker process."""
 
     def __init__(
-        self, *, lines: bool, strategy: ReadStrategy | None = None, sandbox: Sandbox | None = None
+        self,
+        *,
+        lines: bool,
+        strategy: ReadStrategy | None = None,
+        sandbox: Sandbox | None = None,
+        fetched: str = "",
     ) -> None:
         """`strategy`: one of `available_strategies`; by default the preferred one.
 
-        `sandbox`: the one that this process entered, if it did.
+        `sandbox`: the one that this process entered, if it did. `fetched` as in `find_debug_file`.
         """
         self._lines = lines
         self._sandbox = sandbox or Sandbox()
         self._strategy = strategy
-        self._files = OpenFiles(languages())
+        self._files = OpenFiles(languages(), fetched)
         self._generated = GeneratedCode()
         self._processes: dict[ProcessId, _Process] = {}
         self._has_erred = False
@@ -289,15 +294,16 @@ class Service:
                 memory.forget()
 
     def names(self, question: NameOffsets) -> Names:
-        """The functions at its offsets.
-
-        Raises `ProcessGone` and `Malformed` if the file can't be had, OSError.
-        """
+        """What lies at its offsets. Raises OSError; `ProcessGone`, `Malformed` if the file can't be had."""
         file, path, offsets = question.file, question.path, question.offsets
         if file.is_generated:
             return Names(tuple(self._generated.functions(file, path, offsets)))
-        functions, build_id = self._files.functions(file, path, offsets, question.mapped_by)
-        return Names(tuple(functions), build_id.hex())
+        if not question.inlines:
+            functions, build_id = self._files.functions(file, path, offsets, question.mapped_by)
+            return Names(tuple(functions), build_id=build_id.hex())
+        found, build_id = self._files.inlined(file, path, offsets, question.mapped_by)
+        frames = tuple((frame, start) for frame, start, _ in found)
+        return Names(frames, tuple(inlined for _, _, inlined in found), build_id.hex())
 
     def identify(self, file: MappedFile, mapped_by: int) -> IdentifiedFile | None:
         """What the kernel knows `file` by, which that process may map; None if it can't be had."""

@@ -1,9 +1,9 @@
 """The worker process: answers one question about targets after the other, until its stream ends.
 
 `symbolizers.process.fork_server.ForkServer` starts ``python -m symbolizers.worker FD``, which forks a worker
-for each request. A worker's arguments are ``[--lines] [--read-strategy=NAME] [--budget=SECONDS]``; the budget
-is the CPU time that one question may take. A program error ends it with a traceback: its parent counts that
-as a stall and starts another.
+for each request. A worker's arguments are ``[--lines] [--inlines] [--fetched=FOLDER]
+[--read-strategy=NAME] [--budget=SECONDS]``; the budget is the CPU time that one question may take. A program
+error ends it with a traceback: its parent counts that as a stall and starts another.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from symbolizers.errors import Reason
+from symbolizers.native import inlines
 from symbolizers.process.budget import CpuBudget, OverBudget
 from symbolizers.process.fork_server import fork_workers
 from symbolizers.process.memory import ReadStrategy
@@ -47,6 +48,7 @@ def work(sandbox: Sandbox, stream: socket.socket, arguments: Sequence[str]) -> N
         lines="--lines" in options,
         strategy=ReadStrategy(strategy) if strategy else None,
         sandbox=sandbox,
+        fetched=options.get("--fetched", ""),
     )
     budget = CpuBudget(float(options.get("--budget", _BUDGET_S)))
 
@@ -60,6 +62,8 @@ def work(sandbox: Sandbox, stream: socket.socket, arguments: Sequence[str]) -> N
             return encode(Failed(Reason.OVER_BUDGET, f"the answer has {len(encoded)} bytes"))
         return encoded
 
+    if "--inlines" in options:
+        inlines.load()
     sandbox.enter()
     serve(MessageStream(stream), answer)
 

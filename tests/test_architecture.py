@@ -48,6 +48,9 @@ STAGES: dict[str, set[str]] = {
         *("profiler.capture", "profiler.errors", "profiler.preflight", "symbolizers.asker"),
         *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
+    # Puts what it fetches into the cache.
+    "profiler.fetcher": {"profiler.capture", "profiler.errors"},
+    "profiler.debuginfod": {"profiler.fetcher"},
     "profiler.doctor_text": {"profiler.doctor", "profiler.export", "profiler.preflight"},
     # Makes the sampler of every language's walker, so it goes through their descriptors. A record names its
     # process, and capture knows nothing else about processes.
@@ -116,7 +119,8 @@ STAGES: dict[str, set[str]] = {
     },
     "profiler.run.names": {
         *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.asker", "symbolizers.errors"),
-        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.native", "symbolizers.questions"),
+        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
+        "symbolizers.questions",
     },
     # Both ask the worker, as programs do; the second stands behind them, and knows from the descriptors which
     # annotation is a task.
@@ -160,10 +164,11 @@ STAGES: dict[str, set[str]] = {
     "profiler.cli": {"profiler.commands", "profiler.errors"},
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
-        *("profiler.export", "profiler.invoker", "profiler.launch", "profiler.preflight"),
+        *("profiler.export", "profiler.fetcher", "profiler.invoker", "profiler.launch", "profiler.preflight"),
         *("profiler.privileges", "profiler.profile", "profiler.run.journal", "profiler.run.request"),
         "profiler.run.session",
-        *("symbolizers.asker", "symbolizers.errors", "symbolizers.process"),
+        # Asks whether the library is there that some of the options need.
+        *("symbolizers.asker", "symbolizers.errors", "symbolizers.native", "symbolizers.process"),
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
@@ -199,7 +204,8 @@ STAGES: dict[str, set[str]] = {
         "symbolizers.registry",
     },
     "symbolizers.worker": {
-        *("symbolizers.errors", "symbolizers.process", "symbolizers.questions", "symbolizers.service"),
+        *("symbolizers.errors", "symbolizers.native", "symbolizers.process", "symbolizers.questions"),
+        "symbolizers.service",
     },
 }
 """The stages that each stage may import. A wall is moved here first, with the reason beside it."""

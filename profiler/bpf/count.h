@@ -87,7 +87,7 @@ static __always_inline void absorb_head(struct siphash *h, const struct sample_h
 /*
  * Where the instruction counts as being. Anywhere in an evaluation loop is the same place, since user space shows an
  * interpreter's frame there. So is, for what runs, anywhere in a function that the unwind table knows: user space shows
- * functions, and a busy one would make hundreds of stacks else.
+ * functions, and a busy one would make hundreds of stacks else. (Where it shows what is inlined there, the mask is 0.)
  */
 static __always_inline __u64 place_of(const struct scratch *s, __u64 address)
 {
@@ -131,7 +131,7 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 			break;
 		address = *(__u64 *)(s->body + at);
 		/* Read back, so that all ways through it are one for the verifier. */
-		s->unwind.place = place_of(s, address - (level ? 0 : READ_BACK(s->unwind.beyond)));
+		s->unwind.place = place_of(s, address - (level ? 0 : READ_BACK(s->unwind.beyond) & set->beyond_mask));
 		absorb(&h, READ_BACK(s->unwind.place));
 	}
 	end_hash(&h, HEAD_WORDS + 2 * frames + native, s->head.stack);

@@ -191,6 +191,7 @@ struct unwind_table {
 struct settings {
 	__u64 slot_ns;		/* how long a slot is in which one tick is a sample; 0: every event is one */
 	__u64 key[2];		/* of the hash, at random */
+	__u64 beyond_mask;	/* what of the way from where a function begins makes no difference: all of it, or none */
 	__u32 only_targets;	/* whether only what is in the map `targets` is recorded */
 	__u32 position_mask;	/* what of a position makes stacks differ: all bits, or FRAME_ENTERED alone */
 };

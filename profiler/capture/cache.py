@@ -1,4 +1,4 @@
-"""What earlier runs have made, samplers and unwind tables, in a folder that nobody else can write to."""
+"""What earlier runs have made or fetched, in a folder that nobody else can write to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 _ROOTS = Path("/var/cache/pidflame")
 
@@ -60,6 +61,16 @@ class Cache:
 
     def keep(self, key: str, data: bytes) -> None:
         """Keeps the `data` under the `key`, and makes the folder for it. Raises `CacheRefused`."""
+        with self.filled(key) as file:
+            file.write(data)
+
+    def has(self, key: str) -> bool:
+        """Whether there is something under the `key`."""
+        return (folder() / (key + self._suffix)).is_file()
+
+    @contextmanager
+    def filled(self, key: str) -> Iterator[BinaryIO]:
+        """A file to fill, kept under the `key` if the block ends without an error. Raises `CacheRefused`."""
         try:
             folder().parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):
@@ -67,8 +78,12 @@ class Cache:
             with _opened() as at:
                 temporary = f".{secrets.token_hex(8)}{self._suffix}"
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                with open(os.open(temporary, flags, 0o600, dir_fd=at), "wb") as file:
-                    file.write(data)
+                try:
+                    with open(os.open(temporary, flags, 0o600, dir_fd=at), "wb") as file:
+                        yield file
+                except BaseException:
+                    os.unlink(temporary, dir_fd=at)
+                    raise
                 os.rename(temporary, key + self._suffix, src_dir_fd=at, dst_dir_fd=at)
                 self._remove_oldest(at)
         except OSError as error:
@@ -85,6 +100,9 @@ SAMPLERS = Cache(".sampler.json", most_files=8, most_bytes=1 << 22)
 """Each kernel, and each version of ours, makes one."""
 TABLES = Cache(".unwind", most_files=1024, most_bytes=1 << 24)
 """Unwind tables, one a file of the machine."""
+DEBUG_SUFFIX = ".debug"
+DEBUG_FILES = Cache(DEBUG_SUFFIX, most_files=64, most_bytes=1 << 28)
+"""Files with symbols that were fetched, by build id."""
 
 
 @contextmanager

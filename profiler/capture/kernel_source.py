@@ -98,6 +98,7 @@ class KernelSource:
                 "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
                 "only_targets": int(self._sampling.targets is not None),
                 "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
+                "beyond_mask": 0 if self._sampling.inlines else (1 << 64) - 1,
                 **{f"key[{word}]": int.from_bytes(os.urandom(8), "little") for word in range(2)},
             }
             self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)

@@ -25,6 +25,8 @@ class Sampling:
     event: str = "cpu-clock"
     lines: bool = False
     """Whether samples differ that differ in the running lines alone."""
+    inlines: bool = False
+    """Whether samples differ that differ in the running instruction alone."""
     singly: bool = False
     """Whether each sample comes alone, also one that equals an earlier one."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from profiler.capture.cache import folder
 from profiler.capture.source import EVENTS
 from profiler.commands.completing import complete_command, complete_process
 from profiler.commands.durations import Duration
@@ -84,6 +85,16 @@ EXAMPLES = (
     "--async-tasks", is_flag=True, help="Python 3.14 and later: show what awaits an asyncio task under it."
 )
 @option("--native", is_flag=True, help="Show the interpreters' own functions, too.")
+@option(
+    "--inlines",
+    is_flag=True,
+    help="Show inlined functions, and source lines of native ones, where files have debug information.",
+)
+@option(
+    "--debuginfod",
+    is_flag=True,
+    help="At the end, fetch symbols of stripped files from the servers in DEBUGINFOD_URLS.",
+)
 @option("--full-names", is_flag=True, help="Show native functions with template arguments and parameters.")
 @option("--full-paths", is_flag=True, help="Show source files with their whole paths.")
 @option(
@@ -132,8 +143,8 @@ def command(**options: Any) -> None:
 
 def _worker_options(options: Mapping[str, Any]) -> list[str]:
     keeps_lines = options["lines"] or needs_recording(formats_of(options["outputs"], options["format_name"]))
+    flags = [*(["--lines"] * keeps_lines), *(["--inlines"] * options["inlines"])]
     strategy = options["read_strategy"]
-    return [
-        *(["--lines"] * keeps_lines),
-        *([f"--read-strategy={strategy}"] * (strategy != READ_STRATEGIES[0])),
-    ]
+    if options["debuginfod"]:
+        flags.append(f"--fetched={folder()}")
+    return [*flags, *([f"--read-strategy={strategy}"] * (strategy != READ_STRATEGIES[0]))]

@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 from profiler import preflight
@@ -22,6 +22,7 @@ from profiler.commands.talk import Volume, say, show_status
 from profiler.commands.targets import Target, find_targets, target_names
 from profiler.errors import PrerequisiteError, UsageError
 from profiler.export.registry import Format, formats_of, needs_recording
+from profiler.fetcher import Fetcher, servers
 from profiler.invoker import trusted_users
 from profiler.launch import Launched, check_executable
 from profiler.privileges import drop_what_loading_took, leave_network
@@ -30,6 +31,7 @@ from profiler.profile.view import View
 from profiler.run.request import Recording
 from profiler.run.session import Session
 from symbolizers.asker import Asker
+from symbolizers.native import inlines
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
 
@@ -53,6 +55,8 @@ class Options:
     containers: bool
     async_tasks: bool
     native: bool
+    inlines: bool
+    debuginfod: bool
     full_names: bool
     full_paths: bool
     read_strategy: str
@@ -87,6 +91,9 @@ def record(options: Options, asker: Asker) -> int:
         ending.removes(outputs, results)
         preflight.check(sys.argv[1:])
         _check_strategy(options.read_strategy)
+        if options.inlines:
+            _check_inlines()
+        fetcher = Fetcher(servers()) if options.debuginfod else None
         if options.command:
             ending.check()
         launched = Launched(options.command) if options.command else None
@@ -94,7 +101,8 @@ def record(options: Options, asker: Asker) -> int:
             say(f"recording {_listed(targets)}", at=Volume.USUAL)
         recording = _recording(options, targets, launched, asked_at_s)
         source = KernelSource(recording.sampling, use_cache=not options.no_cache)
-        profile = _record(recording, source, asker, launched, ending, results)
+        with closing(fetcher) if fetcher is not None else nullcontext():
+            profile = _record(recording, source, asker, launched, ending, results, fetcher)
         if launched is not None:
             launched.check_that_it_ran()
         shown = results.shown_as(profile)
@@ -116,12 +124,14 @@ def _recording(
             with_children,
             options.event,
             lines=keeps_lines,
+            inlines=options.inlines,
             singly=options.async_tasks,
         ),
         options.duration,
         keeps_lines=keeps_lines,
         lines=options.lines,
         native=options.native,
+        inlines=options.inlines,
         title=_title(target_names(options.targets, found), options.command),
         asked_at_s=asked_at_s,
         keep_partial=options.keep_partial,
@@ -157,6 +167,15 @@ def _check_strategy(name: str) -> None:
         )
 
 
+def _check_inlines() -> None:
+    """Raises `PrerequisiteError` if nothing here can read debug information."""
+    if not inlines.is_installed():
+        raise PrerequisiteError(
+            f"--inlines needs the package {inlines.LIBRARY}: '{sys.executable} -m pip install"
+            f" {inlines.LIBRARY}' gets it, as does the extra pidflame[inlines]"
+        )
+
+
 def _record(
     recording: Recording,
     source: SampleSource,
@@ -164,10 +183,11 @@ def _record(
     launched: Launched | None,
     ending: Ending,
     results: Results,
+    fetcher: Fetcher | None,
 ) -> Profile:
     leave_network()
     with closing(source):
-        session = Session(recording, source, asker, say_step)
+        session = Session(recording, source, asker, say_step, fetcher.fetch if fetcher is not None else None)
         with ending.stops(session, launched):
             session.prepare()
             session.start()

@@ -34,7 +34,7 @@ from profiler.export.text import (
     title_text,
 )
 from profiler.profile.model import Profile, Root
-from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
+from symbolizers.frame import GENERATED, INLINED, KERNEL, MARKER, NATIVE, Frame
 from symbolizers.registry import LANGUAGES
 
 VERSION: Final = 60
@@ -58,6 +58,7 @@ CATEGORIES: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The title and the colour of each kind of frame. Their order is that of the file's categories."""
 _NUMBER_OF_KIND = {kind: index for index, kind in enumerate(CATEGORIES)}
+_NUMBER_OF_KIND[INLINED] = _NUMBER_OF_KIND[NATIVE]
 
 _NOBODY = Lane(Root(b"no samples", 0), None, None, (), 0)
 """Firefox Profiler opens no file without a thread."""
@@ -186,8 +187,13 @@ class _Tables:
             "name": [strings[name] for name, _, _, _ in shown],
             "isJS": [False] * size,
             "relevantForJS": [False] * size,
-            "resource": [modules[file] if file and kind == NATIVE else -1 for _, file, _, kind in shown],
-            "source": [sources[file] if file and kind != NATIVE else None for _, file, _, kind in shown],
+            "resource": [
+                modules[file] if file and _is_of_module(line, kind) else -1 for _, file, line, kind in shown
+            ],
+            "source": [
+                sources[file] if file and not _is_of_module(line, kind) else None
+                for _, file, line, kind in shown
+            ],
             "lineNumber": lines,
             "columnNumber": [None] * size,
             "length": size,
@@ -231,6 +237,11 @@ def _sources(names: list[int]) -> dict[str, Any]:
 
 def _empty(*columns: str) -> dict[str, Any]:
     return {**{column: [] for column in columns}, "length": 0}
+
+
+def _is_of_module(line: int, kind: str) -> bool:
+    """Whether the file of such a function is a module, see `Frame.file`."""
+    return kind == NATIVE and not line
 
 
 def _shown(frame: Frame) -> Shown:

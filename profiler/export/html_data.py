@@ -21,7 +21,7 @@ from profiler.export.text import (
     warnings,
 )
 from profiler.profile.model import Process, Profile, Root, Sample, Thread
-from symbolizers.frame import Frame
+from symbolizers.frame import INLINED, NATIVE, Frame
 from symbolizers.registry import LANGUAGES
 
 _Run = tuple[Root, Process | None]
@@ -64,6 +64,7 @@ class _Stacks:
 
     def columns(self) -> tuple[Column, ...]:
         numbers = {kind: number for number, kind in enumerate(LEGEND)}
+        numbers[INLINED] = numbers[NATIVE]
         shaded = [numbers[kind] * SHADES + crc32(text.encode()) % SHADES for text, kind in self._sorted]
         size = array("I").itemsize
         shared = [common_prefix(*pair) // size for pair in pairwise([b"", *self._distinct])]

@@ -32,6 +32,7 @@ from profiler.export.tables import (
     Table,
     duration_ns,
     facts,
+    first_line,
     is_timed,
     lanes,
     period_ns,
@@ -40,6 +41,7 @@ from profiler.export.tables import (
 from profiler.export.text import (
     file_text,
     function_name,
+    is_of_module,
     line_number,
     printable,
     root_name,
@@ -49,7 +51,7 @@ from profiler.export.text import (
 from profiler.profile.model import Profile, Sample
 from profiler.profile.places import NOWHERE
 from symbolizers.errors import Reason
-from symbolizers.frame import NATIVE, Frame
+from symbolizers.frame import INLINED, NATIVE, Frame
 from symbolizers.registry import LANGUAGES
 
 _RESOURCE_PROFILES, _DICTIONARY = 1, 2
@@ -91,7 +93,9 @@ class Shown(NamedTuple):
 _NS_PER_MS = 10**6
 _BUILD_ID = "process.executable.build_id.gnu"
 """The attribute of a mapping that OpenTelemetry's conventions have for it."""
-_FRAME_TYPES = {language.name: language.frame_type or language.name for language in LANGUAGES}
+_FRAME_TYPES = {language.name: language.frame_type or language.name for language in LANGUAGES} | {
+    INLINED: NATIVE
+}
 """What OpenTelemetry calls a kind of frame, where it has another word."""
 
 
@@ -226,9 +230,9 @@ class _Writer:
                 packed(_LOCATION_ATTRIBUTES, self._numbers({"profile.frame.type": kind})),
             )
         yield message(_FUNCTION)
-        for name, file, first_line in self._functions.rows:
+        for name, file, begins in self._functions.rows:
             names = number(_FUNCTION_NAME, self._strings[name]), number(_FUNCTION_FILE, self._strings[file])
-            yield message(_FUNCTION, *names, number(_FUNCTION_LINE, first_line))
+            yield message(_FUNCTION, *names, number(_FUNCTION_LINE, begins))
         for module in self._mappings.rows:
             known: dict[str, Value] = {_BUILD_ID: module.build_id} if module.build_id else {}
             yield message(
@@ -241,10 +245,10 @@ class _Writer:
     def _shown(self, frame: Frame) -> Shown:
         place = self._profile.places.get(frame, NOWHERE)
         file, kind = file_text(frame), _FRAME_TYPES.get(frame.kind, frame.kind)
-        source, module = ("", file) if frame.kind == NATIVE else (file, "")
-        line = line_number(frame)
-        function = function_name(frame), source, place.first_line or line
-        return Shown(function, line, Module(module, place.build_id if module else ""), place.address, kind)
+        source, module = ("", file) if is_of_module(frame) else (file, "")
+        function = function_name(frame), source, first_line(frame, place)
+        at = 0 if kind == NATIVE and not module else place.address
+        return Shown(function, line_number(frame), Module(module, place.build_id if module else ""), at, kind)
 
 
 def _by_reason(what: str, counts: Mapping[Reason, int]) -> dict[str, Value]:

@@ -18,6 +18,7 @@ from profiler.export.tables import (
     Table,
     duration_ns,
     facts,
+    first_line,
     lanes,
     packed_into,
     period_ns,
@@ -25,6 +26,7 @@ from profiler.export.tables import (
 )
 from profiler.export.text import (
     file_text,
+    is_of_module,
     line_number,
     marked_name,
     printable,
@@ -34,7 +36,7 @@ from profiler.export.text import (
 )
 from profiler.profile.model import Profile
 from profiler.profile.places import NOWHERE
-from symbolizers.frame import KERNEL, NATIVE, Frame
+from symbolizers.frame import KERNEL, Frame
 
 # Fields of Profile, and of the messages in it.
 _SAMPLE_TYPE, _SAMPLE, _MAPPING, _LOCATION, _FUNCTION, _STRING = 1, 2, 3, 4, 5, 6
@@ -164,12 +166,11 @@ class _Writer:
 
     def _shown(self, frame: Frame) -> Shown:
         place = self._profile.places.get(frame, NOWHERE)
-        file, line = file_text(frame), line_number(frame)
-        mapped = _KERNEL_MAPPING if frame.kind == KERNEL else file if frame.kind == NATIVE else ""
+        file = file_text(frame)
+        mapped = _KERNEL_MAPPING if frame.kind == KERNEL else file if is_of_module(frame) else ""
         module = Module(mapped, place.build_id) if mapped else _NOWHERE_MAPPED
-        return Shown(
-            Function(marked_name(frame), file, place.first_line or line), line, module, place.address
-        )
+        function = Function(marked_name(frame), file, first_line(frame, place))
+        return Shown(function, line_number(frame), module, place.address)
 
     def _label(self, key: str, value: str | int) -> bytes:
         said = (

@@ -23,7 +23,7 @@ from profiler.export.text import ELLIPSIS, title_text
 from profiler.export.tree import MAX_BOXES, PROCESS, PROGRAM, THREAD, Box, StackSorter, lay_out
 from profiler.profile.model import Profile
 from symbolizers.descriptor import Shades
-from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE
+from symbolizers.frame import GENERATED, INLINED, KERNEL, MARKER, NATIVE
 from symbolizers.registry import LANGUAGES
 
 WIDTH_PX = 1200
@@ -219,7 +219,7 @@ def _face_of(profile: Profile, programs: Programs, total: int) -> Callable[[Box]
 
 
 def _css_name(kind: str | None) -> str:
-    return PROCESS if kind in (None, PROGRAM, THREAD) else kind
+    return PROCESS if kind in (None, PROGRAM, THREAD) else NATIVE if kind == INLINED else kind
 
 
 def _rules(name: str, shades: Shades, indent: str) -> str:

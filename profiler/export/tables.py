@@ -9,8 +9,10 @@ from datetime import datetime
 from gzip import GzipFile
 from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
-from profiler.export.text import losses_text, printable, root_text, thread_text, warnings
+from profiler.export.text import line_number, losses_text, printable, root_text, thread_text, warnings
 from profiler.profile.model import Process, Profile, Root, Sample, Thread
+from profiler.profile.places import Place
+from symbolizers.frame import INLINED, NATIVE, Frame
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
@@ -43,6 +45,11 @@ class Module(NamedTuple):
 
     name: str
     build_id: str = ""
+
+
+def first_line(frame: Frame, place: Place) -> int:
+    """Where its function begins; 0 if that is not known: a native frame has the line that runs, or none."""
+    return place.first_line or (0 if frame.kind in (NATIVE, INLINED) else line_number(frame))
 
 
 @dataclass(frozen=True, slots=True)

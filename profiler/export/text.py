@@ -12,12 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from profiler.profile.model import Losses, ProcessLosses, Profile, Root, Thread, Verdict
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
+from symbolizers.frame import GENERATED, INLINED, KERNEL, MARKER, NATIVE, Frame
 
 MAX_NAME_CHARACTERS = 512
 MAX_LINE = (1 << 31) - 1
 """The perf map of a target can name any number."""
 UNNAMED = "[unnamed]"
+_SUFFIXES = {KERNEL: "k", GENERATED: "j", INLINED: "i"}
+"""What says the kind behind a name."""
 ELLIPSIS = "…"
 WARNED_PROGRAMS = 5
 """How many programs have a warning of their own."""
@@ -119,11 +121,12 @@ def title_text(profile: Profile) -> str:
 def frame_text(frame: Frame) -> str:
     """One frame of a folded line: ``name (file:line)``, ``symbol (module)``, ``symbol_[k]`` or a marker.
 
-    Generated code is ``name_[j]``, with a place where its runtime tells one. Whatever a target calls a
-    function, only kernel frames end with ``_[k]``, and only markers are ``[…]``.
+    Generated code is ``name_[j]``, with a place where its runtime tells one, and inlined functions are
+    ``name (file:line)_[i]``. Whatever a target calls a function, only kernel frames end with ``_[k]``, and
+    only markers are ``[…]``.
     """
-    if frame.kind == GENERATED:
-        return f"{_with_place(_name(frame.name), frame)}_[j]"
+    if frame.kind in (GENERATED, INLINED):
+        return f"{_with_place(_name(frame.name), frame)}_[{_SUFFIXES[frame.kind]}]"
     if frame.kind in (KERNEL, MARKER) or not frame.file:
         return marked_name(frame)
     return _with_place(_name(frame.name), frame)
@@ -137,8 +140,8 @@ def function_name(frame: Frame) -> str:
 def marked_name(frame: Frame) -> str:
     """As `frame_text` but for the place, for formats that hold files and lines, and no kinds."""
     name = _name(frame.name)
-    if frame.kind in (KERNEL, GENERATED):
-        return f"{name}_[{'k' if frame.kind == KERNEL else 'j'}]"
+    if frame.kind in _SUFFIXES:
+        return f"{name}_[{_SUFFIXES[frame.kind]}]"
     if frame.kind == MARKER or (frame.kind == NATIVE and not frame.file):
         return name
     # Nor does what a target calls its function pass for a marker, or for the kernel.
@@ -146,20 +149,25 @@ def marked_name(frame: Frame) -> str:
 
 
 def file_text(frame: Frame) -> str:
-    """The file of `frame`, the module's name of a native one; empty where none is known."""
+    """The file of `frame`, see `Frame.file`; empty where none is known."""
     return "" if frame.kind in (KERNEL, MARKER) else _file(frame.file)
 
 
 def line_number(frame: Frame) -> int:
     """The line in `file_text`, or 0; one that is beyond 31 bits is the last."""
-    return 0 if frame.kind == NATIVE or not file_text(frame) else min(max(frame.line, 0), MAX_LINE)
+    return min(max(frame.line, 0), MAX_LINE) if file_text(frame) else 0
+
+
+def is_of_module(frame: Frame) -> bool:
+    """Whether its file is the name of a module, and no source."""
+    return frame.kind == NATIVE and frame.line <= 0
 
 
 def _with_place(name: str, frame: Frame) -> str:
     """``name (file:line)``, as far as that is known."""
     if not frame.file:
         return name
-    if frame.kind == NATIVE or frame.line <= 0:
+    if frame.line <= 0:
         return f"{name} ({_file(frame.file)})"
     return f"{name} ({_file(frame.file)}:{frame.line})"
 

@@ -23,10 +23,11 @@ from profiler.profile.naming import with_names
 from profiler.profile.paths import short_file
 from profiler.profile.short_names import short_name
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
+from symbolizers.frame import GENERATED, INLINED, KERNEL, MARKER, NATIVE, Frame
 
 __all__ = [
     "GENERATED",
+    "INLINED",
     "KERNEL",
     "MARKER",
     "NATIVE",

@@ -1,4 +1,4 @@
-"""Shorter file names for interpreted and generated frames: without what comes before the import root.
+"""Shorter names for source files: without what comes before the import root.
 
 Text alone decides: the files may be in a container, or gone.
 """
@@ -8,13 +8,19 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from symbolizers.frame import GENERATED, Frame
+from symbolizers.frame import GENERATED, INLINED, NATIVE, Frame
 from symbolizers.registry import LANGUAGES
 
 _IMPORT_ROOTS = {language.name: language.import_roots for language in LANGUAGES} | {
-    GENERATED: ("node_modules",)
+    GENERATED: ("node_modules",),
+    NATIVE: (),
+    INLINED: (),
 }
-_PSEUDO_FILES = {language.name: language.pseudo_files for language in LANGUAGES} | {GENERATED: ("node:",)}
+_PSEUDO_FILES = {language.name: language.pseudo_files for language in LANGUAGES} | {
+    GENERATED: ("node:",),
+    NATIVE: (),
+    INLINED: (),
+}
 
 
 @cache
@@ -28,7 +34,7 @@ def _import_root(kind: str) -> re.Pattern[str]:
 def short_file(kind: str, file: str) -> str:
     """The `file` from its import root on: ``/usr/lib/python3.11/json/decoder.py`` is ``json/decoder.py``.
 
-    `kind`, that of the frame, is a language or `GENERATED`. Elsewhere, the last two components of an absolute
+    `kind`, that of the frame, is one that has source files. Elsewhere, the last two components of an absolute
     path. The name of a pseudo file stays.
     """
     if file.startswith(_PSEUDO_FILES[kind]):
@@ -40,7 +46,8 @@ def short_file(kind: str, file: str) -> str:
 
 
 def short_file_frame(frame: Frame) -> Frame:
-    """The frame with `short_file`, if a language or its runtime gave it."""
-    if frame.kind not in _IMPORT_ROOTS or not frame.file:
+    """The frame with `short_file`, if that is a source. Of a native frame without a line it is a module."""
+    is_module = frame.kind == NATIVE and frame.line <= 0
+    if is_module or frame.kind not in _IMPORT_ROOTS or not frame.file:
         return frame
     return frame._replace(file=short_file(frame.kind, frame.file))

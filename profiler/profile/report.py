@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from profiler.profile.frames import with_line
@@ -45,7 +46,8 @@ class _Stacks:
         self._rows = rows
         frames = _frames(rows, view)
         first: dict[Frame, int] = {}
-        same = [first.setdefault(frame, at) for at, frame in enumerate(frames)]
+        same = [at if at in rows.inlined else first.setdefault(frame, at) for at, frame in enumerate(frames)]
+        self._inlined = {at: [same[each] for each in chained] for at, chained in rows.inlined.items()}
         for at in () if view.native else rows.inner:
             same[at] = _INNER
         self._ends = [same[end] for end in rows.ends]
@@ -65,6 +67,8 @@ class _Stacks:
 
     def _find(self, stack: int) -> int | None:
         frames = self._rows.stack(stack, self._ends)
+        if self._inlined:
+            frames = [*chain.from_iterable(self._inlined.get(each, (each,)) for each in frames)]
         self._room -= len(frames)
         if self._room < 0:
             raise BadRow("its stacks are too long in all")
@@ -129,10 +133,14 @@ def _frames(rows: Rows, view: View) -> list[Frame]:
 def places_of(file: sqlite3.Connection, rows: Rows, view: View) -> dict[Frame, Place]:
     """Where the frames are that `view` shows. Raises `sqlite3.Error`."""
     found = file.execute("SELECT address, build_id FROM frame ORDER BY id")
-    frames = zip(_frames(rows, view)[1:], rows.frames[1:], found, strict=True)
+    shown = _frames(rows, view)
+    # An address with inlined functions is shown as that of the function that they are in.
+    numbered = ((rows.inlined.get(at, (at,))[0], *place) for at, place in enumerate(found, 1))
     return by_frame(
         (frame, Place(defined.line if frame != defined else 0, address % (1 << 64), build_id))
-        for frame, defined, (address, build_id) in frames
+        for frame, defined, address, build_id in (
+            (shown[at], rows.frames[at], address, build_id) for at, address, build_id in numbered
+        )
         if address or frame != defined
     )
 

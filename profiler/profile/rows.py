@@ -7,6 +7,7 @@ import sqlite3
 from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from profiler.profile.model import Process, Thread
 from profiler.profile.schema import KERNEL_PATH, MAX_TEXT_BYTES, TABLES
@@ -17,6 +18,7 @@ _MOST_ROWS = 20_000_000
 _MOST_SAMPLES = 1 << 53
 _MOST_LINE = 1 << 32
 _MOST_DEPTH = 4096
+_MOST_INLINED = 256
 _ONE_PROCESS = 1 << 22
 """More than any pid."""
 
@@ -44,6 +46,8 @@ _REFERENCES = (
 )
 """Table and column, and the table whose ids it has."""
 
+_CHAINS = (("stack", "parent"), ("function", "inlined_in"))
+"""Table and column that has the id of an earlier row."""
 
 _NO_BUILD_ID = "length(build_id) > 128 OR build_id GLOB '*[^0-9a-f]*'"
 
@@ -67,8 +71,9 @@ def check_rows(file: sqlite3.Connection, tables: Collection[str]) -> None:
         ]
         if table == "frame":
             wrong.append(("build_id", _NO_BUILD_ID))
-        if table == "stack":
-            wrong.append(("parent", "parent < 1 OR parent >= id"))
+        for of, column in _CHAINS:
+            if table == of:
+                wrong.append((column, f"{column} < 1 OR {column} >= id"))
         if table == "sample":  # 0: a stack without frames
             wrong.append(("stack", f"stack < 0 OR stack > {_count_of(file, 'stack')}"))
         _check(file, table, wrong)
@@ -118,11 +123,14 @@ class Rows:
     threads: list[tuple[int, Thread]]
     """Each with its process."""
     frames: list[Frame]
-    """With the line where its function begins."""
+    """Each with the line where its function begins. What others are inlined in comes behind those that stacks
+    refer to."""
     lines: array[int]
     """The line that runs in each frame; 0 if that is not known."""
     inner: frozenset[int]
     """The frames that are hidden unless the interpreters' own functions are asked for."""
+    inlined: dict[int, tuple[int, ...]]
+    """Of a frame with inlined ones: the frame that is not inlined, and those, the outermost first."""
     parents: array[int]
     """Of stacks; 0 for one that begins."""
     ends: array[int]
@@ -143,8 +151,11 @@ class Rows:
 
 def read_rows(file: sqlite3.Connection) -> Rows:
     """Reads what was checked. Raises `BadRow`, and what JSON raises."""
-    functions = [Frame("", ""), *(Frame(*row) for row in _all(file, "kind, name, file, line", "function"))]
-    frames, lines, inner = [Frame("", "")], array("Q", (0,)), set()
+    functions, outer = [Frame("", "")], [0]
+    for *row, inlined_in in _all(file, "kind, name, file, line, inlined_in", "function"):
+        functions.append(Frame(*row))
+        outer.append(inlined_in or 0)
+    frames, lines, inner, chains = [Frame("", "")], array("Q", (0,)), set(), {}
     for at, (function, line, is_inner, path, address) in enumerate(
         _all(file, "function, line, inner, path, address", "frame"), 1
     ):
@@ -152,6 +163,10 @@ def read_rows(file: sqlite3.Connection) -> Rows:
         lines.append(line)
         if is_inner:
             inner.add(at)
+        if function is not None and outer[function]:
+            chains[at] = _chain(outer, function)
+    inlined = _add_chains(frames, functions, chains)
+    lines.extend([0] * (len(frames) - len(lines)))
     parents, ends = (
         array("I", (0, *(number for (number,) in _all(file, column, "stack"))))
         for column in ("coalesce(parent, 0)", "frame")
@@ -167,9 +182,32 @@ def read_rows(file: sqlite3.Connection) -> Rows:
         frames=frames,
         lines=lines,
         inner=frozenset(inner),
+        inlined=inlined,
         parents=parents,
         ends=ends,
     )
+
+
+def _add_chains(
+    frames: list[Frame], functions: Sequence[Frame], chains: Mapping[int, tuple[int, ...]]
+) -> dict[int, tuple[int, ...]]:
+    """Makes a frame of every function in `chains`, and gives `Rows.inlined`."""
+    numbers: dict[int, int] = {}
+    for function in chain.from_iterable(chains.values()):
+        if function not in numbers:
+            numbers[function] = len(frames)
+            frames.append(functions[function])
+    return {at: tuple(map(numbers.__getitem__, each)) for at, each in chains.items()}
+
+
+def _chain(outer: Sequence[int], function: int) -> tuple[int, ...]:
+    """The function, and before it those that it is inlined in. Raises `BadRow`."""
+    found = [function]
+    while inlined_in := outer[found[-1]]:
+        found.append(inlined_in)
+        if len(found) > _MOST_INLINED:
+            raise BadRow("too many functions in it are inlined in one")
+    return tuple(reversed(found))
 
 
 def _all(file: sqlite3.Connection, columns: str, table: str) -> sqlite3.Cursor:

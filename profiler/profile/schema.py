@@ -35,7 +35,7 @@ TABLES: Final = {
     ),
     "function": (
         "id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, file TEXT NOT NULL,"
-        " line INTEGER NOT NULL"
+        " line INTEGER NOT NULL, inlined_in INTEGER"
     ),
     "frame": (
         "id INTEGER PRIMARY KEY, function INTEGER, line INTEGER NOT NULL, inner INTEGER NOT NULL,"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from itertools import accumulate
 
-from symbolizers.frame import NATIVE, Frame
+from symbolizers.frame import INLINED, NATIVE, Frame
 
 _LEFT_OUT = "<…>"
 _KEPT_BLANK = "\0"
@@ -33,7 +33,8 @@ _PARAMETERS = re.compile(r"\(.*\)")
 
 def short_name_frame(frame: Frame) -> Frame:
     """The frame with `short_name`, if it is a native one with a name."""
-    return frame._replace(name=short_name(frame.name)) if frame.kind == NATIVE and frame.file else frame
+    is_named = frame.kind == INLINED or (frame.kind == NATIVE and frame.file)
+    return frame._replace(name=short_name(frame.name)) if is_named else frame
 
 
 def short_name(name: str, depth: int = 0) -> str:

@@ -40,7 +40,8 @@ class Slice:
     """By id, each with its start (ns, CLOCK_BOOTTIME), and what it is merged as."""
     threads: dict[int, tuple[int, int, bytes, str]] = field(default_factory=dict)
     """By id: process, tid, comm and name."""
-    functions: list[Frame] = field(default_factory=list)
+    functions: list[tuple[Frame, int | None]] = field(default_factory=list)
+    """Each with the function that it is inlined in, if it is."""
     frames: list[FrameRow] = field(default_factory=list)
     stacks: list[tuple[int | None, int]] = field(default_factory=list)
     """Parent and frame."""

@@ -173,5 +173,6 @@ def _frame_row(row: FrameRow) -> tuple[int | bytes | str | None, ...]:
     return (row.function, row.line, row.is_inner, _text(row.path), row.address, row.build_id)
 
 
-def _function_row(frame: Frame) -> tuple[bytes | int, ...]:
-    return (_text(frame.kind), _text(frame.name), _text(frame.file), frame.line)
+def _function_row(function: tuple[Frame, int | None]) -> tuple[bytes | int | None, ...]:
+    frame, inlined_in = function
+    return (_text(frame.kind), _text(frame.name), _text(frame.file), frame.line, inlined_in)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple, overload
 
@@ -39,6 +40,7 @@ _ENDS = {
 }
 _BY_DEFAULT = View()
 _NO_NAMES: Mapping[tuple[int, int], str] = MappingProxyType({})
+_NOTHING_INLINED: Mapping[Element, tuple[Frame, ...]] = MappingProxyType({})
 _MOST_ENDED = 500
 """Processes that have ended and still are a row each; of more than these, the first count by program."""
 _MOST_PROGRAMS = 1000
@@ -80,11 +82,11 @@ class Aggregator:
         containers: bool = False,
         allowances: Allowances | None = None,
         on_address: Callable[[NativeAddress, int, int], None] = _ignore,
-        known: Callable[[NativeAddress], tuple[NativeAddress, Frame] | None] = _know_none,
+        known: Callable[[NativeAddress], tuple[NativeAddress | Frame, Frame] | None] = _know_none,
     ) -> None:
         """`on_address` is called with each new address, and the pid and the user that it was sampled in.
 
-        `known` gives the function of an address if it is known, and the address that stands for all of it.
+        `known` gives what stands for all of an address's function, and its frame, if it is known.
         """
         self._rows: Rows = NoRows()
         self._keep_dropped = keep_dropped
@@ -222,13 +224,14 @@ class Aggregator:
         names: Mapping[Element, Frame],
         thread_names: Mapping[tuple[int, int], str] = _NO_NAMES,
         view: View = _BY_DEFAULT,
+        inlined: Mapping[Element, tuple[Frame, ...]] = _NOTHING_INLINED,
     ) -> tuple[Sample, ...]:
         """The stacks with every element named (by `names` unless it is a frame already), merged anew.
 
         `thread_names`: what languages call threads, by pid and tid. The `view` says whether lines and hidden
-        frames show; nothing else in it counts.
+        frames show; nothing else in it counts. `inlined`: frames on top of an element's.
         """
-        frame_of = cache(lambda number: _frame_of(self.elements[number], names, view))
+        frames_of = cache(lambda number: _frames_of(self.elements[number], names, inlined, view))
         named: Counter[tuple[Root, int, Thread | None, tuple[Frame, ...]]] = Counter()
         # A number stands for each process: to hash its command line for every stack takes long.
         processes: dict[Process | None, int] = {}
@@ -236,7 +239,7 @@ class Aggregator:
             root = account.root._replace(container=self._container(account))
             process = processes.setdefault(account.process(), len(processes))
             for (tid, elements), count in account.stacks.items():
-                frames = tuple(frame for frame in map(frame_of, elements) if frame is not None)
+                frames = tuple(chain.from_iterable(map(frames_of, elements)))
                 comm = account.threads.get(tid)
                 name = thread_names.get((account.pid, tid), "")
                 thread = Thread(comm, tid, name) if comm is not None else None
@@ -403,12 +406,17 @@ def _native_end(sample: RawSample) -> NativeEnd | None:
     return NativeEnd.NO_TABLE if sample.lacks_table else _ENDS[UserEnd(sample.user_end)]
 
 
-def _frame_of(element: Element, names: Mapping[Element, Frame], view: View) -> Frame | None:
-    """What an element shows as; None if it does not."""
+def _frames_of(
+    element: Element,
+    names: Mapping[Element, Frame],
+    inlined: Mapping[Element, tuple[Frame, ...]],
+    view: View,
+) -> tuple[Frame, ...]:
+    """What an element shows as: none if it is hidden, several if functions are inlined there."""
     if isinstance(element, Inner):
-        return _frame_of(element.of, names, view) if view.native else None
+        return _frames_of(element.of, names, inlined, view) if view.native else ()
     if isinstance(element, RunningLine):
-        return with_line(element.frame, element.line) if view.lines else element.frame
+        return (with_line(element.frame, element.line) if view.lines else element.frame,)
     if isinstance(element, Frame):
-        return with_line(element, 0) if view.lines else element
-    return names[element]
+        return (with_line(element, 0) if view.lines else element,)
+    return (names[element], *inlined.get(element, ()))

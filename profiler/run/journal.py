@@ -83,7 +83,8 @@ class Journal:
         """By process and tid: its number and its name."""
         self._tids: dict[int, list[int]] = {}
         """By process, those that have a number."""
-        self._functions: dict[Frame, int] = {}
+        self._functions: dict[tuple[Frame, int | None], int] = {}
+        """Each frame with the number of what it is inlined in."""
         self._nodes: dict[tuple[int | None, int], int] = {}
         self._last_process = self._last_thread = self._last_stack = 0
         self._written_elements = 0
@@ -156,11 +157,15 @@ class Journal:
         self,
         elements: Sequence[Element],
         names: Mapping[Element, Frame],
+        inlined: Mapping[Element, tuple[Frame, ...]],
         build_ids: Mapping[FileKey, str],
         thread_names: Mapping[tuple[int, int], str],
         profile: Profile,
     ) -> None:
-        """Writes the rest: the last slice, names by element and by pid and tid, build ids by file."""
+        """Writes the rest: the last slice, names by element and by pid and tid, build ids by file.
+
+        `inlined` has, by element, the functions that are inlined there.
+        """
         for process, (number, _) in self._processes.items():
             for tid in self._tids.get(number, ()) if thread_names else ():
                 if name := thread_names.get((process.pid, tid)):
@@ -173,7 +178,8 @@ class Journal:
             address = address_in(element) or element
             if address in names:
                 build_id = build_ids.get(address.file, "") if isinstance(address, NativeAddress) else ""
-                named.append((at, self._function(names[address], late), build_id))
+                frames = (names[address], *inlined.get(address, ()))
+                named.append((at, self._functions_of(frames, late), build_id))
         self._attempt(lambda: self._writer.append(late))
         self._attempt(lambda: self._writer.name(named))
         self._attempt(lambda: self._writer.finish(profile))
@@ -225,11 +231,19 @@ class Journal:
             return FrameRow(self._function(element.frame, new), element.line)
         return FrameRow(self._function(element, new))
 
-    def _function(self, frame: Frame, new: Slice) -> int:
-        number = self._functions.get(frame)
+    def _function(self, frame: Frame, new: Slice, inlined_in: int | None = None) -> int:
+        number = self._functions.get((frame, inlined_in))
         if number is None:
-            number = self._functions[frame] = len(self._functions) + 1
-            new.functions.append(frame)
+            number = self._functions[frame, inlined_in] = len(self._functions) + 1
+            new.functions.append((frame, inlined_in))
+        return number
+
+    def _functions_of(self, frames: Sequence[Frame], new: Slice) -> int:
+        """The number of the last of `frames`, each of which is inlined in the one before."""
+        number = None
+        for frame in frames:
+            number = self._function(frame, new, number)
+        assert number is not None
         return number
 
 

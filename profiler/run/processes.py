@@ -116,6 +116,12 @@ class ProcessTable:
             for sample in repeated.samples():
                 self.sample(sample)
 
+    def renamed(self, process: ProcessId) -> None:
+        """Addresses in its stacks mean something else than they did."""
+        program = self._programs.get(process)
+        if program is not None:
+            program.renamed()
+
     def name(self, code: CodeName) -> None:
         """Takes in the name of a code object that was seen for the first time."""
         self._program_of(code).name(code.name)

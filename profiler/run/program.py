@@ -167,11 +167,15 @@ class Program:
 
     def configure(self) -> None:
         """Tells the kernel which interpreters run, where it does not know yet. Code may lie elsewhere now."""
-        self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
-        self._whole.clear()
+        self.renamed()
         if self.code.interpreters != self._walkers.interpreters:
             self._around.runs(self.process, self.code.interpreters)
         self._walkers.configure(self.process.pid, self.start_ns, self.code.interpreters, user=self.user)
+
+    def renamed(self) -> None:
+        """Its addresses mean something else now: samples that equal earlier ones are looked at again."""
+        self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
+        self._whole.clear()
 
     def configure_again(self) -> None:
         """The same, whether it knows or not."""
@@ -184,7 +188,7 @@ class Program:
         """
         if self.state is not State.NEW or parent.began_ns > self.start_ns:
             return
-        self.code = parent.code.copy(generated_by(self.process, self.user))
+        self.code = parent.code.copy(generated_by(self.process, self.user, parent.process.pid))
         self._codes.inherit(parent._codes)
         self._walkers.inherit(parent._walkers)
         self.configure()

@@ -36,6 +36,8 @@ class Recording:
     """Whether they are shown, in the place of the functions' first."""
     native: bool = False
     """Whether the interpreters' own functions are shown, too."""
+    inlines: bool = False
+    """Whether functions that a compiler has inlined are shown, and source lines of native ones."""
     async_tasks: bool = False
     """Whether what awaits a running task is put under it."""
     without_self: bool = False

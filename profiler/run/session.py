@@ -8,10 +8,11 @@ import random
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from threading import Event, Thread
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
@@ -60,6 +61,8 @@ _LOADING_S = 10.0
 _WAKE_BYTES = 4096
 _DISCOVERY_S = 2.0
 """How long sampling that could begin waits for what is still to be learnt about the processes."""
+_MOST_FETCHED = 8
+"""Files whose symbols are fetched."""
 _LAST_ANSWERS_S = 0.1
 """How long after its end a recording waits for code objects that are still being read."""
 
@@ -85,15 +88,27 @@ class Session:
         source: SampleSource,
         asker: Asker,
         step_ended: Callable[[str, float], None] | None = None,
+        fetch: Callable[[Iterable[str]], Sequence[str]] | None = None,
     ) -> None:
-        """`step_ended` is called at the end of each step, with its name and the seconds that it took."""
+        """`step_ended` is called at the end of each step, with its name and the seconds that it took.
+
+        `fetch` gets files with symbols by their build ids, in hexadecimal, and returns those that came.
+        """
         self._steps = Steps(recording.asked_at_s, step_ended)
         self._recording = recording
+        self._fetch = fetch
         self._source = source
         self._asker = asker
         self._allowances = Allowances(recording.trusted)
         self._files = KnownFiles()
-        self._names = AddressNames(asker, is_trusted=self._allowances.is_trusted, owner_of=self._files.owner)
+        self._names = AddressNames(
+            asker,
+            is_trusted=self._allowances.is_trusted,
+            owner_of=self._files.owner,
+            inlines=recording.inlines,
+            fetches=fetch is not None,
+            on_replaced=lambda process: self._table.renamed(process),
+        )
         self._aggregator = Aggregator(
             keep_dropped=recording.keep_dropped,
             threads=recording.threads,
@@ -226,7 +241,7 @@ class Session:
         duration_s = ended_s - self._started_s
         kernel = self._finish_reads(ended_s)
         self._steps.end("last reads")
-        native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
+        native = self._name_native(ended_s, duration_s)
         self._steps.end("native names")
         self._notes += notes_on(self._aggregator.stacks(), native)
         self._aggregator.lack(self._names.lacking)
@@ -234,10 +249,20 @@ class Session:
         profile = self._profile(duration_s, names)
         if self._journal is not None:
             elements, threads = self._aggregator.elements, self._threads.names()
-            self._journal.finish(elements, names, self._names.build_ids, threads, profile)
+            found = self._names
+            self._journal.finish(elements, names, found.inlined, found.build_ids, threads, profile)
         return with_note(
             profile, lineless(running_lines(self._aggregator.elements)) if self._view.lines else ""
         )
+
+    def _name_native(self, ended_s: float, duration_s: float) -> dict[Element, Frame]:
+        """A frame for every native address, with what is fetched for the hottest files that lack symbols."""
+        native = self._names.resolve(self._aggregator.stacks(), ended_s=ended_s, duration_s=duration_s)
+        if self._fetch is None:
+            return native
+        nameless = self._names.nameless(_MOST_FETCHED)
+        fetched = [nameless[build_id] for build_id in self._fetch(nameless)]
+        return self._names.ask_again(chain.from_iterable(fetched))
 
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
@@ -397,7 +422,7 @@ class Session:
                 " may belong to an earlier program"
             )
         return Profile(
-            samples=self._aggregator.samples(names, self._threads.names(), self._view),
+            samples=self._aggregator.samples(names, self._threads.names(), self._view, self._names.inlined),
             losses=self._aggregator.losses(lost=lost.samples),
             host=socket.gethostname(),
             started_at=self._wall.isoformat(timespec="seconds"),

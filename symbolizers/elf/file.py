@@ -132,6 +132,17 @@ class ElfFile:
         except Malformed:
             return False
 
+    def has_dwarf(self) -> bool:
+        """Whether it has .debug_info."""
+        try:
+            return self._section(b".debug_info") is not None
+        except Malformed:
+            return False
+
+    def contents(self) -> bytes:
+        """The whole file. Raises `Malformed`, also for one of more than `MAX_READ_BYTES`."""
+        return self._source.read(0, self._source.size)
+
     def debug_link(self) -> str:
         """The name of the file with its symbols, as .gnu_debuglink has it; empty without one."""
         try:

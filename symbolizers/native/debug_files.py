@@ -31,19 +31,35 @@ class DebugFile:
         os.close(self._fd)
 
 
-def find_debug_file(elf: ElfFile, path: str, owner: int, mapped_by: int | None) -> DebugFile | None:
+def find_debug_file(
+    elf: ElfFile, path: str, owner: int, mapped_by: int | None, fetched: str = ""
+) -> DebugFile | None:
     """The debug file of `elf`, mapped as `path` (by that process), if it lacks symbols and one is installed.
 
     It has the same build id, and is a regular file of root's or of the `owner` of the stripped file.
+    `fetched` is the folder of our own with files that were fetched.
     """
     if not elf.build_id or elf.has_symbol_table() or is_memory_file(path):
         return None
+    if fetched and (opened := find_fetched(elf, fetched)) is not None:
+        return opened
     for candidate in _candidates(elf, path):
         opened = _open_here(candidate) or _open_there(candidate, owner, mapped_by)
         if opened is not None:
             if opened.elf.build_id == elf.build_id:
                 return opened
             opened.close()
+    return None
+
+
+def find_fetched(elf: ElfFile, folder: str) -> DebugFile | None:
+    """The debug file of `elf` in our own `folder`, if it was fetched."""
+    with suppress(OSError, Malformed):
+        fd = os.open(f"{folder}/{elf.build_id.hex()}.debug", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        opened = _debug_file(fd)
+        if opened.elf.build_id == elf.build_id:
+            return opened
+        opened.close()
     return None
 
 

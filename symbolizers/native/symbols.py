@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from functools import partial
-
-import demangle
+from contextlib import suppress
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed
 from symbolizers.frame import NATIVE, Frame
-from symbolizers.native.cython_names import cython_name
-from symbolizers.native.unnamed import VDSO_PATH, bounded, unnamed
-
-_MANGLED = ("_Z", "_R")
-_demangled = partial(demangle.demangle, language=("itanium", "rust"))
+from symbolizers.native.inlines import Inlines
+from symbolizers.native.readable import readable
+from symbolizers.native.unnamed import VDSO_PATH, unnamed
 
 
 class NativeSymbols:
@@ -29,6 +25,9 @@ class NativeSymbols:
         self.build_id = elf.build_id
         self._module = module
         self._named: dict[int, Frame] = {}
+        self._with_dwarf = [elf, *([debug] if debug is not None else [])]
+        """Files that may have DWARF and were not looked at for that."""
+        self._inlines: Inlines | None = None
 
     def find(self, address: int) -> tuple[Frame, int]:
         """The function around `address`, a virtual address as the file was linked, and where it starts.
@@ -44,8 +43,28 @@ class NativeSymbols:
             return unnamed(self._module, start), start
         symbol, start = found
         if start not in self._named:
-            self._named[start] = Frame(NATIVE, _readable(symbol), self._module)
+            self._named[start] = Frame(NATIVE, readable(symbol), self._module)
         return self._named[start], start
+
+    def find_inlined(self, address: int) -> tuple[Frame, int, tuple[Frame, ...]]:
+        """As `find`, and the functions that were inlined there, the outermost first.
+
+        Where DWARF tells the source line, frames have that line and its file. Raises `Malformed`.
+        """
+        frame, start = self.find(address)
+        inlines = self._read_inlines()
+        place = inlines.find(address, start) if inlines is not None and frame.file else None
+        if place is None:
+            return frame, start, ()
+        if place.file and place.line:
+            frame = frame._replace(file=place.file, line=place.line)
+        return frame, start, place.inlined
+
+    def _read_inlines(self) -> Inlines | None:
+        while self._inlines is None and self._with_dwarf:
+            with suppress(Malformed):
+                self._inlines = Inlines(self._with_dwarf.pop(0))
+        return self._inlines
 
 
 def vdso() -> ElfFile:
@@ -59,10 +78,3 @@ def vdso() -> ElfFile:
         raise Malformed("this kernel has no vDSO")
     start, end = (int(part, 16) for part in line.split()[0].split("-"))
     return ElfFile.from_bytes(ctypes.string_at(start, end - start))
-
-
-def _readable(symbol: str) -> str:
-    """As its source calls it, where its language's compiler is known to change names."""
-    if symbol.startswith(_MANGLED):
-        return bounded(_demangled(symbol))
-    return bounded(cython_name(symbol) or symbol)

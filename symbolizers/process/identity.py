@@ -79,6 +79,19 @@ def pid_inside(handle: ProcessHandle) -> int:
     return int(numbers[-1]) if numbers else pid
 
 
+def parent_of(handle: ProcessHandle) -> int:
+    """The pid of its parent now. Raises `ProcessGone`."""
+    pid = handle.id.pid
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+            lines = status.read(4096).split(b"\n")
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessGone(f"no process {pid}") from None
+    if not handle.alive():
+        raise ProcessGone(f"process {pid} has exited")
+    return next((int(line.split()[1]) for line in lines if line.startswith(b"PPid:")), 0)
+
+
 def user_of(pid: int) -> int:
     """The user (uid) of the process `pid`; root where the kernel shows it to nobody else, or it is gone."""
     try:

@@ -164,7 +164,7 @@ def _tasks() -> list[bytes]:
     for number in range(len(tuple(TASKS))):
         row, places, _ = _of(TASKS, bytes([number]))
         seeds.append(bytes([number]) + task_image(row, places)[0])
-        assert [frame.name for frame in _run_tasks(seeds[-1]).frames] == [
+        assert [frame.name for frame, _ in _run_tasks(seeds[-1]).frames] == [
             "task Task-7",
             "handle",
             "task Task-7",

@@ -40,8 +40,13 @@ def of_jit(recorded: Recorded) -> dict[tuple[str, ...], int]:
     return {stack: count for stack, count in stacks.items() if "main (jit)" in stack}
 
 
-def test_functions_have_the_names_of_the_map_between_native_frames(program: Path, tmp_path: Path) -> None:
-    recorded = record(tmp_path, "-F", str(HZ), command=[str(program), "4"])
+@pytest.mark.parametrize("how", ["map", "dump"])
+def test_functions_have_the_names_of_the_map_between_native_frames(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [str(program), "4", *(["dump"] * (how == "dump"))]
+    recorded = record(tmp_path, "-F", str(HZ), command=command)
     recorded.accounted()
     stacks = of_jit(recorded)
     counts = {

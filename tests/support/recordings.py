@@ -49,7 +49,7 @@ def slice_of(samples: Iterable[Taken]) -> Slice:
         for frame in sample.frames:
             if frame not in functions:
                 functions[frame] = len(functions) + 1
-                new.functions.append(frame)
+                new.functions.append((frame, None))
                 new.frames.append(FrameRow(functions[frame]))
         for depth, frame in enumerate(sample.frames):
             path = sample.frames[: depth + 1]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import CodeObject, Frame, RawFrame
+from symbolizers.frame import INLINED, CodeObject, Frame, RawFrame
 from symbolizers.inspection import (
     CHUNK_BYTES,
     VDSO,
@@ -67,6 +67,7 @@ PROCESS = ProcessId(7, 100)
 KERNEL_KEY = KernelKey((8, 1), 5, 6)
 VDSO_FILE = MappedFile(VDSO, "[vdso]")
 NATIVE_FRAME = Frame("native", "f\ud800;\n", "libc.so.6")
+INLINED_FRAME = Frame(INLINED, "i", "a.h", 7)
 FRAME = Frame("python", "f\ud800;\n", "/tmp/\udcff.py", 3)
 INTERPRETER = Interpreter("python", "3.11.2", "3.11", (1 << 64) - 1, (1, 2), (3, 4), (("a", 5),), "a note")
 INSPECTION = Inspection(
@@ -95,7 +96,8 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
         LookInto(told_file(5), "/bin/\udcff", 7, 1),
         LookedInto(FileContents(told_file(5), 0, 1 << 20, (INTERPRETER,), ("note",)), KERNEL_KEY),
     ),
-    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names(((NATIVE_FRAME, 0), (NATIVE_FRAME, 1)), "0f1e")),
+    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names(((NATIVE_FRAME, 0), (NATIVE_FRAME, 1)), build_id="0f1e")),
+    (NameOffsets(VDSO, "[vdso]", (1,), 7, inlines=True), Names(((NATIVE_FRAME, 0),), ((INLINED_FRAME,),))),
     (IdentifyFiles((VDSO_FILE, VDSO_FILE), 7), Identified((IdentifiedFile(KERNEL_KEY, 1000), None))),
     (ReadUnwinding(VDSO, "[vdso]", 1, 7), UnwindChunks(3, bytes(2 * CHUNK_BYTES))),
     (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(0, b"")),
@@ -154,8 +156,11 @@ LIES: list[tuple[AnyQuestion, Answer]] = [
     (NameOffsets(VDSO, "[vdso]", (0,)), Names(((FRAME, 0),))),
     (NameOffsets(VDSO, "[vdso]", (5,)), Names(((NATIVE_FRAME, 6),))),
     (NameOffsets(VDSO, "[vdso]", (5,)), Names(())),
-    (NameOffsets(VDSO, "[vdso]", ()), Names((), "0F")),
-    (NameOffsets(VDSO, "[vdso]", ()), Names((), "0" * 129)),
+    (NameOffsets(VDSO, "[vdso]", (5,)), Names(((NATIVE_FRAME, 5),), ((INLINED_FRAME,),))),
+    (NameOffsets(VDSO, "[vdso]", (5,), inlines=True), Names(((NATIVE_FRAME, 5),), ((), ()))),
+    (NameOffsets(VDSO, "[vdso]", (5,), inlines=True), Names(((NATIVE_FRAME, 5),), ((NATIVE_FRAME,),))),
+    (NameOffsets(VDSO, "[vdso]", ()), Names((), build_id="0F")),
+    (NameOffsets(VDSO, "[vdso]", ()), Names((), build_id="0" * 129)),
 ]
 
 

@@ -155,9 +155,13 @@ def test_all_calls_out_of_an_evaluation_loop_are_one_place(harness: Harness) -> 
     assert not is_new(COLD + 4)
 
 
-def test_all_instructions_of_a_function_are_one_place(harness: Harness) -> None:
-    """Where the unwind table knows it: those of the PLT are of many functions, and some have no rule."""
-    frames = [RawFrame(1 << 56 | 0x6000, 0, 1, 0)]
+@pytest.mark.parametrize("by_instructions", [False, True])
+def test_all_instructions_of_a_function_are_one_place(harness: Harness, by_instructions: bool) -> None:
+    """Where the unwind table knows it: those of the PLT are of many functions, and some have no rule.
+
+    Not where what is inlined in it is shown, too.
+    """
+    frames = [RawFrame(1 << 56 | 0x6000 | by_instructions, 0, 1, 0)]
     rules = [packed(Cfa.STACK_POINTER, 8, 0), packed(Cfa.STACK_POINTER, 16, 0), packed(Cfa.PLT, 8, 0)]
     rows = array("I", [rules[0], rules[1], rules[0], rules[2], Cfa.UNKNOWN])
     offsets = array("I", [0x100, 0x110, 0x200, 0x300, 0x400])
@@ -165,10 +169,13 @@ def test_all_instructions_of_a_function_are_one_place(harness: Harness) -> None:
 
     def is_new(offset: int) -> bool:
         image = stack_of(rip=0x1000 + offset, rbp=0)
-        return not harness.count(image, frames, unwound=True, table=table).startswith(REPEAT_TYPE)
+        record = harness.count(image, frames, by_instructions=by_instructions, unwound=True, table=table)
+        return not record.startswith(REPEAT_TYPE)
 
-    places = (0x100, 0x10F, 0x110, 0x1FF, 0x200, 0x2FF, 0x300, 0x301, 0x400, 0x401)
-    assert [at for at in places if is_new(at)] == [0x100, 0x200, 0x300, 0x301, 0x400, 0x401]
+    places = [0x100, 0x10F, 0x110, 0x1FF, 0x200, 0x2FF, 0x300, 0x301, 0x400, 0x401]
+    functions = [0x100, 0x200, 0x300, 0x301, 0x400, 0x401]
+    assert [at for at in places if is_new(at)] == (places if by_instructions else functions)
+    assert not any(map(is_new, places))
 
 
 @in_harness

@@ -30,7 +30,7 @@ from profiler.export.text import (
 )
 from profiler.profile.model import Feature, Losses, ProcessLosses, Profile, Root, Sample, Thread, Verdict
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, KERNEL, MARKER, NATIVE, Frame
+from symbolizers.frame import GENERATED, INLINED, KERNEL, MARKER, NATIVE, Frame
 from tests.support.export_samples import ANY_TEXT, FRAMES, SAMPLES, profile_of
 
 
@@ -49,9 +49,12 @@ def folded_lines(profile: Profile) -> list[str]:
         (Frame("python", "C.f", "a/b.py", 0), "C.f (a/b.py)"),
         (Frame("ruby", "Array#each", "", 7), "Array#each"),
         (Frame("ruby", "<main>", "run.rb", 1), "<main> (run.rb:1)"),
-        (Frame(NATIVE, "malloc", "libc.so.6", 99), "malloc (libc.so.6)"),
+        (Frame(NATIVE, "malloc", "libc.so.6"), "malloc (libc.so.6)"),
         (Frame(NATIVE, "[libx.so+0x10]"), "[libx.so+0x10]"),
         (Frame(KERNEL, "do_futex", "vmlinux"), "do_futex_[k]"),
+        (Frame(NATIVE, "f", "a.c", 12), "f (a.c:12)"),
+        (Frame(INLINED, "f", "a.h", 12), "f (a.h:12)_[i]"),
+        (Frame(INLINED, "f"), "f_[i]"),
         (Frame(MARKER, "[truncated]"), "[truncated]"),
         (Frame("python", "a;b\n", "x;y.py", 3), "a:b\\x0a (x:y.py:3)"),
         (Frame("python", "", "", 0), "[unnamed]"),
@@ -87,7 +90,8 @@ def test_name_and_file_of_a_frame_apart(frame: Frame, name: str, file: str) -> N
         (Frame("python", "f", "a.py", 12), 12),
         (Frame("python", "f", "a.py", -1), 0),
         (Frame("python", "f", "", 12), 0),
-        (Frame(NATIVE, "f", "libc.so.6", 12), 0),
+        (Frame(NATIVE, "f", "libc.so.6"), 0),
+        (Frame(NATIVE, "f", "a.c", 12), 12),
         (Frame(KERNEL, "f", "vmlinux", 12), 0),
         (Frame(GENERATED, "f", "a.js", 10**30), 2**31 - 1),
     ],
@@ -98,7 +102,7 @@ def test_a_line_belongs_to_a_file_and_has_31_bits(frame: Frame, line: int) -> No
 
 @given(FRAMES)
 def test_the_names_of_a_frame_differ_by_what_tells_its_kind(frame: Frame) -> None:
-    marks = {"", "_[k]", "_[j]", " ()"}
+    marks = {"", "_[k]", "_[j]", "_[i]", " ()"}
     assert marked_name(frame).removeprefix(function_name(frame)) in marks
     assert not marked_name(frame).endswith("_[k]") or frame.kind in (KERNEL, MARKER, NATIVE)
 

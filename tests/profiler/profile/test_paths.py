@@ -71,12 +71,14 @@ def test_two_files_of_a_process_stay_two() -> None:
     assert second == Sample(Root(b"x", 2), (python("app/run.py"),), 3)
 
 
-def test_only_the_files_of_interpreted_frames_are_shortened() -> None:
+def test_only_source_files_are_shortened() -> None:
     module = Frame(NATIVE, "f", "/usr/lib/python3.11/lib-dynload/_json.so")
+    source = Frame(NATIVE, "g", "/home/build/src/module/scan.c", 7)
     ruby = Frame("ruby", "Set#add", "/usr/lib/ruby/3.1.0/set.rb", 500)
     thread = Thread(b"worker", 9)
-    (sample,) = with_names([Sample(Root(b"x", 1), (module, ruby), 1, thread)], full_names=True)
-    assert sample == Sample(Root(b"x", 1), (module, ruby._replace(file="set.rb")), 1, thread)
+    (sample,) = with_names([Sample(Root(b"x", 1), (module, source, ruby), 1, thread)], full_names=True)
+    shown = module, source._replace(file="module/scan.c"), ruby._replace(file="set.rb")
+    assert sample == Sample(Root(b"x", 1), shown, 1, thread)
 
 
 @given(st.lists(FILES, max_size=12), st.integers(1, 2))

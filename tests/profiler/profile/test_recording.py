@@ -23,7 +23,7 @@ from profiler.profile.slices import FrameRow
 from profiler.profile.view import Group, View
 from profiler.profile.writer import RecordingWriter
 from symbolizers.errors import Reason
-from symbolizers.frame import KERNEL, NATIVE, Frame
+from symbolizers.frame import INLINED, KERNEL, NATIVE, Frame
 from tests.support.recordings import TAKEN, Taken, slice_of, write_recording
 
 RECORDING_MD = Path(__file__).parents[3] / "docs" / "RECORDING.md"
@@ -251,6 +251,35 @@ def test_a_filter_does_not_see_what_is_hidden(running: str) -> None:
     assert total(read_profile(running, View(grep=filtered.grep, native=True))) == 4
 
 
+def test_inlined_functions_stand_on_what_they_are_inlined_in(tmp_path: Path) -> None:
+    path = tmp_path / "inlined.pidflame"
+    writer = RecordingWriter(str(path))
+    writer.facts({"frequency_hz": 100})
+    callee = Frame(NATIVE, "callee", "app")
+    rows = slice_of([Taken(WEB, (MAIN, callee)), Taken(WEB, (WORK, callee))])
+    outer, inner = Frame(INLINED, "outer", "app.c", 3), Frame(INLINED, "inner", "app.h", 5)
+    first = len(rows.functions) + 1
+    work = [frame for frame, _ in rows.functions].index(WORK) + 1
+    rows.functions.extend([(outer, 1), (inner, first), (inner, work)])
+    rows.frames[0] = FrameRow(first + 1, path="/usr/bin/app", address=0x1234, build_id="0f")
+    rows.frames[work - 1] = FrameRow(first + 2, path="/usr/bin/app", address=0x1240, build_id="0f")
+    writer.append(rows)
+    writer.close()
+    assert {each.frames for each in read_profile(str(path)).samples} == {
+        (MAIN, outer, inner, callee),
+        (WORK, inner, callee),
+    }
+    longest = [(Frame(INLINED, f"f{at}", "a.c", 1), at) for at in range(len(rows.functions), 400)]
+    file = sqlite3.connect(path)
+    file.executemany("INSERT INTO function VALUES (NULL, 'inlined', ?, 'a.c', 1, ?)",
+                     [(frame.name, at) for frame, at in longest])  # fmt: skip
+    file.execute("UPDATE frame SET function = 390 WHERE id = 1")
+    file.commit()
+    file.close()
+    with pytest.raises(BadRecording, match="inlined"):
+        read_profile(str(path))
+
+
 def test_several_recordings_are_one(recording: str) -> None:
     one = read_profile(recording)
     both = merged([one, one])
@@ -293,6 +322,8 @@ FORGED = {
     "another version": "PRAGMA user_version = 2",
     "a cycle": "UPDATE stack SET parent = 3 WHERE id = 1",
     "a parent of its own": "UPDATE stack SET parent = id",
+    "inlined in itself": "UPDATE function SET inlined_in = id",
+    "inlined in none": "UPDATE function SET inlined_in = 0",
     "no such frame": "UPDATE stack SET frame = 99",
     "no such function": "UPDATE frame SET function = 0",
     "a line below": "UPDATE frame SET line = -1",

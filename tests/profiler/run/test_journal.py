@@ -20,22 +20,37 @@ from profiler.run.aggregate import Aggregator
 from profiler.run.journal import Journal
 from profiler.run.stacks import Element, Inner, KernelAddress, NativeAddress, RunningLine
 from symbolizers.errors import Reason
-from symbolizers.frame import KERNEL, MARKER, NATIVE, Frame
+from symbolizers.frame import INLINED, KERNEL, MARKER, NATIVE, Frame
 from tests.support.export_samples import profile_of
 from tests.support.samples import raw_sample, told_file
 
 FILE = told_file(5)
 MAIN, WORK = Frame("python", "main", "app.py", 1), Frame("python", "work", "app.py", 8)
 READ, LOOP = NativeAddress(FILE, 0x10, "/lib/libc.so.6"), NativeAddress(FILE, 0x20, "/lib/libc.so.6")
+COPY = NativeAddress(FILE, 0x30, "/lib/libc.so.6")
 CALL = KernelAddress(0xFFFF_FFFF_8100_0000)
 NAMES: dict[Element, Frame] = {
     READ: Frame(NATIVE, "read", "libc.so.6"),
     LOOP: Frame(NATIVE, "loop", "libc.so.6"),
+    COPY: Frame(NATIVE, "copy", "libc.so.6"),
     CALL: Frame(KERNEL, "vfs_read"),
+}
+INLINED_IN: dict[Element, tuple[Frame, ...]] = {
+    COPY: (Frame(INLINED, "copy_words", "copy.h", 7), Frame(INLINED, "load", "copy.h", 3))
 }
 ELEMENTS: tuple[Element, ...] = (
     *(MAIN, RunningLine(MAIN, 3), WORK, RunningLine(WORK, 8), RunningLine(WORK, 9)),
-    *(READ, Inner(READ), LOOP, Inner(LOOP), CALL, Frame(MARKER, "[gc]"), Inner(Frame(NATIVE, "[jit]"))),
+    *(
+        READ,
+        Inner(READ),
+        LOOP,
+        Inner(LOOP),
+        COPY,
+        Inner(COPY),
+        CALL,
+        Frame(MARKER, "[gc]"),
+        Inner(Frame(NATIVE, "[jit]")),
+    ),
 )
 VIEWS = [View(lines=lines, native=native) for lines in (False, True) for native in (False, True)]
 
@@ -51,13 +66,14 @@ def written(path: Path, stacks: list[tuple[Element, ...]]) -> Aggregator:
     aggregator.drop(raw_sample(pid=7, tid=7, comm=b"app"), Reason.EXITED)
     journal.write_if_due(1 << 62, aggregator.elements)
     profile = replace(profile_of(), samples=(), losses=aggregator.losses(lost=0), frequency_hz=100)
-    journal.finish(aggregator.elements, NAMES, {FILE: "0f1e"}, {}, profile)
+    journal.finish(aggregator.elements, NAMES, INLINED_IN, {FILE: "0f1e"}, {}, profile)
     assert not journal.failure
     return aggregator
 
 
 def counts(samples: Profile | Aggregator, view: View) -> Counter[tuple[Root, tuple[Frame, ...]]]:
-    found = samples.samples(NAMES, view=view) if isinstance(samples, Aggregator) else samples.samples
+    is_counted = isinstance(samples, Aggregator)
+    found = samples.samples(NAMES, view=view, inlined=INLINED_IN) if is_counted else samples.samples
     parts: Counter[tuple[Root, tuple[Frame, ...]]] = Counter()
     for each in found:
         parts[each.root, each.frames] += each.count
@@ -104,3 +120,14 @@ def test_a_frame_keeps_its_place(tmp_path: Path) -> None:
     places = read_profile(str(path), View(places=True)).places
     assert places[NAMES[READ]] == Place(0, 0x10, "0f1e")
     assert places[NAMES[CALL]].address == CALL.address
+
+
+def test_inlined_functions_stand_on_the_one_that_has_their_place(tmp_path: Path) -> None:
+    written(path := tmp_path / "run.pidflame", [(MAIN, COPY), (MAIN, Inner(COPY), READ)])
+    hidden = (MAIN, NAMES[READ])
+    inlined = (NAMES[COPY], *INLINED_IN[COPY])
+    for native, below_read in ((False, hidden), (True, (MAIN, *inlined, NAMES[READ]))):
+        profile = read_profile(str(path), View(native=native, places=True))
+        assert [each.frames for each in profile.samples] == [(MAIN, *inlined), below_read]
+        assert profile.places.keys() == {NAMES[COPY], NAMES[READ]}
+        assert profile.places[NAMES[COPY]] == Place(0, 0x30, "0f1e")

@@ -10,11 +10,11 @@ import pytest
 
 from profiler.run import names as names_module
 from profiler.run.aggregate import CountedStack
-from profiler.run.names import AddressNames, Functions
+from profiler.run.names import AddressNames, Functions, Named
 from profiler.run.stacks import NativeAddress
 from symbolizers.asker import Asker
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, NATIVE, Frame
+from symbolizers.frame import GENERATED, INLINED, NATIVE, Frame
 from symbolizers.inspection import FileKey, generated_by
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Failed, NameOffsets, Names
@@ -142,16 +142,20 @@ def test_a_question_has_no_more_addresses_than_one_answer_has_room_for() -> None
 def test_an_address_in_a_function_that_is_known_needs_no_question() -> None:
     functions = Functions()
     f, g = Frame(NATIVE, "f"), Frame(NATIVE, "g")
-    functions.learn(0x100, generated(0x120), f)
-    functions.learn(0x200, generated(0x200), g)
+
+    def learn(start: int, offset: int, frame: Frame) -> None:
+        functions.learn(start, offset, Named(generated(offset), frame))
+
+    learn(0x100, 0x120, f)
+    learn(0x200, 0x200, g)
     assert functions.find(0xFF) is None
     assert {functions.find(at) for at in (0x100, 0x11F, 0x120)} == {(generated(0x120), f)}
     assert functions.find(0x121) is None, "nobody knows how far it reaches"
-    functions.learn(0x100, generated(0x140), f)
-    functions.learn(0x100, generated(0x108), f)
+    learn(0x100, 0x140, f)
+    learn(0x100, 0x108, f)
     assert functions.find(0x13F) == (generated(0x120), f), "one address stands for all of a function"
     assert [functions.find(at) for at in (0x1FF, 0x200, 0x201)] == [None, (generated(0x200), g), None]
-    functions.learn(0x100, generated(0x110), Frame(NATIVE, "later"))
+    learn(0x100, 0x110, Frame(NATIVE, "later"))
     assert functions.find(0x120) == (generated(0x110), Frame(NATIVE, "later")), "that code is another now"
 
 
@@ -224,3 +228,64 @@ def test_each_mapping_of_generated_code_has_a_question_of_its_own() -> None:
     stacks = [CountedStack((generated(0x1000), heap, generated(0x3000)), 1, 7, ROOT)]
     names.resolve(stacks, ended_s=time.monotonic(), duration_s=1.0)
     assert asker.sizes == [2, 1]
+
+
+def test_inlined_functions_are_asked_for_and_where_they_cost_too_much_names_alone() -> None:
+    asked: list[tuple[FileKey, bool]] = []
+
+    def answer(question: NameOffsets) -> Names | Failed:
+        asked.append((question.file, question.inlines))
+        if question.inlines and question.file == OTHER:
+            return Failed(Reason.STALLED, "the worker died over it")
+        inlined = ((Frame(INLINED, "i", "a.c", 3),),) if question.inlines else ()
+        return Names(((Frame(NATIVE, "f", "a.c", 2), 1),), inlined)
+
+    asker = Answering(answer)
+    names = AddressNames(
+        cast(Asker, asker), is_trusted=lambda user: user == ROOT, owner_of=OWNERS.__getitem__, inlines=True
+    )
+    resolve(asker, [CountedStack((address(LIBC, 1), address(OTHER, 1)), 2, 7, ROOT)], names)
+    assert names.inlined == {address(LIBC, 1): (Frame(INLINED, "i", "a.c", 3),)}
+    assert {*asked} == {(LIBC, True), (OTHER, True), (OTHER, False)}
+    assert not names.lacking
+    assert names.known(address(LIBC, 1)) is None, "another address of it may be of another line"
+
+
+def test_code_that_was_replaced_has_the_new_name_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_module, "_EARLY_S", 0.0)
+    said = {0x1000: ("old", 0x1000), 0x2010: ("kept", 0x2000)}
+
+    def answer(question: NameOffsets) -> Names:
+        found = [said[offset] for offset in question.offsets]
+        return Names(tuple((Frame(GENERATED, name), start) for name, start in found))
+
+    asker, replaced = Answering(answer), list[ProcessId]()
+    names = AddressNames(
+        cast(Asker, asker),
+        is_trusted=lambda user: user == ROOT,
+        owner_of=OWNERS.__getitem__,
+        on_replaced=replaced.append,
+    )
+    first, second = generated(0x1000), generated(0x2010)
+    names.add(first, 7, ROOT)
+    names.add(second, 7, ROOT)
+    names.ask_early()
+    asker.wait(0.0)
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + 1)
+    names.ask_early()
+    asker.wait(0.0)
+    assert not replaced, "nothing was"
+    said[0x1000] = ("new", 0x0FF0)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + 3)
+    names.ask_early()
+    asker.wait(0.0)
+    assert replaced == [ProcessId(7, 1)]
+    monkeypatch.undo()
+    assert [names.known(each) for each in (first, second)] == [
+        Named(Frame(GENERATED, "new"), Frame(GENERATED, "new")),
+        Named(second, Frame(GENERATED, "kept")),
+    ]
+    earlier = [CountedStack((first, second), 1, 7, ROOT)]
+    frames = names.resolve(earlier, ended_s=time.monotonic(), duration_s=1.0)
+    assert frames[first] == Frame(GENERATED, "old"), "what was sampled before keeps its name"

@@ -22,6 +22,9 @@
 #define MOST_CHUNKS 8
 #define START_NS 1000000000
 #define PID 4242
+/* Flags of `counted`: what else makes stacks differ. */
+#define BY_LINES 2
+#define BY_INSTRUCTIONS 4
 #define KEY_LOW 0x0706050403020100	/* of the hash that tells stacks apart */
 #define KEY_HIGH 0x0f0e0d0c0b0a0908
 
@@ -55,7 +58,7 @@ struct request {
 	__u32 stack_gap;	/* bytes behind them there */
 	__u32 named;		/* nonzero: code objects are named */
 	__u32 frames;		/* how many frames follow, which take the place of a walk by the first walker */
-	__u32 counted;		/* nonzero: of a stack that was sent before, a short record goes out; 2: by lines */
+	__u32 counted;		/* nonzero: of a stack that was sent before, a short record goes out; flags */
 	__u32 unwound;		/* nonzero: the native stack is followed; else it is the instruction that runs */
 	__u32 chunks;		/* how many follow of the unwind table of all that is mapped */
 };
@@ -349,7 +352,8 @@ static void sample(const struct request *request, int left)
 	put_table(request->chunks);
 	settings_entries[0].key[0] = KEY_LOW;
 	settings_entries[0].key[1] = KEY_HIGH;
-	settings_entries[0].position_mask = counted == 2 ? ~0U : FRAME_ENTERED;
+	settings_entries[0].position_mask = counted & BY_LINES ? ~0U : FRAME_ENTERED;
+	settings_entries[0].beyond_mask = counted & BY_INSTRUCTIONS ? 0 : ~0ULL;
 	next_program = on_sample;
 	if (request->frames)
 		put_frames(request, &config);

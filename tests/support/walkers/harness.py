@@ -236,6 +236,7 @@ class Harness:
         frames: Sequence[RawFrame],
         *,
         by_lines: bool = False,
+        by_instructions: bool = False,
         unwound: bool = False,
         table: bytes = b"",
     ) -> bytes:
@@ -244,7 +245,8 @@ class Harness:
         `unwound` and `table` as in `walk`.
         """
         chunks = len(table) // CHUNK_BYTES
-        place = image.in_kernel, image.stack_gap, False, len(frames), 1 + by_lines, unwound, chunks
+        counted = 1 + 2 * by_lines + 4 * by_instructions  # as in harness.c
+        place = image.in_kernel, image.stack_gap, False, len(frames), counted, unwound, chunks
         self._request(image, {}, (False, 0, False, *place), frames, table)
         (size, *_) = _ANSWER.unpack(self._take(_ANSWER.size))
         return self._take(size)
