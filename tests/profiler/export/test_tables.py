@@ -6,8 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.export.tables import MAX_NS, Table, duration_ns, is_timed, lanes, period_ns, started_ns
+from profiler.export.tables import (
+    MAX_NS,
+    Table,
+    duration_ns,
+    first_line,
+    is_timed,
+    lanes,
+    period_ns,
+    started_ns,
+)
 from profiler.profile.model import Process, Root, Sample, Thread
+from profiler.profile.places import NOWHERE, Place
+from symbolizers.frame import INLINED, NATIVE, Frame
 from tests.support.export_samples import profile_of
 from tests.support.shown_profile import MAIN, SHOWN
 
@@ -67,3 +78,10 @@ def test_period_and_duration() -> None:
     assert period_ns(replace(SHOWN, frequency_hz=3)) == 333_333_333
     assert duration_ns(SHOWN) == 4 * 10**9
     assert duration_ns(replace(SHOWN, duration_s=1e30)) == MAX_NS
+
+
+def test_where_a_function_begins_is_not_the_line_that_runs_in_a_native_one() -> None:
+    assert first_line(MAIN, NOWHERE) == MAIN.line > 0
+    assert first_line(MAIN._replace(line=99), Place(first_line=3)) == 3
+    for kind in (NATIVE, INLINED):
+        assert first_line(Frame(kind, "f", "a.c", 7), Place(address=0x10)) == 0
