@@ -60,6 +60,7 @@ def test_each_strategy_is_an_option_that_the_worker_gets() -> None:
     assert ("auto", *(strategy.value for strategy in ReadStrategy)) == READ_STRATEGIES
     assert _options() == []
     assert _options(read_strategy="resident") == ["--read-strategy=resident"]
+    assert _options(inlines=True) == ["--inlines"]
 
 
 def test_lines_are_read_for_who_wants_them_and_for_every_recording_that_is_kept() -> None:
@@ -69,6 +70,7 @@ def test_lines_are_read_for_who_wants_them_and_for_every_recording_that_is_kept(
 
 def _options(**given: object) -> list[str]:
     usual = {"lines": False, "read_strategy": "auto", "outputs": ["a.svg", "-"], "format_name": None}
+    usual |= {"inlines": False, "debuginfod": False}
     return _worker_options({**usual, **given})
 
 
@@ -86,7 +88,7 @@ def test_the_worker_hands_it_to_its_readers(
 ) -> None:
     made: list[ReadStrategy | None] = []
     sandbox = create_autospec(Sandbox)
-    monkeypatch.setattr(worker, "Service", lambda *, lines, strategy, sandbox: made.append(strategy))
+    monkeypatch.setattr(worker, "Service", lambda *, strategy, **_: made.append(strategy))
     ours, theirs = socketpair()
     with theirs:
         ours.close()
