@@ -49,7 +49,7 @@ def recorded_here(running: Target) -> tuple[Profile, list[RawSample], dict[str, 
     pid = running.process.pid
     sampling = Sampling(HZ, targets=(pid,))
     truth: dict[str, Any] = {}
-    wanted = Wanted(sampling, None, False, "losses", time.monotonic(), keep_dropped=True)
+    wanted = Wanted(sampling, None, "losses", time.monotonic(), keep_dropped=True)
     asker = Asker(Workers())
     with closing(asker), closing(Overheard(sampling)) as source:
         session = Session(wanted, source, asker)
