@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -149,9 +150,9 @@ class Journal:
             self._due_ns = now_ns + SLICE_NS
             self._write(elements)
 
-    def is_waiting(self) -> bool:
-        """Whether something is to be written with the next slice."""
-        return bool(self._slice.samples)
+    def due_s(self) -> float:
+        """When there is a slice to be written (CLOCK_MONOTONIC); infinite if there is nothing to write."""
+        return self._due_ns / 1e9 if self._slice.samples else math.inf
 
     def finish(
         self,

@@ -24,7 +24,7 @@ from profiler.run.accounts import HotProgram
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.descriptions import Descriptions
-from profiler.run.journal import SLICE_NS, Journal
+from profiler.run.journal import Journal
 from profiler.run.mappings import KnownFiles
 from profiler.run.nameless import notes_on
 from profiler.run.names import AddressNames, name_kernel
@@ -281,9 +281,10 @@ class Session:
             else:
                 self._source.set_alarm()
                 nap_s = math.inf
-            nap_s = min(nap_s, longest_s, end_s - now_s, max(self._names.due_s() - now_s, pace_s[0]))
-            if self._journal is not None and self._journal.is_waiting():
-                nap_s = min(nap_s, SLICE_NS / 1e9)
+            due_s = self._names.due_s()
+            if self._journal is not None:
+                due_s = min(due_s, self._journal.due_s())
+            nap_s = min(nap_s, longest_s, end_s - now_s, max(due_s - now_s, pace_s[0]))
             self._wait(nap_s, self._source)
             if self._has_new_walkers:
                 self._has_new_walkers = False
