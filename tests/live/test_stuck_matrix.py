@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import subprocess
 import time
@@ -46,8 +47,8 @@ LATE_S = 0.5
 """How long after its duration a recording may end."""
 NS = 1_000_000_000
 PAGES = [("python", part) for part in PYTHON_PARTS] + [("ruby", part) for part in RUBY_PARTS]
-LINES_ALONE = ("python", "lines")
-"""There the name was taken at the interrupt: nothing but the line is lacking. Of Ruby's no name is whole."""
+LINES = "lines"
+"""Where these are stuck nothing else is lacking, mostly: the name was taken at the interrupt."""
 SESSION_PRIORITY = -5
 """Gives the siblings their CPU time even where the machine has other things to do. See sched(7)."""
 
@@ -128,13 +129,15 @@ def assert_lost(outcome: Outcome, stuck: Stuck, reason: str) -> None:
 
 
 def assert_without_lines(outcome: Outcome, stuck: Stuck) -> None:
-    """None of its samples is lost; the function whose line table is stuck shows none."""
+    """The function whose line table is stuck shows none, or its samples are counted as lost."""
     row, root = outcome.row(stuck), f"({stuck.pid})"
     assert_samples_of(outcome.cpu_s[stuck.pid], row["samples"])
-    assert row["symbolized"] >= 0.9 * row["samples"] - 1, (stuck.name, row)
+    lost = sum(row[kind].get("would_fault", 0) for kind in ("dropped", "partial"))
+    assert row["symbolized"] + lost >= 0.9 * row["samples"] - 1, (stuck.name, row)
     stacks = {stack: count for stack, count in outcome.recorded.stacks.items() if stack[0].endswith(root)}
-    shown = [frame for stack in stacks for frame in stack if frame.startswith("stuck_burner")]
-    assert {*shown} == {"stuck_burner (stuck_made.py)"}, (stuck.name, stacks)
+    shown = {frame for stack in stacks for frame in stack if "stuck_burner" in frame}
+    assert len(shown) == (lost < 0.9 * row["samples"] - 1), (stuck.name, shown, row)
+    assert all(re.search(r"\(.*stuck_made\.(py|rb)\)$", frame) for frame in shown), (stuck.name, shown)
 
 
 @pytest.mark.parametrize("stuck_on", [on_userfault, on_file], ids=["userfaultfd", "fuse"])
@@ -142,8 +145,8 @@ def test_pages_that_do_not_come(place: Place, stuck_on: Any) -> None:
     with ExitStack() as stack:
         stuck = [stack.enter_context(stuck_on(place, *each)) for each in PAGES]
         outcome = record_beside(place.folder, stuck)
-        for each, page in zip(stuck, PAGES, strict=True):
-            if page == LINES_ALONE:
+        for each, (_, part) in zip(stuck, PAGES, strict=True):
+            if part == LINES:
                 assert_without_lines(outcome, each)
             else:
                 assert_lost(outcome, each, "would_fault")
@@ -158,11 +161,11 @@ def test_the_rest_of_a_stuck_stack_can_be_kept(place: Place, stuck_on: Any) -> N
     with ExitStack() as stack:
         stuck = [stack.enter_context(stuck_on(place, *each)) for each in PAGES]
         outcome = record_beside(place.folder, stuck, options=["--keep-partial"])
-        for each, page in zip(stuck, PAGES, strict=True):
-            if page == LINES_ALONE:
+        for each, (_, part) in zip(stuck, PAGES, strict=True):
+            if part == LINES:
                 assert_without_lines(outcome, each)
             else:
-                assert_kept(outcome, each, page[1])
+                assert_kept(outcome, each, part)
     assert outcome.late_s <= LATE_S
 
 
@@ -182,7 +185,7 @@ def assert_kept(outcome: Outcome, stuck: Stuck, part: str) -> None:
 def is_rest_shown(stack: Sequence[str], part: str) -> bool:
     """Whether it has what can be read: the callers if only the leaf's name is stuck, else native frames."""
     rest = [frame for frame in stack[1:] if frame != "[would fault]"]
-    if part in ("name", "lines"):
+    if part == "name":
         return any(".py:" in frame or ".rb:" in frame for frame in rest)
     return bool(rest)
 
