@@ -21,6 +21,7 @@ from profiler.export.text import (
     thread_name,
     thread_text,
 )
+from profiler.profile.frames import distinct
 from profiler.profile.model import Root, Sample, Thread
 from symbolizers.frame import Frame
 
@@ -97,10 +98,10 @@ class StackSorter:
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
-        frames = dict.fromkeys(chain.from_iterable(sample.frames for sample in samples))
-        self._levels, number_of = _numbered({frame: _frame_level(frame) for frame in frames})
-        number = number_of.__getitem__
-        self._stacks = [tuple(map(number, sample.frames)) for sample in samples]
+        frames = distinct(samples)
+        self._levels, number_of = _numbered({frame: _frame_level(frame) for frame in frames.values()})
+        number = {at: number_of[frame] for at, frame in frames.items()}.__getitem__
+        self._stacks = [tuple(map(number, map(id, sample.frames))) for sample in samples]
 
     def by(self, origin_of: OriginOf, only: Callable[[Root], bool] = lambda _: True) -> Stacks:
         """The stacks of `only` some processes by their texts; those of equal texts are one, with the sum."""

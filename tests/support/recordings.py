@@ -127,7 +127,7 @@ def write_profile(path: Path, profile: Profile) -> Path:
         new.processes[number] = Process(root.pid, root.comm), 0, None
     for (process, known), number in threads.items():
         new.threads[number] = process, known.tid, known.comm, known.name
-    new.functions.extend(frames)
+    new.functions.extend((frame, None) for frame in frames)
     new.frames.extend(map(FrameRow, frames.values()))
     new.stacks.extend(stacks)
     writer = RecordingWriter(str(path))
