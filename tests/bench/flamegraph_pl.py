@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from profiler.export import folded, svg
+from profiler.export.registry import format_for
 from profiler.profile.model import Profile
 from tests.support.many_stacks import many_stacks
 
@@ -37,7 +37,7 @@ def ours(profile: Profile, write: str, path: Path) -> tuple[float, int]:
     """CPU seconds and bytes of one format."""
     started_s = time.process_time()
     with path.open("wb") as stream:
-        (svg if write == "svg" else folded).write(profile, stream)
+        format_for("", write).write(profile, stream)
     return time.process_time() - started_s, path.stat().st_size
 
 
