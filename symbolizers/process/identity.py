@@ -67,20 +67,16 @@ def start_ticks_in(stat: bytes) -> int:
 
 def pid_inside(handle: ProcessHandle) -> int:
     """The pid by which the process knows itself, in the innermost namespace. Raises `ProcessGone`."""
-    pid = handle.id.pid
-    try:
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
-            lines = status.read(4096).split(b"\n")
-    except (FileNotFoundError, ProcessLookupError):
-        raise ProcessGone(f"no process {pid}") from None
-    numbers = next((line.split()[1:] for line in lines if line.startswith(b"NSpid:")), [])
-    if not handle.alive():
-        raise ProcessGone(f"process {pid} has exited")
-    return int(numbers[-1]) if numbers else pid
+    return _in_status(handle, b"NSpid:", handle.id.pid)
 
 
 def parent_of(handle: ProcessHandle) -> int:
     """The pid of its parent now. Raises `ProcessGone`."""
+    return _in_status(handle, b"PPid:", 0)
+
+
+def _in_status(handle: ProcessHandle, field: bytes, otherwise: int) -> int:
+    """The last number of a `field` of /proc/PID/status, `otherwise` without it. Raises `ProcessGone`."""
     pid = handle.id.pid
     try:
         with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
@@ -89,7 +85,8 @@ def parent_of(handle: ProcessHandle) -> int:
         raise ProcessGone(f"no process {pid}") from None
     if not handle.alive():
         raise ProcessGone(f"process {pid} has exited")
-    return next((int(line.split()[1]) for line in lines if line.startswith(b"PPid:")), 0)
+    numbers = next((line.split()[1:] for line in lines if line.startswith(field)), [])
+    return int(numbers[-1]) if numbers else otherwise
 
 
 def user_of(pid: int) -> int:
