@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from symbolizers.base import Language, RuntimeFile
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Changed, Malformed, ProcessGone, UnsupportedVersion
-from symbolizers.frame import Frame
+from symbolizers.frame import Frame, Function
 from symbolizers.inspection import (
     UNKNOWN_OWNER,
     VDSO,
@@ -98,25 +98,24 @@ class OpenFile:
             self.debug.close()
             self.debug = None
 
-    def function(self, offset: int) -> tuple[Frame, int]:
-        """The function at `offset` (bytes) of the file, and the offset where it starts."""
+    def function(self, offset: int) -> Function:
+        """The function at `offset` (bytes) of the file, by offsets."""
         assert self.symbols is not None, "read_symbols comes first"
         try:
             address = self.elf.address_of_offset(offset)
-            frame, start = self.symbols.find(address)
+            return self.symbols.find(address).moved(offset - address)
         except Malformed:  # mapped beyond what the file says about itself
-            return mapping_frame(self.path, offset), offset
-        return frame, max(offset - (address - start), 0)
+            return Function(mapping_frame(self.path, offset), offset, offset + 1)
 
-    def inlined(self, offset: int) -> tuple[Frame, int, tuple[Frame, ...]]:
+    def inlined(self, offset: int) -> tuple[Function, tuple[Frame, ...]]:
         """As `function`, and the functions that were inlined at `offset`, the outermost first."""
         assert self.symbols is not None, "read_symbols comes first"
         try:
             address = self.elf.address_of_offset(offset)
-            frame, start, inlined = self.symbols.find_inlined(address)
+            function, inlined = self.symbols.find_inlined(address)
         except Malformed:
-            return mapping_frame(self.path, offset), offset, ()
-        return frame, max(offset - (address - start), 0), inlined
+            return Function(mapping_frame(self.path, offset), offset, offset + 1), ()
+        return function.moved(offset - address), inlined
 
 
 class OpenFiles:
@@ -154,8 +153,8 @@ class OpenFiles:
 
     def functions(
         self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None = None
-    ) -> tuple[list[tuple[Frame, int]], bytes]:
-        """The functions at `offsets` (bytes) of `file`, each as its frame and the offset where it starts.
+    ) -> tuple[list[Function], bytes]:
+        """The functions at `offsets` (bytes) of `file`, by offsets.
 
         With them comes the build id. The file is mapped as `path`, perhaps by the process `mapped_by`.
         Raises `ProcessGone` where it can't be had any more, and `Malformed`.
@@ -168,11 +167,11 @@ class OpenFiles:
 
     def inlined(
         self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None
-    ) -> tuple[list[tuple[Frame, int, tuple[Frame, ...]]], bytes]:
+    ) -> tuple[list[tuple[Function, tuple[Frame, ...]]], bytes]:
         """As `functions`, and what was inlined at each offset: see `NativeSymbols.find_inlined`."""
         if file == VDSO:
             functions, build_id = self.functions(file, path, offsets)
-            return [(*each, ()) for each in functions], build_id
+            return [(each, ()) for each in functions], build_id
         known = self._with_symbols_read(file, path, mapped_by)
         return [known.inlined(offset) for offset in offsets], known.elf.build_id
 

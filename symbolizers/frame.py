@@ -32,6 +32,24 @@ class Frame(NamedTuple):
     line: int = 0
 
 
+_MOST_OFFSET: Final = (1 << 63) - 1
+
+
+class Function(NamedTuple):
+    """A function that is not of an interpreted language: its frame, and its code in bytes.
+
+    Whatever is from the address that was asked about to before `end` is of this function, too.
+    """
+
+    frame: Frame
+    start: int
+    end: int
+
+    def moved(self, by: int) -> Function:
+        """The same, `by` bytes further on, as far as offsets in a file reach."""
+        return Function(self.frame, max(self.start + by, 0), min(self.end + by, _MOST_OFFSET))
+
+
 _ENTERED: Final = 1 << 31
 _DISTANCE_MASK, _NEGATIVE = _ENTERED - 1, _ENTERED >> 1
 

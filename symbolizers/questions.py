@@ -30,7 +30,7 @@ import msgspec
 
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, INLINED, MARKER, NATIVE, CodeObject, Frame, RawFrame
+from symbolizers.frame import GENERATED, INLINED, MARKER, NATIVE, CodeObject, Frame, Function, RawFrame
 from symbolizers.inspection import (
     CHUNK_BYTES,
     MOST_CHUNKS,
@@ -101,13 +101,13 @@ class LookedInto(msgspec.Struct, frozen=True, tag=True):
 
 
 class Names(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `NameOffsets`: for each offset a frame, and the offset where its function starts.
+    """The answer to `NameOffsets`: for each offset the function there, by offsets.
 
     If that was asked for, `inlined` has what is inlined at each, the outermost first; else it is empty. The
     `build_id` is that of the file, in hexadecimal; empty where it has none.
     """
 
-    functions: tuple[tuple[Frame, int], ...]
+    functions: tuple[Function, ...]
     inlined: tuple[tuple[Frame, ...], ...] = ()
     build_id: str = ""
 
@@ -318,8 +318,8 @@ class NameOffsets(_OfFile, frozen=True, tag=True):
         if any(frame.kind != INLINED for frames in answer.inlined for frame in frames):
             return False
         return all(
-            frame.kind in (NATIVE, GENERATED) and 0 <= start <= at
-            for at, (frame, start) in zip(self.offsets, answer.functions, strict=True)
+            frame.kind in (NATIVE, GENERATED) and 0 <= start <= at < end
+            for at, (frame, start, end) in zip(self.offsets, answer.functions, strict=True)
         )
 
 

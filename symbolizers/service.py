@@ -302,8 +302,8 @@ class Service:
             functions, build_id = self._files.functions(file, path, offsets, question.mapped_by)
             return Names(tuple(functions), build_id=build_id.hex())
         found, build_id = self._files.inlined(file, path, offsets, question.mapped_by)
-        frames = tuple((frame, start) for frame, start, _ in found)
-        return Names(frames, tuple(inlined for _, _, inlined in found), build_id.hex())
+        inlined = tuple(frames for _, frames in found)
+        return Names(tuple(function for function, _ in found), inlined, build_id.hex())
 
     def identify(self, file: MappedFile, mapped_by: int) -> IdentifiedFile | None:
         """What the kernel knows `file` by, which that process may map; None if it can't be had."""

@@ -20,7 +20,7 @@ from profiler.run.aggregate import CountedStack
 from profiler.run.stacks import Element, KernelAddress, NativeAddress, address_in
 from symbolizers.asker import ROOT_USER, Asker
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, NATIVE, Frame
+from symbolizers.frame import GENERATED, NATIVE, Frame, Function
 from symbolizers.inspection import FileKey
 from symbolizers.native.kernel import KernelSymbols
 from symbolizers.native.unnamed import mapping_frame
@@ -73,36 +73,37 @@ class Named(NamedTuple):
 
 
 class Functions:
-    """The functions of one file whose names are known, each as far as an address in it was seen."""
+    """The functions of one file whose names are known."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._functions: dict[int, tuple[int, Named]] = {}
-        """By start: behind the last address, and the function."""
+        """By start: the offset behind it, as far as it is known, and the function."""
 
-    def learn(self, start: int, offset: int, named: Named) -> None:
-        """At `offset` there is the function that starts at `start`."""
+    def learn(self, start: int, end: int, named: Named) -> None:
+        """From `start` to before `end` there is this function."""
         if start not in self._functions:
             insort(self._starts, start)
-        end, known = self._functions.get(start, (0, None))
+        known_end, known = self._functions.get(start, (0, None))
         if known is None or known.frame != named.frame:  # generated code may be another function's later
             known = named
-        self._functions[start] = max(end, offset + 1), known
+        self._functions[start] = max(end, known_end), known
 
-    def replace(self, old: int, start: int, offset: int, frame: Frame) -> bool:
-        """At `offset` of the function that started at `old` there is this one; returns if it is another.
+    def replace(self, old: int, function: Function) -> bool:
+        """In place of the function that started at `old` there is this one; returns if it is another.
 
         The frame stands for it: an address in it may have been one of the old function's.
         """
+        frame, start, end = function
         if old == start and self._functions[old][1].frame == frame:
             return False
         self._starts.remove(old)
         del self._functions[old]
-        self.learn(start, offset, Named(frame, frame))
+        self.learn(start, end, Named(frame, frame))
         return True
 
     def known(self, most: int) -> list[tuple[int, int]]:
-        """The start of each function, and the last address in it that was seen; the first `most` of them."""
+        """The start of each function, and the last address in it that is known; the first `most` of them."""
         return [(start, end - 1) for start, (end, _) in islice(self._functions.items(), most)]
 
     def find(self, offset: int) -> Named | None:
@@ -320,13 +321,13 @@ class AddressNames:
                 self._others_due_s = now_s + _OTHERS_PAUSE * (now_s - self._others_asked_s)
             if isinstance(answer, Names):
                 self.build_ids[key] = answer.build_id
-                for each, (frame, start) in zip(addresses, answer.functions, strict=True):
+                for each, (frame, start, end) in zip(addresses, answer.functions, strict=True):
                     if key.is_generated and frame.kind != GENERATED:  # its runtime may say it later
                         file.addresses[each] = None
                         self._waiting[key] = file
                     else:
                         self._frames[each] = frame
-                        file.functions.learn(start, each.offset, Named(each, frame))
+                        file.functions.learn(start, end, Named(each, frame))
                         if key.is_generated and file.trust is _Trust.RUN and key not in self._generated:
                             self._generated[key] = file
                             file.check_s = time.monotonic() + file.check_pause_s
@@ -356,9 +357,9 @@ class AddressNames:
             file.check_pause_s = min(2 * file.check_pause_s, _MOST_PAUSE_S)
             file.check_s = time.monotonic() + file.check_pause_s
             replaced = [
-                file.functions.replace(old, start, offset, frame)
-                for (old, offset), (frame, start) in zip(known, answer.functions, strict=True)
-                if frame.kind == GENERATED
+                file.functions.replace(old, function)
+                for (old, _), function in zip(known, answer.functions, strict=True)
+                if function.frame.kind == GENERATED
             ]
             if any(replaced):
                 self._on_replaced(ProcessId(key.inode, key.version[0]))

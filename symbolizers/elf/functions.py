@@ -21,6 +21,8 @@ _MAX_ALIASES = 64
 _MAX_ENCLOSING = 64
 """How many functions before an address are asked whether they reach that far."""
 
+_NO_END = 1 << 64
+
 _INFO, _SECTION = 4, 6
 """Bytes of a symbol: binding and type; the number of its section, of two bytes."""
 
@@ -81,6 +83,24 @@ class FunctionTable:
         underscores. A function without a size reaches to the next one, at most to its section's end.
         Raises `Malformed` where the name can't be read any more.
         """
+        around = self._around(address)
+        return (min(map(self._preference, around))[-1], self._starts[around[0]]) if around else None
+
+    def end_at(self, address: int) -> int:
+        """Behind the last address from `address` on that belongs to the same function, named or not."""
+        following = bisect_right(self._starts, address)
+        ends = [_NO_END, *self._starts[following : following + 1]]
+        if around := self._around(address):
+            start = self._starts[around[0]]
+            size = max(self._sizes[index] for index in around)
+            return min(*ends, start + size if size else self._end_of_unsized(start, following))
+        if self.start_of(address) is None:
+            return address + 1
+        unwound = self.unwind.after(address)
+        return min(*ends, self._section_end(address), _NO_END if unwound is None else unwound)
+
+    def _around(self, address: int) -> list[int]:
+        """The numbers of all names for the innermost function around `address`."""
         last = following = bisect_right(self._starts, address)
         for _ in range(_MAX_ENCLOSING):
             if last == 0:
@@ -92,9 +112,9 @@ class FunctionTable:
             if not any(self._sizes[index] for index in aliases) and last == following:
                 around = list(aliases) if address < self._end_of_unsized(start, following) else []
             if around:
-                return min(self._preference(index) for index in around)[-1], start
+                return around
             last = first
-        return None
+        return []
 
     def start_of(self, address: int) -> int | None:
         """The start of the function around `address` as unwind information has it, named or not."""

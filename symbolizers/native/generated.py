@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from symbolizers.errors import Changed, Malformed, ProcessGone
-from symbolizers.frame import GENERATED, Frame
+from symbolizers.frame import GENERATED, Frame, Function
 from symbolizers.inspection import FileKey, generated_by
 from symbolizers.native.forks import forked
 from symbolizers.native.generated_places import GeneratedFunction
@@ -52,8 +52,8 @@ class GeneratedCode:
         """Each with its descriptor; the last one used at the end."""
         self._parents: dict[FileKey, FileKey | None] = {}
 
-    def functions(self, process: FileKey, path: str, addresses: Sequence[int]) -> list[tuple[Frame, int]]:
-        """A frame for each of the `addresses`, and the address where its function starts.
+    def functions(self, process: FileKey, path: str, addresses: Sequence[int]) -> list[Function]:
+        """The function at each of the `addresses`, of which no more is known than that address.
 
         `process`: see `generated_by`; `path` as in /proc/PID/maps. What nothing is said about has the frame
         of its mapping. Raises OSError.
@@ -64,7 +64,9 @@ class GeneratedCode:
         unnamed = mapping_frame(path, 0)
         found = [_find(sources, address) for address in addresses]
         return [
-            (unnamed, address) if each is None else (readable(each.name), each.start)
+            Function(unnamed, address, address + 1)
+            if each is None
+            else Function(readable(each.name), each.start, address + 1)
             for each, address in zip(found, addresses, strict=True)
         ]
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed
-from symbolizers.frame import NATIVE, Frame
+from symbolizers.frame import NATIVE, Frame, Function
 from symbolizers.native.inlines import Inlines
 from symbolizers.native.readable import readable
 from symbolizers.native.unnamed import VDSO_PATH, unnamed
@@ -29,8 +29,8 @@ class NativeSymbols:
         """Files that may have DWARF and were not looked at for that."""
         self._inlines: Inlines | None = None
 
-    def find(self, address: int) -> tuple[Frame, int]:
-        """The function around `address`, a virtual address as the file was linked, and where it starts.
+    def find(self, address: int) -> Function:
+        """The function around `address`, a virtual address as the file was linked.
 
         Its frame is ``symbol`` of the module, or else ``[module+0xaddress]`` with the start of the function
         where unwind information knows it, so that one function is one frame. Where nothing tells where it
@@ -40,25 +40,26 @@ class NativeSymbols:
         if found is None:
             start = self._functions.start_of(address)
             start = address if start is None else start
-            return unnamed(self._module, start), start
+            return Function(unnamed(self._module, start), start, self._functions.end_at(address))
         symbol, start = found
         if start not in self._named:
             self._named[start] = Frame(NATIVE, readable(symbol), self._module)
-        return self._named[start], start
+        return Function(self._named[start], start, self._functions.end_at(address))
 
-    def find_inlined(self, address: int) -> tuple[Frame, int, tuple[Frame, ...]]:
+    def find_inlined(self, address: int) -> tuple[Function, tuple[Frame, ...]]:
         """As `find`, and the functions that were inlined there, the outermost first.
 
         Where DWARF tells the source line, frames have that line and its file. Raises `Malformed`.
         """
-        frame, start = self.find(address)
+        function = self.find(address)
+        frame = function.frame
         inlines = self._read_inlines()
-        place = inlines.find(address, start) if inlines is not None and frame.file else None
+        place = inlines.find(address, function.start) if inlines is not None and frame.file else None
         if place is None:
-            return frame, start, ()
+            return function, ()
         if place.file and place.line:
-            frame = frame._replace(file=place.file, line=place.line)
-        return frame, start, place.inlined
+            function = function._replace(frame=frame._replace(file=place.file, line=place.line))
+        return function, place.inlined
 
     def _read_inlines(self) -> Inlines | None:
         while self._inlines is None and self._with_dwarf:

@@ -136,6 +136,7 @@ def _run_mini_debug_info(data: bytes) -> None:
     table = elf.functions()
     for address in (0x1000, 0x1139, 1 << 40):
         table.find(address)
+        assert table.end_at(address) > address
 
 
 def _mini_debug_info() -> list[bytes]:
@@ -162,7 +163,9 @@ def _unwind_sections() -> list[bytes]:
 def _run_name(data: bytes) -> None:
     tables = (Section.symbols(symbol(1, 0x1000, 16)), Section.strings(b"\0" + data))
     symbols = NativeSymbols(ElfFile.from_bytes(forge(*tables).content), "m")
-    assert len(symbols.find(0x1008)[0].name) <= 1100
+    function = symbols.find(0x1008)
+    assert len(function.frame.name) <= 1100
+    assert function.start <= 0x1008 < function.end
 
 
 def _mangled() -> list[bytes]:

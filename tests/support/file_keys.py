@@ -32,7 +32,7 @@ def key_of(mapping: CodeMapping) -> FileKey:
 
 def names(service: Service, file: FileKey, path: str, offsets: Sequence[int]) -> list[Frame]:
     """What the service calls them, without a process that maps the file."""
-    return [frame for frame, _ in service.names(NameOffsets(file, path, tuple(offsets))).functions]
+    return [frame for frame, _, _ in service.names(NameOffsets(file, path, tuple(offsets))).functions]
 
 
 def opened_key(path: Path) -> FileKey:

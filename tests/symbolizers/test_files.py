@@ -139,7 +139,7 @@ def test_a_file_is_found_in_the_process_that_maps_it_where_it_has_no_name_here(t
         with pytest.raises(ProcessGone):
             names(fresh, key_of(mapping), mapping.path, [0])
         question = NameOffsets(key_of(mapping), mapping.path, (0,), process.pid)
-        ((frame, _),) = fresh.names(question).functions
+        ((frame, _, _),) = fresh.names(question).functions
         assert "sleeper" in frame.name
         process.kill()
 

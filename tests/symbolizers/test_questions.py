@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from symbolizers.base import Interpreter, TaskChain
 from symbolizers.errors import Reason
-from symbolizers.frame import INLINED, CodeObject, Frame, RawFrame
+from symbolizers.frame import INLINED, CodeObject, Frame, Function, RawFrame
 from symbolizers.inspection import (
     CHUNK_BYTES,
     VDSO,
@@ -91,13 +91,22 @@ CONVERSATIONS: list[tuple[AnyQuestion, Answer]] = [
         Describe(PROCESS, (1 << 64) - 1),
         Described(Description("/bin/\udcff", ("sh", "", "\ud800;\n"), "web/3f2a91c0d5e1")),
     ),
-    (ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1), Awaiters(TaskChain(FRAME, ((FRAME, 0), (FRAME, 3))))),
+    (
+        ReadAwaiters(PROCESS, 1 << 47, (1 << 64) - 1),
+        Awaiters(TaskChain(FRAME, ((FRAME, 0), (FRAME, 3)))),
+    ),
     (
         LookInto(told_file(5), "/bin/\udcff", 7, 1),
         LookedInto(FileContents(told_file(5), 0, 1 << 20, (INTERPRETER,), ("note",)), KERNEL_KEY),
     ),
-    (NameOffsets(VDSO, "[vdso]", (0, 1), 7), Names(((NATIVE_FRAME, 0), (NATIVE_FRAME, 1)), build_id="0f1e")),
-    (NameOffsets(VDSO, "[vdso]", (1,), 7, inlines=True), Names(((NATIVE_FRAME, 0),), ((INLINED_FRAME,),))),
+    (
+        NameOffsets(VDSO, "[vdso]", (0, 1), 7),
+        Names((Function(NATIVE_FRAME, 0, 9), Function(NATIVE_FRAME, 1, 9)), build_id="0f1e"),
+    ),
+    (
+        NameOffsets(VDSO, "[vdso]", (1,), 7, inlines=True),
+        Names((Function(NATIVE_FRAME, 0, 9),), ((INLINED_FRAME,),)),
+    ),
     (IdentifyFiles((VDSO_FILE, VDSO_FILE), 7), Identified((IdentifiedFile(KERNEL_KEY, 1000), None))),
     (ReadUnwinding(VDSO, "[vdso]", 1, 7), UnwindChunks(3, bytes(2 * CHUNK_BYTES))),
     (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(0, b"")),
@@ -145,7 +154,7 @@ LIES: list[tuple[AnyQuestion, Answer]] = [
         LookInto(told_file(5), "/bin/sh"),
         LookedInto(FileContents(told_file(5), 0, 0, (), ()), KernelKey((0, 0), 1 << 64, 6)),
     ),
-    (NameOffsets(VDSO, "[vdso]", (0, 1)), Names(((NATIVE_FRAME, 0),))),
+    (NameOffsets(VDSO, "[vdso]", (0, 1)), Names((Function(NATIVE_FRAME, 0, 9),))),
     (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(3, bytes(CHUNK_BYTES + 1))),
     (ReadUnwinding(VDSO, "[vdso]", 0), UnwindChunks(1 << 20, bytes(CHUNK_BYTES))),
     (ReadUnwinding(VDSO, "[vdso]", 2), UnwindChunks(3, bytes(2 * CHUNK_BYTES))),
@@ -153,12 +162,16 @@ LIES: list[tuple[AnyQuestion, Answer]] = [
     (IdentifyFiles((VDSO_FILE,), 7), Identified(())),
     (IdentifyFiles((VDSO_FILE,), 7), Identified((IdentifiedFile(KernelKey((1 << 12, 0), 5, 6), 0),))),
     (IdentifyFiles((VDSO_FILE,), 7), Identified((IdentifiedFile(KernelKey((0, 0), -1, 6), 0),))),
-    (NameOffsets(VDSO, "[vdso]", (0,)), Names(((FRAME, 0),))),
-    (NameOffsets(VDSO, "[vdso]", (5,)), Names(((NATIVE_FRAME, 6),))),
+    (NameOffsets(VDSO, "[vdso]", (0,)), Names((Function(FRAME, 0, 9),))),
+    (NameOffsets(VDSO, "[vdso]", (5,)), Names((Function(NATIVE_FRAME, 6, 9),))),
+    (NameOffsets(VDSO, "[vdso]", (5,)), Names((Function(NATIVE_FRAME, 5, 5),))),
     (NameOffsets(VDSO, "[vdso]", (5,)), Names(())),
-    (NameOffsets(VDSO, "[vdso]", (5,)), Names(((NATIVE_FRAME, 5),), ((INLINED_FRAME,),))),
-    (NameOffsets(VDSO, "[vdso]", (5,), inlines=True), Names(((NATIVE_FRAME, 5),), ((), ()))),
-    (NameOffsets(VDSO, "[vdso]", (5,), inlines=True), Names(((NATIVE_FRAME, 5),), ((NATIVE_FRAME,),))),
+    (NameOffsets(VDSO, "[vdso]", (5,)), Names((Function(NATIVE_FRAME, 5, 9),), ((INLINED_FRAME,),))),
+    (NameOffsets(VDSO, "[vdso]", (5,), inlines=True), Names((Function(NATIVE_FRAME, 5, 9),), ((), ()))),
+    (
+        NameOffsets(VDSO, "[vdso]", (5,), inlines=True),
+        Names((Function(NATIVE_FRAME, 5, 9),), ((NATIVE_FRAME,),)),
+    ),
     (NameOffsets(VDSO, "[vdso]", ()), Names((), build_id="0F")),
     (NameOffsets(VDSO, "[vdso]", ()), Names((), build_id="0" * 129)),
 ]

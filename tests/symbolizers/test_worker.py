@@ -90,7 +90,7 @@ def test_questions_are_answered_in_order_and_errors_are_answers() -> None:
         assert isinstance(gone, Failed)
         assert gone.reason is Reason.EXITED
         assert isinstance(names, Names)
-        assert [frame.kind for frame, _ in names.functions] == [NATIVE]
+        assert [frame.kind for frame, _, _ in names.functions] == [NATIVE]
         assert asked(stream, Forget(found.inspection.process)) == Forgotten()
 
 

@@ -14,7 +14,7 @@ from profiler.run.names import AddressNames, Functions, Named
 from profiler.run.stacks import NativeAddress
 from symbolizers.asker import Asker
 from symbolizers.errors import Reason
-from symbolizers.frame import GENERATED, INLINED, NATIVE, Frame
+from symbolizers.frame import GENERATED, INLINED, NATIVE, Frame, Function
 from symbolizers.inspection import FileKey, generated_by
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Failed, NameOffsets, Names
@@ -57,7 +57,9 @@ class Answering:
 
 
 def named(question: NameOffsets) -> Names:
-    return Names(tuple((Frame(NATIVE, f"f{offset:x}"), offset) for offset in question.offsets))
+    return Names(
+        tuple(Function(Frame(NATIVE, f"f{offset:x}"), offset, offset + 1) for offset in question.offsets)
+    )
 
 
 def address(file: FileKey, offset: int) -> NativeAddress:
@@ -143,20 +145,36 @@ def test_an_address_in_a_function_that_is_known_needs_no_question() -> None:
     functions = Functions()
     f, g = Frame(NATIVE, "f"), Frame(NATIVE, "g")
 
-    def learn(start: int, offset: int, frame: Frame) -> None:
-        functions.learn(start, offset, Named(generated(offset), frame))
+    def learn(start: int, end: int, frame: Frame) -> None:
+        functions.learn(start, end, Named(generated(end - 1), frame))
 
-    learn(0x100, 0x120, f)
-    learn(0x200, 0x200, g)
+    learn(0x100, 0x121, f)
+    learn(0x200, 0x201, g)
     assert functions.find(0xFF) is None
     assert {functions.find(at) for at in (0x100, 0x11F, 0x120)} == {(generated(0x120), f)}
     assert functions.find(0x121) is None, "nobody knows how far it reaches"
-    learn(0x100, 0x140, f)
-    learn(0x100, 0x108, f)
+    learn(0x100, 0x141, f)
+    learn(0x100, 0x109, f)
     assert functions.find(0x13F) == (generated(0x120), f), "one address stands for all of a function"
     assert [functions.find(at) for at in (0x1FF, 0x200, 0x201)] == [None, (generated(0x200), g), None]
-    learn(0x100, 0x110, Frame(NATIVE, "later"))
+    learn(0x100, 0x111, Frame(NATIVE, "later"))
     assert functions.find(0x120) == (generated(0x110), Frame(NATIVE, "later")), "that code is another now"
+
+
+def test_all_of_a_function_that_an_answer_tells_is_known_by_one_address() -> None:
+    def answer(question: NameOffsets) -> Names:
+        return Names(tuple(Function(Frame(NATIVE, "f"), 0x100, 0x180) for _ in question.offsets))
+
+    asker = Answering(answer)
+    names = names_by(asker)
+    resolve(asker, [CountedStack((address(LIBC, 0x120),), 2, 7, ROOT)], names)
+    known = Named(address(LIBC, 0x120), Frame(NATIVE, "f"))
+    assert [names.known(address(LIBC, at)) for at in (0xFF, 0x100, 0x17F, 0x180)] == [
+        None,
+        known,
+        known,
+        None,
+    ]
 
 
 def generated(offset: int, process: FileKey = OWN) -> NativeAddress:
@@ -168,7 +186,7 @@ def say(names: list[str]) -> Callable[[NameOffsets], Names]:
 
     def answer(question: NameOffsets) -> Names:
         frame = Frame(GENERATED, names[0]) if names else Frame(NATIVE, "[jit]")
-        return Names(tuple((frame, offset) for offset in question.offsets))
+        return Names(tuple(Function(frame, offset, offset + 1) for offset in question.offsets))
 
     return answer
 
@@ -238,7 +256,7 @@ def test_inlined_functions_are_asked_for_and_where_they_cost_too_much_names_alon
         if question.inlines and question.file == OTHER:
             return Failed(Reason.STALLED, "the worker died over it")
         inlined = ((Frame(INLINED, "i", "a.c", 3),),) if question.inlines else ()
-        return Names(((Frame(NATIVE, "f", "a.c", 2), 1),), inlined)
+        return Names((Function(Frame(NATIVE, "f", "a.c", 2), 1, 2),), inlined)
 
     asker = Answering(answer)
     names = AddressNames(
@@ -256,8 +274,8 @@ def test_code_that_was_replaced_has_the_new_name_from_then_on(monkeypatch: pytes
     said = {0x1000: ("old", 0x1000), 0x2010: ("kept", 0x2000)}
 
     def answer(question: NameOffsets) -> Names:
-        found = [said[offset] for offset in question.offsets]
-        return Names(tuple((Frame(GENERATED, name), start) for name, start in found))
+        found = [(*said[offset], offset + 1) for offset in question.offsets]
+        return Names(tuple(Function(Frame(GENERATED, name), start, end) for name, start, end in found))
 
     asker, replaced = Answering(answer), list[ProcessId]()
     names = AddressNames(

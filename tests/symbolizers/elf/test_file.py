@@ -170,6 +170,9 @@ def test_a_function_inside_another_is_the_innermost(tmp_path: Path) -> None:
     assert table.find(inner.address) == table.find(inner.address + 15) == ("inner", inner.address)
     assert table.find(inner.address - 1) == table.find(inner.address + 16) == ("outer", outer.address)
     assert table.find(inner.address + 32) is None
+    assert table.end_at(outer.address) == table.end_at(inner.address - 1) == inner.address
+    assert table.end_at(inner.address) == inner.address + 16
+    assert table.end_at(inner.address + 16) == inner.address + 32
 
 
 def test_a_function_without_a_size_ends_where_the_next_one_is_unwound(tmp_path: Path) -> None:

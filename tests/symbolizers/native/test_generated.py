@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from symbolizers.frame import GENERATED, NATIVE, Frame
+from symbolizers.frame import GENERATED, NATIVE, Frame, Function
 from symbolizers.inspection import FileKey, generated_by
 from symbolizers.native.generated import GeneratedCode, readable
 from symbolizers.process.identity import ProcessId, open_process
@@ -31,7 +31,7 @@ class Runtime:
         self.map = Path(f"/tmp/perf-{self.process.pid}.map")
 
     def names(self, *addresses: int, key: FileKey | None = None) -> list[Frame]:
-        return [frame for frame, _ in GeneratedCode().functions(key or self.key, "", addresses)]
+        return [frame for frame, _, _ in GeneratedCode().functions(key or self.key, "", addresses)]
 
     def end(self) -> None:
         self.process.kill()
@@ -48,22 +48,24 @@ def runtime() -> Iterator[Runtime]:
 
 def test_a_process_without_a_map_has_one_frame_for_all_of_it(runtime: Runtime) -> None:
     found = GeneratedCode().functions(runtime.key, "", (0x1000, 0x2000))
-    assert found == [(UNNAMED, 0x1000), (UNNAMED, 0x2000)]
+    assert found == [Function(UNNAMED, 0x1000, 0x1001), Function(UNNAMED, 0x2000, 0x2001)]
 
 
 def test_functions_have_their_names_and_starts(runtime: Runtime) -> None:
     runtime.map.write_text("1000 10 fast\n")
     found = GeneratedCode().functions(runtime.key, "", (0x1008, 0x2000))
-    assert found == [(Frame(GENERATED, "fast"), 0x1000), (UNNAMED, 0x2000)]
+    assert found == [Function(Frame(GENERATED, "fast"), 0x1000, 0x1009), Function(UNNAMED, 0x2000, 0x2001)]
 
 
 def test_a_map_is_found_when_it_comes_later_and_is_read_on(runtime: Runtime) -> None:
     code = GeneratedCode()
-    assert code.functions(runtime.key, "", (0x1000,)) == [(UNNAMED, 0x1000)]
+    assert code.functions(runtime.key, "", (0x1000,)) == [Function(UNNAMED, 0x1000, 0x1001)]
     for number in range(3):
         with runtime.map.open("a") as stream:
             stream.write(f"1000 10 f{number}\n")
-        assert code.functions(runtime.key, "", (0x1000,)) == [(Frame(GENERATED, f"f{number}"), 0x1000)]
+        assert code.functions(runtime.key, "", (0x1000,)) == [
+            Function(Frame(GENERATED, f"f{number}"), 0x1000, 0x1001)
+        ]
 
 
 def test_the_map_of_another_user_does_not_count(runtime: Runtime) -> None:
@@ -141,27 +143,31 @@ def key_of(pid: int, user: int | None = None) -> FileKey:
 def test_a_dump_that_is_mapped_is_read_whatever_its_folder(dump: Path) -> None:
     with mapping_process(dump) as process:
         code, key = GeneratedCode(), key_of(process.pid)
-        assert code.functions(key, "", (0x1008,)) == [(Frame(GENERATED, "dumped"), 0x1000)]
+        assert code.functions(key, "", (0x1008,)) == [Function(Frame(GENERATED, "dumped"), 0x1000, 0x1009)]
         with dump.open("ab") as stream:
             stream.write(loaded(2, 0x2000, 16, "later"))
         assert code.functions(key, "", (0x2000, 0x3000)) == [
-            (Frame(GENERATED, "later"), 0x2000),
-            (UNNAMED, 0x3000),
+            Function(Frame(GENERATED, "later"), 0x2000, 0x2001),
+            Function(UNNAMED, 0x3000, 0x3001),
         ]
 
 
 def test_the_dump_of_another_user_does_not_count(dump: Path) -> None:
     os.chown(dump, 12345, 12345)
     with mapping_process(dump) as process:
-        assert GeneratedCode().functions(key_of(process.pid), "", (0x1008,)) == [(UNNAMED, 0x1008)]
+        assert GeneratedCode().functions(key_of(process.pid), "", (0x1008,)) == [
+            Function(UNNAMED, 0x1008, 0x1009)
+        ]
         found = GeneratedCode().functions(key_of(process.pid, 12345), "", (0x1008,))
-        assert found == [(Frame(GENERATED, "dumped"), 0x1000)]
+        assert found == [Function(Frame(GENERATED, "dumped"), 0x1000, 0x1009)]
 
 
 def test_a_file_that_is_no_dump_says_nothing(dump: Path) -> None:
     dump.write_bytes(b"no dump at all")
     with mapping_process(dump) as process:
-        assert GeneratedCode().functions(key_of(process.pid), "", (0x1008,)) == [(UNNAMED, 0x1008)]
+        assert GeneratedCode().functions(key_of(process.pid), "", (0x1008,)) == [
+            Function(UNNAMED, 0x1008, 0x1009)
+        ]
 
 
 def test_a_fork_has_the_names_of_its_parent_and_its_own_come_first(dump: Path, tmp_path: Path) -> None:
@@ -173,10 +179,12 @@ def test_a_fork_has_the_names_of_its_parent_and_its_own_come_first(dump: Path, t
         maps[0].write_text("1000 10 parents\n2000 10 replaced\n")
         try:
             code, key = GeneratedCode(), key_of(child)
-            assert code.functions(key, "", (0x1000,)) == [(Frame(GENERATED, "parents"), 0x1000)]
+            assert code.functions(key, "", (0x1000,)) == [
+                Function(Frame(GENERATED, "parents"), 0x1000, 0x1001)
+            ]
             maps[1].write_text("2000 10 own\n")
             found = code.functions(key, "", (0x1000, 0x2000))
-            assert [frame.name for frame, _ in found] == ["parents", "own"]
+            assert [frame.name for frame, _, _ in found] == ["parents", "own"]
         finally:
             for path in maps:
                 path.unlink(missing_ok=True)

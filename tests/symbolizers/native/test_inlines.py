@@ -37,7 +37,7 @@ def lines_of(elf: ElfFile, start: int, debug: ElfFile | None = None) -> list[tup
     """What is at each of the first instructions of the function at `start`."""
     symbols = NativeSymbols(elf, "program", debug)
     found = [symbols.find_inlined(address) for address in range(start, start + 16)]
-    return [(frame, inlined) for frame, begin, inlined in found if begin == start]
+    return [(function.frame, inlined) for function, inlined in found if function.start == start]
 
 
 def has_all(found: list[tuple[Frame, tuple[Frame, ...]]]) -> bool:

@@ -34,7 +34,11 @@ def test_a_symbol_of_the_module(tmp_path: Path) -> None:
     symbols = _symbols(path, "program")
     address = _address(path, "hidden_helper")
     assert symbols.find(address + 1)[0] == _native("hidden_helper", "program")
-    assert symbols.find(address + 1)[0] is symbols.find(address)[0]
+    assert symbols.find(address + 1).frame is symbols.find(address).frame
+    start, end = symbols.find(address)[1:]
+    assert start == address
+    assert symbols.find(end - 1) == symbols.find(address)
+    assert symbols.find(end).frame != symbols.find(address).frame
 
 
 def test_a_stripped_function_is_its_start_and_the_rest_is_the_address(tmp_path: Path) -> None:
@@ -43,7 +47,9 @@ def test_a_stripped_function_is_its_start_and_the_rest_is_the_address(tmp_path: 
     subprocess.run(["strip", str(path)], check=True)
     symbols = _symbols(path, "my program")
     assert symbols.find(helper)[0] == symbols.find(helper + 2)[0] == _native(f"[my program+{helper:#x}]")
-    assert symbols.find(0x7FFF0000)[0] == _native("[my program+0x7fff0000]")
+    end = symbols.find(helper).end
+    assert symbols.find(end - 1).start == helper != symbols.find(end).start
+    assert symbols.find(0x7FFF0000) == (_native("[my program+0x7fff0000]"), 0x7FFF0000, 0x7FFF0001)
 
 
 def test_cpp_names_are_demangled(tmp_path: Path) -> None:
