@@ -107,10 +107,17 @@ STAGES: dict[str, set[str]] = {
         *("profiler.capture", "profiler.profile", "profiler.run.stacks", "symbolizers.errors"),
         *("symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
     },
+    "profiler.run.packed": set(),
     # Both count stacks whose elements have no names yet, so they know what such an element is.
     "profiler.run.accounts": {
         *("profiler.capture", "profiler.profile", "profiler.run.allowance", "profiler.run.journal"),
-        *("profiler.run.significance", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
+        *(
+            "profiler.run.packed",
+            "profiler.run.significance",
+            "symbolizers.errors",
+            "symbolizers.frame",
+            "symbolizers.process",
+        ),
     },
     "profiler.run.aggregate": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.allowance"),

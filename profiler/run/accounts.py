@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from profiler.capture.records import Repeated
 from profiler.profile.model import NativeEnd, Process, Root
 from profiler.run.allowance import Allowance
 from profiler.run.journal import Rows
+from profiler.run.packed import Packed, PackedStacks
 from profiler.run.significance import Evidence, Traits
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
@@ -19,6 +20,9 @@ from symbolizers.process.description import Description
 _MAX_HIT = 1024
 """Functions of one process that are counted as hit by losses."""
 _MAX_NOTES = 20
+_LEAST_PACKED = 16
+"""Stacks of one account: fewer take more when packed."""
+_STACK_BYTES, _ELEMENT_BYTES = 300, 8
 _TEXT_BYTES = 60
 """What a text takes besides its characters."""
 
@@ -42,9 +46,18 @@ class Count:
     samples: int = 0
     partial: int = 0
     size_bytes: int = 0
-    """What the stack takes, its addresses included."""
+    """What the stack takes of an allowance, its addresses included."""
     number: int = 0
     """What the journal calls the stack."""
+    before: int = -1
+    """Its samples when stacks were last packed."""
+    is_packed: bool = False
+    """Whether it counts no more: its samples are packed, and the next one is of a new count."""
+
+
+def stack_bytes(elements: int) -> int:
+    """What a stack of so many elements takes, without them."""
+    return _STACK_BYTES + _ELEMENT_BYTES * elements
 
 
 class Ended(NamedTuple):
@@ -66,6 +79,8 @@ class Account:
     allowance: Allowance
     samples: int = 0
     stacks: dict[StackKey, Count] = field(default_factory=dict)
+    packed: PackedStacks = field(default_factory=PackedStacks)
+    """More stacks, and earlier samples of the same."""
     dropped: Counter[Reason] = field(default_factory=Counter)
     partial: Counter[Reason] = field(default_factory=Counter)
     leafless: int = 0
@@ -115,6 +130,32 @@ class Account:
         if len(self.notes) < _MAX_NOTES:
             self.notes[text] = None
 
+    def all_stacks(self) -> Iterator[Packed]:
+        """Every stack; one may come several times, with other samples."""
+        yield from self.packed
+        for (tid, elements), count in self.stacks.items():
+            yield Packed(tid, elements, count.samples, count.partial)
+
+    def pack(self) -> None:
+        """Packs the stacks that had no sample since this was called before."""
+        idle = [
+            (key, count)
+            for key, count in self.stacks.items()
+            if count.samples == count.before and count.size_bytes >= stack_bytes(len(key.elements))
+        ]
+        for count in self.stacks.values():
+            count.before = count.samples
+        if len(idle) < _LEAST_PACKED:
+            return
+        held_bytes = self.packed.size_bytes()
+        self.packed.add(Packed(*key, count.samples, count.partial) for key, count in idle)
+        for key, count in idle:
+            count.is_packed = True
+            del self.stacks[key]
+        # It takes less than it did: addresses stay where they are.
+        freed_bytes = sum(stack_bytes(len(key.elements)) for key, _ in idle)
+        self.allowance.give_back(freed_bytes + held_bytes - self.packed.size_bytes())
+
     def take_over(
         self,
         other: Account,
@@ -126,13 +167,17 @@ class Account:
         `shown` gives a stack as it is shown, which may be that of others, too. Stacks for which there is no
         room count as `otherwise`.
         """
-        for (_, elements), count in other.stacks.items():
+        for _, elements, samples, partial in other.all_stacks():
             key = StackKey(0, shown(elements))
-            if key not in self.stacks and not self.allowance.take(count.size_bytes):
-                key = StackKey(0, otherwise)
-            own = self.stacks.setdefault(key, Count(size_bytes=count.size_bytes))
-            own.samples += count.samples
-            own.partial += count.partial
+            own = self.stacks.get(key)
+            if own is None:
+                size_bytes = stack_bytes(len(key.elements))
+                if self.allowance.take(size_bytes):
+                    own = self.stacks[key] = Count(size_bytes=size_bytes)
+                else:
+                    own = self.stacks.setdefault(StackKey(0, otherwise), Count())
+            own.samples += samples
+            own.partial += partial
         self.samples += other.samples
         self.dropped += other.dropped
         self.partial += other.partial
@@ -184,6 +229,11 @@ class Tally:
     _end: NativeEnd | None
     _rows: Rows
     _thread: int
+
+    @property
+    def is_over(self) -> bool:
+        """See `Counts`."""
+        return self._count.is_packed
 
     def again(self, repeated: Repeated) -> None:
         """Counts so many more."""

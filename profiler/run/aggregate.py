@@ -15,7 +15,7 @@ from profiler.profile.frames import with_line
 from profiler.profile.model import Losses, NativeEnd, Process, ProcessLosses, Root, Sample, Thread
 from profiler.profile.schema import DROPPED
 from profiler.profile.view import View
-from profiler.run.accounts import Account, Count, Ended, HotProgram, StackKey, Tally, hottest_of
+from profiler.run.accounts import Account, Count, Ended, HotProgram, StackKey, Tally, hottest_of, stack_bytes
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
 from profiler.run.journal import NoRows, Rows
@@ -28,8 +28,10 @@ from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 
 _SHOWN_HIT = 3
-_STACK_BYTES, _ELEMENT_BYTES, _ADDRESS_BYTES = 300, 8, 320
-"""What a stack takes, each element of it, and an address that is in none before."""
+_ADDRESS_BYTES = 320
+"""What an address takes that is in no stack before."""
+_MOST_NEW = 4096
+"""New stacks until those are packed that had no sample since."""
 _TEXT_SHARE = 4
 """How many bytes of names, which a file repeats for each stack, count as one."""
 _ENDS = {
@@ -104,6 +106,8 @@ class Aggregator:
         """What the journal calls the stacks of dropped samples."""
         self._accounts: dict[ProcessId | Ended, Account] = {}
         self._ended: OrderedDict[ProcessId, None] = OrderedDict()
+        self._new = 0
+        """Stacks that came since some were packed."""
         self._programs = 0
         """How many of the accounts are of several processes."""
         self._notes: dict[ProcessId, dict[str, None]] = {}
@@ -204,18 +208,18 @@ class Aggregator:
     def stacks(self) -> Iterator[CountedStack]:
         """Every stack, to find out which of its elements still need names."""
         for account in self._accounts.values():
-            for stack, count in account.stacks.items():
+            for stack in account.all_stacks():
                 elements = tuple(map(self.elements.__getitem__, stack.elements))
-                yield CountedStack(elements, count.samples, account.pid, account.user)
+                yield CountedStack(elements, stack.samples, account.pid, account.user)
 
     def lack(self, lacking: Mapping[Element, Reason]) -> None:
         """Counts every stack with an element that has no name, for that reason, as partial."""
         numbers = {self._numbers[each]: reason for each, reason in lacking.items() if each in self._numbers}
         for account in self._accounts.values() if numbers else ():
-            for stack, count in account.stacks.items():
+            for stack in account.all_stacks():
                 reasons = [numbers[each] for each in stack.elements if each in numbers]
                 if reasons:
-                    whole = count.samples - count.partial
+                    whole = stack.samples - stack.partial
                     account.partial[reasons[-1]] += whole
                     account.leafless += whole if stack.elements[-1] in numbers else 0
 
@@ -238,12 +242,12 @@ class Aggregator:
         for account in self._accounts.values():
             root = account.root._replace(container=self._container(account))
             process = processes.setdefault(account.process(), len(processes))
-            for (tid, elements), count in account.stacks.items():
+            for tid, elements, samples, _ in account.all_stacks():
                 frames = tuple(chain.from_iterable(map(frames_of, elements)))
                 comm = account.threads.get(tid)
                 name = thread_names.get((account.pid, tid), "")
                 thread = Thread(comm, tid, name) if comm is not None else None
-                named[root, process, thread, frames] += count.samples
+                named[root, process, thread, frames] += samples
         by_number = tuple(processes)
         return tuple(
             Sample(root, frames, count, thread, process=by_number[number])
@@ -297,14 +301,24 @@ class Aggregator:
         stack = StackKey(tid, tuple(known))
         if len(known) == len(elements) and (count := stacks.get(stack)) is not None:
             return count
-        size = _STACK_BYTES + _ELEMENT_BYTES * len(elements) + _ADDRESS_BYTES * (len(elements) - len(known))
+        size = stack_bytes(len(elements)) + _ADDRESS_BYTES * (len(elements) - len(known))
         size += texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
             return None
         if len(known) < len(elements):
             stack = StackKey(tid, tuple([self._number(each, sample) for each in elements]))
-        count = stacks[stack] = Count(size_bytes=size, number=self._rows.stack(stack.elements))
+        held_bytes = 0 if allowance is None else size
+        self._pack_if_due()
+        count = stacks[stack] = Count(size_bytes=held_bytes, number=self._rows.stack(stack.elements))
         return count
+
+    def _pack_if_due(self) -> None:
+        """Before a new stack is counted: what nothing has shown for so many new ones takes less memory."""
+        self._new += 1
+        if self._new >= _MOST_NEW:
+            self._new = 0
+            for account in self._accounts.values():
+                account.pack()
 
     def _known_functions(self, elements: tuple[Element, ...]) -> tuple[tuple[Element, ...], int]:
         """With what stands for each function that is known, and the length of the names in it."""

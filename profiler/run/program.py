@@ -122,6 +122,10 @@ class Program:
         counts = self._whole.get(repeated.stack)
         if counts is None:
             return False
+        if counts.is_over:
+            del self._whole[repeated.stack]
+            self._allowance.give_back(_WHOLE_BYTES)
+            return False
         counts.again(repeated)
         return True
 

@@ -29,6 +29,10 @@ that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker
 class Counts(Protocol):
     """Where samples count that equal one that was handed on."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it can't count any more, and the next such sample has to be handed on."""
+
     def again(self, repeated: Repeated) -> None:
         """Counts these."""
 

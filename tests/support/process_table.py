@@ -57,6 +57,8 @@ class _Counts:
 
     def __init__(self, table: Table, elements: tuple[Element, ...]) -> None:
         self._table, self._elements = table, elements
+        self.is_over = False
+        table.counts.append(self)
 
     def again(self, repeated: Repeated) -> None:
         self._table.counted[self._elements] += repeated.count
@@ -69,6 +71,7 @@ class Table:
         self.partial: dict[int, Partial] = {}
         self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
+        self.counts: list[_Counts] = []
         self.counted: Counter[tuple[Element, ...]] = Counter()
         """How many more samples had these elements, without being looked at."""
         self.dropped: dict[int, Reason] = {}

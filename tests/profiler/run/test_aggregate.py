@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.capture.records import RawSample
+from profiler.capture.records import RawSample, Repeated
 from profiler.profile.model import Process, ProcessLosses, Root, Sample, Thread
 from profiler.profile.view import View
-from profiler.run import aggregate, allowance
+from profiler.run import accounts, aggregate, allowance
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.stacks import Element, Inner, KernelAddress, NativeAddress, Partial, RunningLine
@@ -228,6 +228,57 @@ def test_the_ledger_adds_up(taken: list[tuple[int, int, tuple[Element, ...] | Re
     named = aggregator.samples({each: OPEN for each in elements if not isinstance(each, Frame)})
     assert sum(sample.count for sample in named) == losses.symbolized
     assert len({(sample.root, sample.frames) for sample in named}) == len(named)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((7, 8)), st.integers(0, 40), st.booleans(), st.booleans()), max_size=400
+    ),
+    st.booleans(),
+)
+def test_stacks_that_were_not_shown_for_long_still_count(
+    taken: list[tuple[int, int, bool, bool]], ends: bool
+) -> None:
+    """As they do where nothing is packed: pid, function, whether it is partial, whether it repeats."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregate, "_MOST_NEW", 3)
+        patch.setattr(accounts, "_LEAST_PACKED", 1)
+        patch.setattr(aggregate, "_MOST_ENDED", 0)
+        expected = Counter[tuple[int, str]]()
+        aggregator = Aggregator()
+        for pid, function, is_partial, is_repeated in taken:
+            partial = Partial(Reason.CHANGED, leaf=False) if is_partial else None
+            tally = aggregator.add(raw(pid), (MAIN, Frame("python", f"f{function}")), partial)
+            expected[pid, f"f{function}"] += 1
+            if is_repeated and not is_partial and not tally.is_over:
+                tally.again(Repeated(raw(pid).process, b"", ((0, 1),), lambda pid=pid: raw(pid)))
+                expected[pid, f"f{function}"] += 1
+        if ends:
+            aggregator.ended(raw(7).process)
+            expected = Counter(
+                {(0 if pid == 7 else pid, function): count for (pid, function), count in expected.items()}
+            )
+        counted = Counter[tuple[int, str]]()
+        for sample in aggregator.samples({}):
+            counted[sample.root.pid, sample.frames[-1].name] += sample.count
+        assert counted == expected
+        losses = aggregator.losses(lost=0)
+        assert losses.samples == expected.total()
+        assert losses.partial.get(Reason.CHANGED, 0) == sum(partial for _, _, partial, _ in taken)
+
+
+def test_what_stacks_take_hardly_grows_once_they_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aggregate, "_MOST_NEW", 500)
+    aggregator = Aggregator(allowances=(allowances := Allowances()))
+    used = []
+    for number in range(8000):
+        stack = [*range(40), 40 + number % 90, 40 + number // 90]
+        aggregator.add(raw(), tuple(Frame("python", f"f{each}") for each in stack))
+        if number in (2000, 7999):
+            used.append(allowances.of_process(0).above.used)
+    assert sum(sample.count for sample in aggregator.samples({})) == 8000
+    assert used[1] < 2 * used[0]
+    assert used[1] < 8000 * 600 / 3
 
 
 def test_a_stack_with_an_address_that_was_not_named_in_time_is_partial() -> None:
