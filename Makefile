@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup packages test-setup test-packages demo check test lint bench man clean
+.PHONY: help setup bytecode packages test-setup test-packages demo check test lint bench man clean
 
 # The BCC bindings are built for the distribution's own interpreter, so the environment is made by it.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -44,9 +44,14 @@ help:
 	@echo 'make test-fresh          run demo and test on fresh minimal roots of Debian 12 and 13'
 	@echo 'make clean   remove what the other targets made, the environment too (not .cache)'
 
-setup: $(STAMP)
+setup: $(STAMP) bytecode
 
-test-setup: $(STAMP).test $(READERS)
+test-setup: $(STAMP).test $(READERS) bytecode
+
+# A recording that has to compile pidflame first begins half a second later. Root leaves no file here, and other
+# users may not write.
+bytecode: $(STAMP)
+	@$(PYTHON) -m compileall -q profiler symbolizers
 
 # Installs what is missing of the packages that are given.
 define install

@@ -31,7 +31,6 @@ from profiler.profile.view import View
 from profiler.run.request import Recording
 from profiler.run.session import Session
 from symbolizers.asker import Asker
-from symbolizers.native import inlines
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
 
@@ -169,6 +168,8 @@ def _check_strategy(name: str) -> None:
 
 def _check_inlines() -> None:
     """Raises `PrerequisiteError` if nothing here can read debug information."""
+    from symbolizers.native import inlines  # here: it comes with all that reads ELF files, and takes 20 ms
+
     if not inlines.is_installed():
         raise PrerequisiteError(
             f"--inlines needs the package {inlines.LIBRARY}: '{sys.executable} -m pip install"
