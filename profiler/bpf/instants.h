@@ -11,7 +11,7 @@
 struct instant {
 	__u64 slot_ns;	/* when the slot began */
 	__u64 due_ns;	/* the instant in it */
-	__u64 tick_ns;	/* when the clock ticked last */
+	__u64 tick_ns;	/* when the clock was to tick last */
 };
 
 BPF_PERCPU_ARRAY(instants, struct instant, 1);
@@ -20,6 +20,20 @@ static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 leng
 {
 	next->slot_ns = slot_ns;
 	next->due_ns = slot_ns + (((__u64)bpf_get_prandom_u32() * length_ns) >> 32);
+}
+
+/*
+ * When this tick was to be. Ticks come late, most of all on an idle CPU, which has to wake up first: by the times at
+ * which they come, the one after a late one would stand for less time than it does.
+ */
+static __always_inline __u64 due_tick_ns(__u64 last_ns, __u64 period_ns, __u64 now_ns)
+{
+	__u64 tick_ns;
+
+	if (!last_ns || !period_ns)
+		return now_ns;
+	tick_ns = last_ns + (now_ns - last_ns + period_ns / 2) / period_ns * period_ns;
+	return tick_ns < now_ns ? tick_ns : now_ns;
 }
 
 /*
@@ -34,7 +48,7 @@ static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
 	struct instant *next = instants.lookup(&only);
 	/* What follows the registers is the period, see struct bpf_perf_event_data. */
 	__u64 period_ns = ((const volatile __u64 *)ctx)[REGISTERS];
-	__u64 now_ns = bpf_ktime_get_ns(), length_ns;
+	__u64 now_ns, length_ns;
 	bool is_missed;
 
 	if (!set || !next)
@@ -42,6 +56,7 @@ static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
 	length_ns = set->slot_ns;
 	if (!length_ns)
 		return true;
+	now_ns = due_tick_ns(next->tick_ns, period_ns, bpf_ktime_get_ns());
 	is_missed = now_ns - next->tick_ns > period_ns + period_ns / 2;
 	next->tick_ns = now_ns;
 	if (now_ns < next->due_ns)
