@@ -20,7 +20,7 @@
 /* Looks a chunk up in a map that came out of `tables`. */
 static void *(*lookup_in)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 
-/* A row's rule, see Cfa, CallersFp, packed() and packed_links() in symbolizers/elf/unwind_rules.py. */
+/* A row's rule, see Cfa, CallersFp, packed() and packed_links() in symbolizers/elf/unwind_rules.py; 0: there is none. */
 enum cfa {
 	CFA_UNKNOWN = 0,
 	CFA_STACK_POINTER = 1,
@@ -41,6 +41,8 @@ enum callers_fp {
 
 #define RULE_CFA(rule) ((rule) & 7)
 #define RULE_CFA_OFFSET(rule) (((__s64)((__u64)(rule) << 46) >> 49) * 8)
+#define RULE_REGISTER(rule) ((rule) >> 3 & 15)	/* of CFA_UNKNOWN: which word of `registers`, and 1 more; or 0 */
+#define RULE_REGISTER_OFFSET(rule) (((__s64)((__u64)(rule) << 46) >> 53) * 8)
 #define RULE_FP(rule) ((rule) >> 18 & 3)
 #define RULE_FP_OFFSET(rule) (((__s64)((__u64)(rule) << 32) >> 52) * 8)
 #define RULE_RETURNS_TO_ARGUMENT(rule) (RULE_FP(rule) == FP_IN_REGISTER && RULE_FP_OFFSET(rule) != 0)
@@ -96,7 +98,7 @@ static __always_inline __u32 find_rule(struct scratch *s, __u64 offset)
 /* Whether all instructions of a row are of one function: those of the PLT are of many. */
 static __always_inline bool is_of_one_function(__u32 rule)
 {
-	return RULE_CFA(rule) != CFA_UNKNOWN && RULE_CFA(rule) != CFA_PLT;
+	return rule && RULE_CFA(rule) != CFA_PLT;
 }
 
 /* The registers that the kernel put on the stack to call a signal handler (struct ucontext). */
@@ -174,9 +176,16 @@ static __always_inline int step_by_rule(struct scratch *s, __u32 rule)
 		return RULE_LINKS(rule) ? step_by_links(u, rule, s->head.thread_pointer) : USER_STACK_ROOT;
 	if (kind == CFA_SIGNAL)
 		return leave_signal(u) ? USER_STACK_GOES_ON : USER_STACK_FAULT;
-	if (kind == CFA_FRAME_POINTER || kind == CFA_AT_FRAME_POINTER)
-		cfa = u->fp;
-	cfa += RULE_CFA_OFFSET(rule);
+	if (kind == CFA_UNKNOWN) {
+		/* Registers are known of the interrupted function alone. */
+		if (!RULE_REGISTER(rule) || READ_BACK(s->head.user_frames) != 1)
+			return USER_STACK_LOST;
+		cfa = s->registers[(RULE_REGISTER(rule) - 1) & 15] + RULE_REGISTER_OFFSET(rule);
+	} else {
+		if (kind == CFA_FRAME_POINTER || kind == CFA_AT_FRAME_POINTER)
+			cfa = u->fp;
+		cfa += RULE_CFA_OFFSET(rule);
+	}
 	if (kind == CFA_PLT && (u->ip & 15) >= PLT_PUSHED)
 		cfa += sizeof(__u64);
 	if ((kind == CFA_AT_FRAME_POINTER || kind == CFA_ABOVE_STACK_POINTER) && READ_USER(cfa, cfa))
@@ -232,7 +241,7 @@ static __always_inline int unwind_step(struct scratch *s)
 		u->rule = find_rule(s, offset);
 	if (!count && is_of_one_function(READ_BACK(u->rule)))
 		u->beyond = offset - READ_BACK(u->function);
-	if (RULE_CFA(READ_BACK(u->rule)) != CFA_UNKNOWN)
+	if (READ_BACK(u->rule))
 		return step_by_rule(s, READ_BACK(u->rule));
 	return step_by_frame_pointer(u);
 }

@@ -16,9 +16,11 @@ from symbolizers.elf.leb128 import read_sleb, read_uleb
 from symbolizers.elf.unwind_rules import (
     RETURN_IN_ARGUMENT,
     ROOT,
+    UNFOLLOWED,
     CallersFp,
     Cfa,
     FunctionRows,
+    of_register,
     packed,
     packed_fp,
 )
@@ -39,7 +41,27 @@ def read_functions(data: bytes, address: int) -> Iterator[FunctionRows]:
 
 
 _ARGUMENT, _FP, _RETURN = 5, 6, 16
-_CFA_OF_REGISTER = {7: Cfa.STACK_POINTER, _FP: Cfa.FRAME_POINTER}
+_WORDS_OF_REGISTERS = {
+    0: 10,
+    1: 12,
+    2: 11,
+    3: 5,
+    4: 13,
+    5: 14,
+    8: 9,
+    9: 8,
+    10: 7,
+    11: 6,
+    12: 3,
+    13: 2,
+    14: 1,
+    15: 0,
+}
+"""In pt_regs, by the number in DWARF: rax, rdx, rcx, rbx, rsi, rdi, r8 to r15."""
+_CFA_OF_REGISTER = {number: of_register(word) for number, word in _WORDS_OF_REGISTERS.items()} | {
+    7: Cfa.STACK_POINTER,
+    _FP: Cfa.FRAME_POINTER,
+}
 _RETURN_OFFSET = -8
 _ADVANCE, _OFFSET = 0x40, 0x80
 """The instructions whose lower six bits are a number; the third one restores a register."""
@@ -332,7 +354,7 @@ class _Machine:
         fp = self._fp
         if self._returns_to == _IN_ARGUMENT:
             fp = RETURN_IN_ARGUMENT if not fp else -1
-        return packed(self._cfa, self._cfa_offset, fp) if self._returns_to != _NOWHERE else Cfa.UNKNOWN
+        return packed(self._cfa, self._cfa_offset, fp) if self._returns_to != _NOWHERE else UNFOLLOWED
 
     def _advance(self, distance: int) -> None:
         if distance:

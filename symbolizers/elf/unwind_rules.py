@@ -2,8 +2,8 @@
 
 A row holds what it needs: where the CFA is (the canonical frame address: the stack pointer before the call)
 and where the caller's frame pointer is. The return address is right below the CFA, or, in vfork, in the
-register of an argument. Rules that need any other register are left out: such code is rare, and the stack
-ends there.
+register of an argument. Any other register may tell the CFA of the interrupted function alone: of its callers
+nobody knows it, and the stack ends there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ MOST_ROWS = 1 << 20
 _WORD_SHIFT = 3
 _CFA_SHIFT, _FP_SHIFT, _FP_OFFSET_SHIFT = 3, 18, 20
 _CFA_MASK = 0x7FFF << _CFA_SHIFT
-_CFA_LIMIT, _FP_LIMIT = 1 << 17, 1 << 14
+_CFA_LIMIT, _FP_LIMIT, _REGISTER_LIMIT = 1 << 17, 1 << 14, 1 << 13
 """Offsets in bytes."""
+_REGISTER_OFFSET_SHIFT = 7
+_REGISTER_OFFSET_MASK = 0x7FF << _REGISTER_OFFSET_SHIFT
 _LINK_BITS, _LINKS = 7, 4
 
 
@@ -30,7 +32,7 @@ class Cfa(IntEnum):
     """How a row tells the CFA. As `enum cfa` in profiler/bpf/unwind.h."""
 
     UNKNOWN = 0
-    """There is no rule, or one that is not followed."""
+    """There is no rule, if all else is 0. Else it is `UNFOLLOWED`, or told `of_register`."""
     STACK_POINTER = 1
     """The stack pointer and an offset."""
     FRAME_POINTER = 2
@@ -62,17 +64,29 @@ class CallersFp(IntEnum):
 
 ROOT = int(Cfa.ELSEWHERE)
 """The rule of a function that nothing called."""
+UNFOLLOWED = 1 << _REGISTER_OFFSET_SHIFT
+"""The rule where the file says how to get to the caller, and no row can: the stack ends there, partial."""
+
+
+def of_register(word: int) -> int:
+    """The kind of a CFA that is told by a register of the interrupted code, a word (0 to 14) of pt_regs."""
+    return Cfa.UNKNOWN | (word + 1) << _CFA_SHIFT
 
 
 def packed(cfa: int, cfa_offset: int, fp: int) -> int:
     """A rule in 32 bits: the CFA's kind (3 bits), its offset in words (15), and the frame pointer's part.
 
-    An offset (in bytes) that finds no room there makes the rule unknown, as does one that is no multiple of
-    a word.
+    Where any other register tells the CFA, it takes 4 of the offset's bits. An offset (in bytes) that finds
+    no room makes the rule `UNFOLLOWED`, as does one that is no multiple of a word.
     """
-    if cfa_offset & 7 or not -_CFA_LIMIT <= cfa_offset < _CFA_LIMIT or fp < 0:
-        return Cfa.UNKNOWN
-    return cfa | cfa_offset << (_CFA_SHIFT - _WORD_SHIFT) & _CFA_MASK | fp
+    if cfa == Cfa.UNKNOWN or cfa_offset & 7 or fp < 0:
+        return UNFOLLOWED
+    shift, mask, limit = _CFA_SHIFT, _CFA_MASK, _CFA_LIMIT
+    if cfa & 7 == Cfa.UNKNOWN:
+        shift, mask, limit = _REGISTER_OFFSET_SHIFT, _REGISTER_OFFSET_MASK, _REGISTER_LIMIT
+    if not -limit <= cfa_offset < limit:
+        return UNFOLLOWED
+    return cfa | cfa_offset >> _WORD_SHIFT << shift & mask | fp
 
 
 def packed_fp(kind: CallersFp, offset: int) -> int:

@@ -14,8 +14,10 @@ from profiler.capture.wire import UserEnd
 from symbolizers.elf.unwind_rules import (
     RETURN_IN_ARGUMENT,
     ROOT,
+    UNFOLLOWED,
     CallersFp,
     Cfa,
+    of_register,
     packed,
     packed_fp,
     packed_links,
@@ -28,6 +30,8 @@ STACK, STACK_PAGES = 0x7FFF_0000_0000, 8
 CODE = 0x1000
 """Where all code begins: what is mapped is the file from its start on."""
 RBP, RDI = 4, 14
+GENERAL = 15
+"""The words of pt_regs that any code may use for anything."""
 MOST_FRAMES = 256
 THREAD_POINTER = STACK + 0x800
 SP_8 = packed(Cfa.STACK_POINTER, 8, 0)
@@ -42,18 +46,20 @@ def table(rows: dict[int, int]) -> bytes:
     return chunks_of(array("I", offsets), rules, array("H", bytes(2 * len(rules))))
 
 
-def image_of(words: list[int], *, ip: int, sp: int = STACK, fp: int = 0, argument: int = 0) -> Image:
-    """A thread whose stack holds these words from `STACK` on."""
+def image_of(
+    words: list[int], *, ip: int, sp: int = STACK, fp: int = 0, argument: int = 0, others: int = 0
+) -> Image:
+    """A thread whose stack holds these words from `STACK` on, and its other registers `others`."""
     content = struct.pack(f"<{len(words)}Q", *words).ljust(STACK_PAGES * PAGE_BYTES, b"\0")
     pages = {STACK + at: content[at : at + PAGE_BYTES] for at in range(0, len(content), PAGE_BYTES)}
-    registers = [0] * REGISTERS
+    registers = [others] * GENERAL + [0] * (REGISTERS - GENERAL)
     registers[RDI] = argument
     registers[RBP], registers[RIP], registers[17], registers[RSP], registers[20] = fp, ip, 0x33, sp, 0x2B
     return Image(pages, (), THREAD_POINTER, tuple(registers), in_kernel=False)
 
 
 def model(
-    words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int, argument: int
+    words: list[int], rows: dict[int, int], *, ip: int, sp: int, fp: int, argument: int, others: int
 ) -> tuple[list[int], UserEnd]:
     """The addresses that must come out, leaf first, and how the stack ends."""
     mask, found, exact = (1 << 64) - 1, list[int](), True
@@ -94,7 +100,7 @@ def model(
                     sp, ip_at = (sp + 8) & mask, sp
                 ip = read(ip_at)
                 continue
-            if kind is Cfa.UNKNOWN:
+            if not rule:
                 if not fp:
                     return found, UserEnd.ROOT
                 if (fp - sp) & mask >= 64 << 20:
@@ -106,6 +112,11 @@ def model(
                 continue
             cfa = fp if kind in (Cfa.FRAME_POINTER, Cfa.AT_FRAME_POINTER) else sp
             cfa += signed(rule >> 3, 15) * 8
+            if kind is Cfa.UNKNOWN:
+                register = (rule >> 3 & 15) - 1
+                if register < 0 or len(found) > 1:
+                    return found, UserEnd.LOST
+                cfa = {RBP: fp, RDI: argument}.get(register, others) + signed(rule >> 7, 11) * 8
             if kind is Cfa.PLT and ip & 15 >= 11:
                 cfa += 8
             if kind in (Cfa.AT_FRAME_POINTER, Cfa.ABOVE_STACK_POINTER):
@@ -143,10 +154,11 @@ def check(
     sp: int = STACK,
     fp: int = 0,
     argument: int = 0,
+    others: int = 0,
 ) -> None:
-    image = image_of(words, ip=ip, sp=sp, fp=fp, argument=argument)
+    image = image_of(words, ip=ip, sp=sp, fp=fp, argument=argument, others=others)
     walk = harness.walk(image, unwound=True, table=table(rows))
-    expected, end = model(words, rows, ip=ip, sp=sp, fp=fp, argument=argument)
+    expected, end = model(words, rows, ip=ip, sp=sp, fp=fp, argument=argument, others=others)
     assert (list(walk.sample.user), UserEnd(walk.sample.user_end)) == (expected, end)
     assert walk.tail_calls <= 12
 
@@ -191,7 +203,7 @@ rules = st.one_of(
     st.integers(0, (1 << 32) - 1),
     st.builds(
         packed,
-        st.sampled_from(Cfa),
+        st.sampled_from((*Cfa, *map(of_register, range(GENERAL)))),
         st.integers(-4, 40).map(lambda words: 8 * words),
         st.builds(packed_fp, st.sampled_from(CallersFp), st.integers(-8, 8).map(lambda words: 8 * words)),
     ),
@@ -215,11 +227,19 @@ anything = st.one_of(codes, codes, places, places, st.integers(0, (1 << 64) - 1)
     sp=places,
     fp=anything,
     argument=anything,
+    others=st.one_of(places, anything),
 )
 def test_whatever_stack_and_table_say_it_ends_as_the_rules_do(
-    harness: Harness, words: list[int], rows: dict[int, int], ip: int, sp: int, fp: int, argument: int
+    harness: Harness,
+    words: list[int],
+    rows: dict[int, int],
+    ip: int,
+    sp: int,
+    fp: int,
+    argument: int,
+    others: int,
 ) -> None:
-    check(harness, words, rows, ip=ip, sp=sp, fp=fp, argument=argument)
+    check(harness, words, rows, ip=ip, sp=sp, fp=fp, argument=argument, others=others)
 
 
 @pytest.mark.parametrize("is_called", [True, False])
@@ -257,6 +277,24 @@ def test_a_return_address_in_a_register_is_known_of_the_first_function_alone(har
     ):
         image = image_of(words, ip=ip, argument=CODE + 0x110)
         assert harness.walk(image, unwound=True, table=table(rows)).sample.user == expected
+
+
+def test_any_register_leads_from_the_first_function_alone(harness: Harness) -> None:
+    by_rbx = packed(of_register(5), 24, packed_fp(CallersFp.AT_CFA, -16))
+    rows = {0: by_rbx, 0x100: SP_8, 0x200: ROOT}
+    words = [CODE + 3, 0, 0, 7, CODE + 0x210]
+    walk = harness.walk(image_of(words, ip=CODE + 2, others=STACK + 16), unwound=True, table=table(rows))
+    assert (walk.sample.user, walk.sample.user_end) == ((CODE + 2, CODE + 0x210), UserEnd.ROOT)
+    walk = harness.walk(image_of(words, ip=CODE + 0x100, others=STACK + 16), unwound=True, table=table(rows))
+    assert (walk.sample.user, walk.sample.user_end) == ((CODE + 0x100, CODE + 3), UserEnd.LOST)
+
+
+def test_what_no_row_can_say_is_not_a_root(harness: Harness) -> None:
+    """Whatever happens to be in the frame pointer there: without a row, 0 would be taken for the root."""
+    for fp in (0, STACK + 64):
+        image = image_of([CODE + 0x10] * 20, ip=CODE, fp=fp)
+        sample = harness.walk(image, unwound=True, table=table({0: UNFOLLOWED})).sample
+        assert (sample.user, sample.user_end) == ((CODE,), UserEnd.LOST)
 
 
 def test_a_stack_that_leads_to_itself_ends(harness: Harness) -> None:
