@@ -7,7 +7,7 @@ from contextlib import suppress
 from profiler.capture.cache import TABLES, CacheRefused, key_of
 from symbolizers.inspection import CHUNK_BYTES, MOST_CHUNKS, KernelKey
 
-_FORMAT = b"7"
+_FORMAT = b"8"
 """Changes with what a row says."""
 
 

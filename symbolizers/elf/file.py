@@ -8,9 +8,10 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 from symbolizers.elf import minidebuginfo
-from symbolizers.elf.eh_frame import MOST_BYTES, read_functions
+from symbolizers.elf.eh_frame import MOST_BYTES, read_debug_functions, read_functions
 from symbolizers.elf.eh_frame_hdr import NO_STARTS, FunctionStarts, read_function_starts
 from symbolizers.elf.functions import FunctionTable
 from symbolizers.elf.goroutines import rows_of
@@ -18,6 +19,7 @@ from symbolizers.elf.headers import (
     PF_X,
     PT_GNU_EH_FRAME,
     PT_LOAD,
+    SHF_COMPRESSED,
     SHF_EXECINSTR,
     SHT_DYNSYM,
     SHT_SYMTAB,
@@ -30,7 +32,7 @@ from symbolizers.elf.headers import (
     read_segments,
 )
 from symbolizers.elf.pclntab import find_pclntab
-from symbolizers.elf.source import BytesSource, DescriptorSource, Source
+from symbolizers.elf.source import BytesSource, DescriptorSource, Source, inflated
 from symbolizers.elf.symbols import ElfSymbol, SymbolTable
 from symbolizers.elf.unwind_rules import FunctionRows, Rows, assembled
 from symbolizers.errors import Malformed
@@ -172,9 +174,11 @@ class ElfFile:
     def unwind_rows(self) -> Rows:
         """How to get from each instruction to its function's caller; none without unwind information.
 
-        Raises `Malformed`.
+        Of a function's two descriptions that one counts which the program itself would go by. Raises
+        `Malformed`.
         """
-        return assembled((*self._described_functions(), *self._functions_of_go()))
+        of_go = self._functions_of_go()
+        return assembled((*self._described_functions(), *(of_go or self._functions_for_debuggers())))
 
     def function_starts(self) -> FunctionStarts:
         """The starts of all functions that .eh_frame_hdr knows; none where it is broken."""
@@ -188,6 +192,22 @@ class ElfFile:
         section = self._section(b".eh_frame")
         if section is not None and section.size <= MOST_BYTES:
             yield from read_functions(self._source.read(section.offset, section.size), section.address)
+
+    def _functions_for_debuggers(self) -> Iterator[FunctionRows]:
+        """From .debug_frame, as far as it can be read."""
+        with suppress(Malformed):
+            section = self._section(b".debug_frame")
+            known = self._section(b".eh_frame")
+            most_bytes = MOST_BYTES - (known.size if known is not None else 0)
+            if section is None or section.size > most_bytes:
+                return
+            data = self._source.read(section.offset, section.size)
+            if section.flags & SHF_COMPRESSED:
+                data = inflated(data, most_bytes)
+            code = [(each.address, each.address + each.file_size) for each in self.code_segments()]
+            for function in read_debug_functions(data):
+                if function[0] and any(start <= function[0] < end for start, end in code):
+                    yield function
 
     def _functions_of_go(self) -> list[FunctionRows]:
         try:

@@ -20,6 +20,7 @@ SHT_SYMTAB = 2
 SHT_NOTE = 7
 SHT_DYNSYM = 11
 SHF_EXECINSTR = 4
+SHF_COMPRESSED = 0x800
 
 _IDENT = b"\x7fELF\x02\x01\x01"  # 64-bit, little-endian, version 1
 _ET_EXEC, _ET_DYN = 2, 3

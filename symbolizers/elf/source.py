@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -14,6 +16,8 @@ MAX_READ_BYTES = 128 << 20
 
 _HEAD_BYTES = 4096
 _BLOCK_BYTES = 1 << 20
+_COMPRESSION_HEADER_BYTES = 24
+_ZLIB = 1
 
 
 class Source(Protocol):
@@ -73,6 +77,22 @@ class DescriptorSource:
         if len(data) != size:
             raise Malformed(f"truncated at {offset + len(data):#x} while it was read")
         return data
+
+
+def inflated(data: bytes, most_bytes: int) -> bytes:
+    """The content of a section with SHF_COMPRESSED (System V ABI, "Section Compression"), packed by zlib.
+
+    Raises `Malformed`, also where it is packed by anything else, or would be larger than `most_bytes`.
+    """
+    try:
+        (kind,) = struct.unpack_from("<I", data)
+        decoder = zlib.decompressobj()
+        content = decoder.decompress(data[_COMPRESSION_HEADER_BYTES:], most_bytes) if kind == _ZLIB else b""
+    except (struct.error, zlib.error) as error:
+        raise Malformed(f"a compressed section: {error}") from error
+    if not decoder.eof:
+        raise Malformed(f"a compressed section: not by zlib, cut off, or more than {most_bytes} bytes")
+    return content
 
 
 def find_all(source: Source, needle: bytes, *, start: int, size: int) -> Iterator[int]:

@@ -5,25 +5,29 @@ from __future__ import annotations
 import lzma
 import struct
 import subprocess
+import zlib
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from symbolizers.elf.eh_frame import MOST_BYTES
 from symbolizers.elf.file import ElfFile
+from symbolizers.elf.headers import SHF_COMPRESSED
 from symbolizers.elf.source import Source, check_range
 from symbolizers.errors import Malformed, UnsupportedVersion
 from symbolizers.native.symbols import NativeSymbols
 from symbolizers.registry import languages
 from tests.fuzz.target import Target
 from tests.support.elf_forge import Section, forge, symbol
-from tests.support.elf_programs import PROGRAM, build
+from tests.support.elf_programs import PROGRAM, build, debug_frame_of
 from tests.support.elf_use import structure, use_everything
 
 _LARGEST_STRUCTURE_BYTES: Final = 1 << 16
 _LIE: Final = struct.Struct("<IBQ")
 _WIDTHS: Final = (8, 8, 4, 4, 2, 1)
+_RECURSION: Final = "int work(int n) { return n ? work(n - 1) * 3 + work(n - 2) : 1; }"
 
 
 def _programs() -> list[bytes]:
@@ -150,6 +154,23 @@ def _run_unwind_rows(data: bytes) -> None:
     assert len(rows.addresses) == len(rows.rules) == len(rows.backs) <= 3 * len(data) + 3
 
 
+def _run_debug_frame(data: bytes) -> None:
+    """In a file without any other unwind information: packed, or as it is."""
+    flags, content = (0, data[1:]) if data[:1] == b"\0" else (SHF_COMPRESSED, data[1:])
+    section = Section(content=content, name=b".debug_frame", flags=flags)
+    rows = ElfFile.from_bytes(forge(section).content).unwind_rows()
+    assert list(rows.addresses) == sorted(rows.addresses)
+    assert len(rows.addresses) == len(rows.rules) == len(rows.backs) <= 3 * MOST_BYTES
+
+
+def _debug_frames() -> list[bytes]:
+    """What gcc writes for a function, and that packed: behind 24 bytes that say how."""
+    with TemporaryDirectory() as name:
+        data = debug_frame_of(Path(name), _RECURSION)
+    packed = struct.pack("<IIQQ", 1, 0, len(data), 8) + zlib.compress(data)
+    return [b"\0" + data, b"\1" + packed]
+
+
 def _unwind_sections() -> list[bytes]:
     found = []
     for content in _programs():
@@ -184,5 +205,6 @@ TARGETS: Final = (
     Target("elf_recognise", _seeds_of_lies, _run_lies, most_bytes=500),
     Target("mini_debug_info", _mini_debug_info, _run_mini_debug_info),
     Target("unwind_rows", _unwind_sections, _run_unwind_rows),
+    Target("debug_frame", _debug_frames, _run_debug_frame),
     Target("native_names", _mangled, _run_name, most_bytes=9000),
 )

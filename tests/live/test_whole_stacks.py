@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interpreters.at_hand import Python, pythons_of_the_machine
+from tests.support.elf_programs import FOR_DEBUGGERS
 from tests.support.live.harness import WORKLOADS, Recorded, assert_shares, record, workload
 from tests.support.live.whole import in_order, is_whole, of
 
@@ -18,10 +19,12 @@ MOST_CUT = 0.3 * HZ
 NATIVE = WORKLOADS / "whole.cpp"
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[".eh_frame", ".debug_frame"])
+def program(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Its functions are described in that section; those that come with the compiler always in .eh_frame."""
     built = tmp_path_factory.mktemp("whole") / "whole"
-    subprocess.run(["g++", "-O2", "-fomit-frame-pointer", str(NATIVE), "-o", str(built)], check=True)
+    flags = FOR_DEBUGGERS if request.param == ".debug_frame" else ("-fomit-frame-pointer",)
+    subprocess.run(["g++", "-O2", *flags, str(NATIVE), "-o", str(built)], check=True)
     return built
 
 

@@ -21,6 +21,8 @@ class Section(NamedTuple):
     link: int = 0
     entry_size: int = 0
     name: bytes = b""
+    flags: int | None = None
+    """None: as its kind has them."""
 
     @classmethod
     def symbols(cls, content: bytes, *, kind: int = 2, strings: int = 2) -> Section:
@@ -64,7 +66,7 @@ def forge(*sections: Section, segments: bytes = b"", program: bytes = b"") -> Fo
         offsets.append(len(content))
         at = len(content) if each.at is None else each.at
         size = each.size or len(each.content)
-        flags = 6 if each.kind == 1 else 0
+        flags = each.flags if each.flags is not None else 6 if each.kind == 1 else 0
         headers += struct.pack(
             "<IIQQQQIIQQ", name, each.kind, flags, 0, at, size, each.link, 0, 1, each.entry_size
         )

@@ -40,6 +40,19 @@ def build(directory: Path, name: str, *flags: str, source: str = PROGRAM) -> Pat
     return path
 
 
+FOR_DEBUGGERS = ("-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fomit-frame-pointer")
+"""Flags that make gcc write .debug_frame, and nothing else, about how to get to callers."""
+
+
+def debug_frame_of(directory: Path, source: str) -> bytes:
+    """The .debug_frame of a library of C `source`."""
+    library = build(directory, "debuggers.so", "-shared", "-fPIC", "-nostdlib", *FOR_DEBUGGERS, source=source)
+    found = directory / "debug_frame"
+    command = ("objcopy", "-O", "binary", "--only-section=.debug_frame", "--set-section-flags")
+    subprocess.run((*command, ".debug_frame=alloc", library, found), check=True)
+    return found.read_bytes()
+
+
 @dataclass(frozen=True)
 class Mapping:
     """One line of /proc/PID/maps."""
