@@ -48,6 +48,11 @@ class LanguageDescriptor:
     """A regular expression of the names of programs that are this interpreter and nothing else."""
     markers: Mapping[int, str] = field(default_factory=dict)
     """The kinds of annotations that show as a marker in their place, each with its text: ``[gc]``."""
+    work: Mapping[str, str] = field(default_factory=dict)
+    """C functions of the interpreter, by name, that show as a marker in their place by default: ``[gc]``.
+
+    No other program has functions of these names. Where others may have one, the file is told, too: that of the
+    program, or of its source, as in ``collect (gcmodule.c)``."""
     task_kind: int | None = None
     """The kind of annotation that is the running task: `address` and `owner` are its address and identity."""
     import_roots: tuple[str, ...] = ()

@@ -38,6 +38,11 @@ MARKERS: Final[Mapping[int, str]] = {
 }
 """The text that an annotation shows as, by its kind; kinds that are not here do not show."""
 
+WORK: Final[Mapping[str, str]] = {
+    name: text for language in LANGUAGES for name, text in language.work.items()
+}
+"""The markers that interpreters' own C functions show as, by the function's name."""
+
 TASK_KINDS: Final = frozenset(language.task_kind for language in LANGUAGES if language.task_kind is not None)
 """The kinds of annotations that say which task runs."""
 

@@ -14,6 +14,7 @@ from profiler.profile.places import Place, by_frame
 from profiler.profile.rows import BadRow, Rows
 from profiler.profile.schema import DROPPED
 from profiler.profile.view import Frames, Group, View, root_of
+from profiler.profile.work import MARKERS, marker_of, once
 from symbolizers.frame import Frame
 
 _MOST_SHOWN_FRAMES = 100_000_000
@@ -44,12 +45,16 @@ class _Stacks:
 
     def __init__(self, rows: Rows, view: View) -> None:
         self._rows = rows
-        frames = _frames(rows, view)
+        frames = [*_frames(rows, view)]
         first: dict[Frame, int] = {}
         same = [at if at in rows.inlined else first.setdefault(frame, at) for at, frame in enumerate(frames)]
         self._inlined = {at: [same[each] for each in chained] for at, chained in rows.inlined.items()}
         for at in () if view.native else rows.inner:
             same[at] = _INNER
+        for at, marker in () if view.native else _work_of(rows).items():
+            same[at] = first.setdefault(marker, len(frames))
+            frames += [marker] * (same[at] == len(frames))
+        self._markers = {first[marker] for marker in MARKERS if marker in first}
         self._ends = [same[end] for end in rows.ends]
         hidden = () if view.keep_dropped else DROPPED.values()
         self._hidden = {first[frame] for frame in hidden if frame in first}
@@ -74,6 +79,7 @@ class _Stacks:
             raise BadRow("its stacks are too long in all")
         if _INNER in frames:
             frames = [frame for frame in frames if frame != _INNER]
+        frames = [*once(frames, self._markers)] if self._markers else frames
         if frames and frames[-1] in self._hidden:
             return None
         shown = self._frames.show(frames)
@@ -123,6 +129,13 @@ def samples_of(file: sqlite3.Connection, rows: Rows, view: View) -> tuple[Sample
         )
         for key, sample in kept.items()
     )
+
+
+def _work_of(rows: Rows) -> dict[int, Frame]:
+    """The frames that show as a marker, by number."""
+    functions = (rows.inlined.get(at, (at,))[0] for at in range(len(rows.frames)))
+    markers = ((at, marker_of(rows.frames[function])) for at, function in enumerate(functions))
+    return {at: marker for at, marker in markers if marker is not None}
 
 
 def _frames(rows: Rows, view: View) -> list[Frame]:

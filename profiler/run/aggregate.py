@@ -15,6 +15,7 @@ from profiler.profile.frames import with_line
 from profiler.profile.model import Losses, NativeEnd, Process, ProcessLosses, Root, Sample, Thread
 from profiler.profile.schema import DROPPED
 from profiler.profile.view import View
+from profiler.profile.work import MARKERS, marker_of, once
 from profiler.run.accounts import Account, Count, Ended, HotProgram, StackKey, Tally, hottest_of, stack_bytes
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
@@ -243,7 +244,7 @@ class Aggregator:
             root = account.root._replace(container=self._container(account))
             process = processes.setdefault(account.process(), len(processes))
             for tid, elements, samples, _ in account.all_stacks():
-                frames = tuple(chain.from_iterable(map(frames_of, elements)))
+                frames = tuple(once(tuple(chain.from_iterable(map(frames_of, elements))), MARKERS))
                 comm = account.threads.get(tid)
                 name = thread_names.get((account.pid, tid), "")
                 thread = Thread(comm, tid, name) if comm is not None else None
@@ -427,6 +428,10 @@ def _frames_of(
     view: View,
 ) -> tuple[Frame, ...]:
     """What an element shows as: none if it is hidden, several if functions are inlined there."""
+    address = None if view.native else address_in(element)
+    marker = marker_of(names[address]) if address is not None else None
+    if marker is not None:
+        return (marker,)
     if isinstance(element, Inner):
         return _frames_of(element.of, names, inlined, view) if view.native else ()
     if isinstance(element, RunningLine):

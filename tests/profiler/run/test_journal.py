@@ -28,15 +28,19 @@ FILE = told_file(5)
 MAIN, WORK = Frame("python", "main", "app.py", 1), Frame("python", "work", "app.py", 8)
 READ, LOOP = NativeAddress(FILE, 0x10, "/lib/libc.so.6"), NativeAddress(FILE, 0x20, "/lib/libc.so.6")
 COPY = NativeAddress(FILE, 0x30, "/lib/libc.so.6")
+COLLECT, TRAVERSE = NativeAddress(FILE, 0x40, "/lib/libc.so.6"), NativeAddress(FILE, 0x50, "/lib/libc.so.6")
 CALL = KernelAddress(0xFFFF_FFFF_8100_0000)
 NAMES: dict[Element, Frame] = {
     READ: Frame(NATIVE, "read", "libc.so.6"),
     LOOP: Frame(NATIVE, "loop", "libc.so.6"),
     COPY: Frame(NATIVE, "copy", "libc.so.6"),
+    COLLECT: Frame(NATIVE, "gc_collect_main.lto_priv.0", "libc.so.6"),
+    TRAVERSE: Frame(NATIVE, "PyGC_Collect", "gcmodule.c", 2094),
     CALL: Frame(KERNEL, "vfs_read"),
 }
 INLINED_IN: dict[Element, tuple[Frame, ...]] = {
-    COPY: (Frame(INLINED, "copy_words", "copy.h", 7), Frame(INLINED, "load", "copy.h", 3))
+    COPY: (Frame(INLINED, "copy_words", "copy.h", 7), Frame(INLINED, "load", "copy.h", 3)),
+    TRAVERSE: (Frame(INLINED, "gc_collect_with_callback", "gcmodule.c", 1300),),
 }
 ELEMENTS: tuple[Element, ...] = (
     *(MAIN, RunningLine(MAIN, 3), WORK, RunningLine(WORK, 8), RunningLine(WORK, 9)),
@@ -47,6 +51,10 @@ ELEMENTS: tuple[Element, ...] = (
         Inner(LOOP),
         COPY,
         Inner(COPY),
+        COLLECT,
+        Inner(COLLECT),
+        TRAVERSE,
+        Inner(TRAVERSE),
         CALL,
         Frame(MARKER, "[gc]"),
         Inner(Frame(NATIVE, "[jit]")),
@@ -103,6 +111,18 @@ def test_lines_and_hidden_frames_show_where_they_are_wanted(
     written(tmp_path / "run.pidflame", [(MAIN, Inner(LOOP), RunningLine(WORK, 9), READ)])
     (sample,) = read_profile(str(tmp_path / "run.pidflame"), view).samples
     assert tuple(part for frame in sample.frames for part in (frame.name, frame.line)) == shown
+
+
+@pytest.mark.parametrize("collect", [(COLLECT,), (Inner(COLLECT),), (Inner(TRAVERSE), Inner(READ), COLLECT)])
+def test_what_an_interpreter_does_by_itself_has_a_frame(tmp_path: Path, collect: tuple[Element, ...]) -> None:
+    """One, however many of its functions call each other, hidden or not."""
+    aggregator = written(path := tmp_path / "run.pidflame", [(MAIN, *collect, READ)])
+    (sample,) = read_profile(str(path)).samples
+    assert sample.frames == (MAIN, Frame(MARKER, "[gc]"), NAMES[READ])
+    assert counts(aggregator, View()) == {(sample.root, sample.frames): 1}
+    (sample,) = read_profile(str(path), View(native=True)).samples
+    assert NAMES[COLLECT] in sample.frames
+    assert sample.frames[1].kind == NATIVE
 
 
 def test_a_frame_keeps_its_place(tmp_path: Path) -> None:
