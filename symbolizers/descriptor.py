@@ -51,8 +51,8 @@ class LanguageDescriptor:
     work: Mapping[str, str] = field(default_factory=dict)
     """C functions of the interpreter, by name, that show as a marker in their place by default: ``[gc]``.
 
-    No other program has functions of these names. Where others may have one, the file is told, too: that of the
-    program, or of its source, as in ``collect (gcmodule.c)``."""
+    No other program has functions of these names. Where others may, the file is told, too: the program's, or
+    that of its source, as in ``collect (gcmodule.c)``."""
     task_kind: int | None = None
     """The kind of annotation that is the running task: `address` and `owner` are its address and identity."""
     import_roots: tuple[str, ...] = ()

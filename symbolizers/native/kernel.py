@@ -1,7 +1,8 @@
 """Names of kernel addresses, from one pass over /proc/kallsyms.
 
 A line is ``address type name`` and, for modules and BPF programs, a tab and ``[module]``; the address is
-16 hexadecimal digits, so that lines compare like their addresses do (Linux, kernel/kallsyms.c).
+16 hexadecimal digits, so that lines compare like their addresses do (Linux, kernel/kallsyms.c). What BPF
+programs have there, ``[bpf]``, is no module, and neither is ``[__builtin__ftrace]``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _DIGITS = 16
 _HIDDEN = b"0" * _DIGITS
 _TEXT_TYPES = b"tTwW"
 _AFTER_ANY_SYMBOL = b"~"
+_NO_MODULES = (b"[bpf]", b"[__builtin")
 _MAX_FUNCTION_BYTES = 1 << 20
 """Symbols have no sizes here: an address farther from the nearest one is in memory without symbols."""
 
@@ -32,6 +34,8 @@ class _Symbol(NamedTuple):
     underscores: int
     """Minus the number of leading ones: the name with fewer of them is the greater one."""
     name: bytes
+    module: bytes
+    """In brackets; empty for the kernel's own."""
 
 
 class KernelSymbols:
@@ -43,7 +47,7 @@ class KernelSymbols:
         """After `resolve`: the kernel gave no addresses (kernel.kptr_restrict, or not enough privilege)."""
 
     def resolve(self, addresses: Iterable[int]) -> dict[int, Frame]:
-        """A frame for every one of `addresses`; ``[unknown]`` where no symbol is near.
+        """A frame for each of `addresses`: ``symbol`` or ``symbol [module]``; ``[unknown]`` far from all.
 
         Reads the whole list once, in blocks, and keeps nothing but the names asked for: call it once, at
         the end of a run, with all addresses of the run.
@@ -80,7 +84,8 @@ class KernelSymbols:
             if best is None or self.hidden or address - int(best.address, 16) > _MAX_FUNCTION_BYTES:
                 yield UNKNOWN
             else:
-                yield Frame(KERNEL, best.name.decode(errors="backslashreplace"))
+                name = b" ".join(filter(None, (best.name, best.module)))
+                yield Frame(KERNEL, name.decode(errors="backslashreplace"))
 
 
 def _match_block(lines: list[bytes], keys: list[bytes], nearest: list[_Symbol | None]) -> None:
@@ -111,5 +116,6 @@ def _last_function(lines: list[bytes], end: int) -> _Symbol | None:
 
 
 def _symbol(fields: list[bytes]) -> _Symbol:
-    address, kind, name = fields[:3]
-    return _Symbol(address, kind != b"t", len(name.lstrip(b"_")) - len(name), name)
+    address, kind, name, *rest = fields
+    module = rest[0].strip() if rest and not rest[0].startswith(_NO_MODULES) else b""
+    return _Symbol(address, kind != b"t", len(name.lstrip(b"_")) - len(name), name, module)

@@ -28,6 +28,7 @@ ffffffffc0002000 t second_of_module\t[a_module]
 ffffffffc0001000 t first_of_module\t[a_module]
 ffffffffc0001800 d data_of_module\t[a_module]
 ffffffffc0003000 t bpf_prog_6deef7357e7b4530_on_tick\t[bpf]
+ffffffffc0003100 t ftrace_trampoline\t[__builtin__ftrace]
 """
 
 
@@ -52,10 +53,11 @@ def listing(tmp_path: Path) -> Path:
         (0xFFFFFFFF81000200, "last_function.cold"),
         (0xFFFFFFFF81001234, "last_function.cold"),
         (0xFFFFFFFFC0000FFF, "[unknown]"),  # between the kernel and its modules
-        (0xFFFFFFFFC0001000, "first_of_module"),
-        (0xFFFFFFFFC0001FFF, "first_of_module"),
-        (0xFFFFFFFFC0002FFF, "second_of_module"),
+        (0xFFFFFFFFC0001000, "first_of_module [a_module]"),
+        (0xFFFFFFFFC0001FFF, "first_of_module [a_module]"),
+        (0xFFFFFFFFC0002FFF, "second_of_module [a_module]"),
         (0xFFFFFFFFC0003001, "bpf_prog_6deef7357e7b4530_on_tick"),
+        (0xFFFFFFFFC0003100, "ftrace_trampoline"),
         (0xFFFFFFFFD0000000, "[unknown]"),
         (0x1000, "[unknown]"),
         (0, "[unknown]"),
