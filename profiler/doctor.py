@@ -24,6 +24,7 @@ from profiler.capture.cache import CacheRefused
 from profiler.capture.kernel_source import KernelSource
 from profiler.capture.sampler import cache_key, cached_sampler
 from profiler.capture.source import Sampling
+from profiler.debug_packages import debug_packages, how_to_install, is_installed
 from profiler.errors import PrerequisiteError
 from profiler.preflight import Check, required_checks
 from symbolizers.asker import Asker, Workers
@@ -40,6 +41,7 @@ _LOOK_AT_ALL_S = 30.0
 _PAGEMAP_SCAN = 0xC0606610
 """The ioctl: _IOWR('f', 16, struct pm_scan_arg), linux/fs.h from Linux 6.7 on."""
 _PAGE_IS_PRESENT = 1 << 3
+_LIBC = "/libc.so.6"
 _SYSCTL = Path("/proc/sys/kernel")
 
 
@@ -78,7 +80,7 @@ class Report:
 def examine(arguments: Sequence[str]) -> Report:
     """Looks at the machine and at every process. `arguments` are those of the recording in the advice."""
     inspections, not_looked_at, sandbox = _inspect_all()
-    checks = [*required_checks(arguments), *_further_checks(), sandbox]
+    checks = [*required_checks(arguments), *_further_checks(), _symbols(inspections), sandbox]
     if all(check.ok for check in checks if check.required):
         checks.append(_sampler(inspections))
     return Report(tuple(checks), _interpreters(inspections), not_looked_at)
@@ -145,6 +147,24 @@ def _knows_pagemap_scan() -> bool:
             return False
         raise
     return True
+
+
+def _symbols(inspections: Sequence[Inspection]) -> Check:
+    """Whether the debug packages are there of the interpreters that run, and of the C library."""
+    files: dict[str, int] = {}
+    for inspection in inspections:
+        loops = [interpreter.loop[0] for interpreter in inspection.interpreters]
+        for mapping in inspection.mappings:
+            is_libc = mapping.path.endswith(_LIBC)
+            if mapping.file is not None and (
+                is_libc or any(mapping.start <= at < mapping.end for at in loops)
+            ):
+                files[mapping.path] = mapping.file.inode
+    packages = sorted({*debug_packages(files).values()})
+    missing = [package for package in packages if not is_installed(package)]
+    found = ", ".join(package for package in packages if package not in missing) or "none"
+    problem = f"native functions of what runs now would have more names: {how_to_install(missing)}"
+    return Check("debug_packages", found, problem if missing else "", required=False)
 
 
 def _sampler(inspections: Sequence[Inspection]) -> Check:

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from profiler.debug_packages import debug_packages, how_to_install, is_installed
 from profiler.run.aggregate import CountedStack
 from profiler.run.stacks import Element, NativeAddress
 from symbolizers.frame import GENERATED, Frame
@@ -35,19 +36,35 @@ def notes_on(stacks: Iterable[CountedStack], names: Mapping[Element, Frame]) -> 
 
 
 def _on_stripped_files(stacks: Sequence[CountedStack], names: Mapping[Element, Frame]) -> list[str]:
-    nameless: Counter[str] = Counter()
+    nameless: Counter[tuple[str, int]] = Counter()
     for stack in stacks:
         leaf = stack.elements[-1] if stack.elements else None
         if isinstance(leaf, NativeAddress) and not leaf.file.is_generated and not names[leaf].file:
-            nameless[module_name(leaf.path)] += stack.samples
+            nameless[leaf.path, leaf.file.inode] += stack.samples
     count = nameless.total()
     if count < max(_LEAST, _LEAST_SHARE * sum(stack.samples for stack in stacks)):
         return []
-    files = ", ".join(name for name, _ in nameless.most_common(_MOST_SHOWN))
+    shown = dict(file for file, _ in nameless.most_common(_MOST_SHOWN))
+    modules = ", ".join(dict.fromkeys(map(module_name, shown)))
     return [
-        f"{count:,} samples are in functions without names, since files are stripped of them: {files};"
-        " their debug packages (-dbgsym, -debuginfo) bring the names"
+        f"{count:,} samples are in functions without names, since files are stripped of them: {modules};"
+        f" {_how_to_name(shown)}"
     ]
+
+
+def _how_to_name(files: Mapping[str, int]) -> str:
+    """How these files (path to inode) get names, or those of them that a package is known for."""
+    packages = debug_packages(files)
+    missing = [package for package in packages.values() if not is_installed(package)]
+    if not missing:
+        return (
+            "their debug packages (-dbgsym, -debuginfo) bring the names,"
+            " or --debuginfod with DEBUGINFOD_URLS, their distribution's server"
+        )
+    others = (
+        "" if len(packages) == len(files) else "; --debuginfod with DEBUGINFOD_URLS brings those of others"
+    )
+    return f"{how_to_install(missing)} brings the names{others}"
 
 
 def _on_generated_code(stacks: Sequence[CountedStack], names: Mapping[Element, Frame]) -> list[str]:

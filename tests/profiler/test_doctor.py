@@ -93,6 +93,8 @@ def test_all_is_well_on_a_machine_that_records() -> None:
     assert checks["read_strategy"] == available_strategies()[0].value
     assert checks["kptr_restrict"] == Path("/proc/sys/kernel/kptr_restrict").read_text().strip()
     assert "python" in checks["sampler"]
+    packages = document["checks"]["debug_packages"]
+    assert f"{Path(os.path.realpath(sys.executable)).name}-dbg" in packages["found"] + packages["problem"]
 
 
 @pytest.mark.live
@@ -102,7 +104,8 @@ def test_the_keys_stay_what_they_are() -> None:
     assert list(document["checks"]) == [
         *("architecture", "kernel", "container", "capabilities", "lockdown", "btf", "pagemap", "bcc"),
         *("libbpf", "kptr_restrict", "compiled_sampler", "perf_event_paranoid", "process_vm_pidfd"),
-        *("process_vm_nowait", "read_strategy", "pagemap_scan", "swap", "sandbox", "sampler"),
+        *("process_vm_nowait", "read_strategy", "pagemap_scan", "swap", "debug_packages"),
+        *("sandbox", "sampler"),
     ]
     assert all(list(check) == ["ok", "required", "found", "problem"] for check in document["checks"].values())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from profiler.debug_packages import debug_packages
 from profiler.run.aggregate import CountedStack
 from profiler.run.nameless import notes_on
 from profiler.run.stacks import Element, NativeAddress
@@ -10,7 +13,8 @@ from symbolizers.inspection import generated_by
 from symbolizers.process.identity import ProcessId
 from tests.support.samples import told_file
 
-STRIPPED = NativeAddress(told_file(4), 1, "/usr/bin/zstd")
+STRIPPED = NativeAddress(told_file(4), 1, "/opt/zstd")
+LIBRARY = "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"
 NODE = NativeAddress(told_file(3), 1, "/usr/bin/node")
 
 
@@ -51,7 +55,24 @@ def test_a_note_names_the_stripped_files_with_most_samples() -> None:
     (note,) = named(CountedStack((NODE, STRIPPED), 30, 7, 0), CountedStack((STRIPPED, NODE), 500, 7, 0))
     assert note == (
         "30 samples are in functions without names, since files are stripped of them: zstd;"
-        " their debug packages (-dbgsym, -debuginfo) bring the names"
+        " their debug packages (-dbgsym, -debuginfo) bring the names, or --debuginfod with DEBUGINFOD_URLS,"
+        " their distribution's server"
     )
     assert named(CountedStack((NODE, STRIPPED), 30, 7, 0), CountedStack((NODE,), 600, 7, 0)) == []
     assert named(CountedStack((STRIPPED,), 19, 7, 0)) == []
+
+
+def test_a_note_names_the_debug_packages_of_installed_files() -> None:
+    """And what brings the names of a file that no package has, or another one here than in its container."""
+    installed = NativeAddress(told_file(os.stat(LIBRARY).st_ino), 1, LIBRARY)
+    other = NativeAddress(told_file(1), 1, LIBRARY)
+    names: dict[Element, Frame] = dict.fromkeys((installed, other, STRIPPED), Frame(NATIVE, "[x]"))
+    (package,) = debug_packages({LIBRARY: installed.file.inode}).values()
+    command = f"'apt-get install {package}' (-dbgsym: in debian-debug, ddebs.ubuntu.com) brings the names"
+    stacks = [CountedStack((each,), 30, 7, 0) for each in (installed, STRIPPED, other)]
+    (note,) = notes_on(stacks[:1], names)
+    assert note.endswith(f": libcrypto.so.3; {command}")
+    (note,) = notes_on(stacks[:2], names)
+    assert note.endswith(f"{command}; --debuginfod with DEBUGINFOD_URLS brings those of others")
+    (note,) = notes_on(stacks[2:], names)
+    assert "apt-get" not in note
