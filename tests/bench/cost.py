@@ -1,22 +1,22 @@
-"""What a profiler costs: CPU time and memory of its process and of the workers that it started."""
+"""What a profiler costs: CPU time and memory of its process and of all that it started."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import psutil
-
+from tests.bench.cgroup import Cgroup
 from tests.support.process.open_links import open_links
 
 POLL_S = 0.005
+PSS_EVERY_S = 0.5
+"""The kernel takes a millisecond or two to add up what the processes hold."""
 PATIENCE_S = 60.0
-CPU_CLOCK_SCHED = 2
-"""The kind of CPU clock that counts nanoseconds on a CPU, user and system (linux/posix-timers.h)."""
 
 
 class ProfilerFailed(Exception):
@@ -27,21 +27,36 @@ class Profiler:
     """A profiler that runs, its words in a file; leaving the block ends it, kindly or not."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
+        """Raises `NoCgroups`."""
         self._log = log
+        self._cgroup = Cgroup()
+        self._most_pss_bytes = 0
+        self._done = threading.Event()
         self.started_ns = time.monotonic_ns()
-        with log.open("wb") as sink:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
+        self._process = self._start(command)
+        self._looker = threading.Thread(target=self._look, daemon=True)
+        self._looker.start()
+
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as sink:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                preexec_fn=self._cgroup.enter(),
             )
-        self._finished = False
 
     def __enter__(self) -> Profiler:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._finished:
+        if self._process.returncode is None:
             self._process.kill()
             self._process.wait()
+        self._done.set()
+        self._looker.join()
+        self._cgroup.close()
 
     @property
     def pid(self) -> int:
@@ -54,7 +69,6 @@ class Profiler:
     def running(self) -> bool:
         """Whether it still runs; `ProfilerFailed` is raised where it ended by itself."""
         if self._process.poll() is not None:
-            self._finished = True
             raise ProfilerFailed(f"ended early ({self._process.returncode}): {self._last_words()}")
         return True
 
@@ -64,53 +78,52 @@ class Profiler:
 
     def tree(self) -> list[int]:
         """The pids of its processes that live now."""
-        try:
-            children = psutil.Process(self.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
-        return [self.pid, *(child.pid for child in children)]
+        return self._cgroup.pids()
 
     def cpu_ns(self) -> int:
-        """CPU time so far of all its living processes."""
-        return sum(map(process_cpu_ns, self.tree()))
+        """CPU time so far of all its processes, ended ones too."""
+        return self._cgroup.cpu_ns()
 
-    def pss_bytes(self) -> int:
-        """What all its living processes hold now; what some share counts in parts."""
-        return sum(map(process_pss_bytes, self.tree()))
+    def most_pss_bytes(self) -> int:
+        """The most that all its processes held at a time; what some share counts in parts."""
+        return self._most_pss_bytes
 
-    def finish(self) -> float:
-        """Interrupt it as Ctrl-C does, let it write its file, and say what it cost.
+    def finish(self, interrupted: int = 0) -> None:
+        """Interrupt it as Ctrl-C does, and let it write its file; `interrupted` is an exit code for that.
 
-        These are CPU seconds from its start to its exit, workers included. Raises `ProfilerFailed` where it
-        does not end in time or ends with an error.
+        Raises `ProfilerFailed` where it does not end in time or ends with an error.
         """
-        os.kill(self.pid, signal.SIGINT)
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
-            if pid:
-                self._finished = True
-                self._process.returncode = os.waitstatus_to_exitcode(status)
-                if self._process.returncode not in (0, -signal.SIGINT):
-                    raise ProfilerFailed(f"exit {self._process.returncode}: {self._last_words()}")
-                return usage.ru_utime + usage.ru_stime
-            time.sleep(POLL_S)
-        raise ProfilerFailed(f"did not end within {PATIENCE_S:.0f} s of Ctrl-C")
+        self._process.send_signal(signal.SIGINT)
+        self._wait("of Ctrl-C", (0, -signal.SIGINT, interrupted))
+
+    def afterwards(self, command: Sequence[str], output: Path) -> None:
+        """Run what makes stacks of its file, at its expense. Raises `ProfilerFailed`."""
+        with output.open("wb") as sink, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=log,
+                preexec_fn=self._cgroup.enter(),
+            )
+        self._wait("of its start", (0,))
+
+    def _wait(self, since: str, accepted: Iterable[int]) -> None:
+        try:
+            code = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            raise ProfilerFailed(f"did not end within {PATIENCE_S:.0f} s {since}") from None
+        if code not in accepted:
+            raise ProfilerFailed(f"exit {code}: {self._last_words()}")
+
+    def _look(self) -> None:
+        while not self._done.wait(PSS_EVERY_S):
+            held = sum(map(process_pss_bytes, self.tree()))
+            self._most_pss_bytes = max(self._most_pss_bytes, held)
 
     def _last_words(self) -> str:
         lines = self.words().strip().splitlines()
         return lines[-1] if lines else "it said nothing"
-
-
-def process_cpu_ns(pid: int) -> int:
-    """CPU time of a process, dead threads included; 0 where it is gone.
-
-    The clock's number holds the inverted pid above three bits of kind (CLOCK_*, man 3 clock_getcpuclockid).
-    """
-    try:
-        return time.clock_gettime_ns((~pid << 3) | CPU_CLOCK_SCHED)
-    except OSError:
-        return 0
 
 
 def process_pss_bytes(pid: int) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.bench.application_list import ALL
 from tests.bench.application_record import recording, repeated, wait_for
 from tests.bench.application_setup import set_up
-from tests.bench.peers import folded
+from tests.bench.peer import folded
 from tests.bench.table import markdown
 
 PACKAGE = "pandas"

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.bench import peers, targets
 from tests.bench.cost import Profiler, ProfilerFailed
-from tests.bench.peers import Observation, Peer, Window
-from tests.bench.targets import Truth, Workload, work_of
+from tests.bench.peer import SCRIPT, Observation, Peer, Window
+from tests.bench.targets import Target, Truth, work_of
 
 ATTACH_PATIENCE_S = 30.0
 SETTLE_S = 2.0
 """From attachment to the target's work, so that the cost of starting does not count as one of running."""
 POLL_S = 0.1
-"""Each look goes through all processes, which costs the machine as much as a profiler does."""
-NS = 1_000_000_000
+"""Each look costs the machine as much as a profiler does."""
+NOBODY = "nobody"
+NOTHING_DONE = Truth((), {}, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is measured together: its measurements of all rounds are one row of the table."""
+    """What is measured together, by name: its measurements of all rounds are one row of the table."""
 
-    workload: Workload
-    peer: Peer | None
+    workload: str
+    profiler: str
+    """Or `NOBODY`."""
     hz: int
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A profiler's cost while the target worked, apart from its start and its end."""
+class Cost:
+    """A profiler's, by its cgroup: of it, and of all that it started."""
 
-    cpu_ns: int
-    wall_ns: int
-    pss_bytes: int
-    """Of all its processes, at the end."""
+    running_cpu_ns: int
+    """While the target worked, apart from its start and its end."""
+    running_ns: int
+    recording_cpu_ns: int
+    """From its start to its exit."""
+    whole_cpu_ns: int
+    """With what makes stacks of the recording, where that is another program."""
+    most_pss_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +53,11 @@ class Measurement:
     cell: Cell
     round: int
     truth: Truth | None = None
-    running: Running | None = None
-    whole_cpu_s: float | None = None
+    """Without pids."""
+    cost: Cost | None = None
     seen: Observation | None = None
+    cold_s: float | None = None
+    """To the first sample, where earlier runs have kept nothing."""
     failure: str = ""
 
 
@@ -62,21 +72,38 @@ def wait_until_attached(peer: Peer, profiler: Profiler) -> None:
 
 def measure_alone(cell: Cell, round_number: int, units: int) -> Measurement:
     """The target's work with nobody watching."""
-    with work_of(cell.workload, units) as target:
-        time.sleep(SETTLE_S)
+    with work_of(targets.BY_NAME[cell.workload], units) as target:
         target.go()
-        return Measurement(cell, round_number, target.truth())
+        return Measurement(cell, round_number, replace(target.truth(), pids=()))
 
 
-def measure_watched(cell: Cell, peer: Peer, round_number: int, units: int) -> Measurement:
-    """The target's work under `peer`, which starts while the target warms up and ends after its work."""
+def cold_start_s(peer: Peer, target: Target, hz: int, place: Path) -> float | None:
+    """Seconds to the first sample without what earlier runs have kept. Raises `ProfilerFailed`."""
+    command = peer.cold(peer.command(target.pid, hz, place))
+    if not command:
+        return None
+    with Profiler(command, place / "cold words") as profiler:
+        wait_until_attached(peer, profiler)
+        time.sleep(SETTLE_S)
+        profiler.running()
+        profiler.finish(peer.interrupted)
+        now_ns = time.monotonic_ns()
+        seen = peer.observe(
+            place, profiler.words(), NOTHING_DONE, Window(profiler.started_ns, now_ns, now_ns)
+        )
+    return seen.first_sample_s
+
+
+def measure_watched(cell: Cell, round_number: int, units: int, *, cold: bool) -> Measurement:
+    """The target's work under a profiler that starts while the target warms up, and ends after its work."""
+    peer = peers.BY_NAME[cell.profiler]
     with (
         tempfile.TemporaryDirectory(prefix="pidflame-bench-") as directory,
-        work_of(cell.workload, units) as target,
+        work_of(targets.BY_NAME[cell.workload], units) as target,
     ):
         place = Path(directory)
-        command = peer.command(target.pid, cell.hz, place)
-        with Profiler(command, place / "words") as profiler:
+        cold_s = cold_start_s(peer, target, cell.hz, place) if cold else None
+        with Profiler(peer.command(target.pid, cell.hz, place), place / "words") as profiler:
             wait_until_attached(peer, profiler)
             time.sleep(SETTLE_S)
             before_ns = profiler.cpu_ns()
@@ -84,18 +111,28 @@ def measure_watched(cell: Cell, peer: Peer, round_number: int, units: int) -> Me
             target.go()
             truth = target.truth()
             ended_ns = time.monotonic_ns()
-            running = Running(profiler.cpu_ns() - before_ns, ended_ns - began_ns, profiler.pss_bytes())
+            running_ns = profiler.cpu_ns() - before_ns
             profiler.running()
-            whole_cpu_s = profiler.finish()
-        seen = peer.observe(place, truth, Window(profiler.started_ns, began_ns, ended_ns))
-        return Measurement(cell, round_number, truth, running, whole_cpu_s, seen)
+            profiler.finish(peer.interrupted)
+            recording_ns = profiler.cpu_ns()
+            if script := peer.script(place):
+                profiler.afterwards(script, place / SCRIPT)
+            window = Window(profiler.started_ns, began_ns, ended_ns)
+            whole_ns, pss_bytes = profiler.cpu_ns(), profiler.most_pss_bytes()
+            words = profiler.words()
+        cost = Cost(running_ns, ended_ns - began_ns, recording_ns, whole_ns, pss_bytes)
+        seen = peer.observe(place, words, truth, window)
+        return Measurement(cell, round_number, replace(truth, pids=()), cost, seen, cold_s)
 
 
-def measure(cell: Cell, round_number: int, units: int) -> Measurement:
-    """One measurement; a profiler that fails is a `failure` in it, not an exception."""
-    if cell.peer is None:
+def measure(cell: Cell, round_number: int, units: int, colds: Sequence[Cell]) -> Measurement:
+    """One measurement; a profiler that fails is a `failure` in it, not an exception.
+
+    `colds` are the cells that a start without earlier runs' cache is measured for, too.
+    """
+    if cell.profiler == NOBODY:
         return measure_alone(cell, round_number, units)
     try:
-        return measure_watched(cell, cell.peer, round_number, units)
+        return measure_watched(cell, round_number, units, cold=cell in colds)
     except ProfilerFailed as failure:
         return Measurement(cell, round_number, failure=str(failure))

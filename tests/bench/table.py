@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from statistics import median
+from statistics import fmean, median
 
-from tests.bench.depth import DepthRow
-from tests.bench.measure import Cell, Measurement
-from tests.bench.targets import Workload
+from tests.bench import peers
+from tests.bench.measure import NOBODY, Cell, Measurement
+from tests.bench.targets import BURST_SHARE, BY_NAME, Workload
 
 NONE = "-"
 MB = 1_000_000
+NS = 1_000_000_000
 REASON_LENGTH = 90
 
 
@@ -24,6 +25,10 @@ class Row:
     cell: Cell
     measurements: tuple[Measurement, ...]
     alone_cpu_s: dict[int, float]
+
+    @property
+    def workload(self) -> Workload:
+        return BY_NAME[self.cell.workload]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +60,45 @@ def reasons(failures: Sequence[str]) -> str:
 
 def who(row: Row) -> str:
     """The profiler and its rate."""
-    return f"{row.cell.peer.name}, {row.cell.hz} Hz" if row.cell.peer else "nobody"
+    if row.cell.profiler == NOBODY:
+        return NOBODY
+    return f"{peers.BY_NAME[row.cell.profiler].title}, {row.cell.hz} Hz"
+
+
+def running_percents(row: Row) -> list[float]:
+    """CPU in per cent of one core, while the target worked, by measurement."""
+    costs = [entry.cost for entry in row.measurements if entry.cost]
+    return [100 * cost.running_cpu_ns / cost.running_ns for cost in costs]
 
 
 def running_percent(row: Row) -> str:
-    """CPU in per cent of one core, while the target worked."""
-    runs = [entry.running for entry in row.measurements if entry.running]
-    return spread((100 * run.cpu_ns / run.wall_ns for run in runs), 2)
+    """The same."""
+    return spread(running_percents(row), 2)
 
 
 def whole_cpu_s(row: Row) -> str:
-    """CPU seconds from start to exit."""
-    whole = (entry.whole_cpu_s for entry in row.measurements)
-    return spread((cpu_s for cpu_s in whole if cpu_s is not None), 2)
+    """CPU seconds from start to exit, with what makes stacks of the recording."""
+    return spread((entry.cost.whole_cpu_ns / NS for entry in row.measurements if entry.cost), 2)
 
 
-def pss_mb(row: Row) -> str:
-    """What all processes of the profiler hold when the target has done its work."""
-    return spread((entry.running.pss_bytes / MB for entry in row.measurements if entry.running), 0)
+def us_a_sample(row: Row) -> str:
+    """CPU while the target worked, divided by the samples of the target."""
+    pairs = [(entry.cost, entry.seen) for entry in row.measurements if entry.cost and entry.seen]
+    return spread((cost.running_cpu_ns / 1000 / seen.samples for cost, seen in pairs if seen.samples), 0)
 
 
-def first_sample_s(row: Row) -> str:
-    """Seconds from the start of the profiler's process to its first sample."""
+def pss_mbs(row: Row) -> list[float]:
+    """The most that all processes of the profiler held at a time, by measurement."""
+    return [entry.cost.most_pss_bytes / MB for entry in row.measurements if entry.cost]
+
+
+def cold_s(row: Row) -> str:
+    """Seconds from the start of the profiler's process to its first sample, with an empty cache."""
+    return spread((entry.cold_s for entry in row.measurements if entry.cold_s is not None), 2)
+
+
+def warm_s(row: Row) -> str:
+    """The same with what earlier runs have kept."""
     seen = [entry.seen for entry in row.measurements if entry.seen]
     return spread((one.first_sample_s for one in seen if one.first_sample_s is not None), 2)
 
@@ -88,7 +110,7 @@ def target_cpu_s(row: Row) -> str:
 
 def target_ratio(row: Row) -> str:
     """The same, divided by that of the same round's run which nobody watched."""
-    if row.cell.peer is None:
+    if row.cell.profiler == NOBODY or not row.workload.cpus:
         return NONE
     pairs = [
         (entry.truth.total_cpu_s, row.alone_cpu_s[entry.round])
@@ -99,9 +121,16 @@ def target_ratio(row: Row) -> str:
 
 
 def sample_ratio(row: Row) -> str:
-    """Samples in the functions ÷ (CPU seconds in them, by the target's own clock, x the rate)."""
-    seen = [(entry.seen, entry.truth) for entry in row.measurements if entry.seen and entry.truth]
-    return spread((one.samples / (truth.work_cpu_s * row.cell.hz) for one, truth in seen), 2)
+    """Samples in the functions ÷ (CPU seconds in them, by the target's own clock, x the rate).
+
+    Of the whole target where the profiler can't tell functions apart.
+    """
+    ratios = []
+    for entry in row.measurements:
+        if entry.seen and entry.seen.samples is not None and entry.truth and entry.truth.cpu_s:
+            cpu_s = entry.truth.work_cpu_s if entry.seen.split else entry.truth.total_cpu_s
+            ratios.append(entry.seen.samples / (cpu_s * row.cell.hz))
+    return spread(ratios, 2)
 
 
 def split_error(row: Row) -> str:
@@ -110,11 +139,11 @@ def split_error(row: Row) -> str:
         (one.seen.split, one.truth) for one in row.measurements if one.seen and one.seen.split and one.truth
     ]
     samples = sum(sum(split.values()) for split, _ in seen)
-    if not samples:
+    if not samples or len(row.workload.functions) < 2:
         return NONE
     work_s = sum(truth.work_cpu_s for _, truth in seen)
     errors = []
-    for function in row.cell.workload.functions:
+    for function in row.workload.functions:
         true = sum(truth.cpu_s[function] for _, truth in seen) / work_s
         shown = sum(split.get(function, 0) for split, _ in seen) / samples
         errors.append((abs(shown - true), sqrt(true * (1 - true) / samples)))
@@ -122,23 +151,58 @@ def split_error(row: Row) -> str:
     return f"{100 * error:.1f} (sigma {100 * sigma:.1f})"
 
 
+def phase_error(row: Row) -> str:
+    """Of programs that run at intervals: the samples of each run of each, against its CPU clock.
+
+    The root of the mean square of the errors, in sigmas of samples at independent instants: 1 is chance.
+    """
+    if not row.workload.are_processes:
+        return NONE
+    squares = []
+    for entry in row.measurements:
+        if entry.seen and entry.seen.split and entry.truth:
+            for name, cpu_s in entry.truth.cpu_s.items():
+                due = cpu_s * row.cell.hz
+                squares.append((entry.seen.split.get(name, 0) - due) ** 2 / (due * (1 - BURST_SHARE)))
+    return f"{sqrt(fmean(squares)):.2f} (most {sqrt(max(squares)):.1f})" if squares else NONE
+
+
+def lost(row: Row) -> str:
+    """Samples that found no room."""
+    seen = [entry.seen for entry in row.measurements if entry.seen]
+    return spread((one.lost for one in seen if one.lost is not None), 0)
+
+
+def dropped(row: Row) -> str:
+    """Samples without a stack."""
+    seen = [entry.seen for entry in row.measurements if entry.seen]
+    return spread((one.dropped for one in seen if one.dropped is not None), 0)
+
+
 def notes(row: Row) -> str:
     """Why measurements are missing, if some are, and how many."""
-    return reasons([entry.failure for entry in row.measurements if entry.failure])
+    return reasons([entry.failure for entry in row.measurements if entry.failure]) or NONE
 
 
 COLUMNS = (
     Column("profiler", who),
     Column("its CPU while running, % of a core", running_percent),
-    Column("its CPU, start to exit, s", whole_cpu_s),
-    Column("PSS of its processes, MB", pss_mb),
-    Column("start to first sample, s", first_sample_s),
+    Column("its CPU in all, s", whole_cpu_s),
+    Column("CPU µs a sample", us_a_sample),
+    Column("PSS, MB", lambda row: spread(pss_mbs(row), 0)),
+    Column("first sample, cold, s", cold_s),
+    Column("first sample, warm, s", warm_s),
     Column("target's own CPU, s", target_cpu_s),
     Column("÷ watched by nobody", target_ratio),
     Column("samples ÷ (CPU s · Hz)", sample_ratio),
     Column("split error, points", split_error),
+    Column("phase error, sigmas", phase_error),
+    Column("lost", lost),
+    Column("dropped", dropped),
     Column("not measured", notes),
 )
+SELDOM = {"phase error, sigmas", "not measured"}
+"""Columns that are left out of a table in which no row has them."""
 
 
 def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -147,31 +211,23 @@ def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *lines))
 
 
-def workload_table(workload: Workload, cells: Sequence[Cell], measurements: Sequence[Measurement]) -> str:
-    """The section of one workload."""
-    own = [entry for entry in measurements if entry.cell.workload is workload]
-    alone = {entry.round: entry.truth.total_cpu_s for entry in own if entry.cell.peer is None and entry.truth}
-    rows = [
-        Row(cell, tuple(entry for entry in own if entry.cell == cell), alone)
-        for cell in cells
-        if cell.workload is workload
-    ]
-    table = markdown(
-        [column.title for column in COLUMNS], [[column.text(row) for column in COLUMNS] for row in rows]
-    )
-    return f"### {workload.title}\n\n{table}\n"
+def rows_of(workload: Workload, measurements: Sequence[Measurement]) -> list[Row]:
+    """In the order of the profilers."""
+    own = [entry for entry in measurements if entry.cell.workload == workload.name]
+    alone = {
+        entry.round: entry.truth.total_cpu_s for entry in own if entry.cell.profiler == NOBODY and entry.truth
+    }
+    order = [NOBODY, *peers.BY_NAME]
+    cells = sorted({entry.cell for entry in own}, key=lambda cell: (order.index(cell.profiler), cell.hz))
+    return [Row(cell, tuple(entry for entry in own if entry.cell == cell), alone) for cell in cells]
 
 
-def depth_table(rows: Sequence[DepthRow]) -> str:
-    """The section of the eBPF program's run time."""
-    lines = [
-        [
-            row.workload.title,
-            f"{row.depth}{', all different' if row.different else ''}",
-            spread(row.run_us, 1),
-            reasons(row.failures) or NONE,
-        ]
-        for row in rows
-    ]
-    header = ["target", "frames deep", "µs a run", "not measured"]
-    return f"### The eBPF program's run time\n\n{markdown(header, lines)}\n"
+def workload_table(workload: Workload, measurements: Sequence[Measurement]) -> str:
+    """The section of one workload; empty where nothing of it was measured."""
+    rows = rows_of(workload, measurements)
+    if not rows:
+        return ""
+    columns = [[column.title, *(column.text(row) for row in rows)] for column in COLUMNS]
+    shown = [column for column in columns if column[0] not in SELDOM or set(column[1:]) != {NONE}]
+    header, *lines = zip(*shown, strict=True)
+    return f"### {workload.title}\n\n{markdown(header, lines)}\n"

@@ -6,15 +6,18 @@ import json
 import os
 import select
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
-WORKLOADS = Path(__file__).resolve().parents[1] / "support" / "live" / "workloads"
+from tests.support.live.harness import RUBY as RUBY_PROGRAM
+from tests.support.live.harness import SYSTEM_PYTHON, WORKLOADS
+
 PATIENCE_S = 90.0
-CALIBRATION_UNITS = 10_000
+CALIBRATION_S = 0.5
+"""Units of work are counted in a run of at least that much CPU time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +30,51 @@ class Workload:
     functions: tuple[str, ...]
     is_python: bool
     cpus: int
-    """How many CPUs it keeps busy, at most."""
+    """How many CPUs it keeps busy, at most; 0 where its units are milliseconds of wall time."""
+    are_processes: bool = False
+    """Whether `functions` are names of processes: any profiler tells these apart."""
 
 
+def _python(program: str, *arguments: str, interpreter: str = SYSTEM_PYTHON) -> tuple[str, ...]:
+    return (interpreter, str(WORKLOADS / program), *arguments)
+
+
+CPUS = os.cpu_count() or 1
 SHARES = ("heavy_share", "medium_share", "light_share")
-PYTHON = Workload(
-    "python", "a busy Python", ("/usr/bin/python3", str(WORKLOADS / "split.py")), SHARES, True, 1
+BURNS = ("burn_a", "burn_b", "syscall_line")
+BURST_SHARE = 0.2
+"""Of its time that a process of at_intervals.py runs."""
+BURSTS = ("burst-50", "burst-25", "burst-100", "burst-10")
+PYTHON = Workload("python", "A busy Python", _python("split.py"), SHARES, True, 1)
+RUBY = Workload("ruby", "A busy Ruby", (RUBY_PROGRAM, str(WORKLOADS / "split.rb")), SHARES, False, 1)
+PHP = Workload("php", "A busy PHP", ("php", str(WORKLOADS / "split.php")), SHARES, False, 1)
+EIGHT = Workload(
+    "threads", "8 busy threads of one Python", _python("eight.py"), ("long_turn", "short_turn"), True, 1
 )
-RUBY = Workload("ruby", "a busy Ruby", ("ruby", str(WORKLOADS / "split.rb")), SHARES, False, 1)
 TWENTY = Workload(
-    "twenty",
-    "20 busy Python processes",
-    ("/usr/bin/python3", str(WORKLOADS / "twenty.py"), "--processes", "20"),
-    ("burn_a", "burn_b", "syscall_line"),
-    True,
-    os.cpu_count() or 1,
+    "twenty", "20 busy Python processes", _python("twenty.py", "--processes", "20"), BURNS, True, CPUS
 )
-ALL = (PYTHON, RUBY, TWENTY)
+STORM = Workload("forks", "A storm of short-lived forks", _python("storm.py"), ("in_the_fork",), True, CPUS)
+IN_C = Workload(
+    "c",
+    "Python in C extensions (numpy, zlib)",
+    _python("in_c.py", interpreter=sys.executable),
+    ("by_numpy", "by_zlib"),
+    True,
+    1,
+)
+INTERVALS = Workload(
+    "intervals",
+    "Programs that run at intervals",
+    _python("at_intervals.py"),
+    BURSTS,
+    False,
+    0,
+    are_processes=True,
+)
+IDLE = Workload("idle", "An idle machine", _python("idle.py"), (), True, 0)
+ALL = (PYTHON, RUBY, PHP, EIGHT, TWENTY, STORM, IN_C, INTERVALS, IDLE)
+BY_NAME = {workload.name: workload for workload in ALL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +158,12 @@ def work_of(workload: Workload, units: int) -> Target:
 
 def units_for(workload: Workload, wall_s: float) -> int:
     """How many units of work keep the workload (each process of it) busy for about `wall_s` seconds."""
-    with Target(workload, "--units", str(CALIBRATION_UNITS)) as target:
-        target.go()
-        cpu_s = target.truth().total_cpu_s
-    return max(1, round(CALIBRATION_UNITS * wall_s * workload.cpus / cpu_s))
+    if not workload.cpus:
+        return round(1000 * wall_s)
+    units, cpu_s = 10, 0.0
+    while cpu_s < CALIBRATION_S:
+        units *= 4
+        with Target(workload, "--units", str(units)) as target:
+            target.go()
+            cpu_s = target.truth().total_cpu_s
+    return max(1, round(units * wall_s * workload.cpus / cpu_s))

@@ -37,7 +37,7 @@ def recorded_of(tmp_path: Path, command: Sequence[str], *options: str) -> Record
 
 @pytest.mark.parametrize("mode", MODES)
 def test_split_through_closures_and_internal_functions(tmp_path: Path, mode: str) -> None:
-    command = [PHP, *MODES[mode], str(WORKLOADS / "split.php"), "4", "40"]
+    command = [PHP, *MODES[mode], str(WORKLOADS / "split.php"), "--cpu-seconds", "4"]
     recorded = recorded_of(tmp_path, command)
     assert_split(recorded, recorded.truth["cpu_s"])
     expected = sum(recorded.truth["cpu_s"].values()) * HZ
@@ -56,7 +56,8 @@ def test_split_through_closures_and_internal_functions(tmp_path: Path, mode: str
 
 @pytest.mark.parametrize("mode", ["interpreted", "tracing-jit"])
 def test_a_thousand_frames_are_there(tmp_path: Path, mode: str) -> None:
-    recorded = recorded_of(tmp_path, [PHP, *MODES[mode], str(WORKLOADS / "split.php"), "2", "1000"])
+    arguments = ["--cpu-seconds", "2", "--depth", "1000"]
+    recorded = recorded_of(tmp_path, [PHP, *MODES[mode], str(WORKLOADS / "split.php"), *arguments])
     deep = recorded.where(lambda stack: of_php(stack).count("Splitter::descend") == 1000)
     assert deep >= 0.95 * sum(recorded.within(name) for name in SHARES) > 50
 

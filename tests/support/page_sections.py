@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def has(page: Path, title: str) -> bool:
+    """Whether the `page` has a part of this `title`."""
+    return f"<!-- {title} -->\n" in page.read_text()
+
+
 def put(page: Path, title: str, text: str) -> None:
     """Replaces what the part `title` of the `page` holds by `text`."""
     begin, end = f"<!-- {title} -->\n", f"\n<!-- end of {title} -->"

@@ -1,4 +1,4 @@
-"""What every target with a known truth says and hears (split.rb keeps to it too).
+"""What every target with a known truth says and hears (split.rb and split.php keep to it too).
 
 A target writes the line ``ready``, waits for a line on stdin (its end will do), burns CPU, writes one line
 of JSON, and stays until stdin ends, so that whoever looks at it decides when it goes. The JSON:
@@ -33,6 +33,14 @@ def warm_up_until_go() -> None:
         for _ in range(5_000):
             pass
     sys.stdin.readline()
+
+
+def wait(*, warm_up: bool) -> None:
+    """Return when a line comes in; until then sleep, or burn to `warm_up`."""
+    if warm_up:
+        warm_up_until_go()
+    else:
+        wait_for_go()
 
 
 def tell(cpu_ns: dict[str, int], total_ns: int, **more: object) -> None:

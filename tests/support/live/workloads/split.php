@@ -1,7 +1,7 @@
 <?php
-// Shares its process's CPU time 60/30/10 among three methods: split.php SECONDS DEPTH. Says what each one took,
-// {"cpu_s": {method: seconds}}, and ends. A loop, a closure that an internal function calls, and an internal
-// function; below a closure and a recursion.
+// Three methods that share this process's CPU time 60/30/10, called DEPTH frames deep: a loop, a closure that an
+// internal function calls, and an internal function; below a closure and a recursion. The arguments and the
+// handshake are those of split.py and handshake.py; a unit is 1000 rounds.
 
 class Splitter
 {
@@ -52,26 +52,51 @@ class Splitter
         return $this->descend($depth - 1, $burner);
     }
 
-    public function split(float $goal_s, int $depth): array
+    // Burns `goal` (CPU seconds, or units). Returns the seconds that each method really took. The one furthest
+    // behind goes next; turns are of random length, so that no sampling rate can keep step with them.
+    public function split(float $goal, bool $by_clock, int $depth): array
     {
         mt_srand(20);
         $spent_s = array_fill_keys(array_keys(self::SHARES), 0.0);
-        while (array_sum($spent_s) < $goal_s) {
+        $done = $spent_s;
+        $progress = $spent_s;
+        while (array_sum($progress) < $goal) {
             $name = 'heavy_share';
             foreach (self::SHARES as $each => $share) {
-                if ($spent_s[$each] / $share < $spent_s[$name] / self::SHARES[$name]) {
+                if ($progress[$each] / $share < $progress[$name] / self::SHARES[$name]) {
                     $name = $each;
                 }
             }
+            $units = mt_rand(100, 2000);
             $began_s = self::cpu_s();
-            $this->descend($depth, function () use ($name) {
-                return $this->$name(mt_rand(100000, 2000000));
+            $this->descend($depth, function () use ($name, $units) {
+                return $this->$name(1000 * $units);
             });
             $spent_s[$name] += self::cpu_s() - $began_s;
+            $done[$name] += $units;
+            $progress = $by_clock ? $spent_s : $done;
         }
         return $spent_s;
     }
 }
 
-$split = (new Splitter())->split((float) $argv[1], (int) $argv[2]);
-echo json_encode(['cpu_s' => $split]), "\n";
+function warm_up_until_go(): void
+{
+    do {
+        for ($number = 0; $number < 5000; $number++);
+        [$readable, $none] = [[STDIN], null];
+    } while (!stream_select($readable, $none, $none, 0));
+    fgets(STDIN);
+}
+
+$options = getopt('', ['cpu-seconds:', 'units:', 'depth:', 'warm-up']);
+$by_clock = isset($options['cpu-seconds']);
+echo "ready\n";
+isset($options['warm-up']) ? warm_up_until_go() : fgets(STDIN);
+$began_s = Splitter::cpu_s();
+$split = (new Splitter())->split(
+    (float) ($by_clock ? $options['cpu-seconds'] : $options['units']), $by_clock, (int) ($options['depth'] ?? 40)
+);
+$total_s = Splitter::cpu_s() - $began_s;
+echo json_encode(['pids' => [getmypid()], 'cpu_s' => $split, 'total_cpu_s' => $total_s]), "\n";
+stream_get_contents(STDIN);

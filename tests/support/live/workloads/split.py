@@ -103,10 +103,7 @@ def main() -> None:
     goal = int(arguments.cpu_seconds * handshake.NS) if by_clock else arguments.units
     handshake.raise_recursion_limit(arguments.depth)
     handshake.ready()
-    if arguments.warm_up:
-        handshake.warm_up_until_go()
-    else:
-        handshake.wait_for_go()
+    handshake.wait(warm_up=arguments.warm_up)
     began_ns = handshake.process_ns()
     down = different_ways_down(arguments.depth) if arguments.different else descend
     spent_ns = split(goal, by_clock, arguments.depth, down)

@@ -105,10 +105,7 @@ def main() -> None:
         lead(arguments.processes, [each, "--warm-up"] if arguments.warm_up else [each])
         return
     handshake.ready()
-    if arguments.warm_up:
-        handshake.warm_up_until_go()
-    else:
-        handshake.wait_for_go()
+    handshake.wait(warm_up=arguments.warm_up)
     began_ns = handshake.process_ns()
     goal = int(arguments.cpu_seconds * handshake.NS) if by_clock else arguments.units
     spent_ns = burn(goal, by_clock)
