@@ -59,6 +59,13 @@ def descend(depth: int, burner: Callable[[int], int], units: int) -> int:
     return descend(depth - 1, burner, units)
 
 
+def descend_through_c(depth: int, burner: Callable[[int], int], units: int) -> int:
+    """Like `descend`, but a function in C lies between any two of the frames."""
+    if depth <= 1:
+        return burner(units)
+    return next(map(descend_through_c, (depth - 1,), (burner,), (units,)))
+
+
 def different_ways_down(depth: int) -> Callable[[int, Callable[[int], int], int], int]:
     """Like `descend`, but each of the `depth` frames is of another function."""
     source = "def way_1(burner, units):\n return burner(units)\n"
@@ -96,7 +103,9 @@ def main() -> None:
     amount.add_argument("--cpu-seconds", type=float)
     amount.add_argument("--units", type=int)
     parser.add_argument("--depth", type=int, default=40)
-    parser.add_argument("--different", action="store_true", help="no function calls itself")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--different", action="store_true", help="no function calls itself")
+    way.add_argument("--through-c", action="store_true", help="each calls the next through a C function")
     parser.add_argument("--warm-up", action="store_true", help="burn in warm_up_until_go before the go")
     arguments = parser.parse_args()
     by_clock = arguments.units is None
@@ -105,7 +114,9 @@ def main() -> None:
     handshake.ready()
     handshake.wait(warm_up=arguments.warm_up)
     began_ns = handshake.process_ns()
-    down = different_ways_down(arguments.depth) if arguments.different else descend
+    down = descend_through_c if arguments.through_c else descend
+    if arguments.different:
+        down = different_ways_down(arguments.depth)
     spent_ns = split(goal, by_clock, arguments.depth, down)
     handshake.tell(spent_ns, handshake.process_ns() - began_ns)
     handshake.linger()
