@@ -28,8 +28,8 @@ class ProfilerFailed(Exception):
 class Profiler:
     """A profiler that runs, its words in a file; leaving the block ends it, kindly or not."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
-        """Raises `NoCgroups`."""
+    def __init__(self, command: Sequence[str], log: Path, *, looks: bool = True) -> None:
+        """`looks`: from time to time at what its processes hold. Raises `NoCgroups`."""
         self._log = log
         self._cgroup = Cgroup()
         self._most_pss_bytes = 0
@@ -37,7 +37,8 @@ class Profiler:
         self.started_ns = time.monotonic_ns()
         self._process = self._start(command)
         self._looker = threading.Thread(target=self._look, daemon=True)
-        self._looker.start()
+        if looks:
+            self._looker.start()
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as sink:
@@ -57,7 +58,8 @@ class Profiler:
             self._process.kill()
             self._process.wait()
         self._done.set()
-        self._looker.join()
+        if self._looker.ident:
+            self._looker.join()
         self._cgroup.close()
 
     @property

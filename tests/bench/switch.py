@@ -1,0 +1,48 @@
+"""Turns the perf events that a process holds off and on, from outside: the process goes on and sees nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.process.open_links import PERF_EVENT
+
+PIDFD_GETFD = 438
+"""The system call, on all machines (asm-generic/unistd.h)."""
+PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_DISABLE = 0x2400, 0x2401
+
+
+class Switch:
+    """All perf events that the process has open now; needs the rights of root. Lifetime: one recording."""
+
+    def __init__(self, descriptors: list[int]) -> None:
+        self._descriptors = descriptors
+
+    def turn(self, *, on: bool) -> None:
+        """The events count, or don't, from now on."""
+        for descriptor in self._descriptors:
+            fcntl.ioctl(descriptor, PERF_EVENT_IOC_ENABLE if on else PERF_EVENT_IOC_DISABLE, 0)
+
+
+@contextmanager
+def switch_of(pid: int) -> Iterator[Switch]:
+    """The switch of a process. Raises OSError; `RuntimeError` where it has no perf events."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    process = os.pidfd_open(pid)
+    descriptors: list[int] = []
+    try:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            if os.readlink(entry.path) == PERF_EVENT:
+                descriptor = libc.syscall(PIDFD_GETFD, process, int(entry.name), 0)
+                if descriptor < 0:
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+                descriptors.append(descriptor)
+        if not descriptors:
+            raise RuntimeError(f"process {pid} has no perf events")
+        yield Switch(descriptors)
+    finally:
+        for descriptor in (process, *descriptors):
+            os.close(descriptor)
