@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup bytecode packages test-setup test-packages demo check test lint bench man clean
+.PHONY: help setup bytecode packages test-setup test-packages bench-packages demo check test lint bench man clean
 
 # The BCC bindings are built for the distribution's own interpreter, so the environment is made by it.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -26,6 +26,8 @@ PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 # tools: a browser, and Go for its pprof.
 RUN_PACKAGES := python3-bpfcc libbpf1 python3-venv gcc libc6-dev ruby
 TEST_PACKAGES := $(RUN_PACKAGES) g++ lld ruby-dev libpython3-dev php-cli libdw-dev chromium golang-go
+# Peers for the bench.
+BENCH_PACKAGES := bpfcc-tools linux-perf
 PACKAGES := $(RUN_PACKAGES)
 
 help:
@@ -34,7 +36,7 @@ help:
 	@echo 'make demo    record this machine for ten seconds while the examples run: demo.svg'
 	@echo 'make check   run ruff, mypy --strict and the tests that need neither root nor BCC'
 	@echo 'make test    run ruff, mypy --strict and all tests (the live ones as root)'
-	@echo 'make bench   measure pidflame beside perf and py-spy: a Markdown table'
+	@echo 'make bench   measure what pidflame costs, beside other profilers: docs/BENCHMARKS.md, README.md'
 	@echo 'make man     write the manual page, for man pidflame'
 	@echo 'make fuzz    give every parser inputs that are almost right, for ten minutes'
 	@echo 'make test-interpreters   test every CPython, Ruby and PHP that can be had, live and to the line'
@@ -120,18 +122,28 @@ check: $(CHECK_VENV)/.set-up $(READERS)
 test: lint
 	$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST_OPTIONS)
 
-# If a peer can't be had, the bench itself says so in its row.
+# If a peer can't be had, the bench itself says so in its row. Austin 4 needs a newer C library than Debian 12's.
 $(PY_SPY): Makefile
 	$(SYSTEM_PYTHON) -m venv .cache/bench-venv
 	-$(@D)/pip install --quiet --disable-pip-version-check py-spy
+	-$(@D)/pip install --quiet --disable-pip-version-check 'austin-dist<4'
 	@if [[ -e $@ ]]; then touch $@; fi
 
+bench-packages:
+	$(call install,$(BENCH_PACKAGES))
+
+BENCH_PAGE := docs/BENCHMARKS.md
 bench: test-setup $(PY_SPY)
-	$(AS_ROOT) $(PYTHON) -m tests.bench.bench $(BENCH_OPTIONS)
-	$(AS_ROOT) $(PYTHON) -m tests.bench.code_objects
-	$(AS_ROOT) $(PYTHON) -m tests.bench.flamegraph_pl
-	$(PYTHON) -m tests.bench.formats
-	$(PYTHON) -m tests.bench.recording
+	-$(MAKE) --no-print-directory bench-packages
+	$(AS_ROOT) $(PYTHON) -m tests.bench.bench $(BENCH_PAGE) README.md $(BENCH_OPTIONS)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.slowdown $(BENCH_PAGE)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.idle $(BENCH_PAGE)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.depth $(BENCH_PAGE)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.code_objects $(BENCH_PAGE)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.tables $(BENCH_PAGE)
+	$(PYTHON) -m tests.bench.formats $(BENCH_PAGE)
+	$(AS_ROOT) $(PYTHON) -m tests.bench.flamegraph_pl $(BENCH_PAGE)
+	$(PYTHON) -m tests.bench.recording $(BENCH_PAGE)
 
 # Where `man` looks if .venv/bin is in PATH; for everybody: sudo make man MANDIR=/usr/local/share/man/man1
 man: setup

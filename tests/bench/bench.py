@@ -1,4 +1,4 @@
-"""pidflame beside its peers, in one interleaved run: as root ``-m tests.bench.bench docs/BENCHMARKS.md README.md``.
+"""pidflame beside its peers, in one interleaved run: as root ``-m tests.bench.bench [PAGE...]``.
 
 Every round measures every cell (workload, profiler, rate) once, in another order; tables of medians and
 ranges go to stdout, and into the parts of the pages that are named. Nothing here is a test: time is noisy.
@@ -48,10 +48,8 @@ def measure_all(cells: Sequence[Cell], rounds: int, seconds: float) -> Iterator[
     chance = random.Random(20)
     for number in range(1, rounds + 1):
         for done, cell in enumerate(chance.sample(cells, len(cells)), start=1):
-            print(
-                f"round {number}/{rounds}, {done}/{len(cells)}: {cell.workload}, {cell.profiler}, {cell.hz} Hz",
-                file=sys.stderr,
-            )
+            name = f"{cell.workload}, {cell.profiler}, {cell.hz} Hz"
+            print(f"round {number}/{rounds}, {done}/{len(cells)}: {name}", file=sys.stderr)
             yield measure(cell, number, units[cell.workload], colds)
 
 

@@ -31,7 +31,11 @@ class Cgroup:
     def enter(self) -> Callable[[], None]:
         """For a child that is to be in it: what it calls before it runs its program."""
         processes = self._folder / "cgroup.procs"
-        return lambda: processes.write_text("0") and None
+
+        def enter() -> None:
+            processes.write_text("0")
+
+        return enter
 
     def pids(self) -> list[int]:
         """The processes in it that live now."""

@@ -1,4 +1,4 @@
-"""What a newly seen code object costs in user space: ``python -m tests.bench.code_objects [ROUNDS]``.
+"""What a newly seen code object costs in user space: ``python -m tests.bench.code_objects [PAGE...]``.
 
 CPU microseconds for one, read with its line table by the real reader from a live process that waits: all
 code objects of a part of the standard library, by a new symbolizer each round, so that nothing is known.
@@ -7,20 +7,25 @@ The bench prints Markdown rows with the median of the rounds and their range.
 
 from __future__ import annotations
 
+import argparse
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from symbolizers.base import Symbolizer
 from symbolizers.frame import RawFrame
 from symbolizers.process.memory import NowaitReader
+from tests.bench.page import publish, written_by
+from tests.bench.results import Machine
+from tests.bench.table import markdown, spread
 from tests.support.python_live import TARGET, running
 from tests.support.python_walk import raw_frame
 from tests.support.ruby_target import ISEQS, iseq_frame, ruby_target
 from tests.symbolizers.ruby.test_live import standard_library
 
+TITLE = "code objects"
 LIMIT_US = 150.0
 """The most that one may cost."""
 MOST_OBJECTS = 2000
@@ -65,14 +70,19 @@ def measure_ruby(rounds: int, *, lines: bool) -> list[float]:
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    print("| a code object of | CPU µs (range) | at most |\n|---|---|---|")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pages", type=Path, nargs="*")
+    parser.add_argument("--rounds", type=int, default=10)
+    arguments = parser.parse_args()
+    rows = []
     for language, measure in (("Python", measure_python), ("Ruby", measure_ruby)):
         for lines in (False, True):
-            values = measure(rounds, lines=lines)
-            middle = statistics.median(values)
+            values = measure(arguments.rounds, lines=lines)
             name = f"{language}, with its lines" if lines else language
-            print(f"| {name} | {middle:.0f} ({min(values):.0f} to {max(values):.0f}) | {LIMIT_US:.0f} |")
+            rows.append((name, spread(values, 0), f"{LIMIT_US:.0f}"))
+    made_by = written_by("tests.bench.code_objects docs/BENCHMARKS.md", Machine())
+    header = ("a code object of", "CPU µs", "at most")
+    publish({TITLE: f"{made_by}\n\n{markdown(header, rows)}"}, arguments.pages)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long pidflame's eBPF programs run for a sample: as root ``-m tests.bench.depth [docs/BENCHMARKS.md]``."""
+"""How long pidflame's eBPF programs run for a sample: as root ``-m tests.bench.depth [PAGE...]``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from statistics import median
 
 from tests.bench.cost import Profiler, ProfilerFailed, process_cpu_ns
 from tests.bench.measure import SETTLE_S, wait_until_attached
-from tests.bench.page import publish
+from tests.bench.page import prose, publish, written_by
 from tests.bench.peer import folded
 from tests.bench.peers import PIDFLAME
 from tests.bench.results import Machine
@@ -92,7 +92,7 @@ def stacks(native: str) -> list[Stack]:
 
 
 MIXED_DEPTH = 10
-"""Python functions, each below some native frames: 60 frames together, with those that start the interpreter."""
+"""Python functions, each below native frames: 60 together, with those that start the interpreter."""
 
 
 @contextmanager
@@ -207,12 +207,12 @@ def main() -> None:
         native = f"{folder}/native_depth"
         source = WORKLOADS / "native_depth.c"
         subprocess.run(["gcc", "-O2", "-fomit-frame-pointer", "-o", native, source], check=True)
-        text = f"""\
-Written by `python -m tests.bench.depth docs/BENCHMARKS.md`: {Machine()}.
-Median (least to most) of {arguments.rounds} rounds at {HZ} Hz: the time in which eBPF programs ran at the ticks of the
-clock, also at those that are no samples, by samples. *Frames in all* counts native ones, too.
-
-{table(time_all(stacks(native), arguments.rounds))}"""
+        explanation = prose(f"""
+            Median (least to most) of {arguments.rounds} rounds at {HZ} Hz: the time in which eBPF programs
+            ran at the ticks of the clock, also at those that are no samples, by samples. *Frames in all*
+            counts native ones, too.""")
+        timed = table(time_all(stacks(native), arguments.rounds))
+    text = f"{written_by('tests.bench.depth docs/BENCHMARKS.md', Machine())}\n{explanation}\n\n{timed}"
     publish({TITLE: text}, arguments.pages)
 
 

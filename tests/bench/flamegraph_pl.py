@@ -1,4 +1,4 @@
-"""The flame graph's cost beside flamegraph.pl's: ``python -m tests.bench.flamegraph_pl [STACKS] [SAMPLES]``.
+"""The flame graph's cost beside flamegraph.pl's: ``python -m tests.bench.flamegraph_pl [PAGE...]``.
 
 Both draw one generated recording, ours from its `Profile`, the other from the folded file. It is the copy of
 flamegraph.pl that Debian's libdevel-nytprof-perl has, which is fetched into .cache and not installed.
@@ -15,12 +15,17 @@ from pathlib import Path
 
 from profiler.export.registry import format_for
 from profiler.profile.model import Profile
+from tests.bench.page import publish, written_by
+from tests.bench.results import Machine
+from tests.bench.table import markdown
 from tests.support.many_stacks import many_stacks
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "flamegraph_pl"
 PACKAGE = "libdevel-nytprof-perl"
 SCRIPT = CACHE / "usr/share/perl5/Devel/NYTProf/flamegraph.pl"
 MB = 1_000_000
+TITLE = "flamegraph.pl"
+STACKS, SAMPLES = 100_000, 1_000_000
 
 
 def fetch() -> Path:
@@ -51,9 +56,9 @@ def theirs(stacks: Path, picture: Path) -> tuple[float, int]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, picture.stat().st_size
 
 
-def main(stacks: int = 100_000, samples: int = 1_000_000) -> None:
-    """Prints the table."""
-    profile = many_stacks(stacks=stacks, samples=samples, timed=False)
+def main() -> None:
+    """Measures, and writes its part of the pages that are named."""
+    profile = many_stacks(stacks=STACKS, samples=SAMPLES, timed=False)
     folder = Path(os.environ.get("TMPDIR", "/tmp"))
     paths = [folder / f"pidflame-bench-{os.getpid()}.{name}" for name in ("folded", "svg", "pl.svg")]
     try:
@@ -65,10 +70,12 @@ def main(stacks: int = 100_000, samples: int = 1_000_000) -> None:
     finally:
         for path in paths:
             path.unlink(missing_ok=True)
-    print(f"{samples:,} samples over {stacks:,} stacks\n\n| | CPU, s | file, MB |\n|---|---|---|")
-    for name, cpu_s, size in rows:
-        print(f"| {name} | {cpu_s:.2f} | {size / MB:.1f} |")
+    made_by = written_by("tests.bench.flamegraph_pl docs/BENCHMARKS.md", Machine())
+    explanation = f"{SAMPLES:,} samples over {STACKS:,} stacks, without times."
+    cells = [(name, f"{cpu_s:.2f}", f"{size / MB:.1f}") for name, cpu_s, size in rows]
+    table = markdown(("", "CPU, s", "file, MB"), cells)
+    publish({TITLE: f"{made_by}\n{explanation}\n\n{table}"}, [Path(page) for page in sys.argv[1:]])
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

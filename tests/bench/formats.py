@@ -1,4 +1,4 @@
-"""What each format costs: ``python -m tests.bench.formats [STACKS] [SAMPLES]``, one Markdown row a format.
+"""What each format costs: ``python -m tests.bench.formats [PAGE...]``.
 
 Each is written in a process of its own, from a generated recording of an hour: CPU seconds of the writing,
 the most memory that it took on top of the recording, and the size of the file. The row behind them is what
@@ -12,18 +12,24 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, NamedTuple
 
 from profiler.export.registry import FORMATS, Format
 from profiler.profile.model import Profile
+from tests.bench.page import publish, written_by
+from tests.bench.results import Machine
+from tests.bench.table import markdown
 from tests.support.live.harness import PIDFLAME
 from tests.support.many_stacks import many_stacks
 from tests.support.readers.pprof import pprof
 from tests.support.recordings import write_profile
 
 MB = 1_000_000
+TITLE = "files"
+STACKS, SAMPLES = 100_000, 1_000_000
 
 
 class Cost(NamedTuple):
@@ -81,25 +87,29 @@ def reported(path: Path, *options: str) -> float:
     return sum(after[2:4]) - sum(before[2:4])
 
 
-def main(stacks: int = 100_000, samples: int = 1_000_000) -> None:
-    """Prints the table."""
-    profile = many_stacks(stacks=stacks, samples=samples)
-    print(f"{samples:,} samples over {stacks:,} stacks\n")
-    print("| format | CPU, s | memory, MB | file, MB |")
-    print("|---|---|---|---|")
+def rows(folder: Path) -> Iterator[Sequence[str]]:
+    """Of all formats, of Go's reader and of reports."""
+    profile = many_stacks(stacks=STACKS, samples=SAMPLES)
+    for known in FORMATS:
+        cost = measure(known, profile, folder / f"x{known.suffixes[0]}")
+        sizes = (f"{cost.rss_bytes / MB:.0f}", f"{cost.file_bytes / MB:.1f}")
+        yield (known.name, f"{cost.cpu_s:.2f}", *sizes)
+    yield ("go tool pprof -top", f"{read_by_go(folder / 'x.pb.gz'):.2f}", "", "")
+    recording = write_profile(folder / "x.pidflame", profile)
+    megabytes = f"{recording.stat().st_size / MB:.1f}"
+    yield ("pidflame report", f"{reported(recording):.2f}", "", megabytes)
+    seconds = reported(recording, "--ignore", "no such")
+    yield ("pidflame report --ignore", f"{seconds:.2f}", "", megabytes)
+
+
+def main() -> None:
+    """Measures, and writes its part of the pages that are named."""
+    made_by = written_by("tests.bench.formats docs/BENCHMARKS.md", Machine())
+    explanation = f"{SAMPLES:,} samples over {STACKS:,} stacks, in an hour."
     with TemporaryDirectory(prefix="pidflame-formats-") as folder:
-        for known in FORMATS:
-            cost = measure(known, profile, Path(folder, f"x{known.suffixes[0]}"))
-            row = (f"{cost.cpu_s:.2f}", f"{cost.rss_bytes / MB:.0f}", f"{cost.file_bytes / MB:.1f}")
-            print(f"| {known.name} | {' | '.join(row)} |", flush=True)
-        print(f"| go tool pprof -top | {read_by_go(Path(folder, 'x.pb.gz')):.2f} | | |")
-        recording = write_profile(Path(folder, "x.pidflame"), profile)
-        megabytes = f"{recording.stat().st_size / MB:.1f}"
-        print(f"| pidflame report | {reported(recording):.2f} | | {megabytes} |")
-        print(
-            f"| pidflame report --ignore | {reported(recording, '--ignore', 'no such'):.2f} | | {megabytes} |"
-        )
+        table = markdown(("format", "CPU, s", "memory, MB", "file, MB"), list(rows(Path(folder))))
+    publish({TITLE: f"{made_by}\n{explanation}\n\n{table}"}, [Path(page) for page in sys.argv[1:]])
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -1,4 +1,4 @@
-"""What pidflame does on a machine that does nothing: as root ``-m tests.bench.idle [docs/BENCHMARKS.md]``.
+"""What pidflame does on a machine that does nothing: as root ``-m tests.bench.idle [PAGE...]``.
 
 How often its threads are woken (voluntary switches of all of them), and the CPU time of its cgroup. What else
 the machine does is said beside it, since that is what pidflame samples.
@@ -18,7 +18,7 @@ import psutil
 
 from tests.bench.cost import Profiler
 from tests.bench.measure import SETTLE_S, wait_until_attached
-from tests.bench.page import publish
+from tests.bench.page import prose, publish, written_by
 from tests.bench.peers import NS, PIDFLAME
 from tests.bench.results import Machine
 from tests.bench.table import markdown
@@ -89,11 +89,11 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = [row(hz, look(hz, arguments.seconds, arguments.settle)) for hz in RATES_HZ]
     header = ("pidflame at", "wake-ups a second", "its CPU, % of a core", "all that ran, % of a core")
-    text = f"""\
-Written by `python -m tests.bench.idle docs/BENCHMARKS.md`: {Machine()}.
-The whole system was recorded while nothing else was done with it, {arguments.seconds:g} s at each rate.
-
-{markdown(header, rows)}"""
+    explanation = prose(f"""
+        The whole system was recorded while nothing else was done with it, {arguments.seconds:g} s at each
+        rate.""")
+    made_by = written_by("tests.bench.idle docs/BENCHMARKS.md", Machine())
+    text = f"{made_by}\n{explanation}\n\n{markdown(header, rows)}"
     publish({TITLE: text}, arguments.pages)
 
 

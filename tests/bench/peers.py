@@ -133,7 +133,7 @@ class Perf:
 
 
 class Bcc:
-    """The example that comes with BCC: the whole system, without the interpreters' names and without times."""
+    """BCC's example: the whole system, without the interpreters' names and without times."""
 
     name = "bcc"
     title = "bcc profile"

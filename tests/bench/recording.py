@@ -1,4 +1,4 @@
-"""What a recording costs: ``python -m tests.bench.recording``, an hour at 100 Hz on two busy CPUs.
+"""What a recording costs: ``python -m tests.bench.recording [PAGE...]``, an hour at 100 Hz on two busy CPUs.
 
 Its samples are given to the journal second by second, as a session gives them. Printed are the size of
 the file and the CPU time that it takes to write it, as a share of a core over the hour.
@@ -6,6 +6,7 @@ the file and the CPU time that it takes to write it, as a share of a core over t
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from random import Random
@@ -15,8 +16,11 @@ from typing import NamedTuple
 from profiler.profile.writer import RecordingWriter
 from profiler.run.journal import SLICE_NS, Journal
 from symbolizers.frame import Frame
+from tests.bench.page import prose, publish, written_by
+from tests.bench.results import Machine
 from tests.support.samples import raw_sample
 
+TITLE = "a recording"
 HOUR_S = 3600
 CPUS = 2
 HZ = 100
@@ -58,11 +62,14 @@ def measure(folder: str, hours: float = 1.0) -> Cost:
 
 
 def main() -> None:
-    """Prints the row."""
+    """Measures, and writes its part of the pages that are named."""
     with TemporaryDirectory(prefix="pidflame-recording-") as folder:
         cost = measure(folder)
-    size, share = f"{cost.file_bytes / MB:.1f} MB", f"{100 * cost.share:.3f} % of a core"
-    print(f"an hour at {HZ} Hz on {CPUS} CPUs: {size}, {share}")
+    made_by = written_by("tests.bench.recording docs/BENCHMARKS.md", Machine())
+    text = prose(f"""
+        An hour at {HZ} Hz on {CPUS} CPUs is a recording of {cost.file_bytes / MB:.1f} MB, and writing it
+        meanwhile takes {100 * cost.share:.3f} % of a core.""")
+    publish({TITLE: f"{made_by}\n{text}"}, [Path(page) for page in sys.argv[1:]])
 
 
 if __name__ == "__main__":

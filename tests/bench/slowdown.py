@@ -1,10 +1,11 @@
-"""How much slower a program is while it is sampled: as root ``-m tests.bench.slowdown [docs/BENCHMARKS.md]``.
+"""How much slower a program is while it is sampled: as root ``-m tests.bench.slowdown [PAGE...]``.
 
-A Python process, which stays on one CPU, does the same block of work again and again, and says what each took
-by its CPU clock (the kernel counts interrupts and eBPF programs in it). For each pair pidflame is started anew
-and records the whole system. Its perf events are then turned off and on for short blocks in turn (off, on, on,
-off), so that what changes slowly cancels out; a pair is all that are on beside all that are off. The rates take
-turns, pair by pair, with 0 Hz, where the events stay off: it shows what this method finds where there is nothing.
+A Python process, which stays on one CPU, does the same block of work again and again, and says what each
+took by its CPU clock (the kernel counts interrupts and eBPF programs in it). For each pair pidflame is
+started anew and records the whole system. Its perf events are then turned off and on for short blocks in turn
+(off, on, on, off), so that what changes slowly cancels out; a pair is all that are on beside all that are
+off. The rates take turns, pair by pair, with 0 Hz, where the events stay off: it shows what this method finds
+where there is nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from subprocess import PIPE, Popen
 
 from tests.bench.cost import Profiler
 from tests.bench.measure import SETTLE_S, wait_until_attached
-from tests.bench.page import publish
+from tests.bench.page import prose, publish, written_by
 from tests.bench.peers import PIDFLAME
 from tests.bench.results import Machine
 from tests.bench.switch import Switch, switch_of
@@ -114,7 +115,7 @@ def row(hz: int, values: Sequence[float]) -> Sequence[str]:
         verdict = "yes"
     else:
         verdict = "**no**" if mean - half > limit else "not decided: the interval is too wide"
-    who = f"{hz} Hz" if hz else "0 Hz"
+    who = f"{hz} Hz"
     shown = f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
     return (who, str(len(values)), shown, f"{limit:g}" if limit else NONE, verdict)
 
@@ -138,13 +139,12 @@ def main() -> None:
                 found[hz].append(pair(blocks, units, hz, fours))
                 print(f"{number + 1}: {hz} Hz: {found[hz][-1]:+.3f} %", file=sys.stderr)
     header = ("pidflame at", "pairs", "target's CPU time, % more (95 % interval)", "at most", "kept")
-    text = f"""\
-Written by `python -m tests.bench.slowdown docs/BENCHMARKS.md`: {Machine()}.
-A Python process on one CPU does the same work in blocks of {BLOCK_S:g} s, while the perf events of a recording of the
-whole system are on or off in turn: {fours * len(ORDER)} blocks a pair, by the process's own CPU clock. At 0 Hz they
-stay off.
-
-{markdown(header, [row(hz, values) for hz, values in found.items()])}"""
+    explanation = prose(f"""
+        A Python process on one CPU does the same work in blocks of {BLOCK_S:g} s, while the perf events of a
+        recording of the whole system are off or on in turn: {fours * len(ORDER)} blocks a pair, by the
+        process's own CPU clock. At 0 Hz they stay off.""")
+    rows = markdown(header, [row(hz, values) for hz, values in found.items()])
+    text = f"{written_by('tests.bench.slowdown docs/BENCHMARKS.md', Machine())}\n{explanation}\n\n{rows}"
     publish({TITLE: text}, arguments.pages)
 
 

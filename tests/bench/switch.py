@@ -1,4 +1,4 @@
-"""Turns the perf events that a process holds off and on, from outside: the process goes on and sees nothing."""
+"""Turns the perf events that a process holds off and on, from outside: the process goes on."""
 
 from __future__ import annotations
 

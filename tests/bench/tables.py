@@ -1,4 +1,4 @@
-"""What unwind tables cost: as root ``-m tests.bench.tables [docs/BENCHMARKS.md]``, Markdown.
+"""What unwind tables cost: as root ``-m tests.bench.tables [PAGE...]``, Markdown.
 
 CPU seconds of making those of three files, each in a new process that has opened nothing before; and the
 memory in the kernel of the tables of all files that many processes map: the largest executables of the
@@ -23,7 +23,7 @@ from profiler.capture.unwind_tables import MOST_BYTES
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Malformed
 from symbolizers.native.unwind_table import make_chunks
-from tests.bench.page import publish
+from tests.bench.page import prose, publish, written_by
 from tests.bench.results import Machine
 from tests.bench.table import NONE, markdown, spread
 
@@ -113,24 +113,20 @@ def memory_text() -> str:
     table_bytes = sum(-(-each.table_bytes // PAGE_BYTES) * PAGE_BYTES for each in made)
     size, largest = max((each.table_bytes, path) for each, path in zip(made, files, strict=True))
     verdict = "fit in" if table_bytes <= MOST_BYTES else "**do not fit in**"
-    return f"""\
-The {len(programs)} largest executables of {" and ".join(FOLDERS)}, one process each, map {len(files)} files together.
-The tables of all these files take {table_bytes / MB:.1f} MB and {sum(each.cpu_s for each in made):.0f} s of CPU; the \
-largest is that of {os.path.basename(largest)} with
-{size / MB:.1f} MB. They {verdict} the {MOST_BYTES / MB:.0f} MB that the kernel is given."""
+    return prose(f"""
+        The {len(programs)} largest executables of {" and ".join(FOLDERS)}, one process each, map {len(files)}
+        files together. The tables of all these files take {table_bytes / MB:.1f} MB and
+        {sum(each.cpu_s for each in made):.0f} s of CPU; the largest is that of {os.path.basename(largest)}
+        with {size / MB:.1f} MB. They {verdict} the {MOST_BYTES / MB:.0f} MB that the kernel is given.""")
 
 
 def main() -> None:
     """Measures, and writes its part of the pages that are named."""
     rows = [time_row(*file) for file in FILES]
     header = ("unwind table of", "file, MB", "table, MB", "CPU, s", "at most", "kept")
-    text = f"""\
-Written by `python -m tests.bench.tables docs/BENCHMARKS.md`: {Machine()}.
-Each table is made {ROUNDS} times, by a new process.
-
-{markdown(header, rows)}
-
-{memory_text()}"""
+    explanation = f"Each table is made {ROUNDS} times, by a new process."
+    made_by = written_by("tests.bench.tables docs/BENCHMARKS.md", Machine())
+    text = f"{made_by}\n{explanation}\n\n{markdown(header, rows)}\n\n{memory_text()}"
     publish({TITLE: text}, [Path(page) for page in sys.argv[1:]])
 
 

@@ -1,4 +1,4 @@
-"""The same work again and again, a block for each line: answers the block's CPU seconds by the process's own clock.
+"""The same work again and again, a block for each line: answers its CPU seconds by the process's own clock.
 
 A line names the units of split.py's work. All blocks of so many units do exactly the same.
 """

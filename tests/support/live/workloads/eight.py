@@ -1,4 +1,4 @@
-"""Eight threads of one process, which all want to run and take turns under the GIL; 3 in 4 parts are `long_turn`'s."""
+"""Eight threads of one process, which all want to run and take turns under the GIL."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def start_child(number: int, write_end: int) -> int:
 
 
 def storm(children: int) -> tuple[list[int], int]:
-    """Start that many, as many at a time as there are CPUs; return their pids and CPU time in the function."""
+    """Start that many, one a CPU at a time; return their pids, and their CPU time in the function."""
     read_end, write_end = os.pipe()
     pids: list[int] = []
     said = b""
