@@ -133,7 +133,10 @@ class Perf:
 
 
 class Bcc:
-    """BCC's example: the whole system, without the interpreters' names and without times."""
+    """BCC's example: the whole system, without the interpreters' names and without times.
+
+    It needs the kernel's headers; BCC takes those that the variable BCC_KERNEL_SOURCE names.
+    """
 
     name = "bcc"
     title = "bcc profile"
@@ -164,7 +167,7 @@ class Bcc:
 
     def observe(self, directory: Path, words: str, truth: Truth, window: Window) -> Observation:
         split = count_functions(folded(directory / "out.folded"), truth.cpu_s)
-        lost = told(r"(\d+) stack traces (?:were )?lost", words) or 0
+        lost = told(r"(\d+) stack traces (?:could not be displayed|lost)", words) or 0
         return Observation(split.total() or None, split, lost=lost)
 
 

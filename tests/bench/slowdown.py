@@ -99,10 +99,14 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
     Student's quantile by its expansion in the normal one (Abramowitz and Stegun 26.7.5).
     """
-    freedom, normal = len(values) - 1, NormalDist().inv_cdf(0.975)
-    first = (normal**3 + normal) / (4 * freedom)
-    second = (5 * normal**5 + 16 * normal**3 + 3 * normal) / (96 * freedom**2)
-    return fmean(values), (normal + first + second) * stdev(values) / sqrt(len(values))
+    freedom, z = len(values) - 1, NormalDist().inv_cdf(0.975)
+    quantile = (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+    return fmean(values), quantile * stdev(values) / sqrt(len(values))
 
 
 def row(hz: int, values: Sequence[float]) -> Sequence[str]:
