@@ -13,13 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from symbolizers.registry import DEBUG_PACKAGES
+
 _LISTS: Final = Path("/var/lib/dpkg/info")
 _MOST_LISTS: Final = 1 << 14
 _MOST_LIST_BYTES: Final = 8 << 20
-_BY_HAND: Final = (
-    (re.compile(r"(libc6)"), r"\1-dbg"),
-    (re.compile(r"(?:lib)?(python\d\.\d+)(?:-minimal|-stdlib)?"), r"\1-dbg"),
-)
+_BY_HAND: Final = {r"(libc6)": r"\1-dbg", **DEBUG_PACKAGES}
 """Packages, and what the one with their symbols is called."""
 AUTOMATIC: Final = "-dbgsym"
 
@@ -42,8 +41,8 @@ def debug_packages(files: Mapping[str, int], lists: Path = _LISTS) -> dict[str, 
 
 def debug_package(package: str) -> str:
     """The one with the symbols of `package`."""
-    for pattern, name in _BY_HAND:
-        if (made := pattern.fullmatch(package)) is not None:
+    for pattern, name in _BY_HAND.items():
+        if (made := re.fullmatch(pattern, package)) is not None:
             return made.expand(name)
     return package + AUTOMATIC
 

@@ -59,5 +59,7 @@ class LanguageDescriptor:
     """Regular expressions of the folders that code is imported from, which a file's short name leaves out."""
     frame_type: str = ""
     """What OpenTelemetry calls its frames (``profile.frame.type``), unless it is `name`."""
+    debug_packages: Mapping[str, str] = field(default_factory=dict)
+    """Packages (regular expressions) whose symbols are not in ``PACKAGE-dbgsym``, each with the one that has."""
     pseudo_files: tuple[str, ...] = ()
     """Prefixes of pseudo file names: ``<frozen os>``."""

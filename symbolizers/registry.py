@@ -43,6 +43,11 @@ WORK: Final[Mapping[str, str]] = {
 }
 """The markers that interpreters' own C functions show as, by the function's name."""
 
+DEBUG_PACKAGES: Final[Mapping[str, str]] = {
+    package: name for language in LANGUAGES for package, name in language.debug_packages.items()
+}
+"""As `LanguageDescriptor.debug_packages`."""
+
 TASK_KINDS: Final = frozenset(language.task_kind for language in LANGUAGES if language.task_kind is not None)
 """The kinds of annotations that say which task runs."""
 

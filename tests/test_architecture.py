@@ -46,13 +46,8 @@ STAGES: dict[str, set[str]] = {
     # Inspects as a session does and loads the sampler, but takes no sample apart.
     "profiler.doctor": {
         *("profiler.capture", "profiler.debug_packages", "profiler.errors", "profiler.preflight"),
-        *(
-            "symbolizers.asker",
-            "symbolizers.errors",
-            "symbolizers.inspection",
-            "symbolizers.process",
-            "symbolizers.questions",
-        ),
+        *("symbolizers.asker", "symbolizers.errors", "symbolizers.inspection", "symbolizers.process"),
+        "symbolizers.questions",
     },
     # Puts what it fetches into the cache.
     "profiler.fetcher": {"profiler.capture", "profiler.errors"},
@@ -149,7 +144,7 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
         *("symbolizers.questions", "symbolizers.registry"),
     },
-    "profiler.debug_packages": set(),
+    "profiler.debug_packages": {"symbolizers.registry"},
     "profiler.run.nameless": {
         "profiler.debug_packages",
         *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.frame", "symbolizers.native"),

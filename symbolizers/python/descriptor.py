@@ -63,5 +63,6 @@ DESCRIPTOR: Final = LanguageDescriptor(
         r"lib(?:64)?/python\d+\.\d+t?",  # a standard library, t: of a free-threaded build
         r"[^/]+\.(?:zip|egg|pyz)",  # imported from an archive
     ),
+    debug_packages={r"(?:lib)?(python\d\.\d+)(?:-minimal|-stdlib)?": r"\1-dbg"},
     pseudo_files=("<",),
 )
