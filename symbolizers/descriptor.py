@@ -60,6 +60,6 @@ class LanguageDescriptor:
     frame_type: str = ""
     """What OpenTelemetry calls its frames (``profile.frame.type``), unless it is `name`."""
     debug_packages: Mapping[str, str] = field(default_factory=dict)
-    """Packages (regular expressions) whose symbols are not in ``PACKAGE-dbgsym``, each with the one that has."""
+    """Packages (regular expressions) without a ``PACKAGE-dbgsym``, each with that of their symbols."""
     pseudo_files: tuple[str, ...] = ()
     """Prefixes of pseudo file names: ``<frozen os>``."""

@@ -50,8 +50,8 @@ class Function(NamedTuple):
         return Function(self.frame, max(self.start + by, 0), min(self.end + by, _MOST_OFFSET))
 
 
-_ENTERED: Final = 1 << 31
-_DISTANCE_MASK, _NEGATIVE = _ENTERED - 1, _ENTERED >> 1
+ENTERED: Final = 1 << 31
+_DISTANCE_MASK, _NEGATIVE = ENTERED - 1, ENTERED >> 1
 
 
 class RawFrame(NamedTuple):
@@ -75,12 +75,12 @@ class RawFrame(NamedTuple):
     def distance(self) -> int:
         """Bytes from the start of the instructions to the one that runs; negative before the first."""
         position = self.position & _DISTANCE_MASK
-        return position - _ENTERED if position & _NEGATIVE else position
+        return position - ENTERED if position & _NEGATIVE else position
 
     @property
     def is_entered(self) -> bool:
         """Whether C code called the evaluation loop that runs this frame and those that it called."""
-        return self.position & _ENTERED != 0
+        return self.position & ENTERED != 0
 
 
 # As in profiler/bpf/records.h.

@@ -78,6 +78,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.states": set(),
     "profiler.run.steps": set(),
     "profiler.run.allowance": set(),
+    "profiler.run.collecting": set(),
     "profiler.run.own": {"profiler.capture", "symbolizers.process"},
     "profiler.run.surroundings": {
         *("profiler.capture", "profiler.run.allowance", "profiler.run.mappings", "profiler.run.stacks"),
@@ -140,8 +141,8 @@ STAGES: dict[str, set[str]] = {
         *("profiler.capture", "symbolizers.asker", "symbolizers.process", "symbolizers.questions"),
     },
     "profiler.run.tasks": {
-        *("profiler.capture", "profiler.run.stacks", "profiler.run.surroundings", "symbolizers.asker"),
-        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
+        *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.base"),
+        *("symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
         *("symbolizers.questions", "symbolizers.registry"),
     },
     "profiler.debug_packages": {"symbolizers.registry"},
@@ -152,8 +153,14 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.request": {"profiler.capture", "profiler.run.surroundings", "symbolizers.errors"},
     "profiler.run.session": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.aggregate"),
-        *("profiler.run.allowance", "profiler.run.descriptions", "profiler.run.journal"),
-        *("profiler.run.mappings", "profiler.run.nameless", "profiler.run.names", "profiler.run.own"),
+        *("profiler.run.allowance", "profiler.run.collecting", "profiler.run.descriptions"),
+        *(
+            "profiler.run.journal",
+            "profiler.run.mappings",
+            "profiler.run.nameless",
+            "profiler.run.names",
+            "profiler.run.own",
+        ),
         *("profiler.run.processes", "profiler.run.request", "profiler.run.stacks"),
         *("profiler.run.steps", "profiler.run.surroundings", "profiler.run.tasks"),
         *("profiler.run.threads", "profiler.run.unwinding", "symbolizers.asker", "symbolizers.base"),

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import NamedTuple
 
-from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
-from profiler.capture.wire import REPEAT_TYPE, REPEATED_STACK, decode, decode_repeat
+from profiler.capture.records import CodeName, KnownStack, ProcessEvent, RawSample, Repeated
+from profiler.capture.wire import REPEAT_TYPE, decode, decode_repeat
 from symbolizers.process.identity import ProcessId
 
 _MOST_BYTES, _MOST_BYTES_OF_CPU = 16 << 20, 1 << 20
@@ -20,31 +18,23 @@ _LEAVING_S = 0.5
 """What goes may still be referred to, by a sample that the kernel takes just then."""
 
 
-class _Entry(NamedTuple):
-    record: bytes
-    process: ProcessId
-
-    def size_bytes(self) -> int:
-        return len(self.record) + _ENTRY_BYTES
-
-
 class KnownStacks:
     """Decodes the records of one recording, of which it holds 16 MB, or 1 MB for each CPU.
 
-    What a process showed goes when that has exited. Else what was not needed for longest goes, and comes
-    whole once more: `forget` tells the kernel that we do not have a stack (any more). `lost` counts the
-    samples of which nothing but their number is known.
+    What a process showed goes when that has exited. Else what came first goes, unless it was needed since
+    its turn came last, and comes whole once more: `forget` tells the kernel that we do not have a stack (any
+    more). `lost` counts the samples of which nothing but their number is known.
     """
 
     def __init__(self, forget: Callable[[bytes], None], cpus: int = 1) -> None:
         self._forget = forget
         self._most_bytes = max(_MOST_BYTES, _MOST_BYTES_OF_CPU * cpus)
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
-        """What was needed last is at the end."""
+        self._entries: OrderedDict[bytes, KnownStack] = OrderedDict()
+        """The next whose turn it is to go comes first."""
         self._stacks: dict[ProcessId, dict[bytes, None]] = {}
         """Those of each process."""
         self._bytes = 0
-        self._leaving: OrderedDict[bytes, tuple[float, _Entry]] = OrderedDict()
+        self._leaving: OrderedDict[bytes, tuple[float, KnownStack]] = OrderedDict()
         """What goes, and since when."""
         self.lost = 0
 
@@ -57,14 +47,18 @@ class KnownStacks:
         taken: dict[bytes, list[tuple[int, int]]] = {}
         for record in records:
             if record.startswith(REPEAT_TYPE):
-                taken.setdefault(record[REPEATED_STACK], []).append(decode_repeat(record))
+                cpu, time_ns, stack = decode_repeat(record)
+                if stack in taken:
+                    taken[stack].append((cpu, time_ns))
+                else:
+                    taken[stack] = [(cpu, time_ns)]
                 continue
             if taken:
                 yield from self._repeated(taken)
                 taken.clear()
             decoded = decode(record)
             if isinstance(decoded, RawSample) and decoded.stack:
-                self._keep(decoded.stack, _Entry(record, decoded.process))
+                self._keep(KnownStack(decoded.process, decoded.stack, record, _decoded))
             elif isinstance(decoded, ProcessEvent) and decoded.exited:
                 for stack in tuple(self._stacks.get(decoded.process, ())):
                     self._leave(stack)
@@ -76,35 +70,47 @@ class KnownStacks:
     def _repeated(self, taken: dict[bytes, list[tuple[int, int]]]) -> Iterator[Repeated]:
         for stack, samples in taken.items():
             entry = self._entries.get(stack)
-            if entry is not None:
-                self._entries.move_to_end(stack)
-            elif stack in self._leaving:
+            if entry is None:
+                if stack not in self._leaving:
+                    self.lost += len(samples)
+                    self._forget(stack)
+                    continue
                 _, entry = self._leaving[stack]
-            else:
-                self.lost += len(samples)
-                self._forget(stack)
-                continue
-            yield Repeated(entry.process, stack, tuple(samples), partial(_decoded, entry.record))
+            entry.is_used = True
+            yield Repeated(entry, samples)
 
-    def _keep(self, stack: bytes, entry: _Entry) -> None:
+    def _keep(self, entry: KnownStack) -> None:
+        stack = entry.stack
         self._leaving.pop(stack, None)
         before = self._entries.pop(stack, None)
-        self._bytes += entry.size_bytes() - (before.size_bytes() if before is not None else 0)
+        self._bytes += _size_of(entry) - (_size_of(before) if before is not None else 0)
         self._entries[stack] = entry
         self._stacks.setdefault(entry.process, {})[stack] = None
         while self._bytes > self._most_bytes:
-            oldest = next(iter(self._entries))
-            self._leave(oldest)
-            self._forget(oldest)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Lets go of the first that was not needed since its turn came last."""
+        stack = next(iter(self._entries))
+        while self._entries[stack].is_used:
+            self._entries[stack].is_used = False
+            self._entries.move_to_end(stack)
+            stack = next(iter(self._entries))
+        self._leave(stack)
+        self._forget(stack)
 
     def _leave(self, stack: bytes) -> None:
         entry = self._entries.pop(stack)
-        self._bytes -= entry.size_bytes()
+        self._bytes -= _size_of(entry)
         self._leaving[stack] = time.monotonic(), entry
         of_process = self._stacks[entry.process]
         del of_process[stack]
         if not of_process:
             del self._stacks[entry.process]
+
+
+def _size_of(entry: KnownStack) -> int:
+    return len(entry.record) + _ENTRY_BYTES
 
 
 def _decoded(record: bytes) -> RawSample:

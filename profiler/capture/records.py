@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 from symbolizers.frame import FIRST_ANNOTATION, RawFrame
 from symbolizers.inspection import CodeMapping
@@ -55,27 +56,58 @@ class RawSample:
         return next((frame for frame in self.interpreter if frame.address < FIRST_ANNOTATION), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
+class Counts(Protocol):
+    """Where samples count that equal one that was handed on whole."""
+
+    is_open: bool
+    """Whether they still do; if not, each of them has to be taken in as the first one was."""
+
+    def again(self, repeated: Repeated) -> None:
+        """Counts these."""
+
+    def close(self) -> None:
+        """No more count there."""
+
+
+class KnownStack:
+    """A stack of which the whole record is kept. Lifetime: until that is forgotten, or comes once more."""
+
+    __slots__ = ("_decode", "counts", "is_used", "process", "record", "stack")
+
+    def __init__(
+        self, process: ProcessId, stack: bytes, record: bytes, decode: Callable[[bytes], RawSample]
+    ) -> None:
+        """`stack` as in `RawSample`; `decode` makes that of the `record`."""
+        self.process = process
+        self.stack = stack
+        self.record = record
+        self._decode = decode
+        self.is_used = False
+        """Whether it was needed since somebody last looked for what is not."""
+        self.counts: Counts | None = None
+        """Set by whoever has taken in the whole sample."""
+
+    def sample(self) -> RawSample:
+        """The sample of the record, at its own time."""
+        return self._decode(self.record)
+
+
+class Repeated(NamedTuple):
     """More samples that equal an earlier one."""
 
-    process: ProcessId
-    stack: bytes
-    """As in `RawSample`."""
-    taken: tuple[tuple[int, int], ...]
+    known: KnownStack
+    taken: Sequence[tuple[int, int]]
     """On which CPU and when (CLOCK_MONOTONIC, ns), one at least; the last is at the end."""
-    decode: Callable[[], RawSample] = field(repr=False, compare=False)
-    """Gives the earlier sample, at its own time."""
 
     @property
-    def count(self) -> int:
-        """How many these are."""
-        return len(self.taken)
+    def process(self) -> ProcessId:
+        """Whose they are."""
+        return self.known.process
 
     @property
-    def cpu(self) -> int:
-        """Of the last."""
-        return self.taken[-1][0]
+    def stack(self) -> bytes:
+        """As in `RawSample`."""
+        return self.known.stack
 
     @property
     def time_ns(self) -> int:
@@ -84,12 +116,13 @@ class Repeated:
 
     def samples(self) -> Iterator[RawSample]:
         """Each of them."""
-        earlier = self.decode()
+        earlier = self.known.sample()
         return (replace(earlier, cpu=cpu, time_ns=time_ns) for cpu, time_ns in self.taken)
 
     def sample(self) -> RawSample:
         """One of the samples: the last."""
-        return replace(self.decode(), cpu=self.cpu, time_ns=self.time_ns)
+        cpu, time_ns = self.taken[-1]
+        return replace(self.known.sample(), cpu=cpu, time_ns=time_ns)
 
 
 @dataclass(frozen=True, slots=True)

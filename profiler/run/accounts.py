@@ -22,6 +22,7 @@ _MAX_HIT = 1024
 _MAX_NOTES = 20
 _LEAST_PACKED = 16
 """Stacks of one account: fewer take more when packed."""
+_LEAST_UNSETTLED = 4096
 _STACK_BYTES, _ELEMENT_BYTES = 300, 8
 _TEXT_BYTES = 60
 """What a text takes besides its characters."""
@@ -43,6 +44,7 @@ class StackKey(NamedTuple):
 class Count:
     """The samples that show a stack, and those among them that are partial."""
 
+    key: StackKey
     samples: int = 0
     partial: int = 0
     size_bytes: int = 0
@@ -52,7 +54,7 @@ class Count:
     before: int = -1
     """Its samples when stacks were last packed."""
     is_packed: bool = False
-    """Whether it counts no more: its samples are packed, and the next one is of a new count."""
+    """Whether it counts no more: its samples are packed, see `Account.unpacked`."""
 
 
 def stack_bytes(elements: int) -> int:
@@ -96,6 +98,13 @@ class Account:
     description: Description = _NOTHING_KNOWN
     interpreters: str = ""
     """As `Process` has it."""
+    named_ns: int = 0
+    """When the sample was taken that has told the root."""
+
+    def name(self, root: Root, time_ns: int) -> None:
+        """A sample of that time (CLOCK_MONOTONIC) has this root; the latest one counts."""
+        if time_ns >= self.named_ns:
+            self.root, self.named_ns = root, time_ns
 
     def describe(self, description: Description) -> None:
         """Keeps what is known of it, in the place of what was known before."""
@@ -156,6 +165,15 @@ class Account:
         freed_bytes = sum(stack_bytes(len(key.elements)) for key, _ in idle)
         self.allowance.give_back(freed_bytes + held_bytes - self.packed.size_bytes())
 
+    def unpacked(self, count: Count) -> Count:
+        """Where more samples of a stack count that has been packed."""
+        found = self.stacks.get(count.key)
+        if found is None:
+            size_bytes = stack_bytes(len(count.key.elements))
+            held_bytes = size_bytes if self.allowance.take(size_bytes) else 0
+            found = self.stacks[count.key] = Count(count.key, size_bytes=held_bytes, number=count.number)
+        return found
+
     def take_over(
         self,
         other: Account,
@@ -173,9 +191,10 @@ class Account:
             if own is None:
                 size_bytes = stack_bytes(len(key.elements))
                 if self.allowance.take(size_bytes):
-                    own = self.stacks[key] = Count(size_bytes=size_bytes)
+                    own = self.stacks[key] = Count(key, size_bytes=size_bytes)
                 else:
-                    own = self.stacks.setdefault(StackKey(0, otherwise), Count())
+                    key = StackKey(0, otherwise)
+                    own = self.stacks.setdefault(key, Count(key))
             own.samples += samples
             own.partial += partial
         self.samples += other.samples
@@ -218,30 +237,73 @@ def _size_of(description: Description) -> int:
     return sum(_TEXT_BYTES + len(text) for text in texts)
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Where samples count that equal one whose stack is whole."""
+class Unsettled:
+    """Tallies that hold samples which are in no account yet. Lifetime: one recording."""
 
+    def __init__(self) -> None:
+        self._tallies: list[Tally] = []
+        self._most = _LEAST_UNSETTLED
+
+    def add(self, tally: Tally) -> None:
+        """Takes one in."""
+        if len(self._tallies) >= self._most:  # programs bound the open ones
+            self._tallies = [each for each in self._tallies if each.is_open]
+            self._most = max(_LEAST_UNSETTLED, 2 * len(self._tallies))
+        self._tallies.append(tally)
+
+    def settle(self) -> None:
+        """Brings all accounts up to date."""
+        for tally in self._tallies:
+            tally.settle()
+        self._tallies.clear()
+
+
+@dataclass(slots=True)
+class Tally:
+    """Where samples count that equal one whose stack is whole.
+
+    With each of them a number in here changes, and nothing else: what else they touch would not be in the
+    CPU's cache where there are many stacks. The account gets them before anybody reads it.
+    """
+
+    _unsettled: Unsettled
+    _rows: Rows
+    _thread: int
+    _stack: int
+    """What the rows call it."""
     _account: Account
     _root: Root
     _count: Count
     _traits: Traits
     _end: NativeEnd | None
-    _rows: Rows
-    _thread: int
-
-    @property
-    def is_over(self) -> bool:
-        """See `Counts`."""
-        return self._count.is_packed
+    is_open: bool = True
+    _samples: int = 0
+    """Those that the account lacks."""
+    _last_ns: int = 0
 
     def again(self, repeated: Repeated) -> None:
-        """Counts so many more."""
-        samples = repeated.count
-        for cpu, time_ns in repeated.taken:
-            self._rows.sample(self._thread, self._count.number, cpu, time_ns)
-        self._account.root = self._root
-        self._account.samples += samples
-        self._count.samples += samples
-        self._account.end(self._end, samples)
-        self._account.evidence.add(self._traits, lost=False, count=samples)
+        """Counts these."""
+        taken = repeated.taken
+        self._rows.again(self._thread, self._stack, taken)
+        if not self._samples:
+            self._unsettled.add(self)
+        self._samples += len(taken)
+        self._last_ns = taken[-1][1]
+
+    def settle(self) -> None:
+        """Hands on to the account what was counted."""
+        samples = self._samples
+        if samples:
+            if self._count.is_packed:
+                self._count = self._account.unpacked(self._count)
+            self._account.name(self._root, self._last_ns)
+            self._account.samples += samples
+            self._count.samples += samples
+            self._account.end(self._end, samples)
+            self._account.evidence.add(self._traits, lost=False, count=samples)
+            self._samples = self._last_ns = 0
+
+    def close(self) -> None:
+        """No more count here: the account may be merged with others."""
+        self.settle()
+        self.is_open = False

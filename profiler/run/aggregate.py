@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from itertools import chain
 from types import MappingProxyType
@@ -16,7 +16,17 @@ from profiler.profile.model import Losses, NativeEnd, Process, ProcessLosses, Ro
 from profiler.profile.schema import DROPPED
 from profiler.profile.view import View
 from profiler.profile.work import MARKERS, marker_of, once
-from profiler.run.accounts import Account, Count, Ended, HotProgram, StackKey, Tally, hottest_of, stack_bytes
+from profiler.run.accounts import (
+    Account,
+    Count,
+    Ended,
+    HotProgram,
+    StackKey,
+    Tally,
+    Unsettled,
+    hottest_of,
+    stack_bytes,
+)
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
 from profiler.run.journal import NoRows, Rows
@@ -106,6 +116,7 @@ class Aggregator:
         self._dropped: dict[Reason, int] = {}
         """What the journal calls the stacks of dropped samples."""
         self._accounts: dict[ProcessId | Ended, Account] = {}
+        self._unsettled = Unsettled()
         self._ended: OrderedDict[ProcessId, None] = OrderedDict()
         self._new = 0
         """Stacks that came since some were packed."""
@@ -141,9 +152,9 @@ class Aggregator:
             account.partial[partial.reason] += 1
             account.leafless += partial.leaf
             self._rows.partial(sample, partial.reason)
-        return Tally(
-            account, account.root, count, traits, end, self._rows, self._record(sample, count.number)
-        )
+        thread = self._record(sample, count.number)
+        root = Root(sample.comm, sample.process.pid)
+        return Tally(self._unsettled, self._rows, thread, count.number, account, root, count, traits, end)
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Counts a sample that could not be named."""
@@ -204,11 +215,11 @@ class Aggregator:
 
     def hottest(self) -> HotProgram | None:
         """The program with most samples so far; those that wait for names are not among them."""
-        return hottest_of(self._accounts.values())
+        return hottest_of(self._settled())
 
     def stacks(self) -> Iterator[CountedStack]:
         """Every stack, to find out which of its elements still need names."""
-        for account in self._accounts.values():
+        for account in self._settled():
             for stack in account.all_stacks():
                 elements = tuple(map(self.elements.__getitem__, stack.elements))
                 yield CountedStack(elements, stack.samples, account.pid, account.user)
@@ -216,7 +227,7 @@ class Aggregator:
     def lack(self, lacking: Mapping[Element, Reason]) -> None:
         """Counts every stack with an element that has no name, for that reason, as partial."""
         numbers = {self._numbers[each]: reason for each, reason in lacking.items() if each in self._numbers}
-        for account in self._accounts.values() if numbers else ():
+        for account in self._settled() if numbers else ():
             for stack in account.all_stacks():
                 reasons = [numbers[each] for each in stack.elements if each in numbers]
                 if reasons:
@@ -240,7 +251,7 @@ class Aggregator:
         named: Counter[tuple[Root, int, Thread | None, tuple[Frame, ...]]] = Counter()
         # A number stands for each process: to hash its command line for every stack takes long.
         processes: dict[Process | None, int] = {}
-        for account in self._accounts.values():
+        for account in self._settled():
             root = account.root._replace(container=self._container(account))
             process = processes.setdefault(account.process(), len(processes))
             for tid, elements, samples, _ in account.all_stacks():
@@ -257,7 +268,7 @@ class Aggregator:
 
     def losses(self, *, lost: int) -> Losses:
         """The ledger, and whether the losses matter: processes with most samples first."""
-        accounts = self._accounts.values()
+        accounts = self._settled()
         verdicts = judge([(each.lacking(), each.samples, each.evidence) for each in accounts])
         dropped: Counter[Reason] = Counter()
         partial: Counter[Reason] = Counter()
@@ -310,7 +321,7 @@ class Aggregator:
             stack = StackKey(tid, tuple([self._number(each, sample) for each in elements]))
         held_bytes = 0 if allowance is None else size
         self._pack_if_due()
-        count = stacks[stack] = Count(size_bytes=held_bytes, number=self._rows.stack(stack.elements))
+        count = stacks[stack] = Count(stack, size_bytes=held_bytes, number=self._rows.stack(stack.elements))
         return count
 
     def _pack_if_due(self) -> None:
@@ -318,7 +329,7 @@ class Aggregator:
         self._new += 1
         if self._new >= _MOST_NEW:
             self._new = 0
-            for account in self._accounts.values():
+            for account in self._settled():
                 account.pack()
 
     def _known_functions(self, elements: tuple[Element, ...]) -> tuple[tuple[Element, ...], int]:
@@ -326,6 +337,10 @@ class Aggregator:
         found: list[Element] = []
         length = 0
         for element in elements:
+            if type(element) is Frame:  # most are
+                found.append(element)
+                length += len(element.name) + len(element.file)
+                continue
             address = address_in(element)
             known = self._known(address) if address is not None else None
             frame: Element | None = element.frame if isinstance(element, RunningLine) else element
@@ -382,6 +397,11 @@ class Aggregator:
         account.allowance.give_all_back()
         group.take_over(account, self._over_budget, self._by_function)
 
+    def _settled(self) -> Collection[Account]:
+        """All accounts, with all that was counted."""
+        self._unsettled.settle()
+        return self._accounts.values()
+
     def _by_function(self, stack: tuple[int, ...]) -> tuple[int, ...]:
         """The same stack, with what stands for each function that is known by now."""
         elements, _ = self._known_functions(tuple([self.elements[number] for number in stack]))
@@ -408,7 +428,7 @@ class Aggregator:
 
     def _account(self, sample: RawSample) -> Account:
         account = self._account_of(sample)
-        account.root = Root(sample.comm, sample.process.pid)
+        account.name(Root(sample.comm, sample.process.pid), sample.time_ns)
         if self._threads:
             account.threads[sample.tid] = sample.thread_comm
         account.samples += 1

@@ -18,7 +18,16 @@ from profiler.capture.wire import WalkStatus
 from profiler.run.allowance import Allowance
 from profiler.run.stacks import Partial, Run, RunningLine
 from symbolizers.errors import Reason
-from symbolizers.frame import FIRST_ANNOTATION, MARKER, CodeObject, Frame, RawFrame, capture_kind
+from symbolizers.frame import (
+    CAPTURE_KIND_SHIFT,
+    ENTERED,
+    FIRST_ANNOTATION,
+    MARKER,
+    CodeObject,
+    Frame,
+    RawFrame,
+    capture_kind,
+)
 from symbolizers.registry import LANGUAGE_OF_KIND, MARKERS, NAMERS
 from symbolizers.taken import TakenCode, TakenName
 
@@ -49,6 +58,8 @@ class _Known(NamedTuple):
     code: CodeObject
     definition: Frame
     has_lines: bool
+    stands_for_caller: bool
+    """As in the code: what is held here is at hand."""
 
     def size_bytes(self) -> int:
         texts = getsizeof(self.code.name) + getsizeof(self.code.file)
@@ -177,18 +188,23 @@ class CodeObjects:
         """
         runs: list[Run] = []
         language, frames = "", list[Frame | RunningLine]()
+        last_kind = -1
         shown_above = False
         own, shared = self._known, self._shared_known()
         for raw in sample.interpreter:
-            key = raw.address, raw.checksum
-            of = LANGUAGE_OF_KIND.get(capture_kind(raw.address), language)
-            if language and of != language and frames:
-                runs.append(Run(language, tuple(frames)))
-                frames.clear()
-            language = of
+            address, position, checksum, _ = raw
+            key = address, checksum
+            kind = address >> CAPTURE_KIND_SHIFT
+            if kind != last_kind:
+                last_kind = kind
+                of = LANGUAGE_OF_KIND.get(kind, language)
+                if language and of != language and frames:
+                    runs.append(Run(language, tuple(frames)))
+                    frames.clear()
+                language = of
             known = own.get(key) or shared.get(key)
             if known is None:
-                annotation = _MARKERS.get(capture_kind(raw.address))
+                annotation = _MARKERS.get(kind)
                 marker = PLACEHOLDERS[gone[key]] if key in gone else annotation
                 frames += [marker] if marker is not None else []
                 shown_above = shown_above and key not in gone
@@ -196,8 +212,8 @@ class CodeObjects:
                 if not shown_above:
                     line = known.code.line_at(raw.distance) if known.has_lines else 0
                     frames.append(RunningLine(known.definition, line) if line else known.definition)
-                shown_above = known.code.stands_for_caller
-            if raw.is_entered and raw.address < FIRST_ANNOTATION:
+                shown_above = known.stands_for_caller
+            if position & ENTERED and address < FIRST_ANNOTATION:
                 runs.append(Run(language, tuple(frames)))
                 frames.clear()
         return [*runs, Run(language, tuple(frames))] if frames else runs
@@ -222,9 +238,9 @@ class CodeObjects:
     def _know(self, key: CodeKey, code: CodeObject, *, has_lines: bool = True) -> bool:
         """Keeps what is known of `key`; False where there is no room, not even without its lines."""
         definition = Frame(code.kind, code.name, code.file, code.first_line)
-        known = _Known(code, definition, has_lines and self._lines)
+        known = _Known(code, definition, has_lines and self._lines, code.stands_for_caller)
         if not self._hold(known.size_bytes()):
-            known = _Known(replace(code, starts=(), lines=()), definition, has_lines=False)
+            known = known._replace(code=replace(code, starts=(), lines=()), has_lines=False)
             if not self._hold(known.size_bytes()):
                 return False
         if key in self._known:

@@ -11,7 +11,7 @@ from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Describe, Described, Failed
 
-_MOST_PROCESSES = 4096
+_MOST_PROCESSES = 1 << 15
 _MOST_EXECUTABLES = 1024
 """Of programs that ran before: whoever is sampled long after an exec still runs, and can be asked about."""
 _MOST_OPEN = 512

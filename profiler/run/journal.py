@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +39,9 @@ class Rows(Protocol):
     def sample(self, thread: int, stack: int, cpu: int, time_ns: int) -> None:
         """Takes a sample; CLOCK_MONOTONIC."""
 
+    def again(self, thread: int, stack: int, taken: Iterable[tuple[int, int]]) -> None:
+        """Takes several samples, each by its CPU and time."""
+
     def partial(self, sample: RawSample, reason: Reason) -> None:
         """The stack of this sample is partial."""
 
@@ -59,6 +62,9 @@ class NoRows:
         return 0
 
     def sample(self, thread: int, stack: int, cpu: int, time_ns: int) -> None:
+        pass
+
+    def again(self, thread: int, stack: int, taken: Iterable[tuple[int, int]]) -> None:
         pass
 
     def partial(self, sample: RawSample, reason: Reason) -> None:
@@ -128,6 +134,10 @@ class Journal:
     def sample(self, thread: int, stack: int, cpu: int, time_ns: int) -> None:
         time_ms = max(time_ns - self._started_ns, 0) // _NS_PER_MS
         self._slice.samples.append((time_ms, thread, cpu, stack, 1))
+
+    def again(self, thread: int, stack: int, taken: Iterable[tuple[int, int]]) -> None:
+        for cpu, time_ns in taken:
+            self.sample(thread, stack, cpu, time_ns)
 
     def partial(self, sample: RawSample, reason: Reason) -> None:
         second = max(sample.time_ns - self._started_ns, 0) // SLICE_NS

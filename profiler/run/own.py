@@ -30,6 +30,6 @@ class OwnSamples:
             self.left_out += isinstance(record, RawSample)
             return True
         if isinstance(record, Repeated) and record.process in self._processes:
-            self.left_out += record.count
+            self.left_out += len(record.taken)
             return True
         return False

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from profiler.capture.records import RawSample, Repeated
+from profiler.capture.records import Counts, RawSample, Repeated
 from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
 from profiler.run.stacks import Loop, Run, interleave, merge, native_elements
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
-from profiler.run.surroundings import WHOLE_ONLY, Counts, Surroundings
+from profiler.run.surroundings import WHOLE_ONLY, Surroundings
 from profiler.run.walkers import Walkers
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, RawFrame
@@ -122,10 +122,7 @@ class Program:
         counts = self._whole.get(repeated.stack)
         if counts is None:
             return False
-        if counts.is_over:
-            del self._whole[repeated.stack]
-            self._allowance.give_back(_WHOLE_BYTES)
-            return False
+        repeated.known.counts = counts
         counts.again(repeated)
         return True
 
@@ -179,6 +176,8 @@ class Program:
     def renamed(self) -> None:
         """Its addresses mean something else now: samples that equal earlier ones are looked at again."""
         self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
+        for counts in self._whole.values():
+            counts.close()
         self._whole.clear()
 
     def configure_again(self) -> None:
@@ -224,6 +223,7 @@ class Program:
 
     def close(self) -> None:
         """Nothing more will come of it: gives back what it holds."""
+        self.renamed()
         self._codes.close()
 
     def retry(self) -> None:
@@ -359,8 +359,7 @@ class Program:
         lacks = partial_of(sample, gone, unseen)
         counts = self._around.emit(sample, elements, lacks)
         if len(self._whole) >= _MOST_WHOLE:
-            self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
-            self._whole.clear()
+            self.renamed()
         is_new = bool(sample.stack) and sample.stack not in self._whole
         if counts is not None and lacks is None and is_new and self._allowance.take(_WHOLE_BYTES):
             self._whole[sample.stack] = counts

@@ -23,6 +23,7 @@ from profiler.profile.view import View
 from profiler.run.accounts import HotProgram
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
+from profiler.run.collecting import survivors_aside
 from profiler.run.descriptions import Descriptions
 from profiler.run.journal import Journal
 from profiler.run.mappings import KnownFiles
@@ -230,7 +231,8 @@ class Session:
             self._journal = journal
             self._aggregator.write_to(journal)
             journal.begin(int(self._started_s * 1e9), self._recording.facts(self._source.cpus(), self._wall))
-        self._record(progress)
+        with survivors_aside():
+            self._record(progress)
         self._source.stop()
         ended_s = time.monotonic()
         self._steps.end("recording")
@@ -349,9 +351,11 @@ class Session:
         records = self._source.drain()
         is_new = False
         for record in records:
-            if self._own is not None and self._own.claims(record):
+            if isinstance(record, Repeated):
+                self._again(record)
+            elif self._own is not None and self._own.claims(record):
                 continue
-            if isinstance(record, RawSample):
+            elif isinstance(record, RawSample):
                 if not self._samples:
                     self._first_sample_s = record.time_ns / 1e9 - self._recording.asked_at_s
                 self._samples += 1
@@ -362,11 +366,6 @@ class Session:
                 self._table.sample(record)
                 if self._recording.threads:
                     self._threads.sample(record)
-            elif isinstance(record, Repeated):
-                self._samples += record.count
-                self._descriptions.again(record)
-                self._table.again(record)
-                self._threads.again(record.process, record.time_ns)
             elif isinstance(record, CodeName):
                 self._table.name(record)
                 is_new = True
@@ -381,6 +380,20 @@ class Session:
                 self._descriptions.mapped(record)
                 self._table.mapped(record)
         return len(records), is_new
+
+    def _again(self, repeated: Repeated) -> None:
+        """Takes in samples that equal an earlier one: most often they count where that did."""
+        counts = repeated.known.counts
+        if counts is not None and counts.is_open:
+            counts.again(repeated)
+        elif self._own is not None and self._own.claims(repeated):
+            return
+        else:
+            self._descriptions.again(repeated)
+            self._table.again(repeated)
+        self._samples += len(repeated.taken)
+        if self._recording.threads:
+            self._threads.again(repeated.process, repeated.time_ns)
 
     def _finish_reads(self, ended_s: float) -> dict[Element, Frame]:
         """Asks once more for what could not be read; then what still lacks a name is dropped.

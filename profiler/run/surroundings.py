@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from profiler.capture.records import RawSample, Repeated
+from profiler.capture.records import Counts, RawSample
 from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
 from profiler.run.stacks import CodeMap, Element, Partial
@@ -24,17 +24,6 @@ COSTLY = frozenset((Reason.WOULD_FAULT, Reason.STALLED, Reason.UNSUPPORTED))
 What would fault says nothing about what ran, and a read that is tried again may still succeed. A code object
 that is gone for good (`Reason.CHANGED`, `Reason.EXITED`) is one frame: a marker can stand in its place.
 """
-
-
-class Counts(Protocol):
-    """Where samples count that equal one that was handed on."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it can't count any more, and the next such sample has to be handed on."""
-
-    def again(self, repeated: Repeated) -> None:
-        """Counts these."""
 
 
 class Configure(Protocol):

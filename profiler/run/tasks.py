@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from profiler.capture.records import RawSample
+from profiler.capture.records import Counts, RawSample
 from profiler.run.stacks import Element, Partial, RunningLine
-from profiler.run.surroundings import Counts
 from symbolizers.asker import Ask
 from symbolizers.base import TaskChain
 from symbolizers.errors import Reason

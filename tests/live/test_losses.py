@@ -40,7 +40,7 @@ class Overheard(KernelSource):
             if isinstance(record, RawSample):
                 self.samples.append(record)
             elif isinstance(record, Repeated):
-                self.samples += [record.sample()] * record.count
+                self.samples += [record.sample()] * len(record.taken)
         return records
 
 

@@ -19,7 +19,7 @@ from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Answer, Codes, Question, ReadCodes
 from symbolizers.taken import TakenName
 from tests.support.asked import Asked, Questions, Said
-from tests.support.samples import raw_sample, told_file
+from tests.support.samples import kept, raw_sample, told_file
 
 PID = 7
 START_NS = 1_000_000_000
@@ -57,11 +57,14 @@ class _Counts:
 
     def __init__(self, table: Table, elements: tuple[Element, ...]) -> None:
         self._table, self._elements = table, elements
-        self.is_over = False
-        table.counts.append(self)
+        self.is_open = True
 
     def again(self, repeated: Repeated) -> None:
-        self._table.counted[self._elements] += repeated.count
+        assert self.is_open
+        self._table.counted[self._elements] += len(repeated.taken)
+
+    def close(self) -> None:
+        self.is_open = False
 
 
 class Table:
@@ -71,7 +74,6 @@ class Table:
         self.partial: dict[int, Partial] = {}
         self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
-        self.counts: list[_Counts] = []
         self.counted: Counter[tuple[Element, ...]] = Counter()
         """How many more samples had these elements, without being looked at."""
         self.dropped: dict[int, Reason] = {}
@@ -175,7 +177,7 @@ class Table:
     def again(self, sample: RawSample, count: int = 1) -> int:
         """Takes in so many samples that equal an earlier one; the time of the last."""
         self.now_ns += MS
-        repeated = Repeated(sample.process, sample.stack, ((0, self.now_ns),) * count, lambda: sample)
+        repeated = Repeated(kept(sample), ((0, self.now_ns),) * count)
         self.table.again(repeated)
         return self.now_ns
 

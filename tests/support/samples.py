@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from profiler.capture.records import NO_PROCESS, RawSample, Repeated
+from profiler.capture.records import NO_PROCESS, KnownStack, RawSample, Repeated
 from symbolizers.frame import RawFrame
 from symbolizers.inspection import FileKey
 from symbolizers.process.identity import ProcessId
@@ -61,4 +61,9 @@ def raw_sample(
 
 def repeated(sample: RawSample, count: int = 1) -> Repeated:
     """So many more samples that equal this one."""
-    return Repeated(sample.process, sample.stack, ((sample.cpu, sample.time_ns),) * count, lambda: sample)
+    return Repeated(kept(sample), ((sample.cpu, sample.time_ns),) * count)
+
+
+def kept(sample: RawSample) -> KnownStack:
+    """What is kept of it."""
+    return KnownStack(sample.process, sample.stack, b"", lambda _: sample)

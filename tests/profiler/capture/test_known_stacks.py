@@ -87,7 +87,7 @@ def test_each_sample_is_a_stack_or_lost(seed: int, looks: list[list[int]]) -> No
                 sample = record.sample() if isinstance(record, Repeated) else record
                 number = sample.process.pid - 1
                 assert sample == whole(number, sample.time_ns)
-                found[number] += record.count if isinstance(record, Repeated) else 1
+                found[number] += len(record.taken) if isinstance(record, Repeated) else 1
 
         time_ns = samples = 0
         for numbers in looks:
@@ -110,9 +110,9 @@ def test_equal_samples_come_as_one_between_other_records() -> None:
     assert isinstance(event, ProcessEvent)
     assert isinstance(repeated, Repeated)
     assert (repeated.process, repeated.stack) == (first.process, stack_of(1))
-    assert (repeated.count, repeated.cpu, repeated.time_ns) == (2, 3, 20)
+    assert (repeated.taken, repeated.time_ns) == ([(0, 10), (3, 20)], 20)
     assert isinstance(last, Repeated)
-    assert (last.count, last.sample().time_ns) == (1, 30)
+    assert (len(last.taken), last.sample().time_ns) == (1, 30)
 
 
 def test_what_nobody_has_is_lost_and_asked_for() -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.capture.records import RawSample, Repeated
+from profiler.capture.records import RawSample
 from profiler.profile.model import Process, ProcessLosses, Root, Sample, Thread
 from profiler.profile.view import View
 from profiler.run import accounts, aggregate, allowance
+from profiler.run.accounts import Tally
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.stacks import Element, Inner, KernelAddress, NativeAddress, Partial, RunningLine
@@ -22,7 +23,7 @@ from symbolizers.errors import Reason
 from symbolizers.frame import MARKER, NATIVE, Frame
 from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
-from tests.support.samples import raw_sample, told_file
+from tests.support.samples import raw_sample, repeated, told_file
 
 TICK_NS = 10_000_000
 MAIN = Frame("python", "main", "app.py", 1)
@@ -245,15 +246,21 @@ def test_stacks_that_were_not_shown_for_long_still_count(
         patch.setattr(accounts, "_LEAST_PACKED", 1)
         patch.setattr(aggregate, "_MOST_ENDED", 0)
         expected = Counter[tuple[int, str]]()
+        tallies: dict[tuple[int, int], Tally] = {}
         aggregator = Aggregator()
         for pid, function, is_partial, is_repeated in taken:
             partial = Partial(Reason.CHANGED, leaf=False) if is_partial else None
             tally = aggregator.add(raw(pid), (MAIN, Frame("python", f"f{function}")), partial)
             expected[pid, f"f{function}"] += 1
-            if is_repeated and not is_partial and not tally.is_over:
-                tally.again(Repeated(raw(pid).process, b"", ((0, 1),), lambda pid=pid: raw(pid)))
-                expected[pid, f"f{function}"] += 1
+            if not is_partial:
+                tallies.setdefault((pid, function), tally)
+            if is_repeated and (pid, function) in tallies:
+                tallies[pid, function].again(repeated(raw(pid), 3))
+                expected[pid, f"f{function}"] += 3
         if ends:
+            for (pid, _), tally in tallies.items():
+                if pid == 7:
+                    tally.close()
             aggregator.ended(raw(7).process)
             expected = Counter(
                 {(0 if pid == 7 else pid, function): count for (pid, function), count in expected.items()}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.capture.records import CodeMapped, Forked, ProcessEvent, RawSample, Repeated
+from profiler.capture.records import CodeMapped, Forked, ProcessEvent, RawSample
 from profiler.run import descriptions
 from profiler.run.descriptions import Descriptions
 from symbolizers.errors import Reason
@@ -15,7 +15,7 @@ from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Describe, Described, Failed
 from tests.support.asked import Questions
-from tests.support.samples import raw_sample, told_file
+from tests.support.samples import raw_sample, repeated, told_file
 
 SHELL = Description("/bin/sh", ("sh", "-c", "app"), "web")
 APP = Description("/opt/app", ("app",), "web")
@@ -75,12 +75,12 @@ def test_another_program_or_another_cgroup_is_asked_about_again() -> None:
 
 def test_equal_samples_of_a_new_program_ask_too() -> None:
     asking, sample = Asking(), raw_sample()
-    repeated = Repeated(sample.process, b"stack", ((0, 0),) * 3, lambda: sample)
+    again = repeated(sample, 3)
     for _ in range(2):
-        asking.descriptions.again(repeated)
+        asking.descriptions.again(again)
     asking.questions.take().answer(Described(SHELL))
     asking.event(sample, exited=False)
-    asking.descriptions.again(repeated)
+    asking.descriptions.again(again)
     assert asking.questions.take().question == Describe(sample.process, 0)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from profiler.capture.records import CodeName, ProcessEvent, Repeated
+from profiler.capture.records import CodeName, ProcessEvent
 from profiler.run.own import OwnSamples
 from symbolizers.process.identity import ProcessId
 from symbolizers.taken import TakenName
-from tests.support.samples import raw_sample
+from tests.support.samples import raw_sample, repeated
 
 OTHER_PID = 1 << 22
 
@@ -26,11 +26,11 @@ def test_this_process_and_its_children_are_ours() -> None:
 def test_equal_samples_of_ours_are_counted_and_others_are_not() -> None:
     own = OwnSamples()
     worker = replace(raw_sample(pid=OTHER_PID), parent=ProcessId(os.getpid(), 7))
-    again = Repeated(worker.process, b"", ((0, 0),) * 5, lambda: worker)
+    again = repeated(worker, 5)
     assert not own.claims(again), "nothing is known of it yet"
     assert own.claims(worker)
     assert own.claims(again)
-    assert not own.claims(replace(again, process=ProcessId(OTHER_PID + 1, 0)))
+    assert not own.claims(repeated(raw_sample(pid=OTHER_PID + 1)))
     assert own.left_out == 6
 
 

@@ -51,17 +51,6 @@ def test_it_is_counted_where_the_first_was() -> None:
     assert len(table.settled()) == len(before) + 1, "this one was never handed on"
 
 
-def test_it_is_looked_at_once_more_where_its_count_is_over() -> None:
-    table = known(1)
-    first = table.sample(1, user=(NATIVE,), stack=STACK)
-    before = table.settled()
-    table.counts[-1].is_over = True
-    again = table.again(like(first, 1))
-    assert table.settled() == before | {again}
-    table.again(like(first, 1), 3)
-    assert table.counted == {table.emitted[again]: 3}, "it has a new count"
-
-
 def test_it_waits_as_long_as_the_first_does() -> None:
     table = known()
     first = table.sample(2, user=(NATIVE,), stack=STACK)
