@@ -203,8 +203,8 @@ class Clock:
 class AnswersAtOnce:
     """An `Asker` that knows all answers."""
 
-    def __init__(self, machine: Machine, clock: Clock) -> None:
-        self._machine = machine
+    def __init__(self, code: Callable[[RawFrame], CodeObject | Reason], clock: Clock) -> None:
+        self._code = code
         self._clock = clock
         self._questions = Questions()
         self.ask = self._questions.ask
@@ -243,10 +243,11 @@ class AnswersAtOnce:
             contents = FileContents(question.file, 0, 0, (), ())
             return LookedInto(contents, KernelKey(question.file.device, question.file.inode, 0))
         if isinstance(question, Inspect):
-            process = ProcessId.from_start_ns(question.pid, START_NS)
+            assert question.start_ticks is not None
+            process = ProcessId(question.pid, question.start_ticks)
             return Inspected(Inspection(process, MAPPINGS, (INTERPRETER,), ()))
         if isinstance(question, ReadCodes):
-            return Codes(tuple(map(self._machine.code, question.frames)))
+            return Codes(tuple(map(self._code, question.frames)))
         if isinstance(question, Describe):
             return Described(Description("/usr/bin/python3", ("python3", "app.py")))
         return Failed(Reason.UNSUPPORTED, "nobody asks that here")
@@ -288,11 +289,11 @@ class Ring:
 class Replay:
     """A `SampleSource` that hands out what a machine shows, look by look; the session ends after the last."""
 
-    def __init__(self, machine: Machine, clock: Clock, looks: Iterator[Look]) -> None:
+    def __init__(self, looks: Iterator[Look], forget: Callable[[bytes], None], clock: Clock) -> None:
         self._clock = clock
         self._looks = looks
         self._ring = Ring()
-        self._stacks = KnownStacks(machine.forget, CPUS)
+        self._stacks = KnownStacks(forget, CPUS)
         self._ready, self._wake = os.pipe()
         self.end: Callable[[], None]
 
@@ -361,11 +362,20 @@ class Replay:
         os.close(self._wake)
 
 
-def replay(machine: Machine, clock: Clock, looks: Iterator[Look]) -> Profile:
-    """The profile of a session that finds these `looks`."""
+def replay(
+    looks: Iterator[Look],
+    *,
+    forget: Callable[[bytes], None],
+    code: Callable[[RawFrame], CodeObject | Reason],
+    clock: Clock,
+) -> Profile:
+    """The profile of a session that finds these `looks`; `forget` as in `KnownStacks`.
+
+    `code` says what a frame runs, or why that can't be read. The `clock` runs while the session works.
+    """
     recording = Recording(Sampling(100, ()), None, "a replay", time.monotonic())
-    with closing(Replay(machine, clock, looks)) as source:
-        session = Session(recording, source, cast(Asker, AnswersAtOnce(machine, clock)))
+    with closing(Replay(looks, forget, clock)) as source:
+        session = Session(recording, source, cast(Asker, AnswersAtOnce(code, clock)))
         source.end = session.stop
         session.prepare()
         session.start()
