@@ -82,14 +82,36 @@ class KernelSource:
         self._loaded: dict[str, bool] = {}
         self._named: set[str] = set()
         self._changed: Callable[[], None] | None = None
+        self._beginning: Thread | None = None
+        self._failure: BaseException | None = None
+        """Why it could not be loaded."""
         self._loading = Lock()
         self._loaders: list[Thread] = []
         self._is_complete = False
         self._notes: list[str] = []
 
+    def begin(self) -> None:
+        """Begins to load in a thread: most of that is the kernel's work. `load` goes on from there."""
+        self._beginning = Thread(target=self._begin, name="begin", daemon=True)
+        self._beginning.start()
+
     def load(self, changed: Callable[[], None] | None = None) -> None:
         """As `SampleSource.load`. Without `changed`, `configure` waits for walkers that it needs."""
         self._changed = changed
+        if self._beginning is None:
+            self._begin()
+        else:
+            self._beginning.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _begin(self) -> None:
+        try:
+            self._load()
+        except BaseException as error:
+            self._failure = error
+
+    def _load(self) -> None:
         sampler, self._compiler_cost = get_sampler(self._notes.append, use_cache=self._use_cache)
         try:
             entries = {"stacks": max(_STACKS, _STACKS_OF_CPU * (os.cpu_count() or 1))}
@@ -235,6 +257,8 @@ class KernelSource:
         return self._compiler_cost
 
     def close(self) -> None:
+        if self._beginning is not None:
+            self._beginning.join()
         self.stop()
         self._ready.close()
         if self._mappings is not None:

@@ -7,13 +7,16 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from profiler.commands.outputs import Outputs
 from profiler.commands.results import Results
 from profiler.commands.talk import say, say_error
 from profiler.errors import PidflameError
 from profiler.launch import Launched
-from profiler.run.session import Session
+
+if TYPE_CHECKING:  # here, and in progress.py: see `_record` in recording.py
+    from profiler.run.session import Session
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

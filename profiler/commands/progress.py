@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from profiler.commands.durations import duration_text
 from profiler.commands.talk import Volume, is_heard_by_a_person, say, show_status
 from profiler.profile.model import Root
-from profiler.run.session import Progress
+
+if TYPE_CHECKING:
+    from profiler.run.session import Progress
 
 _EVERY_S = 0.25
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from profiler import preflight
 from profiler.capture.kernel_source import KernelSource
-from profiler.capture.source import SampleSource, Sampling
+from profiler.capture.source import Sampling
 from profiler.commands.ending import Ending
 from profiler.commands.outputs import Outputs, output_files
 from profiler.commands.progress import progress_line, say_step
@@ -29,7 +29,6 @@ from profiler.privileges import drop_what_loading_took, leave_network
 from profiler.profile.model import Profile
 from profiler.profile.view import View
 from profiler.run.request import Recording
-from profiler.run.session import Session
 from symbolizers.asker import Asker
 from symbolizers.process.identity import ProcessId, start_ticks_of
 from symbolizers.process.memory import ReadStrategy, available_strategies
@@ -179,7 +178,7 @@ def _check_inlines() -> None:
 
 def _record(
     recording: Recording,
-    source: SampleSource,
+    source: KernelSource,
     asker: Asker,
     launched: Launched | None,
     ending: Ending,
@@ -188,6 +187,10 @@ def _record(
 ) -> Profile:
     leave_network()
     with closing(source):
+        source.begin()
+        # Half of pidflame comes with it, while the kernel is at the sampler.
+        from profiler.run.session import Session
+
         session = Session(recording, source, asker, say_step, fetcher.fetch if fetcher is not None else None)
         with ending.stops(session, launched):
             session.prepare()

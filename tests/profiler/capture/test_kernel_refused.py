@@ -52,6 +52,14 @@ def test_a_kernel_that_refuses_the_sampler_is_a_prerequisite() -> None:
 
 
 @pytest.mark.live
+def test_what_was_refused_in_a_thread_is_said_where_it_is_waited_for() -> None:
+    with closing(KernelSource(Sampling(HZ))) as source:
+        assert as_nobody(source.begin) == []
+        with pytest.raises(PrerequisiteError, match="Operation not permitted"):
+            source.load()
+
+
+@pytest.mark.live
 @pytest.mark.parametrize("event", ["cpu-clock", "cycles"])
 def test_an_event_that_the_kernel_does_not_give_is_a_prerequisite(event: str) -> None:
     with closing(KernelSource(Sampling(HZ, event=event))) as source:
