@@ -148,33 +148,6 @@ def test_names_that_would_break_a_file_are_text(tmp_path: Path) -> None:
     assert "a:b\\x0a&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def test_what_python_does_by_itself_has_a_frame(tmp_path: Path) -> None:
-    """Its collector, called by a function and when it ends; a stripped program has symbols for no more."""
-    program = tmp_path / "cycles.py"
-    program.write_text(
-        "import ctypes, gc, json, time\n"
-        "gc.disable()\n"
-        "def collects():\n"
-        "    before = time.process_time()\n"
-        "    while time.process_time() < before + 2:\n"
-        "        ctypes.pythonapi.PyGC_Collect()\n"
-        "kept = [[number] for number in range(3_000_000)]\n"
-        "kept.append(kept)\n"
-        "gc.enable()\n"
-        "collects()\n"
-        "print(json.dumps({}), flush=True)\n"
-    )
-    recorded = record(tmp_path, "-F", str(HZ), command=[SYSTEM_PYTHON, str(program)])
-    recorded.accounted()
-    called = {stack: count for stack, count in recorded.stacks.items() if "collects" in "".join(stack)}
-    collected = sum(count for stack, count in called.items() if "[gc]" in stack)
-    assert collected >= 0.95 * sum(called.values()) > HZ
-    ending = [stack for stack in recorded.stacks if "[interpreter exit]" in stack]
-    assert recorded.where(ending.__contains__) >= 5
-    assert any("[gc]" in stack[stack.index("[interpreter exit]") :] for stack in ending)
-    assert not any(stack.count("[gc]") > 1 for stack in recorded.stacks)
-
-
 def test_a_recording_ends_with_the_process_it_is_of(tmp_path: Path) -> None:
     with target(*workload("split.py", "--cpu-seconds", "2")) as burning:
         recording = Recording(tmp_path, ["-F", str(HZ), "-p", str(burning.process.pid)])
