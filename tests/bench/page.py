@@ -21,7 +21,7 @@ Medians, with the least and the most of {rounds} interleaved rounds. The work of
 
 - *CPU* is that of the profiler's cgroup: of all its processes, ended ones too. *In all* is from its start to
   its end, and with `perf script`, which makes stacks of what perf recorded. *A sample* is CPU while running
-  by samples of the target.
+  by samples of the target. What runs at an interrupt, eBPF programs for example, counts as the target's CPU.
 - *PSS* is the most that its processes held together.
 - *Cold* is a start with an empty cache folder, *warm* one with what earlier runs have kept. Targets burn
   CPU meanwhile, where they ever do.

@@ -84,7 +84,7 @@ def whole_cpu_s(row: Row) -> str:
 def us_a_sample(row: Row) -> str:
     """CPU while the target worked, divided by the samples of the target."""
     pairs = [(entry.cost, entry.seen) for entry in row.measurements if entry.cost and entry.seen]
-    return spread((cost.running_cpu_ns / 1000 / seen.samples for cost, seen in pairs if seen.samples), 0)
+    return spread((cost.running_cpu_ns / 1000 / seen.samples for cost, seen in pairs if seen.samples), 1)
 
 
 def pss_mbs(row: Row) -> list[float]:
@@ -189,7 +189,7 @@ COLUMNS = (
     Column("its CPU while running, % of a core", running_percent),
     Column("its CPU in all, s", whole_cpu_s),
     Column("CPU µs a sample", us_a_sample),
-    Column("PSS, MB", lambda row: spread(pss_mbs(row), 0)),
+    Column("PSS, MB", lambda row: spread(pss_mbs(row), 1)),
     Column("first sample, cold, s", cold_s),
     Column("first sample, warm, s", warm_s),
     Column("target's own CPU, s", target_cpu_s),

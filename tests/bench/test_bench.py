@@ -49,7 +49,7 @@ RUN = Results(Machine("2026-11-29", 2, "a CPU", "6.18"), 1, 6.0, ALL)
 def test_figures_of_a_row() -> None:
     nobody, low, *_ = rows_of(PYTHON, ALL)
     assert nobody.cell.profiler == NOBODY
-    assert us_a_sample(low) == "250"
+    assert us_a_sample(low) == "250.0"
     assert sample_ratio(low) == "1.00"
     assert split_error(low) == "5.0 (sigma 4.6)"
     assert phase_error(low) == "-"
