@@ -56,9 +56,9 @@ STAGES: dict[str, set[str]] = {
     # Makes the sampler of every language's walker, so it goes through their descriptors. A record names its
     # process, and capture knows nothing else about processes.
     "profiler.capture": {
-        *("profiler.errors", "symbolizers.base", "symbolizers.descriptor", "symbolizers.frame"),
-        *("symbolizers.inspection", "symbolizers.native", "symbolizers.process", "symbolizers.registry"),
-        "symbolizers.taken",
+        *("profiler.errors", "symbolizers.base", "symbolizers.descriptor", "symbolizers.elf"),
+        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
+        *("symbolizers.registry", "symbolizers.taken"),
     },
     # Knows where code is mapped, as the worker says; names addresses at once in a mapping without symbols.
     "profiler.run.stacks": {
@@ -87,15 +87,25 @@ STAGES: dict[str, set[str]] = {
     },
     # Asks the worker for unwind tables, and hands them on to whatever takes samples.
     "profiler.run.unwinding": {
-        *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.inspection"),
-        "symbolizers.questions",
+        *("profiler.capture", "profiler.run.copied_walk", "profiler.run.held", "profiler.run.stacks"),
+        *("symbolizers.asker", "symbolizers.frame", "symbolizers.inspection", "symbolizers.questions"),
+    },
+    # Does in user space what the sampler does in the kernel, by the same rules.
+    "profiler.run.copied_walk": {
+        *("profiler.capture", "profiler.run.stacks", "symbolizers.elf", "symbolizers.frame"),
+    },
+    "profiler.run.held": {"profiler.capture", "profiler.run.copied_walk", "symbolizers.inspection"},
+    # One stack out of what a program knows of a sample.
+    "profiler.run.assembly": {
+        *("profiler.capture", "profiler.run.codes", "profiler.run.stacks", "symbolizers.errors"),
     },
     "profiler.run.walkers": {"profiler.capture", "profiler.run.surroundings", "symbolizers.base"},
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and
     # from the descriptors how an annotation shows.
     "profiler.run.program": {
-        *("profiler.capture", "profiler.run.codes", "profiler.run.mappings", "profiler.run.stacks"),
-        *("profiler.run.states", "profiler.run.surroundings", "profiler.run.walkers"),
+        *("profiler.capture", "profiler.run.assembly", "profiler.run.codes", "profiler.run.mappings"),
+        *("profiler.run.stacks", "profiler.run.states", "profiler.run.surroundings"),
+        "profiler.run.walkers",
         *("symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
         *("symbolizers.process", "symbolizers.questions", "symbolizers.taken"),
     },

@@ -12,7 +12,10 @@
 
 #include "maps.h"
 
-/* A stack of more interpreter frames goes out whole: the verifier follows each. */
+/*
+ * A stack of more interpreter frames goes out whole: the verifier follows each. So does one that user space has a copy
+ * of: what called its frames is not known yet.
+ */
 #define MAX_COUNTED 256
 #define HEAD_WORDS 10
 
@@ -79,7 +82,7 @@ static __always_inline void absorb_head(struct siphash *h, const struct sample_h
 	absorb(h, ((const __u64 *)head->comm)[1]);
 	absorb(h, ((const __u64 *)head->thread_comm)[0]);
 	absorb(h, ((const __u64 *)head->thread_comm)[1]);
-	absorb(h, (__u64)head->walkers << 32 | head->user_end << 8 | head->walk_status);
+	absorb(h, (__u64)head->walkers << 32 | head->lacks_table << 16 | head->user_end << 8 | head->walk_status);
 	absorb(h, (__u64)head->kernel_frames << 32 | (__u64)head->user_frames << 16 | head->interpreter_frames);
 	absorb(h, head->cgroup);
 }
@@ -157,7 +160,7 @@ int on_count(struct bpf_perf_event_data *ctx)
 	SHOW_BOUNDS(used);
 	if (!set || used > RECORD_BYTES)
 		return 0;
-	if (READ_BACK(s->head.interpreter_frames) > MAX_COUNTED) {
+	if (READ_BACK(s->head.interpreter_frames) > MAX_COUNTED || READ_BACK(s->stop.is_copied)) {
 		send_whole(s, used);
 		return 0;
 	}

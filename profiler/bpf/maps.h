@@ -83,6 +83,17 @@ struct unwind {
 	__u64 place;
 };
 
+/* The first frame in a file whose unwind table is not there. */
+struct stop {
+	__u64 ip;
+	__u64 sp;
+	__u64 fp;
+	__u32 is_exact;
+	__u32 frames;		/* its number among the user addresses, from 1; 0: there is none */
+	__u32 bytes;		/* of the stack, so far copied */
+	__u32 is_copied;	/* whether user space gets a copy of the stack */
+};
+
 /* What is mapped around the last frame. */
 struct code {
 	__u64 start;
@@ -122,6 +133,7 @@ struct scratch {
 	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */
 	struct sight sight;
 	struct unwind unwind;
+	struct stop stop;
 	struct code code;
 };
 
@@ -142,6 +154,24 @@ BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 4);
 BPF_RINGBUF_OUTPUT(records, 1);	/* user space says how large it is, by CPUs and frequency */
 BPF_ARRAY(settings, struct settings, 1);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
+
+#define COPY_PAGE_BYTES 4096
+#define COPY_PAGES 4
+/* The rest of the page that the stack pointer is in, and some pages more. */
+#define COPY_BYTES ((COPY_PAGES + 1) * COPY_PAGE_BYTES)
+
+/* A RECORD_COPY in the making. */
+struct stack_copy {
+	struct copy_head head;
+	__u8 bytes[COPY_BYTES];
+	__u64 due_ns;		/* when there may be one more on this CPU */
+};
+
+struct copy_bytes {
+	char bytes[sizeof(struct stack_copy)];
+} __attribute__((aligned(8)));
+
+BPF_PERCPU_ARRAY(copies, struct copy_bytes, 1);
 
 #define CODE_REGION_SHIFT 16
 #define STACK_KIND 255	/* of an address that is a hash of code objects, as no frame has it */

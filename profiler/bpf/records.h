@@ -41,6 +41,7 @@ enum record_type {
 	RECORD_EXIT = 3,
 	RECORD_NAME = 4,
 	RECORD_REPEAT = 5,
+	RECORD_COPY = 6,
 };
 
 /* Which record found the ring buffer full: the index in the map `lost`. */
@@ -95,6 +96,23 @@ struct sample_head {
 	__u32 padding;
 	__u64 cgroup;		/* the id of the thread's cgroup in the unified hierarchy: the inode number of its folder */
 	__u64 stack[2];		/* a hash of all that a RECORD_REPEAT leaves out; 0: no such record refers to it */
+};
+
+/*
+ * RECORD_COPY: this head, then what lies on the user stack from `sp` on, up to a page that is not resident or the
+ * longest copy. The sample of the same CPU and time follows: user space goes on with its user stack once it has the
+ * unwind table that was lacking.
+ */
+struct copy_head {
+	__u32 type;
+	__u32 cpu;
+	__u64 time_ns;		/* as in sample_head */
+	__u64 ip;		/* the registers of the first frame in a file whose table is not there */
+	__u64 sp;
+	__u64 fp;
+	__u64 argument;		/* the register of the first argument, in the leaf */
+	__u32 is_exact;		/* whether ip is an instruction that runs, and not where a call returns to */
+	__u32 user_frames;	/* the number of that frame among the user addresses, from 1 */
 };
 
 /* A sample that equals an earlier one, whose record has this hash, in all but the time, the CPU and what it hides. */

@@ -77,6 +77,7 @@ int on_record(struct bpf_perf_event_data *ctx)
 	s->unwind.is_exact = 1;
 	s->unwind.beyond = 0;
 	s->code.bytes = s->code.chunks = 0;
+	s->stop.frames = s->stop.is_copied = 0;
 	stages.call(ctx, STAGE_UNWIND);
 	count_lost(LOST_SAMPLE);
 	return 0;

@@ -239,6 +239,8 @@ static __always_inline int unwind_step(struct scratch *s)
 	offset = READ_BACK(u->address) - s->code.start + s->code.offset;
 	if (READ_BACK(s->code.chunks))
 		u->rule = find_rule(s, offset);
+	if (READ_BACK(s->head.lacks_table))
+		note_stop(s);
 	if (!count && is_of_one_function(READ_BACK(u->rule)))
 		u->beyond = offset - READ_BACK(u->function);
 	if (READ_BACK(u->rule))
@@ -262,6 +264,8 @@ static __always_inline int finish_record(struct bpf_perf_event_data *ctx, struct
 		size = 0;
 	s->head.kernel_frames = size / sizeof(__u64);
 	used += size;
+	if (READ_BACK(s->stop.frames))
+		send_copy(s);
 	stages.call(ctx, STAGE_COUNT);
 	SHOW_BOUNDS(used);
 	if (used <= RECORD_BYTES)

@@ -225,6 +225,10 @@ class KernelSource:
             self._put_table(file, kept)
         return True
 
+    def find_rule(self, file: KernelKey, offset: int) -> int | None:
+        assert self._tables is not None
+        return self._tables.find_rule(file, offset)
+
     def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
         self._put_table(file, chunks)
         self._table_cache.keep(file, owner, chunks)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
-from profiler.capture.records import CodeName, KnownStack, ProcessEvent, RawSample, Repeated
+from profiler.capture.records import CodeName, KnownStack, ProcessEvent, RawSample, Repeated, StackCopy
 from profiler.capture.wire import REPEAT_TYPE, decode, decode_repeat
 from symbolizers.process.identity import ProcessId
 
@@ -36,6 +37,8 @@ class KnownStacks:
         self._bytes = 0
         self._leaving: OrderedDict[bytes, tuple[float, KnownStack]] = OrderedDict()
         """What goes, and since when."""
+        self._copies: dict[int, StackCopy] = {}
+        """By CPU, the copy for the sample that comes next."""
         self.lost = 0
 
     def decode(self, records: Iterable[bytes]) -> Iterator[RawSample | Repeated | CodeName | ProcessEvent]:
@@ -57,6 +60,11 @@ class KnownStacks:
                 yield from self._repeated(taken)
                 taken.clear()
             decoded = decode(record)
+            if isinstance(decoded, StackCopy):
+                self._copies[decoded.cpu] = decoded
+                continue
+            if isinstance(decoded, RawSample) and decoded.cpu in self._copies:
+                decoded = _with_copy(decoded, self._copies.pop(decoded.cpu))
             if isinstance(decoded, RawSample) and decoded.stack:
                 self._keep(KnownStack(decoded.process, decoded.stack, record, _decoded))
             elif isinstance(decoded, ProcessEvent) and decoded.exited:
@@ -111,6 +119,11 @@ class KnownStacks:
 
 def _size_of(entry: KnownStack) -> int:
     return len(entry.record) + _ENTRY_BYTES
+
+
+def _with_copy(sample: RawSample, copy: StackCopy) -> RawSample:
+    """The sample with the copy, if that is its own: another one may have been lost."""
+    return replace(sample, copy=copy) if copy.time_ns == sample.time_ns else sample
 
 
 def _decoded(record: bytes) -> RawSample:

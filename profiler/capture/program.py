@@ -10,6 +10,7 @@ from symbolizers.descriptor import LanguageDescriptor
 
 _THREAD_POINTER = ("thread_struct", "fsbase")
 """Where the kernel keeps the thread pointer of a task, on x86-64: see arch_x86_64.h."""
+_NAMES = ("first_sight.h", "instants.h", "sample.c", "code_map.h", "copy.h", "unwind.h", "count.h")
 
 
 def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
@@ -20,8 +21,9 @@ def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
     """
     wings = [language.name for language in languages]
     of_wings = (f"{part}_{wing}.h" for part in ("walk", "name") for wing in wings)
-    names = ("first_sight.h", "instants.h", "sample.c", "code_map.h", "unwind.h", "count.h", *of_wings)
-    parts = (f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in names)
+    parts = (
+        f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in (*_NAMES, *of_wings)
+    )
     return b"\n".join(parts)
 
 

@@ -15,6 +15,26 @@ NO_PROCESS = ProcessId(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class StackCopy:
+    """The user stack of a sample whose walk came to a file without unwind table, and the registers there."""
+
+    cpu: int
+    time_ns: int
+    """As in the sample."""
+    ip: int
+    sp: int
+    fp: int
+    argument: int
+    """What the register of a function's first argument held in the leaf."""
+    is_exact: bool
+    """Whether `ip` is an instruction that runs, and not where a call returns to."""
+    frames: int
+    """How many addresses of the sample's user stack are sure: up to the one at `ip`."""
+    content: bytes = field(repr=False)
+    """What lies from `sp` on."""
+
+
+@dataclass(frozen=True, slots=True)
 class RawSample:
     """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first.
 
@@ -50,6 +70,8 @@ class RawSample:
     """The id of the thread's cgroup in the unified hierarchy; several may be the root's there."""
     stack: bytes = b""
     """A hash of all but `cpu`, `time_ns` and what nobody sees of it; empty where it was not taken."""
+    copy: StackCopy | None = None
+    """What there is to go on with, once the table is there; None if that is nothing."""
 
     def leaf(self) -> RawFrame | None:
         """The frame of the innermost function that an interpreter runs: the first that is no annotation."""

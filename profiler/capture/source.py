@@ -93,6 +93,12 @@ class SampleSource(Protocol):
         The `owner` (uid) can have written the file.
         """
 
+    def find_rule(self, file: KernelKey, offset: int) -> int | None:
+        """The rule at `offset` (bytes) of `file` that stacks are followed by; None if its table is not there.
+
+        See `symbolizers.elf.unwind_rules`; `Cfa.UNKNOWN` where the table has none.
+        """
+
     def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
         """From now on, follow native stacks through `file` by this unwind table, see `make_chunks`."""
 

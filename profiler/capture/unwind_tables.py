@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
+from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, Queue
@@ -13,16 +16,42 @@ from profiler.capture.compiled import MapShape
 from profiler.capture.header import read_header
 from profiler.capture.kernel_objects import number
 from profiler.capture.libbpf import Map
-from symbolizers.inspection import KernelKey
+from symbolizers.elf.unwind_rules import Cfa
+from symbolizers.inspection import CHUNK_BYTES, CHUNK_ROWS, KernelKey
 
 MOST_BYTES = 128 << 20
 """Of all tables together, in the kernel."""
+_MOST_OPEN = 256
+"""Tables that we can look into, too: each takes a descriptor, of which there may be a thousand."""
+_NUMBER = struct.Struct("<I")
+_OFFSETS_BYTES = CHUNK_ROWS * _NUMBER.size
+"""In a chunk, before the rules."""
 _HEADER = read_header("records.h")
 _KEY = _HEADER.structs["file_key"]
 _TABLE = _HEADER.structs["unwind_table"]
 _USED_NS = _TABLE.fields.index("used_ns")
 _SECOND_NS = 1_000_000_000
 _MAJOR_SHIFT = 20
+
+
+class _Open(NamedTuple):
+    """A table that can be looked into: where its chunks begin; None without any."""
+
+    begins: array[int]
+    table: Map | None
+
+    def find_rule(self, offset: int) -> int:
+        at = bisect_right(self.begins, offset) - 1
+        if at < 0 or self.table is None:
+            return Cfa.UNKNOWN
+        chunk = self.table[number(at)]
+        row = bisect_right(memoryview(chunk)[:_OFFSETS_BYTES].cast("I"), offset) - 1
+        (rule,) = _NUMBER.unpack_from(chunk, _OFFSETS_BYTES + row * _NUMBER.size)
+        return int(rule)
+
+    def close(self) -> None:
+        if self.table is not None:
+            self.table.close()
 
 
 class UnwindTables:
@@ -40,6 +69,7 @@ class UnwindTables:
         self._by_file = by_file
         self._sizes: dict[bytes, tuple[int, int]] = {}
         """The slot and the bytes of each table, by the file's key."""
+        self._open: OrderedDict[bytes, _Open] = OrderedDict()
         self._free = list(range(tables.shape.entries))
 
     def has(self, file: KernelKey) -> bool:
@@ -55,9 +85,20 @@ class UnwindTables:
             self._evict()
         slot, count = self._free[-1], len(chunks) // self._chunk.value_bytes
         entry = _TABLE.pack({"slot": slot, "chunks": count, "used_ns": 0})
-        self._writer.put(_Entry(key, entry, slot, self._table(count, chunks) if count else None))
+        table = self._table(count, chunks) if count else None
+        self._writer.put(_Entry(key, entry, slot, table))
+        self._keep_open(key, _Open(_begins(chunks), table))
         self._free.pop()
         self._sizes[key] = slot, len(chunks)
+
+    def find_rule(self, file: KernelKey, offset: int) -> int | None:
+        """As `SampleSource.find_rule`: by the very rows that the sampler follows."""
+        key = _packed(file)
+        opened = self._open.get(key)
+        if opened is None:
+            return None
+        self._open.move_to_end(key)
+        return opened.find_rule(offset)
 
     def flush(self) -> None:
         """Waits until the sampler has what was put."""
@@ -66,6 +107,15 @@ class UnwindTables:
     def close(self) -> None:
         """Safe to call twice."""
         self._writer.close()
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _keep_open(self, key: bytes, opened: _Open) -> None:
+        self._open[key] = opened
+        if len(self._open) > _MOST_OPEN:
+            _, oldest = self._open.popitem(last=False)
+            if oldest.table is not None:
+                self._writer.close_table(oldest.table)
 
     def _table(self, count: int, chunks: bytes) -> Map:
         table = Map("chunks", self._chunk.with_entries(count))
@@ -84,6 +134,8 @@ class UnwindTables:
         last_used = min(self._sizes, key=self._used_ns)
         slot, _ = self._sizes.pop(last_used)
         self._writer.discard(last_used, slot)
+        if last_used in self._open:
+            self._open.pop(last_used).close()
         self._free.append(slot)
 
     def _used_ns(self, key: bytes) -> int:
@@ -114,7 +166,7 @@ class _Writer:
         self._by_file = by_file
         self._tables = tables
         self._refused = refused
-        self._entries: Queue[_Entry | None] = Queue()
+        self._entries: Queue[_Entry | Map | None] = Queue()
         self._thread: Thread | None = None
         """It begins with the first entry, when the process has given up its rights: threads keep theirs."""
 
@@ -123,6 +175,10 @@ class _Writer:
         if self._thread is None:
             self._thread = Thread(target=self._write, name="tables", daemon=True)
             self._thread.start()
+
+    def close_table(self, table: Map) -> None:
+        """Closes it, once it is written."""
+        self._entries.put(table)
 
     def flush(self) -> None:
         self._entries.join()
@@ -145,8 +201,10 @@ class _Writer:
                 while True:
                     entries.append(self._entries.get_nowait())
             is_open = None not in entries
-            self._write_all([entry for entry in entries if entry is not None])
-            for _ in entries:
+            self._write_all([entry for entry in entries if isinstance(entry, _Entry)])
+            for entry in entries:
+                if isinstance(entry, Map):
+                    entry.close()
                 self._entries.task_done()
 
     def _write_all(self, entries: Sequence[_Entry]) -> None:
@@ -160,10 +218,11 @@ class _Writer:
                 self._tables.update(slots, b"".join(number(each.table.fd) for each in tables if each.table))
         except OSError as error:
             self._refused(error)
-        finally:
-            for each in entries:
-                if each.table is not None:
-                    each.table.close()
+
+
+def _begins(chunks: bytes) -> array[int]:
+    """The first offset of each."""
+    return array("I", [_NUMBER.unpack_from(chunks, at)[0] for at in range(0, len(chunks), CHUNK_BYTES)])
 
 
 def _packed(file: KernelKey) -> bytes:

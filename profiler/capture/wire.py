@@ -9,7 +9,7 @@ from functools import partial
 from typing import cast
 
 from profiler.capture.header import read_header
-from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, StackCopy
 from symbolizers.frame import RawFrame
 from symbolizers.process.identity import ProcessId
 from symbolizers.taken import TakenName
@@ -23,7 +23,8 @@ _TEXT_LEFT = _RECORDS.defines["TEXT_LEFT"]
 _EVENT = _RECORDS.structs["process_event"]
 _TYPES = _RECORDS.enums["record_type"]
 _SAMPLE, _EXEC, _EXIT = _TYPES["RECORD_SAMPLE"], _TYPES["RECORD_EXEC"], _TYPES["RECORD_EXIT"]
-_CODE_NAME = _TYPES["RECORD_NAME"]
+_CODE_NAME, _COPY = _TYPES["RECORD_NAME"], _TYPES["RECORD_COPY"]
+_COPY_HEAD = _RECORDS.structs["copy_head"].layout
 _make_frame = cast("Callable[[tuple[int, ...]], RawFrame]", partial(tuple.__new__, RawFrame))
 """As `RawFrame._make`, but in a third of the time: it is the innermost loop of all decoding."""
 _REPEAT = struct.Struct(_RECORDS.structs["repeat"].layout.format.removesuffix("QQ") + "16s")
@@ -59,12 +60,14 @@ class WireError(ValueError):
     """A record does not match records.h: the kernel side and this one were not built together."""
 
 
-def decode(record: bytes) -> RawSample | CodeName | ProcessEvent:
+def decode(record: bytes) -> RawSample | StackCopy | CodeName | ProcessEvent:
     """The value in one `record` that refers to no other. Raises `WireError`."""
     try:
         (kind,) = _TYPE.unpack_from(record)
         if kind == _SAMPLE:
             return _sample(record)
+        if kind == _COPY:
+            return _stack_copy(record)
         if kind == _CODE_NAME:
             return _code_name(record)
         if kind in (_EXEC, _EXIT):
@@ -113,6 +116,21 @@ def _sample(record: bytes) -> RawSample:
         lacks_table=bool(head["lacks_table"]),
         cgroup=head["cgroup"],
         stack=b"" if record[_STACK_AT:frames_at] == _NO_STACK else record[_STACK_AT:frames_at],
+    )
+
+
+def _stack_copy(record: bytes) -> StackCopy:
+    _, cpu, time_ns, ip, sp, fp, argument, is_exact, frames = _COPY_HEAD.unpack_from(record)
+    return StackCopy(
+        cpu=cpu,
+        time_ns=time_ns,
+        ip=ip,
+        sp=sp,
+        fp=fp,
+        argument=argument,
+        is_exact=bool(is_exact),
+        frames=frames,
+        content=record[_COPY_HEAD.size :],
     )
 
 

@@ -428,8 +428,9 @@ class Aggregator:
 
     def _account(self, sample: RawSample) -> Account:
         account = self._account_of(sample)
+        # It may have waited while its process changed its name.
         account.name(Root(sample.comm, sample.process.pid), sample.time_ns)
-        if self._threads:
+        if self._threads and sample.time_ns >= account.named_ns:
             account.threads[sample.tid] = sample.thread_comm
         account.samples += 1
         return account

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from profiler.capture.records import Counts, RawSample, Repeated
-from profiler.capture.wire import UserEnd, WalkStatus
+from profiler.capture.wire import WalkStatus
+from profiler.run.assembly import Parts
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
-from profiler.run.stacks import Loop, Run, interleave, merge, native_elements
+from profiler.run.stacks import Loop, Run
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
 from profiler.run.surroundings import WHOLE_ONLY, Surroundings
 from profiler.run.walkers import Walkers
@@ -335,33 +336,32 @@ class Program:
         runs = self._codes.runs(sample, gone)
         if sample.walk_status == WalkStatus.FAULT:
             runs.append(Run("", (PLACEHOLDERS[Reason.WOULD_FAULT],)))
-        if sample.lacks_table:
-            self._around.tables.want(sample.user, self.code.map(), self.process.pid, self.user)
-        interpreted = sample.leaf() is not None
-        if interpreted:
-            is_whole = sample.user_end == UserEnd.ROOT and not sample.lacks_table
-            stack = interleave(
-                runs,
-                sample.user,
-                self.code.map(),
-                self._loops(),
-                is_whole=is_whole,
-            )
+        loops = self._loops() if sample.interpreter else ()
+        parts = Parts(runs, self.code.map(), loops, unseen, partial_of(sample, gone, unseen))
+        if not sample.lacks_table:
+            self._emit(sample, parts)
+            return
+
+        def followed(found: RawSample) -> None:
+            self._emit(found, parts)
+            self._open_questions -= 1
+            self._end_if_answered()
+
+        may_wait = self.state is not State.OVER
+        now = self._around.tables.follow(sample, parts.code, self.user, followed if may_wait else None)
+        if now is None:
+            self._open_questions += 1
         else:
-            stack = native_elements(sample.user, self.code.map())
-            stack += (frame for run in runs for frame in run.frames)
-        if unseen is not None:
-            stack.append(PLACEHOLDERS[unseen])
-        truncated = sample.walk_status == WalkStatus.TRUNCATED or (
-            not interpreted and sample.user_end == UserEnd.DEEP
-        )
-        elements = merge(stack, sample.kernel, truncated=truncated)
-        lacks = partial_of(sample, gone, unseen)
-        counts = self._around.emit(sample, elements, lacks)
+            self._emit(now, parts)
+
+    def _emit(self, sample: RawSample, parts: Parts) -> None:
+        counts = self._around.emit(sample, parts.elements(sample), parts.lacks)
         if len(self._whole) >= _MOST_WHOLE:
             self.renamed()
+        if self.state is State.OVER:  # it has waited, and nothing more comes after it
+            return
         is_new = bool(sample.stack) and sample.stack not in self._whole
-        if counts is not None and lacks is None and is_new and self._allowance.take(_WHOLE_BYTES):
+        if counts is not None and parts.lacks is None and is_new and self._allowance.take(_WHOLE_BYTES):
             self._whole[sample.stack] = counts
 
     def _loops(self) -> list[Loop]:

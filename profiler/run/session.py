@@ -66,6 +66,8 @@ _MOST_FETCHED = 8
 """Files whose symbols are fetched."""
 _LAST_ANSWERS_S = 0.1
 """How long after its end a recording waits for code objects that are still being read."""
+_LAST_TABLES_S = 3.0
+"""How long after its end it waits for the unwind tables that samples of trusted users wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Session:
             emit=self._aggregator.add,
             drop=self._aggregator.drop,
         )
+        self._tables = Unwinding(asker.ask, source)
         self._table = ProcessTable(
             Surroundings(
                 files=self._files,
@@ -136,7 +139,7 @@ class Session:
                 runs=self._aggregator.runs,
                 blame=self._aggregator.blame,
                 configure=self._configure,
-                tables=Unwinding(asker.ask, source),
+                tables=self._tables,
                 lines=recording.keeps_lines,
                 costly=recording.costly(),
                 allowances=self._allowances,
@@ -408,6 +411,11 @@ class Session:
                 "kernel functions have no names here: 'sudo sysctl kernel.kptr_restrict=1' shows them"
             )
         self._asker.wait_for_all(ended_s + _LAST_ANSWERS_S - time.monotonic())
+        while any(map(self._allowances.is_trusted, self._tables.users_held())):
+            if not self._asker.pending() or (left_s := ended_s + _LAST_TABLES_S - time.monotonic()) <= 0:
+                break
+            self._asker.wait(left_s)
+        self._tables.finish()
         self._table.finish()
         self._tasks.finish()
         self._asker.drop_questions()

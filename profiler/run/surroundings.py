@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,7 +37,9 @@ class Configure(Protocol):
 class Tables(Protocol):
     """As `Unwinding`."""
 
-    def want(self, user: Sequence[int], code: CodeMap, pid: int, uid: int) -> None: ...
+    def follow(
+        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None] | None
+    ) -> RawSample | None: ...
 
     def learn(self, file: FileKey, identified: IdentifiedFile) -> None: ...
 

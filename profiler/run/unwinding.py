@@ -1,15 +1,22 @@
-"""Which unwind tables the kernel should have: those of the files that stacks lead through."""
+"""Which unwind tables the kernel should have: those of the files that stacks lead through.
+
+A sample that came before a table waits for it, if there is a copy of its stack.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
+from profiler.capture.records import RawSample
 from profiler.capture.source import SampleSource
+from profiler.run.copied_walk import CopiedWalk
+from profiler.run.held import Held, HeldSamples
 from profiler.run.stacks import CodeMap, NativeAddress
 from symbolizers.asker import Ask
+from symbolizers.frame import Frame
 from symbolizers.inspection import CHUNK_BYTES, FileKey, IdentifiedFile, KernelKey
 from symbolizers.questions import (
     Failed,
@@ -41,16 +48,61 @@ class Unwinding:
         Not while an answer is owed: on a busy machine making a table takes longer than the pause."""
         self._looked_up: dict[FileKey, IdentifiedFile | None] = {}
         """The files of which tables were put in that earlier runs have kept; None: not identified (yet)."""
+        self._held = HeldSamples()
 
-    def want(self, user: Sequence[int], code: CodeMap, pid: int, uid: int) -> None:
-        """A stack of process `pid` leads through files without tables; `user` are its addresses.
+    def follow(
+        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None] | None
+    ) -> RawSample | None:
+        """Asks for the tables that the native stack of `sample` lacks; gives it as far as it is known now.
+
+        None: it waits for a table, and `then` gets it later. Without `then` it can't wait.
+        """
+        pid = sample.process.pid
+        if sample.copy is None:
+            places = (code.find(address - (level > 0)) for level, address in enumerate(sample.user))
+            self._want(places, code, pid, user)
+            return sample
+        return self._go_on(CopiedWalk(sample, code), pid, user, then)
+
+    def users_held(self) -> Iterable[int]:
+        """The users of whom samples wait for tables."""
+        return self._held.users()
+
+    def finish(self) -> None:
+        """Hands on all samples that still wait, as far as their stacks are known."""
+        for held in self._held.take_all():
+            found = self._go_on(held.walk, held.pid, held.user, None)
+            assert found is not None, "it can't wait"
+            held.then(found)
+
+    def _go_on(
+        self, walk: CopiedWalk, pid: int, user: int, then: Callable[[RawSample], None] | None
+    ) -> RawSample | None:
+        """As `follow`."""
+        while (place := walk.go_on(self._rule)) is not None:
+            self._want((place,), walk.code, pid, user)
+            if self._rule(place) is None:  # otherwise an earlier run has kept it
+                due_s, _ = self._asked.get(place.file, (0.0, 0.0))
+                waits = then is not None and due_s == math.inf
+                if then is not None and waits and self._held.hold(place.file, Held(walk, pid, user, then)):
+                    return None
+                break
+        return walk.result()
+
+    def _rule(self, place: NativeAddress) -> int | None:
+        identified = self._looked_up.get(place.file)
+        return None if identified is None else self._source.find_rule(identified.key, place.offset)
+
+    def _want(
+        self, places: Iterable[NativeAddress | Frame | None], code: CodeMap, pid: int, uid: int
+    ) -> None:
+        """A stack of process `pid` leads through `places`, whose files may lack tables.
 
         Tables of the other files that it maps are put in, too, where earlier runs have kept them: its
         next stacks lead there.
         """
         needed: list[MappedFile] = []
-        for level, address in enumerate(user):
-            place = code.find(address - (level > 0))
+        for place in places:
             if isinstance(place, NativeAddress) and not place.file.is_generated and self._may_ask(place.file):
                 needed.append(MappedFile(place.file, place.path))
                 self._look_up(place.file)
@@ -94,6 +146,10 @@ class Unwinding:
         if file in self._asked:
             _, pause_s = self._asked[file]
             self._asked[file] = time.monotonic() + pause_s, pause_s
+        for held in self._held.take(file):
+            found = self._go_on(held.walk, held.pid, held.user, held.then)
+            if found is not None:
+                held.then(found)
 
     def _identify(self, files: Sequence[MappedFile], pid: int, uid: int, *, makes: bool) -> None:
         """Asks what the kernel knows `files` by, and then for their tables, which it `makes` if need be."""

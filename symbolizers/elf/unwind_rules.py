@@ -20,7 +20,8 @@ MOST_ROWS = 1 << 20
 """As many as the sampler finds one of in its 20 steps; node, a file of 99 MB, has 0.4 million."""
 _WORD_SHIFT = 3
 _CFA_SHIFT, _FP_SHIFT, _FP_OFFSET_SHIFT = 3, 18, 20
-_CFA_MASK = 0x7FFF << _CFA_SHIFT
+_CFA_KIND, _CFA_BITS, _FP_KIND, _FP_BITS = 7, 15, 3, 12
+_CFA_MASK = ((1 << _CFA_BITS) - 1) << _CFA_SHIFT
 _CFA_LIMIT, _FP_LIMIT, _REGISTER_LIMIT = 1 << 17, 1 << 14, 1 << 13
 """Offsets in bytes."""
 _REGISTER_OFFSET_SHIFT = 7
@@ -113,6 +114,36 @@ def packed_links(links: Sequence[int], *, is_called: bool) -> int:
         rule |= link >> _WORD_SHIFT << shift
         shift += _LINK_BITS
     return rule
+
+
+class Rule(NamedTuple):
+    """What is packed into a rule; offsets in bytes. Of ELSEWHERE and UNKNOWN, the kind alone counts."""
+
+    cfa: Cfa
+    cfa_offset: int
+    fp: CallersFp
+    fp_offset: int
+
+    @property
+    def returns_to_argument(self) -> bool:
+        """As `RETURN_IN_ARGUMENT`."""
+        return self.fp is CallersFp.IN_REGISTER and self.fp_offset != 0
+
+
+def unpacked(rule: int) -> Rule:
+    """The parts of a rule of 32 bits that `packed` has made."""
+    return Rule(
+        Cfa(rule & _CFA_KIND),
+        _signed(rule >> _CFA_SHIFT, _CFA_BITS) << _WORD_SHIFT,
+        CallersFp(rule >> _FP_SHIFT & _FP_KIND),
+        _signed(rule >> _FP_OFFSET_SHIFT, _FP_BITS) << _WORD_SHIFT,
+    )
+
+
+def _signed(number: int, bits: int) -> int:
+    """The lowest `bits` as a signed number."""
+    sign = 1 << (bits - 1)
+    return (number & (2 * sign - 1) ^ sign) - sign
 
 
 RETURN_IN_ARGUMENT = packed_fp(CallersFp.IN_REGISTER, 8)

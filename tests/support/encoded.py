@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from profiler.capture.header import read_header
-from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, StackCopy
 
 _HEADER = read_header("records.h")
 _HEAD = _HEADER.structs["sample_head"].layout
@@ -13,10 +13,11 @@ _FRAME = _HEADER.structs["interpreter_frame"].layout
 _EVENT = _HEADER.structs["process_event"].layout
 _NAME = _HEADER.structs["name_head"].layout
 _REPEAT = _HEADER.structs["repeat"].layout
+_COPY = _HEADER.structs["copy_head"].layout
 _TYPES = _HEADER.enums["record_type"]
 
 
-def encoded(record: RawSample | CodeName | ProcessEvent) -> bytes:
+def encoded(record: RawSample | StackCopy | CodeName | ProcessEvent) -> bytes:
     """The bytes of a record as the kernel side lays them out."""
     if isinstance(record, CodeName):
         name, parent = record.name, record.parent
@@ -26,6 +27,10 @@ def encoded(record: RawSample | CodeName | ProcessEvent) -> bytes:
             *ids, name.checksum, parent.pid, name.first_line, name.details, record.uid, 0, *sizes
         )
         return head + b"".join(text or b"" for text in name.texts)
+    if isinstance(record, StackCopy):
+        registers = (record.ip, record.sp, record.fp, record.argument)
+        ids = (_TYPES["RECORD_COPY"], record.cpu, record.time_ns)
+        return _COPY.pack(*ids, *registers, record.is_exact, record.frames) + record.content
     if isinstance(record, ProcessEvent):
         kind = _TYPES["RECORD_EXIT" if record.exited else "RECORD_EXEC"]
         return _EVENT.pack(kind, record.process.pid, record.time_ns, record.start_ns, record.uid, 0)

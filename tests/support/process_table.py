@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated, StackCopy
 from profiler.run.allowance import Allowances
 from profiler.run.mappings import KnownFiles
 from profiler.run.processes import ProcessTable
@@ -83,6 +83,7 @@ class Table:
         self.blamed: list[tuple[ProcessId, Frame]] = []
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
         self.unwound: list[tuple[Sequence[int], CodeMap, int, int]] = []
+        self.followed: list[Callable[[RawSample], None]] = []
         self.now_ns = START_NS
         self.allowances = Allowances()
         self.table = ProcessTable(
@@ -114,9 +115,15 @@ class Table:
         self.configured.append((pid, start_ns, interpreters))
         return True
 
-    def want(self, user: Sequence[int], code: CodeMap, pid: int, uid: int) -> None:
-        """As `Unwinding.want`."""
-        self.unwound.append((user, code, pid, uid))
+    def follow(
+        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None] | None
+    ) -> RawSample | None:
+        """As `Unwinding.follow`: a sample with a copy waits until the test calls what is in `followed`."""
+        self.unwound.append((sample.user, code, sample.process.pid, user))
+        if sample.copy is None or then is None:
+            return sample
+        self.followed.append(then)
+        return None
 
     def learn(self, file: FileKey, identified: IdentifiedFile) -> None:
         """As `Unwinding.learn`."""
@@ -153,6 +160,7 @@ class Table:
         user_end: int = 0,
         lacks_table: bool = False,
         stack: bytes = b"",
+        copy: StackCopy | None = None,
     ) -> int:
         """Takes in a sample (of code objects, leaf first) and gives its time, which tells it apart."""
         self.now_ns += after_ns
@@ -169,6 +177,7 @@ class Table:
                 walkers=walkers,
                 user_end=user_end,
                 lacks_table=lacks_table,
+                copy=copy,
                 stack=stack,
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from profiler.capture.records import NO_PROCESS, KnownStack, RawSample, Repeated
+from profiler.capture.records import NO_PROCESS, KnownStack, RawSample, Repeated, StackCopy
 from symbolizers.frame import RawFrame
 from symbolizers.inspection import FileKey
 from symbolizers.process.identity import ProcessId
@@ -34,6 +34,7 @@ def raw_sample(
     lacks_table: bool = False,
     stack: bytes = b"",
     cgroup: int = 0,
+    copy: StackCopy | None = None,
 ) -> RawSample:
     """A sample of process `pid`, which started at `start_ns`; of its main thread without a `tid`."""
     return RawSample(
@@ -56,6 +57,7 @@ def raw_sample(
         lacks_table=lacks_table,
         stack=stack,
         cgroup=cgroup,
+        copy=copy,
     )
 
 

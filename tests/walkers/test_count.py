@@ -17,7 +17,15 @@ from symbolizers.elf.eh_frame import Cfa, packed
 from symbolizers.frame import RawFrame
 from symbolizers.native.unwind_table import chunks_of
 from tests.support.siphash import siphash
-from tests.support.walkers.harness import PAGE_BYTES, RSP, Harness, Image, Walker, registers_on
+from tests.support.walkers.harness import (
+    PAGE_BYTES,
+    RSP,
+    Harness,
+    Image,
+    Walker,
+    frame_pointers,
+    registers_on,
+)
 
 KEY = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
 """As in harness.c."""
@@ -58,7 +66,7 @@ def words_of(sample: RawSample, *, by_lines: bool, place: int) -> list[int]:
         sample.start_ns,
         sample.uid << 32 | sample.parent.pid,
         *(word for text in texts for word in struct.unpack("<2Q", text)),
-        sample.walkers << 32 | sample.user_end << 8 | sample.walk_status,
+        sample.walkers << 32 | sample.lacks_table << 16 | sample.user_end << 8 | sample.walk_status,
         counts,
         sample.cgroup,
     ]
@@ -193,8 +201,18 @@ def test_no_other_stack_is_taken_for_it(
 def test_every_field_of_the_head_is_hashed_or_said_to_be_left_out() -> None:
     fields = set(read_header("records.h").structs["sample_head"].fields)
     hashed = {"pid", "tid", "start_ns", "comm", "thread_comm", "parent_pid", "uid", "walk_status", "walkers"}
-    hashed |= {"user_end", "cgroup"}
+    hashed |= {"user_end", "cgroup", "lacks_table"}
     counts = {"interpreter_frames", "user_frames", "kernel_frames"}
     left_out = {"type", "cpu", "time_ns", "parent_start_ns", "thread_pointer", "stack[0]", "stack[1]"}
-    left_out |= {"lacks_table", "padding"}
+    left_out |= {"padding"}
     assert fields == hashed | counts | left_out
+
+
+def test_a_stack_that_is_copied_comes_whole_each_time(harness: Harness) -> None:
+    """What called its frames is not known yet: it equals no other."""
+    pages, registers = frame_pointers(20)
+    image = Image(pages, (), 1, registers, in_kernel=False)
+    for _ in range(2):
+        assert whole(harness.count(image, [], lacks_table=True)).lacks_table
+    harness.count(image, [], unwound=True)
+    assert harness.count(image, [], unwound=True).startswith(REPEAT_TYPE), "as one with a table does not"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from profiler.capture import known_stacks
 from profiler.capture.known_stacks import KnownStacks
-from profiler.capture.records import ProcessEvent, RawSample, Repeated
+from profiler.capture.records import ProcessEvent, RawSample, Repeated, StackCopy
 from profiler.capture.wire import WireError
 from tests.support.encoded import encoded, encoded_repeat
 from tests.support.samples import raw_sample
@@ -158,3 +158,29 @@ def test_what_comes_whole_after_an_exit_is_known_too() -> None:
         stacks.decode([encoded(whole(1)), exited, encoded(whole(1)), exited, encoded(whole(1)), short(1, 7)])
     )
     assert isinstance(found[-1], Repeated)
+
+
+def copied(time_ns: int, cpu: int = 0) -> StackCopy:
+    return StackCopy(cpu, time_ns, 0x1000, 0x7000, 0x7010, 3, True, 2, bytes(range(200)))
+
+
+def test_a_copy_belongs_to_the_sample_of_its_cpu_and_time() -> None:
+    known = KnownStacks(lambda stack: None)
+    first, second = copied(5, cpu=0), copied(6, cpu=1)
+    records = [first, second, raw_sample(cpu=1, time_ns=6), raw_sample(cpu=0, time_ns=5)]
+    assert list(known.decode(map(encoded, records))) == [
+        raw_sample(cpu=1, time_ns=6, copy=second),
+        raw_sample(cpu=0, time_ns=5, copy=first),
+    ]
+
+
+def test_the_copy_of_a_sample_that_was_lost_is_nobody_elses() -> None:
+    known = KnownStacks(lambda stack: None)
+    samples = [raw_sample(time_ns=6), raw_sample(time_ns=7)]
+    assert list(known.decode(map(encoded, [copied(5), *samples]))) == samples
+
+
+def test_a_copy_waits_for_the_next_look() -> None:
+    known = KnownStacks(lambda stack: None)
+    assert list(known.decode([encoded(copied(5))])) == []
+    assert list(known.decode([encoded(raw_sample(time_ns=5))])) == [raw_sample(time_ns=5, copy=copied(5))]

@@ -17,7 +17,8 @@ def test_every_program_stands_whole_behind_the_sampler() -> None:
     parts = re.split(r'^#line 1 "(.*)"\n', text, flags=re.MULTILINE)
     assert parts[0] == ""
     of_wings = [header for header, _ in (*PROGRAMS, *NAMERS)]
-    names = ["first_sight.h", "instants.h", "sample.c", "code_map.h", "unwind.h", "count.h", *of_wings]
+    names = ["first_sight.h", "instants.h", "sample.c", "code_map.h", "copy.h", "unwind.h"]
+    names += ["count.h", *of_wings]
     assert parts[1::2] == names
     for name, part in zip(names, parts[2::2], strict=True):
         assert part.rstrip("\n") == (BPF_DIRECTORY / name).read_text().rstrip("\n")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +18,14 @@ from profiler.capture.kernel_objects import KernelObjects, number
 from profiler.capture.libbpf import Map
 from profiler.capture.sampler import get_sampler
 from profiler.capture.unwind_tables import UnwindTables
-from symbolizers.inspection import CHUNK_BYTES, KernelKey
+from symbolizers.elf.file import ElfFile
+from symbolizers.elf.unwind_rules import Cfa
+from symbolizers.inspection import CHUNK_BYTES, CHUNK_ROWS, KernelKey
+from symbolizers.native.unwind_table import make_chunks
 
 pytestmark = pytest.mark.live
 FILES = [KernelKey((8, 1), inode, 5_000_000_006) for inode in range(4)]
+LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 CHUNK = bytes(range(256)) * (CHUNK_BYTES // 256)
 
 
@@ -99,3 +108,44 @@ def test_that_the_kernel_takes_no_table_is_told(maps: dict[str, Map], refused: l
         tables.put(FILES[1], CHUNK)
         tables.flush()
     assert [type(each) for each in refused] == [OSError]
+
+
+@pytest.mark.parametrize("name", ["libc.so.6", "libstdc++.so.6"])
+def test_rules_are_found_as_the_sampler_finds_them(tables: UnwindTables, name: str) -> None:
+    fd = os.open(LIBRARIES / name, os.O_RDONLY)
+    try:
+        chunks = make_chunks(ElfFile.from_fd(fd))
+    finally:
+        os.close(fd)
+    tables.put(FILES[0], chunks)
+    offsets, rules = array("I"), array("I")
+    for at in range(0, len(chunks), CHUNK_BYTES):
+        numbers = array("I", chunks[at : at + 8 * CHUNK_ROWS])
+        offsets += numbers[:CHUNK_ROWS]
+        rules += numbers[CHUNK_ROWS:]
+    wanted = [0, offsets[0] - 1, offsets[0], *random.Random(1).choices(range(offsets[0], 1 << 22), k=2000)]
+    wanted += [(1 << 32) - 1, 1 << 32, (1 << 64) - 1]
+    for offset in wanted:
+        row = bisect_right(offsets, offset) - 1
+        assert tables.find_rule(FILES[0], offset) == (rules[row] if row >= 0 else Cfa.UNKNOWN)
+    assert tables.find_rule(FILES[1], 0) is None
+
+
+def test_a_file_without_rows_has_none(tables: UnwindTables) -> None:
+    tables.put(FILES[0], b"")
+    assert tables.find_rule(FILES[0], 5) == Cfa.UNKNOWN
+
+
+def test_so_many_tables_are_looked_into_and_no_more(
+    tables: UnwindTables, maps: dict[str, Map], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unwind_tables, "_MOST_OPEN", 2)
+    before = len(os.listdir("/proc/self/fd"))
+    for file in FILES:
+        tables.put(file, CHUNK)
+    tables.flush()
+    assert len(os.listdir("/proc/self/fd")) == before + 2
+    assert [tables.find_rule(file, 0) is None for file in FILES] == [True, True, False, False]
+    assert all(tables.has(file) for file in FILES), "the sampler has all of them"
+    tables.close()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.capture.header import read_header
-from profiler.capture.records import CodeName, ProcessEvent, RawSample
+from profiler.capture.records import CodeName, ProcessEvent, RawSample, StackCopy
 from profiler.capture.wire import WireError, decode
 from symbolizers.frame import RawFrame
 from symbolizers.process.identity import ProcessId
@@ -25,7 +25,7 @@ NAME = HEADER.structs["name_head"].layout
 TYPES = HEADER.enums["record_type"]
 TICK_NS = ProcessId(0, 1).start_ns()
 
-Alone = RawSample | CodeName | ProcessEvent
+Alone = RawSample | StackCopy | CodeName | ProcessEvent
 
 u16 = st.integers(0, (1 << 16) - 1)
 u32 = st.integers(0, (1 << 32) - 1)
@@ -65,6 +65,7 @@ events = st.builds(
 texts = st.tuples(
     *[st.none() | st.binary(max_size=HEADER.defines["TEXT_BYTES"])] * HEADER.defines["MAX_TEXTS"]
 )
+copies = st.builds(StackCopy, u32, u64, u64, u64, u64, u64, st.booleans(), u32, st.binary(max_size=100))
 names = st.builds(
     lambda pid, start_ns, name, parent, uid: CodeName(
         ProcessId.from_start_ns(pid, start_ns), start_ns, name, parent, uid
@@ -77,7 +78,7 @@ names = st.builds(
 )
 
 
-@given(samples | events | names)
+@given(samples | events | names | copies)
 @settings(deadline=None)
 def test_what_the_kernel_packs_is_what_comes_out(record: Alone) -> None:
     assert decode(encoded(record)) == record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from profiler.capture.records import ProcessEvent
+from profiler.capture.records import ProcessEvent, StackCopy
 from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run import allowance, program
 from profiler.run.stacks import TRUNCATED, NativeAddress, Partial, RunningLine
@@ -37,7 +37,7 @@ from tests.support.process_table import (
     known,
     named,
 )
-from tests.support.samples import told_file
+from tests.support.samples import raw_sample, told_file
 
 FAULT = ReadFault(0x1234, FaultReason.WOULD_FAULT)
 
@@ -136,6 +136,29 @@ def test_a_stack_through_a_file_without_a_table_asks_for_it() -> None:
     [(user, code, pid, uid)] = table.unwound
     assert (user, pid, uid) == ((NATIVE, NATIVE), PID, 0)
     assert code.find(NATIVE) is not None
+
+
+COPY = StackCopy(0, 0, NATIVE, 0x7000, 0, 0, True, 1, bytes(8))
+
+
+def test_a_sample_that_waits_for_a_table_is_handed_on_with_what_was_found() -> None:
+    table = known()
+    sample = table.sample(user=(NATIVE,), lacks_table=True, copy=COPY)
+    assert sample not in table.settled()
+    [then] = table.followed
+    then(raw_sample(time_ns=sample, user=(NATIVE, NATIVE + 1)))
+    assert len(table.emitted[sample]) == 2
+
+
+def test_a_process_is_not_over_before_its_samples_have_their_tables() -> None:
+    table = known()
+    sample = table.sample(user=(NATIVE,), lacks_table=True, copy=COPY)
+    table.event(exited=True)
+    assert table.ended == []
+    [then] = table.followed
+    then(raw_sample(time_ns=sample, user=(NATIVE,)))
+    assert len(table.ended) == 1
+    assert sample in table.emitted
 
 
 def test_a_fault_waits_for_the_next_sight_of_the_code_object() -> None:

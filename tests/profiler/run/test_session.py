@@ -85,6 +85,9 @@ class Replay:
     def has_table(self, file: KernelKey, owner: int) -> bool:
         return False
 
+    def find_rule(self, file: KernelKey, offset: int) -> int | None:
+        raise AssertionError("no sample lacks a table")
+
     def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
         raise AssertionError("no sample lacks a table")
 

@@ -25,6 +25,8 @@
 /* Flags of `counted`: what else makes stacks differ. */
 #define BY_LINES 2
 #define BY_INSTRUCTIONS 4
+/* A flag of `unwound`: all that is mapped is a file whose unwind table is not there. */
+#define LACKS_TABLE 2
 #define KEY_LOW 0x0706050403020100	/* of the hash that tells stacks apart */
 #define KEY_HIGH 0x0f0e0d0c0b0a0908
 
@@ -59,7 +61,7 @@ struct request {
 	__u32 named;		/* nonzero: code objects are named */
 	__u32 frames;		/* how many frames follow, which take the place of a walk by the first walker */
 	__u32 counted;		/* nonzero: of a stack that was sent before, a short record goes out; flags */
-	__u32 unwound;		/* nonzero: the native stack is followed; else it is the instruction that runs */
+	__u32 unwound;		/* nonzero: the native stack is followed; else it is the instruction that runs; flags */
 	__u32 chunks;		/* how many follow of the unwind table of all that is mapped */
 };
 
@@ -69,7 +71,10 @@ struct read {
 	__u32 fault;
 };
 
-/* Then the sample's record, those of names, each with its length before it, and the reads if they are wanted. */
+/*
+ * Then the sample's record, those of names, each with its length before it, the copy of the stack, and the reads if they
+ * are wanted.
+ */
 struct answer {
 	__u32 record_bytes;
 	__u32 reads;
@@ -77,7 +82,7 @@ struct answer {
 	__u32 records;
 	__u64 read_bytes;
 	__u32 name_bytes;
-	__u32 padding;
+	__u32 copy_bytes;
 };
 
 static int (*const programs[])(struct bpf_perf_event_data *) = {WALKER_PROGRAMS};
@@ -98,6 +103,7 @@ static struct answer answer;
 static __u32 fails_at, takes_names, counted, unwound;
 static __u8 record[sizeof(struct scratch)];
 static struct interpreter_frame given[MAX_INTERPRETER_FRAMES];
+static struct stack_copy copy;
 static __u8 names[MAX_FRESH * (sizeof(__u32) + sizeof(struct name_record))];
 
 #define REQUIRE(condition)                                                                         \
@@ -211,7 +217,7 @@ static void *table_in_slot(__u32 slot)
 }
 
 /* What is mapped is in a file, the vDSO, if there is a table for it. */
-static void put_table(__u32 chunks)
+static void put_table(__u32 chunks, bool is_file)
 {
 	struct unwind_table entry = {.slot = 0, .chunks = chunks};
 	struct file_key key = {};
@@ -220,7 +226,7 @@ static void put_table(__u32 chunks)
 	unwind_tables.delete(&key);
 	if (chunks)
 		unwind_tables.update(&key, &entry);
-	mapping.operations = chunks ? &mapping : NULL;
+	mapping.operations = is_file ? &mapping : NULL;
 }
 
 /* The longest that there can be, so that nothing else in a record is longer than it may be. */
@@ -304,6 +310,13 @@ static long ringbuf_output(const void *sent, __u64 size, __u64 flags)
 		answer.name_bytes += sizeof(bytes) + size;
 		return 0;
 	}
+	if (*(const __u32 *)sent == RECORD_COPY) {
+		REQUIRE(flags == BPF_RB_NO_WAKEUP && !answer.records && !answer.copy_bytes);
+		REQUIRE(size <= sizeof(copy.head) + sizeof(copy.bytes));
+		memcpy(&copy, sent, size);
+		answer.copy_bytes = size;
+		return 0;
+	}
 	REQUIRE(size <= sizeof(record));
 	memcpy(record, sent, size);
 	answer.record_bytes = size;
@@ -345,11 +358,12 @@ static void sample(const struct request *request, int left)
 	memset(scratches_entries, left, sizeof(scratches_entries));
 	memset(&answer, 0, sizeof(answer));
 	memset(debts_entries, 0, sizeof(debts_entries));
+	memset(copies_entries, 0, sizeof(copies_entries));
 	fails_at = request->fails_at;
 	takes_names = request->named;
 	counted = request->counted;
 	unwound = request->unwound;
-	put_table(request->chunks);
+	put_table(request->chunks, request->chunks || unwound & LACKS_TABLE);
 	settings_entries[0].key[0] = KEY_LOW;
 	settings_entries[0].key[1] = KEY_HIGH;
 	settings_entries[0].position_mask = counted & BY_LINES ? ~0U : FRAME_ENTERED;
@@ -364,7 +378,7 @@ static void sample(const struct request *request, int left)
 /* The kernel never clears the scratch: a walk may not depend on what earlier samples left there. */
 static void sample_and_compare(const struct request *request)
 {
-	static __u8 first_record[sizeof(record)], first_names[sizeof(names)];
+	static __u8 first_record[sizeof(record)], first_names[sizeof(names)], first_copy[sizeof(copy)];
 	struct answer first;
 
 	sample(request, 0);
@@ -373,10 +387,12 @@ static void sample_and_compare(const struct request *request)
 	first = answer;
 	memcpy(first_record, record, answer.record_bytes);
 	memcpy(first_names, names, answer.name_bytes);
+	memcpy(first_copy, &copy, answer.copy_bytes);
 	sample(request, 0x5a);
 	REQUIRE(!memcmp(&first, &answer, sizeof(answer)));
 	REQUIRE(!memcmp(first_record, record, answer.record_bytes));
 	REQUIRE(!memcmp(first_names, names, answer.name_bytes));
+	REQUIRE(!memcmp(first_copy, &copy, answer.copy_bytes));
 }
 
 /* False at the end of the input, if it may end here. */
@@ -454,6 +470,7 @@ int main(void)
 		fwrite(&answer, sizeof(answer), 1, stdout);
 		fwrite(record, 1, answer.record_bytes, stdout);
 		fwrite(names, 1, answer.name_bytes, stdout);
+		fwrite(&copy, 1, answer.copy_bytes, stdout);
 		if (request.traced)
 			fwrite(reads, sizeof(reads[0]), answer.reads, stdout);
 		fflush(stdout);

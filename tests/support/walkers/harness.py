@@ -18,7 +18,7 @@ from typing import IO
 
 from profiler.capture.header import BPF_DIRECTORY, read_header
 from profiler.capture.program import namer_name, program_text, walker_name
-from profiler.capture.records import CodeName, RawSample
+from profiler.capture.records import CodeName, RawSample, StackCopy
 from profiler.capture.wire import decode
 from symbolizers.frame import RawFrame
 from symbolizers.inspection import CHUNK_BYTES
@@ -45,7 +45,9 @@ _FRAME = _RECORDS.structs["interpreter_frame"].layout
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _LAYOUT_BYTES = 512
 _REQUEST = struct.Struct(f"<Q{REGISTERS}Q14I")
-_ANSWER = struct.Struct("<4IQI4x")
+_ANSWER = struct.Struct("<4IQ2I")
+_UNWOUND, _LACKS_TABLE = 1, 2
+"""Flags, as in harness.c."""
 _SIZE = struct.Struct("<I")
 _READ = struct.Struct("<Q2I")
 
@@ -213,12 +215,14 @@ class Harness:
         frames: Sequence[RawFrame] = (),
         unwound: bool = False,
         table: bytes = b"",
+        lacks_table: bool = False,
     ) -> Walk:
         """One sample of `image`, the words at the addresses in `changes` replaced meanwhile.
 
         With `named`, its code is named, too; `frames` take the place of what is walked. The read of the
         number `fails_at`, counted from 1, faults whatever is there; 0 for none. If it is `unwound`, the
         native stack is followed, too: by the unwind `table` of all code (`make_chunks`) or frame pointers.
+        With `lacks_table`, that table is not there yet, and the sample has a copy of its stack.
         With `twice`, what earlier samples left in the scratch must make no difference. Raises `HarnessError`,
         after which there is no program any more; KeyError for a change outside the pages.
         """
@@ -226,7 +230,8 @@ class Harness:
         for address in words:
             image.pages[address & -PAGE_BYTES]
         chunks = len(table) // CHUNK_BYTES
-        place = image.in_kernel, image.stack_gap, named, len(frames), 0, unwound, chunks
+        follows = _UNWOUND | _LACKS_TABLE if lacks_table else unwound * _UNWOUND
+        place = image.in_kernel, image.stack_gap, named, len(frames), 0, follows, chunks
         self._request(image, words, (traced, fails_at, twice, *place), frames, table)
         return self._answer(traced)
 
@@ -239,17 +244,21 @@ class Harness:
         by_instructions: bool = False,
         unwound: bool = False,
         table: bytes = b"",
+        lacks_table: bool = False,
     ) -> bytes:
         """The record of a sample with these `frames`: a short one, if its stack was counted before.
 
-        `unwound` and `table` as in `walk`.
+        `unwound`, `table` and `lacks_table` as in `walk`.
         """
         chunks = len(table) // CHUNK_BYTES
         counted = 1 + 2 * by_lines + 4 * by_instructions  # as in harness.c
-        place = image.in_kernel, image.stack_gap, False, len(frames), counted, unwound, chunks
+        follows = _UNWOUND | _LACKS_TABLE if lacks_table else unwound * _UNWOUND
+        place = image.in_kernel, image.stack_gap, False, len(frames), counted, follows, chunks
         self._request(image, {}, (False, 0, False, *place), frames, table)
-        (size, *_) = _ANSWER.unpack(self._take(_ANSWER.size))
-        return self._take(size)
+        size, *_, copy_bytes = _ANSWER.unpack(self._take(_ANSWER.size))
+        record = self._take(size)
+        self._take(copy_bytes)
+        return record
 
     def _request(
         self,
@@ -303,7 +312,7 @@ class Harness:
 
     def _answer(self, traced: bool) -> Walk:
         answer = _ANSWER.unpack(self._take(_ANSWER.size))
-        record_bytes, reads, tail_calls, records, read_bytes, name_bytes = answer
+        record_bytes, reads, tail_calls, records, read_bytes, name_bytes, copy_bytes = answer
         assert records == 1, f"{records} records of one sample"
         captured = decode(self._take(record_bytes))
         assert isinstance(captured, RawSample)
@@ -311,6 +320,10 @@ class Harness:
         sample = replace(captured, interpreter=tuple(plain))
         entered = tuple(each.is_entered for each in captured.interpreter)
         names = tuple(_names(self._take(name_bytes)))
+        if copy_bytes:
+            copy = decode(self._take(copy_bytes))
+            assert isinstance(copy, StackCopy)
+            sample = replace(sample, copy=copy)
         trace = _READ.iter_unpack(self._take(reads * _READ.size)) if traced else ()
         found = tuple(Read(address, size, bool(fault)) for address, size, fault in trace)
         return Walk(sample, entered, names, reads, read_bytes, tail_calls, found)

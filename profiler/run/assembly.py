@@ -1,0 +1,40 @@
+"""Puts the stack of one sample together of what is known about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from profiler.capture.records import RawSample
+from profiler.capture.wire import UserEnd, WalkStatus
+from profiler.run.codes import PLACEHOLDERS
+from profiler.run.stacks import CodeMap, Element, Loop, Partial, Run, interleave, merge, native_elements
+from symbolizers.errors import Reason
+
+
+class Parts(NamedTuple):
+    """All but the addresses: these may become more, while the sample waits for an unwind table."""
+
+    runs: Sequence[Run]
+    """Its interpreters' frames, by name."""
+    code: CodeMap
+    loops: Sequence[Loop]
+    unseen: Reason | None
+    """Why frames may be missing."""
+    lacks: Partial | None
+
+    def elements(self, sample: RawSample) -> tuple[Element, ...]:
+        """The stack of `sample`, root first."""
+        interpreted = sample.leaf() is not None
+        if interpreted:
+            is_whole = sample.user_end == UserEnd.ROOT and not sample.lacks_table
+            stack = interleave(self.runs, sample.user, self.code, self.loops, is_whole=is_whole)
+        else:
+            stack = native_elements(sample.user, self.code)
+            stack += (frame for run in self.runs for frame in run.frames)
+        if self.unseen is not None:
+            stack.append(PLACEHOLDERS[self.unseen])
+        truncated = sample.walk_status == WalkStatus.TRUNCATED or (
+            not interpreted and sample.user_end == UserEnd.DEEP
+        )
+        return merge(stack, sample.kernel, truncated=truncated)
