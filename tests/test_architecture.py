@@ -94,7 +94,9 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.copied_walk": {
         *("profiler.capture", "profiler.run.stacks", "symbolizers.elf", "symbolizers.frame"),
     },
-    "profiler.run.held": {"profiler.capture", "profiler.run.copied_walk", "symbolizers.inspection"},
+    "profiler.run.held": {
+        *("profiler.capture", "profiler.run.assembly", "profiler.run.copied_walk", "symbolizers.inspection"),
+    },
     # One stack out of what a program knows of a sample.
     "profiler.run.assembly": {
         *("profiler.capture", "profiler.run.codes", "profiler.run.stacks", "symbolizers.errors"),

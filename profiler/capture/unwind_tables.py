@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from queue import Empty, Queue
 from threading import Thread
 from typing import NamedTuple
@@ -30,28 +31,40 @@ _HEADER = read_header("records.h")
 _KEY = _HEADER.structs["file_key"]
 _TABLE = _HEADER.structs["unwind_table"]
 _USED_NS = _TABLE.fields.index("used_ns")
+_MOST_FOUND = 1024
+"""Rules of one table that are found without a look into it: stacks share their callers."""
 _SECOND_NS = 1_000_000_000
 _MAJOR_SHIFT = 20
 
 
-class _Open(NamedTuple):
-    """A table that can be looked into: where its chunks begin; None without any."""
+class _Open:
+    """A table that can be looked into. `begins`: the first offset of each chunk."""
 
-    begins: array[int]
-    table: Map | None
+    def __init__(self, begins: array[int], table: Map | None) -> None:
+        self._begins = begins
+        self.table = table
+        self._found: dict[int, int] = {}
 
     def find_rule(self, offset: int) -> int:
-        at = bisect_right(self.begins, offset) - 1
+        rule = self._found.get(offset)
+        if rule is None:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            rule = self._found[offset] = self._look_up(offset)
+        return rule
+
+    def close(self) -> None:
+        if self.table is not None:
+            self.table.close()
+
+    def _look_up(self, offset: int) -> int:
+        at = bisect_right(self._begins, offset) - 1
         if at < 0 or self.table is None:
             return Cfa.UNKNOWN
         chunk = self.table[number(at)]
         row = bisect_right(memoryview(chunk)[:_OFFSETS_BYTES].cast("I"), offset) - 1
         (rule,) = _NUMBER.unpack_from(chunk, _OFFSETS_BYTES + row * _NUMBER.size)
         return int(rule)
-
-    def close(self) -> None:
-        if self.table is not None:
-            self.table.close()
 
 
 class UnwindTables:
@@ -225,6 +238,7 @@ def _begins(chunks: bytes) -> array[int]:
     return array("I", [_NUMBER.unpack_from(chunks, at)[0] for at in range(0, len(chunks), CHUNK_BYTES)])
 
 
+@lru_cache(_HEADER.defines["MAX_TABLES"])
 def _packed(file: KernelKey) -> bytes:
     changed_s, changed_ns = divmod(file.changed_ns, _SECOND_NS)
     major, minor = file.device

@@ -11,6 +11,14 @@ from profiler.run.codes import PLACEHOLDERS
 from profiler.run.stacks import CodeMap, Element, Loop, Partial, Run, interleave, merge, native_elements
 from symbolizers.errors import Reason
 
+_SAMPLE_BYTES, _FRAME_BYTES = 1000, 220
+
+
+def size_of(sample: RawSample) -> int:
+    """What it takes while it waits, in bytes."""
+    frames = len(sample.interpreter) + len(sample.user) + len(sample.kernel)
+    return _SAMPLE_BYTES + _FRAME_BYTES * frames
+
 
 class Parts(NamedTuple):
     """All but the addresses: these may become more, while the sample waits for an unwind table."""

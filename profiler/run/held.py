@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from profiler.capture.records import RawSample
+from profiler.run.assembly import size_of
 from profiler.run.copied_walk import CopiedWalk
 from symbolizers.inspection import FileKey
 
 MOST_BYTES = 8 << 20
-_SAMPLE_BYTES = 2000
-"""What one takes besides its copy."""
+_WALK_BYTES = 1000
+"""What one takes besides the sample and its copy."""
 
 
 class Held(NamedTuple):
@@ -24,7 +25,7 @@ class Held(NamedTuple):
 
     def size_bytes(self) -> int:
         """What it takes."""
-        return self.walk.size_bytes() + _SAMPLE_BYTES
+        return _WALK_BYTES + size_of(self.walk.sample) + self.walk.size_bytes()
 
 
 class HeldSamples:

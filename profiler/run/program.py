@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from profiler.capture.records import Counts, RawSample, Repeated
 from profiler.capture.wire import WalkStatus
-from profiler.run.assembly import Parts
+from profiler.run.assembly import Parts, size_of
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
 from profiler.run.stacks import Loop, Run
@@ -30,7 +30,6 @@ _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.FAULT: Reason.WOULD_FAULT,
     WalkStatus.TORN: Reason.CHANGED,
 }
-_SAMPLE_BYTES, _FRAME_BYTES = 1000, 220
 """What a sample that waits takes, and each frame of it."""
 _MOST_ASKED = 128
 """Code objects in one question: another process has its turn between two of them."""
@@ -312,7 +311,7 @@ class Program:
 
     def _holds(self, sample: RawSample) -> bool:
         """Whether there is room for `sample` to wait; otherwise it is dropped."""
-        has_room = self._allowance.take(_size_of(sample))
+        has_room = self._allowance.take(size_of(sample))
         if not has_room:
             self._around.drop(sample, Reason.OVER_BUDGET)
         return has_room
@@ -413,11 +412,5 @@ class Program:
         """Places samples that waited anew, without what is `gone` now, and empties the list."""
         samples, waiting[:] = waiting[:], []
         for sample, before in samples:
-            self._allowance.give_back(_size_of(sample))
+            self._allowance.give_back(size_of(sample))
             self._place(sample, {**before, **gone} if gone else before)
-
-
-def _size_of(sample: RawSample) -> int:
-    """What it takes while it waits."""
-    frames = len(sample.interpreter) + len(sample.user) + len(sample.kernel)
-    return _SAMPLE_BYTES + _FRAME_BYTES * frames

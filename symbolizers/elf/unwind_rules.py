@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -27,6 +28,7 @@ _CFA_LIMIT, _FP_LIMIT, _REGISTER_LIMIT = 1 << 17, 1 << 14, 1 << 13
 _REGISTER_OFFSET_SHIFT = 7
 _REGISTER_OFFSET_MASK = 0x7FF << _REGISTER_OFFSET_SHIFT
 _LINK_BITS, _LINKS = 7, 4
+_MOST_UNPACKED = 1024
 
 
 class Cfa(IntEnum):
@@ -130,6 +132,7 @@ class Rule(NamedTuple):
         return self.fp is CallersFp.IN_REGISTER and self.fp_offset != 0
 
 
+@lru_cache(_MOST_UNPACKED)
 def unpacked(rule: int) -> Rule:
     """The parts of a rule of 32 bits that `packed` has made."""
     return Rule(

@@ -1,6 +1,7 @@
 """``docs/NATIVE.md``: how many native stacks of real programs are whole, and how many leaves have names.
 
-Each program is recorded twice: the first recording makes the unwind tables that the second one finds.
+Each program is recorded twice: the first recording makes the unwind tables that the second one finds. Those
+that earlier runs have kept are removed before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from profiler.capture.cache import folder as cache_folder
 from tests.bench.table import markdown
 from tests.support.live.harness import WORKLOADS, record
 from tests.support.page_sections import put
@@ -108,6 +110,12 @@ def recorded(program: Program, folder: Path) -> Figures:
     return Figures(found.stats["native_stacks"], named, sum(found.stacks.values()))
 
 
+def forget_tables() -> None:
+    """Earlier runs have made none."""
+    for table in cache_folder().glob("*.unwind"):
+        table.unlink(missing_ok=True)
+
+
 def row(program: Program) -> Sequence[str]:
     """What is to be seen of it; a dash where it is not installed."""
     lacking = [each for each in program.needs() if shutil.which(each) is None]
@@ -117,6 +125,7 @@ def row(program: Program) -> Sequence[str]:
         folder = Path(name)
         if program.build:
             subprocess.run(["sh", "-c", program.build], cwd=folder, check=True)
+        forget_tables()
         first, second = recorded(program, folder), recorded(program, folder)
     others = ", ".join(f"{second.ends[end]} {text}" for end, text in ENDS.items() if second.ends[end])
     return (
@@ -131,8 +140,9 @@ def main() -> None:
     text = f"""\
 Written by `python -m tests.bench.native docs/NATIVE.md`
 on {os.cpu_count()} CPUs, Linux {platform.release()}.
-Each program is recorded twice with `pidflame record -F {HZ} -- PROGRAM`; the second recording finds the
-unwind tables that the first one has made. A stack is whole if it ends where the program or the thread began.
+Each program is recorded twice with `pidflame record -F {HZ} -- PROGRAM`: the first recording finds no
+unwind table that was made before, the second one those that the first has made. A stack is whole if it ends
+where the program or the thread began.
 
 {markdown(HEADER, rows)}"""
     if len(sys.argv) > 1:
