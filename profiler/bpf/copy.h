@@ -79,12 +79,30 @@ static __always_inline void send_copy(struct scratch *s)
 	copy->head.is_exact = s->stop.is_exact;
 	copy->head.user_frames = s->stop.frames;
 	used = READ_BACK(s->stop.bytes);
+	if (!used)
+		return;
 	SHOW_BOUNDS(used);
-	if (!used || used > COPY_BYTES)
+	if (used > COPY_BYTES)
 		return;
 	used += sizeof(copy->head);
 	if (!records.ringbuf_output(copy, used, takes_alarm(used) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP))
 		s->stop.is_copied = 1;
+}
+
+/* Goes on with a sample that on_unwind() has completed, by what ends it. */
+int on_copy(struct bpf_perf_event_data *ctx)
+{
+	struct scratch *s = walk_at_hand();
+	__u64 used;
+
+	if (!s)
+		return 0;
+	send_copy(s);
+	stages.call(ctx, STAGE_COUNT);
+	used = used_bytes(s);
+	if (used <= RECORD_BYTES)
+		send_whole(s, used);
+	return 0;
 }
 
 #endif

@@ -156,8 +156,7 @@ int on_count(struct bpf_perf_event_data *ctx)
 		return 0;
 	set = settings.lookup(&only);
 	native_at = (__u64)READ_BACK(s->head.interpreter_frames) * sizeof(struct interpreter_frame);
-	used = native_at + sizeof(__u64) * (s->head.user_frames + s->head.kernel_frames);
-	SHOW_BOUNDS(used);
+	used = used_bytes(s);
 	if (!set || used > RECORD_BYTES)
 		return 0;
 	if (READ_BACK(s->head.interpreter_frames) > MAX_COUNTED || READ_BACK(s->stop.is_copied)) {

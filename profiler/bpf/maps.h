@@ -25,7 +25,7 @@
 /*
  * Runs of walkers and of the unwinder. Besides them there are on_record(), on_fresh(), runs of programs that name
  * code, on_record() again, and on_count(): 33 tail calls in all, the kernel's limit. The unwinder has what the
- * walkers leave, one run at least.
+ * walkers leave, one run at least. Where it leaves one, that is for on_copy().
  */
 #define MOST_RUNS (33 - MAX_NAME_RUNS - 4)
 #define MAX_FRESH (MAX_NAME_RUNS * NAMES_PER_RUN)	/* a power of two */
@@ -148,9 +148,10 @@ BPF_PERCPU_ARRAY(scratches, struct scratch_bytes, 1);
 #define STAGE_FRESH (LANGUAGES + 1)
 #define STAGE_COUNT (LANGUAGES + 2)
 #define STAGE_UNWIND (LANGUAGES + 3)
-#define STAGE_NAMES (LANGUAGES + 4)
+#define STAGE_COPY (LANGUAGES + 4)
+#define STAGE_NAMES (LANGUAGES + 5)
 
-BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 4);
+BPF_PROG_ARRAY(stages, 2 * LANGUAGES + 5);
 BPF_RINGBUF_OUTPUT(records, 1);	/* user space says how large it is, by CPUs and frequency */
 BPF_ARRAY(settings, struct settings, 1);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */

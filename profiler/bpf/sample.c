@@ -44,6 +44,16 @@ static __always_inline void count_lost(__u32 what)
 		*slot += 1;
 }
 
+/* How many bytes of frames the record has, native ones included. */
+static __always_inline __u64 used_bytes(const struct scratch *s)
+{
+	__u64 used = READ_BACK(s->head.interpreter_frames) * sizeof(struct interpreter_frame);
+
+	used += sizeof(__u64) * (s->head.user_frames + s->head.kernel_frames);
+	SHOW_BOUNDS(used);
+	return used;
+}
+
 /* Sends the record with `used` bytes of frames. Returns whether there was room for it. */
 static __always_inline bool send_whole(struct scratch *s, __u64 used)
 {

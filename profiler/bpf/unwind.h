@@ -264,8 +264,8 @@ static __always_inline int finish_record(struct bpf_perf_event_data *ctx, struct
 		size = 0;
 	s->head.kernel_frames = size / sizeof(__u64);
 	used += size;
-	if (READ_BACK(s->stop.frames))
-		send_copy(s);
+	if (READ_BACK(s->stop.frames) && READ_BACK(s->walk.runs) < MOST_RUNS - 1)
+		stages.call(ctx, STAGE_COPY);
 	stages.call(ctx, STAGE_COUNT);
 	SHOW_BOUNDS(used);
 	if (used <= RECORD_BYTES)

@@ -49,7 +49,7 @@ _CONFIG = _RECORDS.structs["process_config"]
 _SETTINGS = _RECORDS.structs["settings"]
 _ALL_BITS = (1 << 32) - 1
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
-_RECORD, _FRESH, _COUNT, _UNWIND, _NAMERS = (len(LANGUAGES) + number for number in range(5))
+_RECORD, _FRESH, _COUNT, _UNWIND, _COPY, _NAMERS = (len(LANGUAGES) + number for number in range(6))
 """Behind the walkers in the map `stages` come these programs, the last of them one a language."""
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 """The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
@@ -129,6 +129,7 @@ class KernelSource:
             self._sampler_fd = self._objects.load(PERF_EVENT, "on_sample")
             self._load_stage(_RECORD, "on_record")
             self._load_stage(_UNWIND, "on_unwind")
+            self._load_stage(_COPY, "on_copy")
             for tracepoint, program in _RAW_TRACEPOINTS.items():
                 self._tracepoints[tracepoint] = self._objects.load(RAW_TRACEPOINT, program)
         except OSError as error:

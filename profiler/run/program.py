@@ -342,12 +342,14 @@ class Program:
             return
 
         def followed(found: RawSample) -> None:
+            was_over = self.state is State.OVER
             self._emit(found, parts)
             self._open_questions -= 1
             self._end_if_answered()
+            if was_over and self.why is Reason.EXITED:  # what was said before holds for this one, too
+                self._around.ended(self.process)
 
-        may_wait = self.state is not State.OVER
-        now = self._around.tables.follow(sample, parts.code, self.user, followed if may_wait else None)
+        now = self._around.tables.follow(sample, parts.code, self.user, followed)
         if now is None:
             self._open_questions += 1
         else:

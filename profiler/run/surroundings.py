@@ -38,7 +38,7 @@ class Tables(Protocol):
     """As `Unwinding`."""
 
     def follow(
-        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None] | None
+        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None]
     ) -> RawSample | None: ...
 
     def learn(self, file: FileKey, identified: IdentifiedFile) -> None: ...

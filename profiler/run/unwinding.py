@@ -49,42 +49,47 @@ class Unwinding:
         self._looked_up: dict[FileKey, IdentifiedFile | None] = {}
         """The files of which tables were put in that earlier runs have kept; None: not identified (yet)."""
         self._held = HeldSamples()
+        self._is_over = False
 
     def follow(
-        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None] | None
+        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None]
     ) -> RawSample | None:
         """Asks for the tables that the native stack of `sample` lacks; gives it as far as it is known now.
 
-        None: it waits for a table, and `then` gets it later. Without `then` it can't wait.
+        None: it waits for a table, and `then` gets it later.
         """
         pid = sample.process.pid
         if sample.copy is None:
             places = (code.find(address - (level > 0)) for level, address in enumerate(sample.user))
             self._want(places, code, pid, user)
             return sample
-        return self._go_on(CopiedWalk(sample, code), pid, user, then)
+        return self._go_on(Held(CopiedWalk(sample, code), pid, user, then))
 
     def users_held(self) -> Iterable[int]:
         """The users of whom samples wait for tables."""
         return self._held.users()
 
     def finish(self) -> None:
-        """Hands on all samples that still wait, as far as their stacks are known."""
-        for held in self._held.take_all():
-            found = self._go_on(held.walk, held.pid, held.user, None)
-            assert found is not None, "it can't wait"
-            held.then(found)
+        """Hands on all samples that still wait, as far as their stacks are known; no other waits any more."""
+        self._is_over = True
+        self._hand_on(self._held.take_all())
 
-    def _go_on(
-        self, walk: CopiedWalk, pid: int, user: int, then: Callable[[RawSample], None] | None
-    ) -> RawSample | None:
+    def _hand_on(self, waited: Iterable[Held]) -> None:
+        """Those of which no other table is lacking."""
+        for held in waited:
+            found = self._go_on(held)
+            if found is not None:
+                held.then(found)
+
+    def _go_on(self, held: Held) -> RawSample | None:
         """As `follow`."""
+        walk = held.walk
         while (place := walk.go_on(self._rule)) is not None:
-            self._want((place,), walk.code, pid, user)
+            self._want((place,), walk.code, held.pid, held.user)
             if self._rule(place) is None:  # otherwise an earlier run has kept it
                 due_s, _ = self._asked.get(place.file, (0.0, 0.0))
-                waits = then is not None and due_s == math.inf
-                if then is not None and waits and self._held.hold(place.file, Held(walk, pid, user, then)):
+                waits = due_s == math.inf and not self._is_over
+                if waits and self._held.hold(place.file, held):
                     return None
                 break
         return walk.result()
@@ -146,10 +151,7 @@ class Unwinding:
         if file in self._asked:
             _, pause_s = self._asked[file]
             self._asked[file] = time.monotonic() + pause_s, pause_s
-        for held in self._held.take(file):
-            found = self._go_on(held.walk, held.pid, held.user, held.then)
-            if found is not None:
-                held.then(found)
+        self._hand_on(self._held.take(file))
 
     def _identify(self, files: Sequence[MappedFile], pid: int, uid: int, *, makes: bool) -> None:
         """Asks what the kernel knows `files` by, and then for their tables, which it `makes` if need be."""

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.timeout(900)
 
 WHOLE = Path(__file__).resolve().parents[2] / ".cache" / "kernels" / "whole"
 """tests/support/live/workloads/whole.cpp, as kernel.mk compiles it."""
-PROGRAMS = ("on_sample", "on_record", "on_unwind", "on_fresh", "on_count", "on_python", "on_name_ruby")
+PROGRAMS = ("on_sample", "on_record", "on_unwind", "on_fresh", "on_copy", "on_count")
+PROGRAMS += ("on_python", "on_name_ruby")
 """Some of those in the sampler."""
 RING_PAGES = 64
 HZ = 49

@@ -116,11 +116,11 @@ class Table:
         return True
 
     def follow(
-        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None] | None
+        self, sample: RawSample, code: CodeMap, user: int, then: Callable[[RawSample], None]
     ) -> RawSample | None:
         """As `Unwinding.follow`: a sample with a copy waits until the test calls what is in `followed`."""
         self.unwound.append((sample.user, code, sample.process.pid, user))
-        if sample.copy is None or then is None:
+        if sample.copy is None:
             return sample
         self.followed.append(then)
         return None

@@ -6,7 +6,7 @@ import pytest
 
 from profiler.capture.records import ProcessEvent, StackCopy
 from profiler.capture.wire import UserEnd, WalkStatus
-from profiler.run import allowance, program
+from profiler.run import allowance, assembly
 from profiler.run.stacks import TRUNCATED, NativeAddress, Partial, RunningLine
 from profiler.run.surroundings import WHOLE_ONLY
 from symbolizers.errors import (
@@ -159,6 +159,18 @@ def test_a_process_is_not_over_before_its_samples_have_their_tables() -> None:
     then(raw_sample(time_ns=sample, user=(NATIVE,)))
     assert len(table.ended) == 1
     assert sample in table.emitted
+
+
+def test_a_sample_of_a_process_that_was_over_too_soon_waits_as_well() -> None:
+    table = Table()
+    sample = table.sample(user=(NATIVE,), lacks_table=True, copy=COPY)
+    table.event(exited=True)
+    table.answer(ProcessGone("exited"))
+    assert len(table.ended) == 1
+    [then] = table.followed
+    then(raw_sample(time_ns=sample, user=(NATIVE,)))
+    assert sample in table.emitted
+    assert len(table.ended) == 2, "it may have been forgotten meanwhile"
 
 
 def test_a_fault_waits_for_the_next_sight_of_the_code_object() -> None:
@@ -400,7 +412,7 @@ def test_a_quiet_time_gives_no_more_than_a_second_of_budget() -> None:
 
 
 def test_samples_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "_SAMPLE_BYTES", 4000)
+    monkeypatch.setattr(assembly, "_SAMPLE_BYTES", 4000)
     monkeypatch.setattr(allowance, "TRUSTED_BYTES", 4 * 14_500)
     table = Table()
     times = [table.sample(1) for _ in range(5)]

@@ -63,7 +63,7 @@ def started(source: Source) -> tuple[Unwinding, Questions]:
 def want(unwinding: Unwinding, user: tuple[int, ...], code: CodeMap = CODE) -> None:
     """A stack of these addresses lacks tables, and there is no copy of it."""
     sample = raw_sample(pid=PID, user=user, lacks_table=True)
-    assert unwinding.follow(sample, code, UID, None) is sample
+    assert unwinding.follow(sample, code, UID, lambda found: None) is sample
 
 
 def files_of(asked: Asked) -> list[FileKey]:
@@ -219,11 +219,11 @@ class Follower:
         self.unwinding, self.questions = started(source)
         self.later: list[RawSample] = []
 
-    def follow(self, *callers: int, waits: bool = True) -> RawSample | None:
+    def follow(self, *callers: int) -> RawSample | None:
         content = struct.pack(f"<{len(callers) + 1}Q", *callers, 0)
         copy = StackCopy(0, 5, 0x1100, 0x7000, 0, 0, True, 1, content)
         sample = raw_sample(pid=PID, user=(0x1100, 0x666), lacks_table=True, user_end=3, copy=copy)
-        return self.unwinding.follow(sample, CODE, UID, self.later.append if waits else None)
+        return self.unwinding.follow(sample, CODE, UID, self.later.append)
 
     def identify(self, *keys: KernelKey | None) -> None:
         self.questions.take_all()[0].answer(identified(*keys))
@@ -282,8 +282,8 @@ def test_at_the_end_nothing_waits_any_more() -> None:
     assert to.follow(0x1200) is None
     to.unwinding.finish()
     assert [sample.user for sample in to.later] == [(0x1100, 0x666)]
-    last = to.follow(0x1200, waits=False)
-    assert last is not None, "and what can't wait does not"
+    last = to.follow(0x1200)
+    assert last is not None, "not even what comes then"
     assert last.lacks_table
 
 

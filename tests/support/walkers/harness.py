@@ -152,7 +152,7 @@ def build(directory: Path, options: Sequence[str] = SANITIZERS, *, text: bytes |
     """The program ``harness`` in `directory`, made by gcc with `options`: of the sampler, or of `text`."""
     (directory / "program_text.h").write_bytes(program_text(LANGUAGES) if text is None else text)
     walkers, namers = ([name(each.name) for each in LANGUAGES] for name in (walker_name, namer_name))
-    programs = ",".join([*walkers, "on_record", "on_fresh", "on_count", "on_unwind", *namers])
+    programs = ",".join([*walkers, "on_record", "on_fresh", "on_count", "on_unwind", "on_copy", *namers])
     defines = (f"-DLANGUAGES={len(LANGUAGES)}", f"-DWALKER_PROGRAMS={programs}")
     includes = (f"-I{BPF_DIRECTORY}", f"-I{directory}")
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
