@@ -14,7 +14,7 @@ from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import UserEnd
 from profiler.run.stacks import CodeMap, NativeAddress
-from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, Rule, unpacked
+from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, Rule, needs_register, unpacked
 from symbolizers.frame import Frame
 
 _MOST_FRAMES = read_header("records.h").defines["MAX_USER_FRAMES"]
@@ -99,7 +99,9 @@ class CopiedWalk:
         found = unpacked(rule)
         if not rule:
             return self._step_by_frame_pointer()
-        if found.cfa is Cfa.UNKNOWN:  # other registers are not copied
+        if found.cfa is Cfa.UNKNOWN:
+            if len(self._user) == 1 and needs_register(rule):
+                raise _NotCopied
             return UserEnd.LOST
         if found.cfa is Cfa.ELSEWHERE:
             return UserEnd.ROOT if rule == ROOT else UserEnd.FAULT

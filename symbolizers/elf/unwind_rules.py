@@ -25,7 +25,7 @@ _CFA_KIND, _CFA_BITS, _FP_KIND, _FP_BITS = 7, 15, 3, 12
 _CFA_MASK = ((1 << _CFA_BITS) - 1) << _CFA_SHIFT
 _CFA_LIMIT, _FP_LIMIT, _REGISTER_LIMIT = 1 << 17, 1 << 14, 1 << 13
 """Offsets in bytes."""
-_REGISTER_OFFSET_SHIFT = 7
+_REGISTER_MASK, _REGISTER_OFFSET_SHIFT = 15, 7
 _REGISTER_OFFSET_MASK = 0x7FF << _REGISTER_OFFSET_SHIFT
 _LINK_BITS, _LINKS = 7, 4
 _MOST_UNPACKED = 1024
@@ -141,6 +141,11 @@ def unpacked(rule: int) -> Rule:
         CallersFp(rule >> _FP_SHIFT & _FP_KIND),
         _signed(rule >> _FP_OFFSET_SHIFT, _FP_BITS) << _WORD_SHIFT,
     )
+
+
+def needs_register(rule: int) -> bool:
+    """Whether a rule whose CFA is UNKNOWN is told `of_register`."""
+    return rule >> _CFA_SHIFT & _REGISTER_MASK != 0
 
 
 def _signed(number: int, bits: int) -> int:
