@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import REPEAT_TYPE, decode, decode_repeat
-from symbolizers.elf.eh_frame import Cfa, packed
+from symbolizers.elf.unwind_rules import Cfa, packed
 from symbolizers.frame import RawFrame
 from symbolizers.native.unwind_table import chunks_of
 from tests.support.siphash import siphash
