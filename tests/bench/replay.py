@@ -51,9 +51,9 @@ class Size(NamedTuple):
 class Running:
     """A session in another process, which takes in one stream after another."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, size: Size) -> None:
         self._connection = connection
-        self._samples: int = connection.recv()
+        self._samples = 2 * size.processes * size.stacks
 
     def cost_us(self, stream: Stream, samples: int = SAMPLES) -> float:
         """CPU microseconds a sample."""
@@ -78,7 +78,7 @@ def running(size: Size) -> Iterator[Running]:
     child.start()
     theirs.close()
     try:
-        yield Running(ours)
+        yield Running(ours, size)
     finally:
         ours.close()
         child.join(5)
@@ -105,7 +105,6 @@ def _run(connection: Connection, size: Size) -> None:
 
     def looks() -> Iterator[Look]:
         yield from in_looks(machine.known(), LOOK_SAMPLES)
-        connection.send(2 * size.processes * size.stacks)
         while (asked := connection.recv()) is not None:
             stream, samples = asked
             before_ns, extra = clock.cpu_ns, 0
