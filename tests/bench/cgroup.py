@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,14 +27,9 @@ class Cgroup:
         except OSError as error:
             raise NoCgroups(f"{self._folder}: {error.strerror}") from None
 
-    def enter(self) -> Callable[[], None]:
-        """For a child that is to be in it: what it calls before it runs its program."""
-        processes = self._folder / "cgroup.procs"
-
-        def enter() -> None:
-            processes.write_text("0")
-
-        return enter
+    def enter(self) -> None:
+        """Puts the calling process into it."""
+        (self._folder / "cgroup.procs").write_text("0")
 
     def pids(self) -> list[int]:
         """The processes in it that live now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import subprocess
 import threading
@@ -16,6 +17,9 @@ POLL_S = 0.005
 PSS_EVERY_S = 0.5
 """The kernel takes a millisecond or two to add up what the processes hold."""
 PATIENCE_S = 60.0
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a process has when the thread that forked it is over."""
 CPU_CLOCK_SCHED = 2
 """The kind of CPU clock that counts nanoseconds on a CPU, user and system (linux/posix-timers.h)."""
 
@@ -46,8 +50,13 @@ class Profiler:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                preexec_fn=self._cgroup.enter(),
+                preexec_fn=self._enter,
             )
+
+    def _enter(self) -> None:
+        """In the child, before it runs its program: a bench that is ended leaves no profiler behind."""
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        self._cgroup.enter()
 
     def __enter__(self) -> Profiler:
         return self
@@ -107,7 +116,7 @@ class Profiler:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=log,
-                preexec_fn=self._cgroup.enter(),
+                preexec_fn=self._enter,
             )
         self._wait("of its start", (0,))
 

@@ -24,9 +24,9 @@ from subprocess import PIPE, Popen
 from tests.bench.cost import Profiler
 from tests.bench.measure import SETTLE_S, wait_until_attached
 from tests.bench.page import prose, publish, written_by
-from tests.bench.peers import PIDFLAME
+from tests.bench.peers import PIDFLAME, US
 from tests.bench.results import Machine
-from tests.bench.switch import Switch, switch_of
+from tests.bench.switch import Switch, bare_clock, switch_of
 from tests.bench.table import NONE, markdown
 from tests.bench.targets import CPUS
 from tests.support.live.harness import SYSTEM_PYTHON, WORKLOADS
@@ -34,6 +34,7 @@ from tests.support.live.harness import SYSTEM_PYTHON, WORKLOADS
 TITLE = "slowdown"
 LIMITS = {0: None, 20: 0.1, 100: 0.3, 1000: 2.0}
 """Per cent of the target's CPU time, by Hz."""
+BARE_HZ = 2000
 CALIBRATION_UNITS = 20_000
 BLOCK_S = 0.2
 ORDER = (False, True, True, False)
@@ -81,17 +82,34 @@ def recording(hz: int) -> Iterator[Switch]:
             profiler.finish()
 
 
-def pair(blocks: Blocks, units: int, hz: int, fours: int) -> float:
-    """By how many per cent the blocks take longer while pidflame samples."""
+def pair(blocks: Blocks, units: int, fours: int, switch: Switch, *, turns: bool = True) -> float:
+    """By how many per cent the blocks take longer while events are on, if they are turned on at all."""
     spent_s = dict.fromkeys(ORDER, 0.0)
-    with recording(hz or min(filter(None, LIMITS))) as switch:
-        switch.turn(on=False)
-        blocks.cpu_s(units)
-        for _ in range(fours):
-            for on in ORDER:
-                switch.turn(on=on and hz > 0)
-                spent_s[on] += blocks.cpu_s(units)
+    switch.turn(on=False)
+    blocks.cpu_s(units)
+    for _ in range(fours):
+        for on in ORDER:
+            switch.turn(on=on and turns)
+            spent_s[on] += blocks.cpu_s(units)
     return 100 * (spent_s[True] / spent_s[False] - 1)
+
+
+def measure(rates: Sequence[int], pairs: int, fours: int) -> tuple[dict[int, list[float]], list[float]]:
+    """The pairs of each rate, and those of the bare clock."""
+    found: dict[int, list[float]] = {hz: [] for hz in rates}
+    bare: list[float] = []
+    cpu = CPUS - 1
+    with Blocks(cpu) as blocks:
+        blocks.cpu_s(CALIBRATION_UNITS)
+        units = round(CALIBRATION_UNITS * BLOCK_S / blocks.cpu_s(CALIBRATION_UNITS))
+        for number in range(pairs):
+            for hz in (*rates[number % len(rates) :], *rates[: number % len(rates)]):
+                with recording(hz or min(filter(None, LIMITS))) as switch:
+                    found[hz].append(pair(blocks, units, fours, switch, turns=hz > 0))
+                print(f"{number + 1}: {hz} Hz: {found[hz][-1]:+.3f} %", file=sys.stderr)
+            with bare_clock(cpu, BARE_HZ) as switch:
+                bare.append(pair(blocks, units, fours, switch))
+    return found, bare
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -109,17 +127,15 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values), quantile * stdev(values) / sqrt(len(values))
 
 
-def row(hz: int, values: Sequence[float]) -> Sequence[str]:
-    """The cells of a rate."""
+def row(who: str, values: Sequence[float], limit: float | None) -> Sequence[str]:
+    """The cells of a line."""
     mean, half = interval(values)
-    limit = LIMITS.get(hz)
     if limit is None:
         verdict = NONE
     elif mean + half <= limit:
         verdict = "yes"
     else:
         verdict = "**no**" if mean - half > limit else "not decided: the interval is too wide"
-    who = f"{hz} Hz"
     shown = f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
     return (who, str(len(values)), shown, f"{limit:g}" if limit else NONE, verdict)
 
@@ -134,20 +150,16 @@ def main() -> None:
     arguments = parser.parse_args()
     rates = [int(hz) for hz in arguments.rates.split(",")]
     fours = max(1, round(arguments.seconds / (len(ORDER) * BLOCK_S)))
-    found: dict[int, list[float]] = {hz: [] for hz in rates}
-    with Blocks(CPUS - 1) as blocks:
-        blocks.cpu_s(CALIBRATION_UNITS)
-        units = round(CALIBRATION_UNITS * BLOCK_S / blocks.cpu_s(CALIBRATION_UNITS))
-        for number in range(arguments.pairs):
-            for hz in rates[number % len(rates) :] + rates[: number % len(rates)]:
-                found[hz].append(pair(blocks, units, hz, fours))
-                print(f"{number + 1}: {hz} Hz: {found[hz][-1]:+.3f} %", file=sys.stderr)
-    header = ("pidflame at", "pairs", "target's CPU time, % more (95 % interval)", "at most", "kept")
+    found, bare = measure(rates, arguments.pairs, fours)
+    header = ("", "pairs", "target's CPU time, % more (95 % interval)", "at most", "kept")
     explanation = prose(f"""
         A Python process on one CPU does the same work in blocks of {BLOCK_S:g} s, while the perf events of a
         recording of the whole system are off or on in turn: {fours * len(ORDER)} blocks a pair, by the
-        process's own CPU clock. At 0 Hz they stay off.""")
-    rows = markdown(header, [row(hz, values) for hz, values in found.items()])
+        process's own CPU clock. At 0 Hz they stay off. An interrupt of the clock alone takes
+        {fmean(bare) / 100 * US / BARE_HZ:.1f} µs here; pidflame's clock ticks up to four times a sample.""")
+    lines = [row(f"pidflame at {hz} Hz", values, LIMITS.get(hz)) for hz, values in found.items()]
+    lines.append(row(f"a clock of {BARE_HZ} Hz, no program", bare, None))
+    rows = markdown(header, lines)
     text = f"{written_by('tests.bench.slowdown docs/BENCHMARKS.md', Machine())}\n{explanation}\n\n{rows}"
     publish({TITLE: text}, arguments.pages)
 

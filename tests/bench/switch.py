@@ -1,18 +1,25 @@
-"""Turns the perf events that a process holds off and on, from outside: the process goes on."""
+"""Turns perf events off and on: those that a process holds, while it goes on, or a bare clock's."""
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from symbolizers.process.syscalls import perf_event_open
 from tests.support.process.open_links import PERF_EVENT
 
 PIDFD_GETFD = 438
 """The system call, on all machines (asm-generic/unistd.h)."""
 PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_DISABLE = 0x2400, 0x2401
+
+# linux/perf_event.h: struct perf_event_attr
+SOFTWARE, CPU_CLOCK, DISABLED = 1, 0, 1
+ATTRIBUTES = struct.Struct("=IIQQ16xQ64x")
+SECOND_NS = 1_000_000_000
 
 
 class Switch:
@@ -46,3 +53,14 @@ def switch_of(pid: int) -> Iterator[Switch]:
     finally:
         for descriptor in (process, *descriptors):
             os.close(descriptor)
+
+
+@contextmanager
+def bare_clock(cpu: int, hz: int) -> Iterator[Switch]:
+    """The switch of a clock that interrupts the CPU, and runs no program. Raises OSError."""
+    values = (SOFTWARE, ATTRIBUTES.size, CPU_CLOCK, SECOND_NS // hz, DISABLED)
+    descriptor = perf_event_open(ATTRIBUTES.pack(*values), cpu)
+    try:
+        yield Switch([descriptor])
+    finally:
+        os.close(descriptor)

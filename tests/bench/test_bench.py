@@ -121,7 +121,7 @@ def test_interval_is_students() -> None:
     ],
 )
 def test_a_limit_is_kept_if_the_whole_interval_is_below(values: list[float], verdict: str) -> None:
-    assert slowdown.row(20, values)[-1] == verdict
+    assert slowdown.row("20 Hz", values, 0.1)[-1] == verdict
 
 
 def test_functions_are_told_by_whole_words() -> None:
