@@ -48,19 +48,22 @@ class Made(NamedTuple):
 
     cpu_s: float
     table_bytes: int
+    is_refused: bool
+    """Whether the file has more rows than a table may have, or what it says makes no sense."""
 
 
 def make(path: str) -> Made:
-    """Makes it. Raises OSError; a file without one has an empty one."""
+    """Makes it; a file without unwind information has an empty one. Raises OSError."""
+    is_refused = False
     started = time.process_time()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = len(make_chunks(ElfFile.from_fd(descriptor)))
     except Malformed:
-        size = 0
+        size, is_refused = 0, True
     finally:
         os.close(descriptor)
-    return Made(time.process_time() - started, size)
+    return Made(time.process_time() - started, size, is_refused)
 
 
 def make_apart(path: str) -> Made:
@@ -112,12 +115,14 @@ def memory_text() -> str:
         made = list(pool.map(make, files, chunksize=4))
     table_bytes = sum(-(-each.table_bytes // PAGE_BYTES) * PAGE_BYTES for each in made)
     size, largest = max((each.table_bytes, path) for each, path in zip(made, files, strict=True))
+    refused = sum(each.is_refused for each in made)
     verdict = "fit in" if table_bytes <= MOST_BYTES else "**do not fit in**"
     return prose(f"""
         The {len(programs)} largest executables of {" and ".join(FOLDERS)}, one process each, map {len(files)}
         files together. The tables of all these files take {table_bytes / MB:.1f} MB and
         {sum(each.cpu_s for each in made):.0f} s of CPU; the largest is that of {os.path.basename(largest)}
-        with {size / MB:.1f} MB. They {verdict} the {MOST_BYTES / MB:.0f} MB that the kernel is given.""")
+        with {size / MB:.1f} MB. Files that have more rows than a table may have: {refused}. The tables {verdict}
+        the {MOST_BYTES / MB:.0f} MB that the kernel is given.""")
 
 
 def main() -> None:
