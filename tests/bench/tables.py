@@ -121,8 +121,8 @@ def memory_text() -> str:
         The {len(programs)} largest executables of {" and ".join(FOLDERS)}, one process each, map {len(files)}
         files together. The tables of all these files take {table_bytes / MB:.1f} MB and
         {sum(each.cpu_s for each in made):.0f} s of CPU; the largest is that of {os.path.basename(largest)}
-        with {size / MB:.1f} MB. Files that have more rows than a table may have: {refused}. The tables {verdict}
-        the {MOST_BYTES / MB:.0f} MB that the kernel is given.""")
+        with {size / MB:.1f} MB. Files that have more rows than a table may have: {refused}. The tables
+        {verdict} the {MOST_BYTES / MB:.0f} MB that the kernel is given.""")
 
 
 def main() -> None:
