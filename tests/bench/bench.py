@@ -11,6 +11,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import page, peers, results, targets
@@ -68,7 +69,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer-rates", type=numbers, default="100", help="Hz of the others")
     parser.add_argument("--workloads", default=",".join(targets.BY_NAME), help="with commas")
     parser.add_argument("--profilers", default=",".join(peers.BY_NAME), help="with commas")
-    parser.add_argument("--json", type=Path, help="write every measurement to this file")
+    parser.add_argument("--json", type=Path, help="keep every measurement in this file, from the first on")
     parser.add_argument("--from", dest="kept", type=Path, help="measure nothing: take such a file")
     return parser.parse_args()
 
@@ -85,11 +86,11 @@ def main() -> int:
         workloads = [targets.BY_NAME[name] for name in arguments.workloads.split(",")]
         profilers = [peers.BY_NAME[name] for name in arguments.profilers.split(",")]
         cells, refused = plan(workloads, profilers, arguments.rates, arguments.peer_rates)
-        measured = measure_all(cells, arguments.rounds, arguments.seconds)
-        entries = (*refused, *measured)
-        found = Results(Machine(), arguments.rounds, arguments.seconds, entries)
-    if arguments.json:
-        found.keep(arguments.json)
+        found = Results(Machine(), arguments.rounds, arguments.seconds, tuple(refused))
+        for entry in measure_all(cells, arguments.rounds, arguments.seconds):
+            found = replace(found, measurements=(*found.measurements, entry))
+            if arguments.json:
+                found.keep(arguments.json)
     page.publish(page.parts(found), arguments.pages)
     return 0
 

@@ -24,7 +24,7 @@ from tests.bench.peer import folded
 from tests.bench.peers import PIDFLAME
 from tests.bench.results import Machine
 from tests.bench.table import NONE, NS, markdown, reasons, spread
-from tests.bench.targets import PYTHON, RUBY, Target, Workload
+from tests.bench.targets import PYTHON, RUBY, Target, TargetFailed, Workload
 from tests.support.live.harness import WORKLOADS
 
 TITLE = "one sample"
@@ -169,7 +169,7 @@ def time_all(all_stacks: Sequence[Stack], rounds: int) -> dict[Stack, Timed]:
             for stack in chance.sample(all_stacks, len(all_stacks)):
                 try:
                     look(stack, found[stack])
-                except ProfilerFailed as failure:
+                except (ProfilerFailed, TargetFailed) as failure:
                     found[stack].failures.append(str(failure))
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench import peers, targets
 from tests.bench.cost import Profiler, ProfilerFailed
 from tests.bench.peer import SCRIPT, Observation, Peer, Window
-from tests.bench.targets import Target, Truth, work_of
+from tests.bench.targets import Target, TargetFailed, Truth, work_of
 
 ATTACH_PATIENCE_S = 30.0
 SETTLE_S = 2.0
@@ -126,13 +126,13 @@ def measure_watched(cell: Cell, round_number: int, units: int, *, cold: bool) ->
 
 
 def measure(cell: Cell, round_number: int, units: int, colds: Sequence[Cell]) -> Measurement:
-    """One measurement; a profiler that fails is a `failure` in it, not an exception.
+    """One measurement; a profiler or a target that fails is a `failure` in it, not an exception.
 
     `colds` are the cells that a start without earlier runs' cache is measured for, too.
     """
-    if cell.profiler == NOBODY:
-        return measure_alone(cell, round_number, units)
     try:
+        if cell.profiler == NOBODY:
+            return measure_alone(cell, round_number, units)
         return measure_watched(cell, round_number, units, cold=cell in colds)
-    except ProfilerFailed as failure:
+    except (ProfilerFailed, TargetFailed, OSError) as failure:
         return Measurement(cell, round_number, failure=str(failure))

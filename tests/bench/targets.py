@@ -91,6 +91,10 @@ class Truth:
         return sum(self.cpu_s.values())
 
 
+class TargetFailed(Exception):
+    """A target did not get ready, or did not end its work."""
+
+
 class Target:
     """A running target; leaving the block ends it, also in the middle of its work."""
 
@@ -110,7 +114,7 @@ class Target:
     def __enter__(self) -> Target:
         try:
             if self._line() != "ready":
-                raise RuntimeError("a target did not get ready")
+                raise TargetFailed("a target did not get ready")
         except BaseException:
             self.__exit__()
             raise
@@ -142,10 +146,10 @@ class Target:
         assert self._process.stdout is not None
         while b"\n" not in self._pending:
             if not select.select([self._process.stdout], [], [], PATIENCE_S)[0]:
-                raise RuntimeError(f"a target said nothing for {PATIENCE_S:.0f} s")
+                raise TargetFailed(f"a target said nothing for {PATIENCE_S:.0f} s")
             chunk = self._process.stdout.read(65536)
             if not chunk:
-                raise RuntimeError("a target ended before its work was done")
+                raise TargetFailed("a target ended before its work was done")
             self._pending += chunk
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode()

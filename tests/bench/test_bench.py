@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.bench import page, results, slowdown
-from tests.bench.measure import NOBODY, Cell, Cost, Measurement
+from tests.bench.measure import NOBODY, Cell, Cost, Measurement, measure
 from tests.bench.peer import Observation, Window, count_functions, told
 from tests.bench.peers import Perf
 from tests.bench.results import Machine, Results
 from tests.bench.table import phase_error, rows_of, sample_ratio, split_error, us_a_sample, workload_table
-from tests.bench.targets import INTERVALS, PYTHON, TWENTY, Truth, Workload
+from tests.bench.targets import BY_NAME, INTERVALS, PYTHON, TWENTY, Truth, Workload
 from tests.support.page_sections import has
 
 COST = Cost(
@@ -73,6 +73,14 @@ def test_a_table_says_why_a_row_is_empty() -> None:
     assert workload_table(PYTHON, ALL).splitlines()[7].endswith("| no headers / none |")
     assert "not measured" not in workload_table(TWENTY, ALL)
     assert workload_table(INTERVALS, ALL) == ""
+
+
+@pytest.mark.parametrize("profiler", [NOBODY, "pidflame"])
+def test_a_target_that_fails_is_one_measurement_lost(profiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = replace(PYTHON, command=("false",))
+    monkeypatch.setitem(BY_NAME, PYTHON.name, broken)
+    cell = Cell(PYTHON.name, profiler, 20)
+    assert measure(cell, 1, 10, ()) == Measurement(cell, 1, failure="a target ended before its work was done")
 
 
 def test_results_come_back_from_their_file(tmp_path: Path) -> None:
