@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 from tests.bench.cgroup import Cgroup
 from tests.support.process.open_links import open_links
@@ -45,13 +46,21 @@ class Profiler:
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as sink:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                preexec_fn=self._enter,
-            )
+            return self._started(command, sink, sink)
+
+    def _started(
+        self, command: Sequence[str], output: IO[bytes], words: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        # In a session of its own: the kernel shares the CPUs among sessions, and pidflame, which goes before
+        # others in its own, left the target nothing of theirs on a machine with a load of 15.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=words,
+            preexec_fn=self._enter,
+            start_new_session=True,
+        )
 
     def _enter(self) -> None:
         """In the child, before it runs its program: a bench that is ended leaves no profiler behind."""
@@ -111,13 +120,7 @@ class Profiler:
     def afterwards(self, command: Sequence[str], output: Path) -> None:
         """Run what makes stacks of its file, at its expense. Raises `ProfilerFailed`."""
         with output.open("wb") as sink, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=log,
-                preexec_fn=self._enter,
-            )
+            self._process = self._started(command, sink, log)
         self._wait("of its start", (0,))
 
     def _wait(self, since: str, accepted: Iterable[int]) -> None:
