@@ -14,7 +14,7 @@ from profiler.capture.records import RawSample, StackCopy
 from profiler.capture.wire import UserEnd
 from profiler.run.copied_walk import CopiedWalk
 from profiler.run.stacks import CodeMap, NativeAddress
-from symbolizers.elf.unwind_rules import RETURN_IN_ARGUMENT, ROOT, Cfa, packed
+from symbolizers.elf.unwind_rules import RETURN_IN_ARGUMENT, ROOT, Cfa, needs_register, of_register, packed
 from symbolizers.inspection import VDSO, CodeMapping
 from tests.support.samples import raw_sample
 from tests.support.walkers.harness import PAGE_BYTES, Harness, Image
@@ -26,10 +26,14 @@ MAPPED = CodeMap((CodeMapping(CODE, 1 << 47, 0, VDSO, "[vdso]"),))
 in_harness = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-own_stack = st.one_of(
-    rules.filter(lambda rule: rule & 7 != Cfa.ELSEWHERE), st.just(ROOT), st.just(SP_8), st.just(SP_8)
-)
-"""All but those that lead to another stack, of which there is no copy."""
+
+
+def is_copied(rule: int) -> bool:
+    """Whether the copy has all that the rule needs: not another stack, and no other register."""
+    return rule & 7 != Cfa.ELSEWHERE and not (rule & 7 == Cfa.UNKNOWN and needs_register(rule))
+
+
+own_stack = st.one_of(rules.filter(is_copied), st.just(ROOT), st.just(SP_8), st.just(SP_8))
 tables = st.dictionaries(st.integers(0, 63).map(lambda at: 16 * at), own_stack, min_size=1, max_size=24)
 
 
@@ -80,6 +84,13 @@ def test_the_copy_leads_where_the_thread_does(
         assert found.lacks_table, "what can't be read is partial, as before"
     else:
         assert (found.user, found.user_end, found.lacks_table) == (there.user, there.user_end, False)
+
+
+def test_what_needs_another_register_stays_as_it_was(harness: Harness) -> None:
+    image = short(image_of([CODE + 0x200], ip=CODE + 0x100, fp=0, argument=CODE))
+    lacking = harness.walk(image, unwound=True, lacks_table=True).sample
+    found = followed(lacking, {0x100: packed(of_register(5), 8, 0)}).result()
+    assert (found.user, found.lacks_table) == (lacking.user, True)
 
 
 @in_harness
