@@ -1,176 +1,83 @@
-"""What a sample costs in user space, by streams of made-up records: ``python -m tests.bench.replay``.
+"""What a sample costs in user space, by streams of made-up records: ``python -m tests.bench.replay PAGE…``.
 
-A session for each number of processes, in a process of its own, takes in the same streams, in turn with the
-others. Prints Markdown: medians of CPU time. What is left for the end of a recording is not in it: then the
-samples of each stack go to the account of its process.
+A session for each number of processes takes in the same streams, in turn with the others. Medians of CPU
+time.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from typing import NamedTuple, cast
+from pathlib import Path
 
-from tests.support.replay import CPUS, Clock, Look, Machine, in_looks, replay
+from tests.bench.page import publish, written_by
+from tests.bench.results import Machine
+from tests.bench.table import markdown
+from tests.support.replay import CPUS
+from tests.support.replay_costs import (
+    ALONE,
+    FREQUENT,
+    LOOKS_HZ,
+    NEW,
+    NEW_SHARE,
+    TOGETHER,
+    Size,
+    Stream,
+    costs_us,
+)
 
+TITLE = "replay"
 PROCESSES = (10, 100, 1000, 10_000)
-LOOKS_HZ = 10
-LOOK_SAMPLES = 2 * 1000 // LOOKS_HZ
-"""What comes between two looks into the ring buffer from two busy CPUs at 1,000 Hz."""
-NEW_SHARE = 0.05
-SHORT_LIVED_HZ = 1000
-"""Processes that begin, are sampled once and exit."""
-SAMPLES = 10_000
-ROUNDS = 5
-
-
-class Stream(NamedTuple):
-    """Samples of one kind; `times`: how often each stack of a look is in it."""
-
-    kind: str
-    times: int = 1
-    look_samples: int = LOOK_SAMPLES
-
-
-TOGETHER, ALONE = Stream("again", 4), Stream("again")
-FREQUENT, NEW = Stream("frequent"), Stream("new")
+RATES_HZ = (20, 100)
 STREAMS = (TOGETHER, ALONE, FREQUENT, NEW)
+KINDS = ("repeated, each stack 4 times in a look", "once", "a few are frequent")
+"""Of the first three."""
 
 
-class Size(NamedTuple):
-    """How many processes there are; how many stacks, and how many code objects, each of them has."""
-
-    processes: int
-    stacks: int = 20
-    codes: int = 100
-
-
-class Running:
-    """A session in another process, which takes in one stream after another."""
-
-    def __init__(self, connection: Connection, size: Size) -> None:
-        self._connection = connection
-        self._samples = 2 * size.processes * size.stacks
-
-    def cost_us(self, stream: Stream, samples: int = SAMPLES) -> float:
-        """CPU microseconds a sample."""
-        self._connection.send((stream, samples))
-        taken, cpu_ns = cast(tuple[int, int], self._connection.recv())
-        self._samples += taken
-        return cpu_ns / samples / 1000
-
-    def check(self) -> None:
-        """Ends it. Raises AssertionError where a sample was not counted, or its stack not named."""
-        self._connection.send(None)
-        counted = self._connection.recv()
-        assert counted == (self._samples, 0, {}), (counted, self._samples)
-
-
-@contextmanager
-def running(size: Size) -> Iterator[Running]:
-    """A session that knows the processes and all their stacks."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=_run, args=(theirs, size))
-    child.start()
-    theirs.close()
-    try:
-        yield Running(ours, size)
-    finally:
-        ours.close()
-        child.join(5)
-        child.kill()
-
-
-def costs_us(
-    sizes: Sequence[Size], streams: Iterable[Stream], *, samples: int = SAMPLES, rounds: int = ROUNDS
-) -> dict[Stream, list[list[float]]]:
-    """By stream, for each of the `sizes`, the cost of a sample in each round. In a round all take turns."""
-    with ExitStack() as stack:
-        sessions = [stack.enter_context(running(size)) for size in sizes]
-        costs: dict[Stream, list[list[float]]] = {}
-        for stream in streams:
-            turns = [[session.cost_us(stream, samples) for session in sessions] for _ in range(rounds)]
-            costs[stream] = [list(each) for each in zip(*turns, strict=True)]
-        for session in sessions:
-            session.check()
-    return costs
-
-
-def _run(connection: Connection, size: Size) -> None:
-    machine, clock = Machine(size.processes, stacks=size.stacks, codes=size.codes), Clock()
-
-    def looks() -> Iterator[Look]:
-        yield from in_looks(machine.known(), LOOK_SAMPLES)
-        while (asked := connection.recv()) is not None:
-            stream, samples = asked
-            before_ns, extra = clock.cpu_ns, 0
-            for look in _looks_of(machine, stream, samples):
-                extra += SHORT_LIVED_HZ // LOOKS_HZ if look[0] else 0
-                yield look
-            connection.send((samples + extra, clock.cpu_ns - before_ns))
-
-    losses = replay(looks(), forget=machine.forget, code=machine.code, clock=clock).losses
-    connection.send((losses.samples, losses.lost, losses.dropped))
-
-
-def _looks_of(machine: Machine, stream: Stream, samples: int) -> Iterator[Look]:
-    if stream.kind == "frequent":
-        yield from in_looks(machine.frequent(samples), stream.look_samples)
-    elif stream.kind == "new":
-        yield from in_looks(machine.new(samples), stream.look_samples)
-    else:
-        for _ in range(0, samples, stream.look_samples):
-            if stream.kind == "again":
-                yield (), list(machine.again(stream.look_samples, stream.times))
-            else:
-                new = round(stream.look_samples * NEW_SHARE)
-                mapped, records = machine.short_lived(SHORT_LIVED_HZ // LOOKS_HZ)
-                records += [*machine.frequent(stream.look_samples - new), *machine.new(new)]
-                yield mapped, records
-
-
-def _print_costs() -> None:
-    """A row for each number of processes, and what the CPUs of a large machine cost with the most of them."""
+def _costs() -> str:
+    """A row for each number of processes."""
     sizes = [Size(processes) for processes in PROCESSES]
-    busy = [Stream("busy", look_samples=CPUS * hz // LOOKS_HZ) for hz in (20, 100)]
     costs = costs_us(sizes, STREAMS)
-    print(
-        "| processes | stacks | functions | µs a repeated sample, its stack four times in a look | once |",
-        end="",
-    )
-    print(" a few are frequent | µs a new stack | samples a second of CPU, 5 % of them new |")
-    print("| --- " * 8 + "|")
+    rows = []
     for place, size in enumerate(sizes):
         together, alone, frequent, new = (statistics.median(costs[each][place]) for each in STREAMS)
         mixed = frequent * (1 - NEW_SHARE) + new * NEW_SHARE
-        stacks, functions = size.processes * size.stacks, size.processes * size.codes
-        print(f"| {size.processes:,} | {stacks:,} | {functions:,} | {together:.2f} | {alone:.2f} |", end="")
-        print(f" {frequent:.2f} | {new:.0f} | {1e6 / mixed:,.0f} |")
-    print()
-    print("| a machine of 256 busy CPUs, 10,000 processes and 1,000 new ones a second | % of a core |")
-    print("| --- | --- |")
-    for stream, ((*of_rounds,),) in costs_us(sizes[-1:], busy, samples=10 * busy[-1].look_samples).items():
+        counts = (size.processes, size.processes * size.stacks, size.processes * size.codes)
+        repeated = (f"{each:.2f}" for each in (together, alone, frequent))
+        rows.append((*(f"{count:,}" for count in counts), *repeated, f"{new:.0f}", f"{1e6 / mixed:,.0f}"))
+    header = ("processes", "stacks", "functions", *KINDS, "a new stack", "samples a second of CPU, 5 % new")
+    return markdown(header, rows)
+
+
+def _large_machine() -> str:
+    """What all the CPUs of a large machine cost."""
+    busy = [Stream("busy", look_samples=CPUS * hz // LOOKS_HZ) for hz in RATES_HZ]
+    costs = costs_us([Size(PROCESSES[-1])], busy, samples=10 * busy[-1].look_samples)
+    rows = []
+    for stream, (of_rounds,) in costs.items():
         share = statistics.median(of_rounds) * stream.look_samples * LOOKS_HZ / 1e6
-        print(f"| {stream.look_samples * LOOKS_HZ // CPUS} Hz | {share:.0%} |")
-    print()
+        rows.append((f"{stream.look_samples * LOOKS_HZ // CPUS} Hz", f"{share:.0%}"))
+    machine = "256 busy CPUs, 10,000 processes, a million functions, 5 % new stacks, 1,000 forks a second"
+    return markdown((machine, "of a core"), rows)
 
 
-def _print_growth() -> None:
+def _growth() -> str:
     """What more processes cost that have as many stacks in all."""
-    few, many = Size(10, stacks=4000), Size(10_000, stacks=4)
-    costs = costs_us((few, many), STREAMS[:-1])
-    print("| 40,000 stacks | of 10 processes, µs a sample | of 10,000 | ratio |")
-    print("| --- | --- | --- | --- |")
-    kinds = ("four times in a look", "once in a look", "a few are frequent")
-    for kind, (one, other) in zip(kinds, costs.values(), strict=True):
-        ratio = statistics.median(b / a for a, b in zip(one, other, strict=True))
-        print(f"| {kind} | {statistics.median(one):.2f} | {statistics.median(other):.2f} | {ratio:.2f} |")
+    costs = costs_us((Size(10, stacks=4000), Size(10_000, stacks=4)), STREAMS[:-1])
+    rows = []
+    for kind, (few, many) in zip(KINDS, costs.values(), strict=True):
+        ratio = statistics.median(b / a for a, b in zip(few, many, strict=True))
+        rows.append((kind, *(f"{statistics.median(each):.2f}" for each in (few, many)), f"{ratio:.2f}"))
+    return markdown(("40,000 stacks in all", "of 10 processes", "of 10,000", "ratio"), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pages", type=Path, nargs="*")
+    pages = parser.parse_args().pages
+    made_by = written_by("tests.bench.replay docs/BENCHMARKS.md", Machine())
+    publish({TITLE: "\n\n".join((made_by, _costs(), _large_machine(), _growth()))}, pages)
 
 
 if __name__ == "__main__":
-    _print_costs()
-    _print_growth()
+    main()
