@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from profiler.capture.records import RawSample
@@ -47,8 +48,8 @@ class HeldSamples:
         """
         size = held.size_bytes()
         while sum(self._bytes.values()) + size > MOST_BYTES:
-            largest = max(self._bytes, key=lambda user: self._bytes[user])
-            if self._bytes.get(held.user, 0) + size >= self._bytes[largest]:
+            largest, most = max(self._bytes.items(), key=itemgetter(1), default=(held.user, 0))
+            if self._bytes.get(held.user, 0) + size >= most:
                 return False
             self._let_go(largest)
         self._by_file.setdefault(file, []).append(held)

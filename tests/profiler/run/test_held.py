@@ -46,6 +46,7 @@ def test_what_finds_no_room_does_not_wait() -> None:
     assert held_back == [True] * 10 + [False] * 5
     assert gone == [], "who comes later is not worth more"
     samples.take_all()
+    assert not samples.hold(FILE, waiting(USER, gone, size=1 << 20))
     assert samples.hold(FILE, waiting(USER, gone))
     assert not samples.hold(FILE, waiting(USER, gone, size=1 << 20))
 
