@@ -15,6 +15,8 @@ struct instant {
 };
 
 BPF_PERCPU_ARRAY(instants, struct instant, 1);
+/* By CPU, from one tick of its clock to the next (ns). The event itself keeps telling the period that it began with. */
+BPF_ARRAY(periods, __u64, 1);
 
 static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 length_ns)
 {
@@ -43,19 +45,22 @@ static __always_inline __u64 due_tick_ns(__u64 last_ns, __u64 period_ns, __u64 n
  */
 static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
 {
-	__u32 only = 0;
+	__u32 only = 0, cpu = bpf_get_smp_processor_id();
 	const struct settings *set = settings.lookup(&only);
 	struct instant *next = instants.lookup(&only);
-	/* What follows the registers is the period, see struct bpf_perf_event_data. */
-	__u64 period_ns = ((const volatile __u64 *)ctx)[REGISTERS];
-	__u64 now_ns, length_ns;
+	const __u64 *period = periods.lookup(&cpu);
+	__u64 now_ns, length_ns, period_ns;
 	bool is_missed;
 
+	(void)ctx;
 	if (!set || !next)
 		return false;
 	length_ns = set->slot_ns;
 	if (!length_ns)
 		return true;
+	if (!period)
+		return false;
+	period_ns = *period;
 	now_ns = due_tick_ns(next->tick_ns, period_ns, bpf_ktime_get_ns());
 	is_missed = now_ns - next->tick_ns > period_ns + period_ns / 2;
 	next->tick_ns = now_ns;

@@ -2,8 +2,9 @@
 
 The clock ticks more often than samples are due. The sampler takes the first tick after an instant that it
 draws at random, one for each slot of time (`is_due` in instants.h). The period is drawn at random, too, for
-each CPU: so the ticks are in step with nothing, neither with what a program does at intervals nor with the
-scheduler's tick, at which tasks are switched.
+each CPU, and the length of the slots; both are drawn anew each second. So the ticks are in step with nothing
+for long, neither with what a program does at intervals nor with the scheduler's tick, at which tasks are
+switched. Without that, it took four ticks a slot to count programs as often as they run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import fcntl
 import os
 import random
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from symbolizers.process.syscalls import perf_event_open
@@ -23,40 +25,72 @@ _HARDWARE, _CPU_CYCLES = 0, 0
 _DISABLED, _IS_FREQUENCY = 1 << 0, 1 << 10
 _ATTRIBUTES_BYTES = 112
 _ATTRIBUTES = struct.Struct("=IIQQ16xQ64x")
-_ENABLE, _SET_PROGRAM = 0x2400, 0x40042408
-"""The ioctls PERF_EVENT_IOC_ENABLE and PERF_EVENT_IOC_SET_BPF."""
+_PERIOD = struct.Struct("=Q")
+_ENABLE, _SET_PROGRAM, _SET_PERIOD = 0x2400, 0x40042408, 0x40082404
+"""The ioctls PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF and PERF_EVENT_IOC_PERIOD."""
 _SECOND_NS = 1_000_000_000
-_TICKS = (1.5, 4)
-"""How many ticks a slot has on average, at least and at most. Each costs an interrupt: 1 µs, or 20 µs in a
-virtual machine of two hypervisors. Fewer of them are in step with more programs."""
-_MOST_TICKS_HZ = 400
-"""Where the slots are short, they have fewer ticks."""
+_TICKS = 1.5
+"""How many ticks a slot has on average. Each costs an interrupt: 1 µs, or 13 in a virtual machine of two
+hypervisors."""
 _SPREAD = (0.8, 1.2)
 """A period is between these times the mean: no slot is without a tick."""
+_SLOT_SPREAD = (0.97, 1.03)
+"""The same of slots."""
+_REDRAW_S = 1.0
+_MOST_REDRAWN = 16
+"""CPUs that get another period at once: each is interrupted for it."""
 _ONLINE = Path("/sys/devices/system/cpu/online")
 
 
 def slot_ns(event: str, frequency_hz: int) -> int:
-    """How long a slot is in which one tick is drawn; 0 where every event is a sample."""
-    return _SECOND_NS // frequency_hz if event == "cpu-clock" else 0
+    """How long a slot is in which one tick is drawn, drawn at random; 0 where every event is a sample."""
+    return round(_SECOND_NS / frequency_hz * random.uniform(*_SLOT_SPREAD)) if event == "cpu-clock" else 0
 
 
 class Clock:
     """The events of all CPUs, which run a BPF program. Lifetime: while samples are taken."""
 
-    def __init__(self, event: str, frequency_hz: int, program_fd: int) -> None:
-        """Begins to tick. Raises OSError where the kernel does not allow it or has no such `event`."""
+    def __init__(
+        self, event: str, frequency_hz: int, program_fd: int, tell_period: Callable[[int, int], None]
+    ) -> None:
+        """Begins to tick. Raises OSError where the kernel does not allow it or has no such `event`.
+
+        `tell_period` is called with a CPU and how long its ticks last from now on (ns).
+        """
         self.cpus = tuple(online_cpus())
+        self._tell_period = tell_period
+        self._frequency_hz = frequency_hz
         self._fds: list[int] = []
+        self._redrawn_s = time.monotonic()
+        self._next = 0
+        """The first CPU whose turn it is to get another period."""
         try:
             for cpu in self.cpus:
-                self._fds.append(perf_event_open(_attributes(event, frequency_hz), cpu))
+                period_ns = _tick_ns(frequency_hz)
+                tell_period(cpu, period_ns)
+                self._fds.append(perf_event_open(_attributes(event, frequency_hz, period_ns), cpu))
                 fcntl.ioctl(self._fds[-1], _SET_PROGRAM, program_fd)
             for fd in self._fds:
                 fcntl.ioctl(fd, _ENABLE, 0)
         except OSError:
             self.close()
             raise
+
+    def is_redraw_due(self) -> bool:
+        """Whether a second has passed since periods were drawn; if so, the next one begins."""
+        now_s = time.monotonic()
+        is_due = now_s - self._redrawn_s >= _REDRAW_S
+        if is_due:
+            self._redrawn_s = now_s
+        return is_due
+
+    def redraw(self) -> None:
+        """Draws other periods. Raises OSError."""
+        for _ in range(min(len(self._fds), _MOST_REDRAWN)):
+            self._next = (self._next + 1) % len(self._fds)
+            period_ns = _tick_ns(self._frequency_hz)
+            self._tell_period(self.cpus[self._next], period_ns)
+            fcntl.ioctl(self._fds[self._next], _SET_PERIOD, _PERIOD.pack(period_ns))
 
     def close(self) -> None:
         """Ends it; safe to call twice."""
@@ -71,17 +105,15 @@ def online_cpus() -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-def _attributes(event: str, frequency_hz: int) -> bytes:
+def _attributes(event: str, frequency_hz: int, period_ns: int) -> bytes:
     """A struct perf_event_attr."""
     if event == "cycles":
         kind, config, period, flags = _HARDWARE, _CPU_CYCLES, frequency_hz, _DISABLED | _IS_FREQUENCY
     else:
-        kind, config, period, flags = _SOFTWARE, _CPU_CLOCK, _tick_ns(frequency_hz), _DISABLED
+        kind, config, period, flags = _SOFTWARE, _CPU_CLOCK, period_ns, _DISABLED
     return _ATTRIBUTES.pack(kind, _ATTRIBUTES_BYTES, config, period, flags)
 
 
 def _tick_ns(frequency_hz: int) -> int:
     """The time from one tick to the next, drawn at random."""
-    least, most = _TICKS
-    ticks = max(least, min(most, _MOST_TICKS_HZ / frequency_hz))
-    return round(_SECOND_NS / (frequency_hz * ticks) * random.uniform(*_SPREAD))
+    return round(_SECOND_NS / (frequency_hz * _TICKS) * random.uniform(*_SPREAD))

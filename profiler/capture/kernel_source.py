@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from mmap import PAGESIZE
 from threading import Lock, Thread
 
-from profiler.capture.clock import Clock, slot_ns
+from profiler.capture.clock import Clock, online_cpus, slot_ns
 from profiler.capture.header import read_header
 from profiler.capture.kernel_objects import KernelObjects, number
 from profiler.capture.known_stacks import KnownStacks
@@ -48,6 +49,7 @@ _LOST = _RECORDS.enums["lost_record"]
 _CONFIG = _RECORDS.structs["process_config"]
 _SETTINGS = _RECORDS.structs["settings"]
 _ALL_BITS = (1 << 32) - 1
+_WORD = struct.Struct("=Q")
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _RECORD, _FRESH, _COUNT, _UNWIND, _COPY, _NAMERS = (len(LANGUAGES) + number for number in range(6))
 """Behind the walkers in the map `stages` come these programs, the last of them one a language."""
@@ -77,6 +79,8 @@ class KernelSource:
             lambda stack: self._kernel.maps["stacks"].discard(stack), os.cpu_count() or 1
         )
         self._sampler_fd = -1
+        self._settings: dict[str, int] = {}
+        """All but the length of a slot."""
         self._compiler_cost = Cost()
         self._tracepoints: dict[str, int] = {}
         self._loaded: dict[str, bool] = {}
@@ -114,16 +118,18 @@ class KernelSource:
     def _load(self) -> None:
         sampler, self._compiler_cost = get_sampler(self._notes.append, use_cache=self._use_cache)
         try:
-            entries = {"stacks": max(_STACKS, _STACKS_OF_CPU * (os.cpu_count() or 1))}
+            entries = {
+                "stacks": max(_STACKS, _STACKS_OF_CPU * (os.cpu_count() or 1)),
+                "periods": max(online_cpus()) + 1,
+            }
             self._objects = KernelObjects(sampler, self._ring_pages(), entries)
-            settings = {
-                "slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz),
+            self._settings = {
                 "only_targets": int(self._sampling.targets is not None),
                 "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
                 "beyond_mask": 0 if self._sampling.inlines else (1 << 64) - 1,
                 **{f"key[{word}]": int.from_bytes(os.urandom(8), "little") for word in range(2)},
             }
-            self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(settings)
+            self._draw_slots()
             self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)
             self._ready.register(self._kernel.maps["records"].fd, select.EPOLLIN)
             self._sampler_fd = self._objects.load(PERF_EVENT, "on_sample")
@@ -149,7 +155,9 @@ class KernelSource:
         try:
             for tracepoint, program in self._tracepoints.items():
                 self._kernel.attach_raw_tracepoint(tracepoint, program)
-            clock = Clock(self._sampling.event, self._sampling.frequency_hz, self._sampler_fd)
+            clock = Clock(
+                self._sampling.event, self._sampling.frequency_hz, self._sampler_fd, self._tell_period
+            )
         except OSError as error:
             raise PrerequisiteError(
                 f"the kernel gave no {self._sampling.event} event ({error}): pidflame needs the capability"
@@ -194,9 +202,30 @@ class KernelSource:
     def drain(self) -> Sequence[Record]:
         assert self._ring is not None
         records = list(self._ring.drain())
+        if records and self._clock is not None and self._clock.is_redraw_due():
+            self._redraw()
         # What was mapped before a sample comes before it.
         mapped = self._mappings.drain() if self._mappings is not None else []
         return [*mapped, *self._stacks.decode(records)]
+
+    def _tell_period(self, cpu: int, period_ns: int) -> None:
+        self._kernel.maps["periods"][number(cpu)] = _WORD.pack(period_ns)
+
+    def _draw_slots(self) -> None:
+        slots = {"slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz)}
+        self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(slots | self._settings)
+
+    def _redraw(self) -> None:
+        """Draws anew what samples could be in step with."""
+        if self._sampling.event != "cpu-clock" or self._clock is None:
+            return
+        try:
+            self._clock.redraw()
+            self._draw_slots()
+        except OSError as error:
+            note = f"the clock keeps its period ({error.strerror}): programs in step with it may count wrong"
+            if note not in self._notes:
+                self._notes.append(note)
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
         values = dict.fromkeys(_CONFIG.fields, 0) | {"start_ns": start_ns}
