@@ -144,6 +144,7 @@ bench: test-setup $(PY_SPY)
 	$(PYTHON) -m tests.bench.formats $(BENCH_PAGE)
 	$(AS_ROOT) $(PYTHON) -m tests.bench.flamegraph_pl $(BENCH_PAGE)
 	$(PYTHON) -m tests.bench.recording $(BENCH_PAGE)
+	$(PYTHON) -m tests.bench.replay $(BENCH_PAGE)
 
 # Where `man` looks if .venv/bin is in PATH; for everybody: sudo make man MANDIR=/usr/local/share/man/man1
 man: setup

@@ -72,7 +72,7 @@ RING_BYTES = 1 << 24
 EXEC_MAPPINGS = 5
 
 
-class Machine:
+class MadeUp:
     """So many processes, each with its own code, that make records as the kernel does."""
 
     def __init__(self, processes: int, *, stacks: int = 20, codes: int = 100) -> None:

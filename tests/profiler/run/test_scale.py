@@ -10,7 +10,7 @@ import statistics
 
 import pytest
 
-from tests.bench.replay import ALONE, FREQUENT, NEW, NEW_SHARE, TOGETHER, Size, Stream, costs_us
+from tests.support.replay_costs import ALONE, FREQUENT, NEW, NEW_SHARE, TOGETHER, Size, Stream, costs_us
 
 FEW, MANY = Size(10, stacks=1000, codes=200), Size(10_000, stacks=1, codes=2)
 """As many stacks in all."""
