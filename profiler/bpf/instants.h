@@ -11,7 +11,8 @@
 struct instant {
 	__u64 slot_ns;	/* when the slot began */
 	__u64 due_ns;	/* the instant in it */
-	__u64 tick_ns;	/* when the clock was to tick last */
+	__u64 tick_ns;	/* when the clock ticked last */
+	__u64 period_ns;	/* of the clock then */
 };
 
 BPF_PERCPU_ARRAY(instants, struct instant, 1);
@@ -25,34 +26,19 @@ static __always_inline void draw(struct instant *next, __u64 slot_ns, __u64 leng
 }
 
 /*
- * When this tick was to be. Ticks come late, most of all on an idle CPU, which has to wake up first: by the times at
- * which they come, the one after a late one would stand for less time than it does.
- */
-static __always_inline __u64 due_tick_ns(__u64 last_ns, __u64 period_ns, __u64 now_ns)
-{
-	__u64 tick_ns;
-
-	if (!last_ns || !period_ns)
-		return now_ns;
-	tick_ns = last_ns + (now_ns - last_ns + period_ns / 2) / period_ns * period_ns;
-	return tick_ns < now_ns ? tick_ns : now_ns;
-}
-
-/*
  * Whether this tick of the clock is to be a sample: the first one after an instant that is drawn at random, one for each
- * slot, so that a program that does something in step with any clock shows as often as it runs. Ticks of an idle CPU
- * count as well. Some kernels run no program at these: an instant before a tick that nobody saw has passed.
+ * slot, so that a program that does something in step with any clock shows as often as it runs. Some kernels run no
+ * program at the ticks of an idle CPU, and the instants before these have passed. The first tick after them is a sample
+ * as likely as an instant falls into one period, and a slot begins with it.
  */
-static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
+static __always_inline bool is_due(void)
 {
 	__u32 only = 0, cpu = bpf_get_smp_processor_id();
 	const struct settings *set = settings.lookup(&only);
 	struct instant *next = instants.lookup(&only);
 	const __u64 *period = periods.lookup(&cpu);
-	__u64 now_ns, length_ns, period_ns;
-	bool is_missed;
+	__u64 now_ns = bpf_ktime_get_ns(), length_ns, gap_ns, longest_ns;
 
-	(void)ctx;
 	if (!set || !next)
 		return false;
 	length_ns = set->slot_ns;
@@ -60,23 +46,17 @@ static __always_inline bool is_due(struct bpf_perf_event_data *ctx)
 		return true;
 	if (!period)
 		return false;
-	period_ns = *period;
-	now_ns = due_tick_ns(next->tick_ns, period_ns, bpf_ktime_get_ns());
-	is_missed = now_ns - next->tick_ns > period_ns + period_ns / 2;
+	/* A clock that is given another period begins anew. */
+	longest_ns = *period + (*period == next->period_ns ? *period / 2 : next->period_ns);
+	gap_ns = now_ns - next->tick_ns;
 	next->tick_ns = now_ns;
+	next->period_ns = *period;
+	if (gap_ns > longest_ns) {
+		draw(next, now_ns, length_ns);
+		return ((__u64)bpf_get_prandom_u32() * length_ns) >> 32 < *period;
+	}
 	if (now_ns < next->due_ns)
 		return false;
-	if (is_missed && now_ns - next->due_ns > period_ns) {
-		__u64 slots = (now_ns - next->slot_ns) / length_ns;
-
-		draw(next, next->slot_ns + (slots ? slots : 1) * length_ns, length_ns);
-		if (now_ns < next->due_ns)
-			return false;
-		if (now_ns - next->due_ns > period_ns) {
-			draw(next, next->slot_ns + length_ns, length_ns);
-			return false;
-		}
-	}
 	draw(next, next->slot_ns + length_ns, length_ns);
 	return true;
 }

@@ -250,7 +250,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	const void *task, *leader = NULL;
 	struct scratch *s;
 
-	if (!is_due(ctx) || !(__u32)ids)
+	if (!is_due() || !(__u32)ids)
 		return 0;	/* not yet, or idle */
 	if (!is_recorded(ids >> 32))
 		return 0;

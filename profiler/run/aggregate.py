@@ -42,7 +42,7 @@ _SHOWN_HIT = 3
 _ADDRESS_BYTES = 320
 """What an address takes that is in no stack before."""
 _MOST_NEW = 4096
-"""New stacks until those are packed that had no sample since."""
+"""New stacks until those are packed that had no sample since; half of what is held, where that is more."""
 _TEXT_SHARE = 4
 """How many bytes of names, which a file repeats for each stack, count as one."""
 _ENDS = {
@@ -120,6 +120,7 @@ class Aggregator:
         self._ended: OrderedDict[ProcessId, None] = OrderedDict()
         self._new = 0
         """Stacks that came since some were packed."""
+        self._pack_at = _MOST_NEW
         self._programs = 0
         """How many of the accounts are of several processes."""
         self._notes: dict[ProcessId, dict[str, None]] = {}
@@ -327,10 +328,12 @@ class Aggregator:
     def _pack_if_due(self) -> None:
         """Before a new stack is counted: what nothing has shown for so many new ones takes less memory."""
         self._new += 1
-        if self._new >= _MOST_NEW:
+        if self._new >= self._pack_at:
             self._new = 0
-            for account in self._settled():
+            accounts = self._settled()
+            for account in accounts:
                 account.pack()
+            self._pack_at = max(_MOST_NEW, sum(len(each.stacks) for each in accounts) // 2)
 
     def _known_functions(self, elements: tuple[Element, ...]) -> tuple[tuple[Element, ...], int]:
         """With what stands for each function that is known, and the length of the names in it."""
