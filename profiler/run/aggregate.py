@@ -433,7 +433,7 @@ class Aggregator:
         account = self._account_of(sample)
         # It may have waited while its process changed its name.
         account.name(Root(sample.comm, sample.process.pid), sample.time_ns)
-        if self._threads and sample.time_ns >= account.named_ns:
+        if self._threads and (sample.time_ns >= account.named_ns or sample.tid not in account.threads):
             account.threads[sample.tid] = sample.thread_comm
         account.samples += 1
         return account

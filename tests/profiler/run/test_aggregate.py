@@ -106,6 +106,14 @@ def test_threads_are_told_apart_only_where_asked() -> None:
         assert aggregator.losses(lost=0).samples == 4
 
 
+def test_a_thread_whose_samples_have_waited_is_told_apart_too() -> None:
+    aggregator = Aggregator(threads=True)
+    late, early = Thread(b"late", 8), Thread(b"early", 9)
+    aggregator.add(replace(raw(thread=late), time_ns=2), (MAIN,))
+    aggregator.add(replace(raw(thread=early), time_ns=1), (MAIN,))
+    assert {sample.thread for sample in aggregator.samples({})} == {late, early}
+
+
 def test_a_process_that_renames_itself_keeps_one_account_under_its_last_name() -> None:
     aggregator = Aggregator()
     aggregator.add(raw(comm=b"sh"), (MAIN,))
