@@ -274,6 +274,8 @@ class Session:
         end_s = math.inf if duration_s is None else self._started_s + duration_s
         pace_s = _POLL_FOR_TASKS_S if self._recording.async_tasks else _POLL_S
         looks = self._recording.sampling.targets is not None
+        # The name of a thread is asked for while it runs.
+        most_calm = 0 if self._recording.threads else _CALM_DOUBLINGS
         longest_s = _SHOWN_S if progress is not None else _LOOK_S if looks else math.inf
         empty = calm = 0
         while not self._stopped and (now_s := time.monotonic()) < end_s:
@@ -296,7 +298,7 @@ class Session:
                 self._table.configure()
             records, is_new = self._drain()
             empty = 0 if records else empty + 1
-            calm = 0 if is_new or self._asker.pending() else min(calm + 1, _CALM_DOUBLINGS)
+            calm = 0 if is_new or self._asker.pending() else min(calm + 1, most_calm)
             self._names.ask_early()
             self._end_without_targets()
             if self._journal is not None:
