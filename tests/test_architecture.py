@@ -100,6 +100,7 @@ STAGES: dict[str, set[str]] = {
     # One stack out of what a program knows of a sample.
     "profiler.run.assembly": {
         *("profiler.capture", "profiler.run.codes", "profiler.run.stacks", "symbolizers.errors"),
+        "symbolizers.frame",
     },
     "profiler.run.walkers": {"profiler.capture", "profiler.run.surroundings", "symbolizers.base"},
     # The state machine between capture and stacks: it knows the wire's numbers and both its neighbours, and

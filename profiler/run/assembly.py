@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from profiler.capture.records import RawSample
@@ -10,6 +11,7 @@ from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run.codes import PLACEHOLDERS
 from profiler.run.stacks import CodeMap, Element, Loop, Partial, Run, interleave, merge, native_elements
 from symbolizers.errors import Reason
+from symbolizers.frame import Frame
 
 _SAMPLE_BYTES, _FRAME_BYTES = 1000, 220
 
@@ -18,6 +20,18 @@ def size_of(sample: RawSample) -> int:
     """What it takes while it waits, in bytes."""
     frames = len(sample.interpreter) + len(sample.user) + len(sample.kernel)
     return _SAMPLE_BYTES + _FRAME_BYTES * frames
+
+
+def cut_in_generated(sample: RawSample, code: CodeMap) -> RawSample:
+    """The sample; if its native stack seems to begin in generated code, as one whose callers nobody knows.
+
+    Code that has no unwind information and keeps no frame pointer may have a 0 in its register, as roots do.
+    """
+    if sample.user_end != UserEnd.ROOT or not sample.user:
+        return sample
+    element = code.find(sample.user[-1] - (len(sample.user) > 1))
+    is_generated = isinstance(element, Frame) or (element is not None and element.file.is_generated)
+    return replace(sample, user_end=int(UserEnd.LOST)) if is_generated else sample
 
 
 class Parts(NamedTuple):

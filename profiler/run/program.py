@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from profiler.capture.records import Counts, RawSample, Repeated
 from profiler.capture.wire import WalkStatus
-from profiler.run.assembly import Parts, size_of
+from profiler.run.assembly import Parts, cut_in_generated, size_of
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
 from profiler.run.stacks import Loop, Run
@@ -356,6 +356,7 @@ class Program:
             self._emit(now, parts)
 
     def _emit(self, sample: RawSample, parts: Parts) -> None:
+        sample = cut_in_generated(sample, parts.code)
         counts = self._around.emit(sample, parts.elements(sample), parts.lacks)
         if len(self._whole) >= _MOST_WHOLE:
             self.renamed()
