@@ -37,7 +37,7 @@ root()
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of programs for a container.
 
-    They have been recorded outside of it: what is cold on a machine that has just begun is not the container's.
+    They have been recorded outside of it: what is cold on a new machine is not the container's.
     """
     built = tmp_path_factory.mktemp("programs")
     for compiler, source in (("g++", "whole.cpp"), ("gcc", "jit.c")):
