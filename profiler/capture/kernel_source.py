@@ -202,8 +202,8 @@ class KernelSource:
     def drain(self) -> Sequence[Record]:
         assert self._ring is not None
         records = list(self._ring.drain())
-        if records and self._clock is not None and self._clock.is_redraw_due():
-            self._redraw()
+        if records:
+            self._redraw_if_due()
         # What was mapped before a sample comes before it.
         mapped = self._mappings.drain() if self._mappings is not None else []
         return [*mapped, *self._stacks.decode(records)]
@@ -215,9 +215,9 @@ class KernelSource:
         slots = {"slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz)}
         self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(slots | self._settings)
 
-    def _redraw(self) -> None:
+    def _redraw_if_due(self) -> None:
         """Draws anew what samples could be in step with."""
-        if self._sampling.event != "cpu-clock" or self._clock is None:
+        if self._sampling.event != "cpu-clock" or self._clock is None or not self._clock.is_redraw_due():
             return
         try:
             self._clock.redraw()

@@ -14,6 +14,7 @@ from symbolizers.errors import Reason
 from symbolizers.frame import Frame
 
 _SAMPLE_BYTES, _FRAME_BYTES = 1000, 220
+"""What a sample that waits takes, and each frame of it."""
 
 
 def size_of(sample: RawSample) -> int:

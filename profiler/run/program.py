@@ -30,7 +30,6 @@ _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.FAULT: Reason.WOULD_FAULT,
     WalkStatus.TORN: Reason.CHANGED,
 }
-"""What a sample that waits takes, and each frame of it."""
 _MOST_ASKED = 128
 """Code objects in one question: another process has its turn between two of them."""
 _WHOLE_BYTES = 400
