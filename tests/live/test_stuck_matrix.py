@@ -43,8 +43,9 @@ DURATION_S = 12.0
 SIBLING_CPU_S = "5"
 """It gives samples with a random error (sigma) of 1.4 %, where there are more programs than CPUs."""
 TOLERANCE = 0.05
-LATE_S = 0.5
-"""How long after its duration a recording may end."""
+LATE_S = 1.0
+"""How long after its duration a recording may end, on a machine as loaded as this test makes it. Who waited
+for a stuck target would be late by minutes."""
 NS = 1_000_000_000
 PAGES = [("python", part) for part in PYTHON_PARTS] + [("ruby", part) for part in RUBY_PARTS]
 LINES = "lines"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from symbolizers.registry import WORK
 from tests.interpreters.at_hand import Python, pythons_of_the_machine
 from tests.support.live.harness import WORKLOADS, record
 
@@ -18,6 +19,8 @@ PROGRAM = WORKLOADS / "hostile_chains.py"
 SOURCE = PROGRAM.read_text().splitlines()
 SHOWN = re.compile(rf"([\w.<>]+) \(.*{PROGRAM.name}:(\d+)\)")
 MARKED = re.compile(r"\[[a-z ]+\]")
+AT_WORK = set(WORK.values())
+"""Markers of garbage collection and the like, in stacks in which nothing is lacking."""
 MOST_PARTIAL = 0.01
 CALLED_BY_ANOTHER_NAME = {"__init__": "Made"}
 LEAVES = {"third", "inner_steps", "halve", "bound_target", "settle"}
@@ -64,7 +67,7 @@ def test_every_stack_is_one_that_the_program_can_have(tmp_path: Path, python: Py
     partial = 0
     for stack, count in recorded.stacks.items():
         frames = own_frames(stack)
-        if any(MARKED.fullmatch(frame) for frame in stack):  # it says itself that a frame is not there
+        if any(MARKED.fullmatch(frame) and frame not in AT_WORK for frame in stack):  # a frame is not there
             partial += count
         elif len(frames) > 1:
             reached[frames[-1][0]] += count
