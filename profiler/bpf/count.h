@@ -115,7 +115,7 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 
 	begin_hash(&h, set->key);
 	absorb_head(&h, &s->head);
-	for (__u32 slot = 0; slot < MAX_COUNTED; slot++) {
+	ROUNDS(s, slot, MAX_COUNTED) {
 		const struct interpreter_frame *frame;
 
 		if (slot >= READ_BACK(s->head.interpreter_frames))
@@ -124,7 +124,7 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 		absorb(&h, frame->address);
 		absorb(&h, (__u64)frame->checksum << 32 | (frame->position & set->position_mask));
 	}
-	for (__u32 level = 0; level < MAX_USER_FRAMES + MAX_KERNEL_FRAMES; level++) {
+	ROUNDS(s, level, MAX_USER_FRAMES + MAX_KERNEL_FRAMES) {
 		__u64 at = native_at + level * sizeof(__u64), address;
 
 		if (level >= READ_BACK(s->head.user_frames) + READ_BACK(s->head.kernel_frames))

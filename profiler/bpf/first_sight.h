@@ -121,7 +121,7 @@ static __always_inline bool find_fresh(struct scratch *s)
 	struct seen_key key = {};
 	__u32 fresh;
 
-	for (__u32 slot = 0; slot < MAX_LOOKED; slot++) {
+	ROUNDS(s, slot, MAX_LOOKED) {
 		/* read anew, so that the compiler keeps both bounds: Linux 5.10 sees no end of a loop up to a variable */
 		if (slot >= READ_BACK(s->head.interpreter_frames))
 			return true;

@@ -135,6 +135,7 @@ struct scratch {
 	struct unwind unwind;
 	struct stop stop;
 	struct code code;
+	__u32 round;		/* see ROUNDS() */
 };
 
 /* Plain bytes: BCC makes code for every member of a map's value type, and here there are 4,000. */
@@ -299,6 +300,31 @@ static long (*read_user)(void *destination, __u32 size, const void *address) =
 static long (*read_kernel)(void *destination, __u32 size, const void *address) =
 	(void *)BPF_FUNC_probe_read_kernel;
 static __u64 (*boot_ns)(void) = (void *)BPF_FUNC_ktime_get_boot_ns;	/* of Linux 5.8, too */
+
+/*
+ * ROUNDS(s, number, times): a loop. The verifier follows each of its rounds, unless the kernel has may_goto (Linux 6.9):
+ * an instruction by which a loop could end at any time, though it does not. Then the verifier is content with a round
+ * that it has seen before, and takes a millisecond where it took a hundred. For that, nothing that it knows may
+ * differ from round to round, so the number is read back each time. There are no rounds within rounds.
+ */
+#ifdef HAS_MAY_GOTO
+#define GOES_ON                                                                                    \
+	({                                                                                         \
+		__label__ ended;                                                                   \
+		bool goes_on = false;                                                              \
+		/* its code, no registers, how far it is to where the loop ended, no number */     \
+		asm volatile goto("1: .byte 0xe5, 0; .long (%l[ended] - 1b - 8) / 8 & 0xffff; .short 0" \
+				  : : : : ended);                                                  \
+		goes_on = true;                                                                    \
+ended:                                                                                             \
+		goes_on;                                                                           \
+	})
+#define ROUNDS(s, number, times)                                                                   \
+	for (__u32 number = (s)->round = 0; (number = READ_BACK((s)->round)) < (times) && GOES_ON; \
+	     (s)->round = number + 1)
+#else
+#define ROUNDS(s, number, times) for (__u32 number = 0; number < (times); number++)
+#endif
 
 /* Reads a value of the target's memory; nonzero when its page is not resident. Cannot sleep. */
 #define READ_USER(destination, address) \

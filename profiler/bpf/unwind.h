@@ -223,14 +223,14 @@ static __always_inline int unwind_step(struct scratch *s)
 	/* A return address may be the first byte of the next function. */
 	u->address = u->ip - !u->is_exact;
 	u->is_code = find_code(s, READ_BACK(u->address));
-	count = READ_BACK(s->head.user_frames);
-	if (!READ_BACK(u->is_code) && count)
+	if (!READ_BACK(u->is_code) && READ_BACK(s->head.user_frames))
 		return USER_STACK_LOST;
+	count = READ_BACK(s->head.user_frames);
 	at = READ_BACK(u->used);
 	SHOW_BOUNDS(at);
 	if (at > RECORD_BYTES - sizeof(__u64))
 		return USER_STACK_DEEP;
-	*(__u64 *)(s->body + at) = u->address + (count > 0);
+	*(__u64 *)(s->body + at) = u->address + (-count >> 63);
 	u->used = at + sizeof(__u64);
 	s->head.user_frames = count + 1;
 	if (READ_BACK(s->code.lacks_table))
@@ -241,7 +241,7 @@ static __always_inline int unwind_step(struct scratch *s)
 		u->rule = find_rule(s, offset);
 	if (READ_BACK(s->head.lacks_table))
 		note_stop(s);
-	if (!count && is_of_one_function(READ_BACK(u->rule)))
+	if (READ_BACK(s->head.user_frames) == 1 && is_of_one_function(READ_BACK(u->rule)))
 		u->beyond = offset - READ_BACK(u->function);
 	if (READ_BACK(u->rule))
 		return step_by_rule(s, READ_BACK(u->rule));

@@ -45,14 +45,14 @@ static __always_inline int read_python_frame(const struct python_layout *layout,
  * Looks through some threads for the frame that the interrupted one runs: walk->frame, which stays 0 when it
  * runs no Python. WALK_TRUNCATED says that threads are left, for another run.
  */
-static __always_inline int find_python_frame(const struct scratch *s, struct python_walk *walk,
+static __always_inline int find_python_frame(struct scratch *s, struct python_walk *walk,
 					     const struct python_layout *layout)
 {
 	__u64 thread_id = 0;
 
 	if (!walk->interpreter)	/* so that the next one is the first */
 		walk->interpreter = s->walk.root + layout->runtime_interpreters_head - layout->interpreter_next;
-	for (int i = 0; i < PYTHON_THREADS_PER_RUN; i++) {
+	ROUNDS(s, look, PYTHON_THREADS_PER_RUN) {
 		if (!walk->thread) {
 			if (READ_USER(walk->interpreter, walk->interpreter + layout->interpreter_next))
 				return WALK_FAULT;
@@ -188,7 +188,7 @@ static __always_inline int walk_python(struct scratch *s, struct python_walk *wa
 	if (status != WALK_COMPLETE || !walk->frame)
 		return status;
 	__builtin_memset(s->checked, 0, sizeof(s->checked));
-	for (int i = 0; i < PYTHON_STEPS_PER_RUN; i++) {
+	ROUNDS(s, step, PYTHON_STEPS_PER_RUN) {
 		status = read_python_window(s, walk, layout, &in_window);
 		if (status != WALK_COMPLETE)
 			return status;

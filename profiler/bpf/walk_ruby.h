@@ -325,7 +325,7 @@ static __always_inline int walk_ruby_frames(struct scratch *s, struct ruby_walk 
 	now->checked = 0;
 	now->object_address = 0;
 	now->object.flags = 0;
-	for (int step = 0; step < RUBY_STEPS_PER_RUN; step++) {
+	ROUNDS(s, step, RUBY_STEPS_PER_RUN) {
 		if (!walk->hops) {
 			if (walk->end - walk->frame < layout->frame_size)
 				return WALK_COMPLETE;

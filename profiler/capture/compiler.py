@@ -18,7 +18,7 @@ from profiler.capture.btf import Btf
 from profiler.capture.compiled import INSTRUCTION_BYTES, CompiledProgram, CompiledSampler, MapShape, MapUse
 from profiler.capture.header import BPF_DIRECTORY
 from profiler.capture.kallsyms import without_kallsyms
-from profiler.capture.program import program_text, task_offsets
+from profiler.capture.program import abilities, program_text, task_offsets
 from symbolizers.process.own_name import WORKER, take_name
 from symbolizers.registry import LANGUAGES
 
@@ -42,11 +42,13 @@ def compile_here(text: bytes) -> CompiledSampler:
     """
     import bcc  # here, so that tests can import this file without it
 
+    btf = Btf()
     os.environ["BCC_KERNEL_SOURCE"] = str(BPF_DIRECTORY)
     defines = {
         "TICK_NS": 1_000_000_000 // os.sysconf("SC_CLK_TCK"),
         "LANGUAGES": len(LANGUAGES),
-        **task_offsets(Btf()),
+        **task_offsets(btf),
+        **abilities(btf),
     }
     options = [*_QUICKLY, f"-I{BPF_DIRECTORY}", *(f"-D{name}={value}" for name, value in defines.items())]
     with without_kallsyms():

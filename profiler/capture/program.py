@@ -58,6 +58,11 @@ def task_offsets(btf: Btf) -> dict[str, int]:
     }
 
 
+def abilities(btf: Btf) -> dict[str, int]:
+    """What this kernel's verifier can do, as the text asks for it."""
+    return {"HAS_MAY_GOTO": 1} if btf.has("bpf_verifier_state", "may_goto_depth") else {}
+
+
 def _mapping_offsets(btf: Btf) -> dict[str, int]:
     """Offsets of what the sampler reads to know what a process has mapped."""
     offsets = {

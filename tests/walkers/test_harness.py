@@ -106,7 +106,7 @@ BROKEN = {
         b"read_user(s->window, WINDOW_BYTES, (const void *)walk->window)",
         b"read_user(s->window, WINDOW_BYTES + 8, (const void *)walk->window)",
     ),
-    "a walk without an end": (b"i < PYTHON_THREADS_PER_RUN; i++", b"i < PYTHON_THREADS_PER_RUN;"),
+    "a walk without an end": (b"ROUNDS(s, look, PYTHON_THREADS_PER_RUN)", b"for (;;)"),
     "a shift by too much": (b"PYTHON_CODE << KIND_SHIFT", b"PYTHON_CODE << (KIND_SHIFT + s->walk.count)"),
 }
 """By what is wrong: a piece of the text, and what is put there."""
