@@ -22,10 +22,11 @@ AS_ROOT := $(if $(SUDO),sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DI
 PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 
 # To run: the BCC bindings, libbpf and venv. For the demonstration: a C compiler and Ruby. For the tests: another
-# linker, headers of Ruby and of CPython's shared library, PHP, another unwinder, and what opens the files of other
-# tools: a browser, and Go for its pprof.
+# linker, headers of Ruby and of CPython's shared library, PHP, another unwinder, libraries of another architecture,
+# and what opens the files of other tools: a browser, and Go for its pprof.
 RUN_PACKAGES := python3-bpfcc libbpf1 python3-venv gcc libc6-dev ruby
-TEST_PACKAGES := $(RUN_PACKAGES) g++ lld ruby-dev libpython3-dev php-cli libdw-dev chromium golang-go
+TEST_PACKAGES := $(RUN_PACKAGES) g++ lld ruby-dev libpython3-dev php-cli libdw-dev \
+	libc6-arm64-cross libgcc-s1-arm64-cross chromium golang-go
 # Peers for the bench.
 BENCH_PACKAGES := bpfcc-tools linux-perf
 PACKAGES := $(RUN_PACKAGES)

@@ -136,8 +136,13 @@ STAGES: dict[str, set[str]] = {
     },
     "profiler.run.aggregate": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.allowance"),
-        *("profiler.run.codes", "profiler.run.journal", "profiler.run.significance", "profiler.run.stacks"),
-        *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.process"),
+        *("profiler.run.codes", "profiler.run.journal", "profiler.run.outcome", "profiler.run.significance"),
+        *("profiler.run.stacks", "symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
+        "symbolizers.process",
+    },
+    "profiler.run.outcome": {
+        *("profiler.profile", "profiler.run.accounts", "profiler.run.significance", "profiler.run.stacks"),
+        *("symbolizers.errors", "symbolizers.frame"),
     },
     "profiler.run.names": {
         *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.asker", "symbolizers.errors"),
@@ -163,6 +168,7 @@ STAGES: dict[str, set[str]] = {
         "profiler.debug_packages",
         *("profiler.run.aggregate", "profiler.run.stacks", "symbolizers.frame", "symbolizers.native"),
     },
+    "profiler.run.pace": set(),
     "profiler.run.request": {"profiler.capture", "profiler.run.surroundings", "symbolizers.errors"},
     "profiler.run.session": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.aggregate"),
@@ -173,6 +179,7 @@ STAGES: dict[str, set[str]] = {
             "profiler.run.nameless",
             "profiler.run.names",
             "profiler.run.own",
+            "profiler.run.pace",
         ),
         *("profiler.run.processes", "profiler.run.request", "profiler.run.stacks"),
         *("profiler.run.steps", "profiler.run.surroundings", "profiler.run.tasks"),

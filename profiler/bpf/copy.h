@@ -2,7 +2,7 @@
 /*
  * A copy of the user stack where the unwinder lacks a table: user space makes that meanwhile, and goes on from here.
  *
- * Up to 20 kB a sample, by reads that can't sleep. There is an allowance of so many a second on each CPU, as a file may
+ * Up to 28 kB a sample, by reads that can't sleep. There is an allowance of so many a second on each CPU, as a file may
  * never get a table.
  */
 #ifndef PIDFLAME_COPY_H

@@ -158,7 +158,7 @@ BPF_ARRAY(settings, struct settings, 1);
 BPF_PERCPU_ARRAY(lost, __u64, 2);	/* by enum lost_record */
 
 #define COPY_PAGE_BYTES 4096
-#define COPY_PAGES 4
+#define COPY_PAGES 6	/* a value of a per-CPU map takes 32 kB at most */
 /* The rest of the page that the stack pointer is in, and some pages more. */
 #define COPY_BYTES ((COPY_PAGES + 1) * COPY_PAGE_BYTES)
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
-from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple, overload
 
 from profiler.capture.records import RawSample
 from profiler.capture.wire import UserEnd
-from profiler.profile.frames import with_line
-from profiler.profile.model import Losses, NativeEnd, Process, ProcessLosses, Root, Sample, Thread
+from profiler.profile.model import Losses, NativeEnd, Root, Sample
 from profiler.profile.schema import DROPPED
 from profiler.profile.view import View
-from profiler.profile.work import MARKERS, marker_of, once
 from profiler.run.accounts import (
     Account,
     Count,
@@ -30,7 +26,8 @@ from profiler.run.accounts import (
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
 from profiler.run.journal import NoRows, Rows
-from profiler.run.significance import judge, judge_share, traits_of
+from profiler.run.outcome import losses_of, samples_of
+from profiler.run.significance import traits_of
 from profiler.run.stacks import Element, Inner, NativeAddress, Partial, RunningLine, address_in, plain
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
@@ -38,7 +35,6 @@ from symbolizers.frame import Frame
 from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 
-_SHOWN_HIT = 3
 _ADDRESS_BYTES = 320
 """What an address takes that is in no stack before."""
 _MOST_NEW = 4096
@@ -243,60 +239,13 @@ class Aggregator:
         view: View = _BY_DEFAULT,
         inlined: Mapping[Element, tuple[Frame, ...]] = _NOTHING_INLINED,
     ) -> tuple[Sample, ...]:
-        """The stacks with every element named (by `names` unless it is a frame already), merged anew.
-
-        `thread_names`: what languages call threads, by pid and tid. The `view` says whether lines and hidden
-        frames show; nothing else in it counts. `inlined`: frames on top of an element's.
-        """
-        frames_of = cache(lambda number: _frames_of(self.elements[number], names, inlined, view))
-        named: Counter[tuple[Root, int, Thread | None, tuple[Frame, ...]]] = Counter()
-        # A number stands for each process: to hash its command line for every stack takes long.
-        processes: dict[Process | None, int] = {}
-        for account in self._settled():
-            root = account.root._replace(container=self._container(account))
-            process = processes.setdefault(account.process(), len(processes))
-            for tid, elements, samples, _ in account.all_stacks():
-                frames = tuple(once(tuple(chain.from_iterable(map(frames_of, elements))), MARKERS))
-                comm = account.threads.get(tid)
-                name = thread_names.get((account.pid, tid), "")
-                thread = Thread(comm, tid, name) if comm is not None else None
-                named[root, process, thread, frames] += samples
-        by_number = tuple(processes)
-        return tuple(
-            Sample(root, frames, count, thread, process=by_number[number])
-            for (root, number, thread, frames), count in named.items()
-        )
+        """As `samples_of`, of all that was counted."""
+        accounts, shows = self._settled(), self._containers
+        return samples_of(accounts, self.elements, names, thread_names, view, inlined, containers=shows)
 
     def losses(self, *, lost: int) -> Losses:
-        """The ledger, and whether the losses matter: processes with most samples first."""
-        accounts = self._settled()
-        verdicts = judge([(each.lacking(), each.samples, each.evidence) for each in accounts])
-        dropped: Counter[Reason] = Counter()
-        partial: Counter[Reason] = Counter()
-        rows = []
-        lacking = 0
-        for account, verdict in zip(accounts, verdicts, strict=True):
-            dropped += account.dropped
-            partial += account.partial
-            lacking += 0 if verdict.significant else account.lacking()
-            rows.append(
-                ProcessLosses(
-                    account.root,
-                    account.samples,
-                    account.samples - account.dropped.total() - account.partial.total(),
-                    dict(account.dropped),
-                    "; ".join(account.notes),
-                    verdict,
-                    dict(account.partial),
-                    tuple(function for function, _ in account.hit.most_common(_SHOWN_HIT)),
-                    dict(account.native),
-                )
-            )
-        rows.sort(key=lambda row: (-row.samples, row.root.pid))
-        samples = sum(row.samples for row in rows)
-        rest = judge_share(lacking + lost, samples + lost)
-        whole = samples - dropped.total() - partial.total()
-        return Losses(samples, whole, dict(dropped), lost, tuple(rows), rest, dict(partial))
+        """As `losses_of`, of all that was counted."""
+        return losses_of(self._settled(), lost=lost)
 
     @overload
     def _count(self, sample: RawSample, elements: tuple[Element, ...]) -> Count: ...
@@ -443,23 +392,3 @@ def _native_end(sample: RawSample) -> NativeEnd | None:
     if not sample.user:
         return None
     return NativeEnd.NO_TABLE if sample.lacks_table else _ENDS[UserEnd(sample.user_end)]
-
-
-def _frames_of(
-    element: Element,
-    names: Mapping[Element, Frame],
-    inlined: Mapping[Element, tuple[Frame, ...]],
-    view: View,
-) -> tuple[Frame, ...]:
-    """What an element shows as: none if it is hidden, several if functions are inlined there."""
-    address = None if view.native else address_in(element)
-    marker = marker_of(names[address]) if address is not None else None
-    if marker is not None:
-        return (marker,)
-    if isinstance(element, Inner):
-        return _frames_of(element.of, names, inlined, view) if view.native else ()
-    if isinstance(element, RunningLine):
-        return (with_line(element.frame, element.line) if view.lines else element.frame,)
-    if isinstance(element, Frame):
-        return (with_line(element, 0) if view.lines else element,)
-    return (names[element], *inlined.get(element, ()))

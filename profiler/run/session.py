@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import resource
 import socket
 import time
@@ -30,6 +29,7 @@ from profiler.run.mappings import KnownFiles
 from profiler.run.nameless import notes_on
 from profiler.run.names import AddressNames, name_kernel
 from profiler.run.own import OwnSamples
+from profiler.run.pace import Alarm, Pace
 from profiler.run.processes import ProcessTable
 from profiler.run.request import Recording
 from profiler.run.stacks import Element, KernelAddress, kernel_elements, running_lines
@@ -44,19 +44,6 @@ from symbolizers.frame import Frame
 from symbolizers.process.identity import all_pids
 from symbolizers.process.usage import peak_bytes_of
 
-_POLL_S = (0.05, 0.15)
-"""How long the session sleeps where nothing wakes it: a random time, in step with nothing."""
-_CALM_DOUBLINGS = 4
-"""It sleeps twice as long after each look that found nothing new, so many times. What is new wakes it, and so
-does a buffer that fills up."""
-_POLL_FOR_TASKS_S = (0.004, 0.012)
-"""The same where tasks are looked at, many of which are over soon."""
-_POLL_IN_HURRY_S = (0.001, 0.003)
-"""The same where a program is about to run its interpreter, whose place is told in a moment."""
-_EMPTY_LOOKS = 3
-"""After so many looks without a record the session sleeps until there is one: idle machines cost nothing."""
-_LOOK_S, _SHOWN_S = 1.0, 0.3
-"""How long it sleeps at most where the end of a target may have been lost, and where somebody watches."""
 _LOADING_S = 10.0
 """How long to sleep at most until the sampler says that it is loaded."""
 _WAKE_BYTES = 4096
@@ -272,33 +259,25 @@ class Session:
     def _record(self, progress: Callable[[Progress], None] | None) -> None:
         duration_s = self._recording.duration_s
         end_s = math.inf if duration_s is None else self._started_s + duration_s
-        pace_s = _POLL_FOR_TASKS_S if self._recording.async_tasks else _POLL_S
-        looks = self._recording.sampling.targets is not None
-        # The name of a thread is asked for while it runs.
-        most_calm = 0 if self._recording.threads else _CALM_DOUBLINGS
-        longest_s = _SHOWN_S if progress is not None else _LOOK_S if looks else math.inf
-        empty = calm = 0
+        pace = Pace(
+            tasks=self._recording.async_tasks,
+            threads=self._recording.threads,
+            has_targets=self._recording.sampling.targets is not None,
+            is_shown=progress is not None,
+        )
         while not self._stopped and (now_s := time.monotonic()) < end_s:
-            if self._table.is_in_hurry(time.monotonic_ns()):
-                nap_s = random.uniform(*_POLL_IN_HURRY_S)
-            elif empty < _EMPTY_LOOKS:
-                nap_s = random.uniform(*pace_s) * 2**calm
-                if calm:
-                    self._source.set_alarm(is_full=True)
-            else:
-                self._source.set_alarm()
-                nap_s = math.inf
+            nap_s, alarm = pace.nap(is_in_hurry=self._table.is_in_hurry(time.monotonic_ns()))
+            if alarm is not Alarm.NONE:
+                self._source.set_alarm(is_full=alarm is Alarm.FULL)
             due_s = self._names.due_s()
             if self._journal is not None:
                 due_s = min(due_s, self._journal.due_s())
-            nap_s = min(nap_s, longest_s, end_s - now_s, max(due_s - now_s, pace_s[0]))
-            self._wait(nap_s, self._source)
+            self._wait(min(nap_s, end_s - now_s, max(due_s - now_s, pace.least_s())), self._source)
             if self._has_new_walkers:
                 self._has_new_walkers = False
                 self._table.configure()
             records, is_new = self._drain()
-            empty = 0 if records else empty + 1
-            calm = 0 if is_new or self._asker.pending() else min(calm + 1, most_calm)
+            pace.looked(records, is_calm=not is_new and not self._asker.pending())
             self._names.ask_early()
             self._end_without_targets()
             if self._journal is not None:

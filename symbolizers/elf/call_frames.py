@@ -1,44 +1,22 @@
 """The rows of one function, out of the instructions of its entry in .eh_frame or .debug_frame.
 
-Format: DWARF 5, 6.4.2; register numbers: the System V ABI for x86-64, figure 3.36. What a row says is in
-unwind_rules.py.
+Format: DWARF 5, 6.4.2. What the registers are is for each architecture to say (call_frames_x86_64.py,
+call_frames_aarch64.py); what a row says is in unwind_rules.py.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from symbolizers.elf.leb128 import read_sleb, read_uleb
-from symbolizers.elf.unwind_rules import (
-    RETURN_IN_ARGUMENT,
-    ROOT,
-    UNFOLLOWED,
-    CallersFp,
-    Cfa,
-    of_register,
-    packed,
-    packed_fp,
-)
+from symbolizers.elf.unwind_rules import ROOT, Cfa
 
-_ARGUMENT, _FP, RETURN = 5, 6, 16
-_GENERAL = (0, 1, 2, 3, 4, 5, *range(8, 16))
-_WORDS_OF_GENERAL = (10, 12, 11, 5, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0)
-"""rax, rdx, rcx, rbx, rsi, rdi and r8 to r15: their numbers in DWARF, and which word of pt_regs each is."""
-_CFA_OF_REGISTER = {
-    7: Cfa.STACK_POINTER,
-    _FP: Cfa.FRAME_POINTER,
-    **{number: of_register(word) for number, word in zip(_GENERAL, _WORDS_OF_GENERAL, strict=True)},
-}
-_RETURN_OFFSET = -8
 _ADVANCE, _OFFSET = 0x40, 0x80
 """The instructions whose lower six bits are a number; the third one restores a register."""
 _DEF_CFA_OFFSET = 0x0E
-
-# DW_OP_breg6, DW_OP_breg7, DW_OP_deref, DW_OP_plus_uconst; and the expressions of entries of the PLT.
-_BREG_FP, _BREG_SP, _DEREF, _PLUS = 0x76, 0x77, 0x06, 0x23
-_PLT = {bytes((0x77, 8, 0x80, 0, 0x3F, 0x1A, 0x30 + last, 0x2A, 0x33, 0x24, 0x22)): 8 for last in (10, 11)}
-"""breg7 8; breg16 0; lit15; and; lit11 (or 10); ge; lit3; shl; plus."""
 
 
 class Cie(NamedTuple):
@@ -58,24 +36,21 @@ class BrokenEntry(Exception):
     """An entry contradicts itself."""
 
 
-def run(cie: Cie, instructions: bytes) -> array[int]:
-    """The rows of one function: distances from its start, and rules in force from there on."""
-    machine = _Machine(cie)
-    machine.run(cie.instructions)
-    machine.begin()
-    machine.run(instructions)
-    machine.end()
-    return machine.rows
+Places: TypeAlias = "tuple[int, ...]"
+"""Where the caller's registers are, as far as a row can say; what each number means is the architecture's."""
 
 
-_NOWHERE, _BELOW_CFA, _IN_ARGUMENT = range(3)
-"""Where the return address is, as far as a row can say."""
-_State = tuple[int, int, int, bool, int]
-"""As in `_Machine`: cfa, cfa_offset, fp, is_root, returns_to."""
-
-
-class _Machine:
+class CallFrames(ABC):
     """Follows the instructions of one entry. One that it does not know breaks the entry."""
+
+    return_address: ClassVar[int]
+    """The number of the register, or of the column, that has the return address."""
+    cfa_of_register: ClassVar[Mapping[int, int]]
+    """What a row says of a CFA that is told by a register; nothing of all others."""
+    initial: ClassVar[Places]
+    """Where the caller's registers are before any instruction."""
+    without_operands: ClassVar[tuple[int, ...]] = ()
+    """The architecture's own instructions, which change no row."""
 
     def __init__(self, cie: Cie) -> None:
         self.rows = array("Q")
@@ -83,23 +58,56 @@ class _Machine:
         self._distance = 0
         self._cfa = int(Cfa.UNKNOWN)
         self._cfa_offset = 0
-        self._fp = 0
-        """Its part of a packed rule."""
         self._is_root = False
-        self._returns_to = _BELOW_CFA
-        self._initial = self._state()
-        self._remembered: list[_State] = []
+        self._places = self.initial
+        self._begun = self._state()
+        self._remembered: list[tuple[int, int, bool, Places]] = []
 
-    def begin(self) -> None:
-        """What came so far is what registers are restored to."""
-        self._initial = self._state()
+    @abstractmethod
+    def packed(self, cfa: int, cfa_offset: int, places: Places) -> int:
+        """A row's rule; the CFA as `cfa_of_register` has it."""
 
-    def end(self) -> None:
-        """Puts the last row in."""
-        self._row()
+    @abstractmethod
+    def saved(self, places: Places, register: int, offset: int) -> Places:
+        """The `places` once the register lies in memory at the CFA and `offset`."""
 
-    def run(self, code: bytes) -> None:
-        """Raises `BrokenEntry`, IndexError or `Malformed`."""
+    @abstractmethod
+    def restored(self, places: Places, register: int, begun: Places) -> Places:
+        """The `places` once the register is where it was in `begun`."""
+
+    @abstractmethod
+    def lost(self, places: Places, register: int) -> Places:
+        """The `places` once the register is where no row can say."""
+
+    def saved_by(self, places: Places, register: int, expression: bytes) -> Places:
+        """The `places` once the register lies in memory where `expression` says."""
+        del expression
+        return self.lost(places, register)
+
+    def moved(self, places: Places, register: int, source: int) -> Places:
+        """The `places` once the register is in `source`, another one."""
+        del source
+        return self.lost(places, register)
+
+    def cfa_of(self, expression: bytes) -> tuple[int, int]:
+        """What a row says instead of an expression for the CFA, and its offset."""
+        del expression
+        return Cfa.UNKNOWN, 0
+
+    @classmethod
+    def rows_of(cls, cie: Cie, instructions: bytes) -> array[int]:
+        """The rows of one function: distances from its start, and rules in force from there on.
+
+        Raises `BrokenEntry`, IndexError or `Malformed`.
+        """
+        frames = cls(cie)
+        frames._run(cie.instructions)
+        frames._begun = frames._state()
+        frames._run(instructions)
+        frames._row()
+        return frames.rows
+
+    def _run(self, code: bytes) -> None:
         at, end = 0, len(code)
         align, scale = self._cie.code_alignment, self._cie.data_alignment
         while at < end:
@@ -130,7 +138,9 @@ class _Machine:
         if operation == 0x0B:  # restore_state
             if not self._remembered:
                 raise BrokenEntry
-            self._cfa, self._cfa_offset, self._fp, self._is_root, self._returns_to = self._remembered.pop()
+            self._cfa, self._cfa_offset, self._is_root, self._places = self._remembered.pop()
+            return at
+        if operation in self.without_operands:
             return at
         if operation in (0x0C, 0x0D, 0x12, 0x13, 0x0F):
             return self._define_cfa(operation, code, at)
@@ -141,11 +151,11 @@ class _Machine:
     def _define_cfa(self, operation: int, code: bytes, at: int) -> int:
         if operation == 0x0F:  # def_cfa_expression
             expression, at = _block(code, at)
-            self._cfa, self._cfa_offset = _cfa_of(expression)
+            self._cfa, self._cfa_offset = self.cfa_of(expression)
             return at
         if operation != 0x13:  # def_cfa, def_cfa_register, def_cfa_sf
             register, at = read_uleb(code, at)
-            self._cfa = _CFA_OF_REGISTER.get(register, Cfa.UNKNOWN)
+            self._cfa = self.cfa_of_register.get(register, Cfa.UNKNOWN)
         if operation == 0x0C:
             self._cfa_offset, at = read_uleb(code, at)
         elif operation != 0x0D:  # def_cfa_sf, def_cfa_offset_sf
@@ -169,21 +179,19 @@ class _Machine:
             case 0x06 | 0x08:  # restore_extended, same_value
                 self._restore(register)
             case 0x07:  # undefined
-                self._is_root = self._is_root or register == RETURN
+                self._is_root = self._is_root or register == self.return_address
             case 0x09:  # register
                 source, at = read_uleb(code, at)
-                self._lose(register)
-                if register == RETURN and source == _ARGUMENT:
-                    self._returns_to = _IN_ARGUMENT
+                self._places = self.moved(self._places, register, source)
             case 0x14 | 0x15:  # val_offset, val_offset_sf
                 _, at = read_uleb(code, at)
-                self._lose(register)
+                self._places = self.lost(self._places, register)
             case 0x10:  # expression
                 expression, at = _block(code, at)
-                self._save_by(register, expression)
+                self._places = self.saved_by(self._places, register, expression)
             case 0x16:  # val_expression
                 _, at = _block(code, at)
-                self._lose(register)
+                self._places = self.lost(self._places, register)
             case _:
                 raise BrokenEntry
         return at
@@ -191,19 +199,11 @@ class _Machine:
     def _row(self) -> None:
         if self._distance >> 32:
             raise BrokenEntry
-        self.rows.append(self._distance << 32 | self._packed())
+        rule = ROOT if self._is_root else self.packed(self._cfa, self._cfa_offset, self._places)
+        self.rows.append(self._distance << 32 | rule)
 
-    def _state(self) -> _State:
-        return self._cfa, self._cfa_offset, self._fp, self._is_root, self._returns_to
-
-    def _packed(self) -> int:
-        """The rule in force, as a row has it."""
-        if self._is_root:
-            return ROOT
-        fp = self._fp
-        if self._returns_to == _IN_ARGUMENT:
-            fp = RETURN_IN_ARGUMENT if not fp else -1
-        return packed(self._cfa, self._cfa_offset, fp) if self._returns_to != _NOWHERE else UNFOLLOWED
+    def _state(self) -> tuple[int, int, bool, Places]:
+        return self._cfa, self._cfa_offset, self._is_root, self._places
 
     def _advance(self, distance: int) -> None:
         if distance:
@@ -211,30 +211,15 @@ class _Machine:
             self._distance += distance
 
     def _save(self, register: int, offset: int) -> None:
-        if register == _FP:
-            self._fp = packed_fp(CallersFp.AT_CFA, offset)
-        elif register == RETURN:
-            self._returns_to, self._is_root = _BELOW_CFA if offset == _RETURN_OFFSET else _NOWHERE, False
-
-    def _save_by(self, register: int, expression: bytes) -> None:
-        """The register lies in memory where `expression` says."""
-        if register == _FP and expression[:1] == bytes((_BREG_FP,)):
-            offset, at = read_sleb(expression, 1)
-            if at == len(expression):
-                self._fp = packed_fp(CallersFp.AT_FRAME_POINTER, offset)
-                return
-        self._lose(register)
+        self._places = self.saved(self._places, register, offset)
+        if register == self.return_address:
+            self._is_root = False
 
     def _restore(self, register: int) -> None:
-        if register == _FP:
-            self._fp = self._initial[2]
-        elif register == RETURN:
-            self._is_root, self._returns_to = self._initial[3:]
-
-    def _lose(self, register: int) -> None:
-        """The register is where no row can say. Without a caller's frame pointer its caller may be found."""
-        if register == RETURN:
-            self._returns_to = _NOWHERE
+        *_, is_root, begun = self._begun
+        self._places = self.restored(self._places, register, begun)
+        if register == self.return_address:
+            self._is_root = is_root
 
 
 def _block(code: bytes, at: int) -> tuple[bytes, int]:
@@ -242,16 +227,3 @@ def _block(code: bytes, at: int) -> tuple[bytes, int]:
     if at + size > len(code):
         raise BrokenEntry
     return code[at : at + size], at + size
-
-
-def _cfa_of(expression: bytes) -> tuple[int, int]:
-    """What a row says instead of an expression for the CFA, and its offset."""
-    if expression in _PLT:
-        return Cfa.PLT, _PLT[expression]
-    if expression[:1] in (bytes((_BREG_FP,)), bytes((_BREG_SP,))):
-        offset, at = read_sleb(expression, 1)
-        if expression[0] == _BREG_FP and expression[at:] == bytes((_DEREF,)):
-            return Cfa.AT_FRAME_POINTER, offset
-        if expression[0] == _BREG_SP and expression[at:] == bytes((_DEREF, _PLUS, 8)):
-            return Cfa.ABOVE_STACK_POINTER, offset
-    return Cfa.UNKNOWN, 0

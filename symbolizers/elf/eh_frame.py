@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from symbolizers.elf.call_frames import RETURN, BrokenEntry, Cie, run
+from symbolizers.elf.call_frames import BrokenEntry, CallFrames, Cie
 from symbolizers.elf.leb128 import read_sleb, read_uleb
 from symbolizers.elf.unwind_rules import Cfa, FunctionRows
 from symbolizers.errors import Malformed
@@ -22,18 +22,18 @@ MOST_BYTES = 24 << 20
 _MOST_FUNCTIONS = 1 << 19
 
 
-def read_functions(data: bytes, address: int) -> Iterator[FunctionRows]:
+def read_functions(data: bytes, address: int, frames: type[CallFrames]) -> Iterator[FunctionRows]:
     """The functions in a .eh_frame of this content that the file loads at `address`, and their rows.
 
-    Functions whose entry is broken are left out. Raises `Malformed` where entries can't be told apart. `data`
-    should have `MOST_BYTES` at most.
+    `frames` follows entries of the file's architecture. Functions whose entry is broken are left out. `data`
+    should have `MOST_BYTES` at most. Raises `Malformed` where entries can't be told apart.
     """
-    return islice(_Reader(data, address).functions(), _MOST_FUNCTIONS)
+    return islice(_Reader(data, address, frames).functions(), _MOST_FUNCTIONS)
 
 
-def read_debug_functions(data: bytes) -> Iterator[FunctionRows]:
+def read_debug_functions(data: bytes, frames: type[CallFrames]) -> Iterator[FunctionRows]:
     """As `read_functions`, of a .debug_frame. Functions that the linker left out are at address 0."""
-    return islice(_DebugReader(data, 0).functions(), _MOST_FUNCTIONS)
+    return islice(_DebugReader(data, 0, frames).functions(), _MOST_FUNCTIONS)
 
 
 _U32 = struct.Struct("<I")
@@ -59,8 +59,9 @@ _WITH_SIZES, _SIZES = 4, bytes((8, 0))
 class _Reader:
     """Reads one section. Equal instructions give equal rows, and most functions have them from others."""
 
-    def __init__(self, data: bytes, address: int) -> None:
+    def __init__(self, data: bytes, address: int, frames: type[CallFrames]) -> None:
         self._data = data
+        self._frames = frames
         self._address = address
         self._cies: dict[int, Cie | None] = {}
         self._programs: dict[tuple[int, bytes], array[int]] = {}
@@ -108,7 +109,7 @@ class _Reader:
         key = (cie_at, instructions)
         rows = self._programs.get(key)
         if rows is None:
-            rows = array("Q", [Cfa.SIGNAL]) if cie.signal else run(cie, instructions)
+            rows = array("Q", [Cfa.SIGNAL]) if cie.signal else self._frames.rows_of(cie, instructions)
             self._programs[key] = rows
         return start, start + size, rows
 
@@ -150,7 +151,7 @@ class _Reader:
                     break
         elif augmentation not in (b"", b"S"):
             raise BrokenEntry
-        if returns_to != RETURN:
+        if returns_to != self._frames.return_address:
             raise BrokenEntry
         return Cie(
             code_alignment,

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Final
 
 from symbolizers.elf import minidebuginfo
+from symbolizers.elf.call_frames import CallFrames
+from symbolizers.elf.call_frames_aarch64 import Aarch64CallFrames
+from symbolizers.elf.call_frames_x86_64 import X86CallFrames
 from symbolizers.elf.eh_frame import MOST_BYTES, read_debug_functions, read_functions
 from symbolizers.elf.eh_frame_hdr import NO_STARTS, FunctionStarts, read_function_starts
 from symbolizers.elf.functions import FunctionTable
 from symbolizers.elf.goroutines import rows_of
 from symbolizers.elf.headers import (
+    EM_AARCH64,
+    EM_X86_64,
     PF_X,
     PT_GNU_EH_FRAME,
     PT_LOAD,
@@ -39,6 +45,10 @@ from symbolizers.errors import Malformed
 
 __all__ = ["ElfFile", "ElfSymbol", "FunctionTable", "Segment"]
 
+_CALL_FRAMES: Final[Mapping[int, type[CallFrames]]] = {
+    EM_X86_64: X86CallFrames,
+    EM_AARCH64: Aarch64CallFrames,
+}
 _MAX_LINK_BYTES = 256
 _PAGE_BYTES = mmap.PAGESIZE
 _MAX_SEARCHED_BYTES = 2 << 30
@@ -172,13 +182,17 @@ class ElfFile:
         return [segment for segment in self.segments if segment.flags & PF_X]
 
     def unwind_rows(self) -> Rows:
-        """How to get from each instruction to its function's caller; none without unwind information.
+        """How to get from each instruction to its function's caller; none without unwind information, or for
+        another architecture than x86-64 and aarch64.
 
         Of a function's two descriptions that one counts which the program itself would go by. Raises
         `Malformed`.
         """
-        of_go = self._functions_of_go()
-        return assembled((*self._described_functions(), *(of_go or self._functions_for_debuggers())))
+        frames = _CALL_FRAMES.get(self._header.machine)
+        if frames is None:
+            return assembled(())
+        of_go = self._functions_of_go() if frames is X86CallFrames else ()
+        return assembled((*self._described(frames), *(of_go or self._described_for_debuggers(frames))))
 
     def function_starts(self) -> FunctionStarts:
         """The starts of all functions that .eh_frame_hdr knows; none where it is broken."""
@@ -188,12 +202,13 @@ class ElfFile:
         except Malformed:
             return NO_STARTS
 
-    def _described_functions(self) -> Iterator[FunctionRows]:
+    def _described(self, frames: type[CallFrames]) -> Iterator[FunctionRows]:
         section = self._section(b".eh_frame")
         if section is not None and section.size <= MOST_BYTES:
-            yield from read_functions(self._source.read(section.offset, section.size), section.address)
+            data = self._source.read(section.offset, section.size)
+            yield from read_functions(data, section.address, frames)
 
-    def _functions_for_debuggers(self) -> Iterator[FunctionRows]:
+    def _described_for_debuggers(self, frames: type[CallFrames]) -> Iterator[FunctionRows]:
         """From .debug_frame, as far as it can be read."""
         with suppress(Malformed):
             section = self._section(b".debug_frame")
@@ -205,7 +220,7 @@ class ElfFile:
             if section.flags & SHF_COMPRESSED:
                 data = inflated(data, most_bytes)
             code = [(each.address, each.address + each.file_size) for each in self.code_segments()]
-            for function in read_debug_functions(data):
+            for function in read_debug_functions(data, frames):
                 if function[0] and any(start <= function[0] < end for start, end in code):
                     yield function
 

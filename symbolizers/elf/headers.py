@@ -16,6 +16,7 @@ PT_LOAD = 1
 PT_NOTE = 4
 PT_GNU_EH_FRAME = 0x6474E550
 PF_X = 1
+EM_X86_64, EM_AARCH64 = 62, 183
 SHT_SYMTAB = 2
 SHT_NOTE = 7
 SHT_DYNSYM = 11
@@ -45,6 +46,8 @@ class Header(NamedTuple):
     """The file header's facts; `sections` and `section_names` are as stored (see `read_sections`)."""
 
     position_independent: bool
+    machine: int
+    """``e_machine``."""
     segments_offset: int
     segments: int
     sections_offset: int
@@ -80,7 +83,7 @@ class Section(NamedTuple):
 def read_header(source: Source) -> Header:
     """The file header. Raises `Malformed` for anything but a 64-bit little-endian ELF file."""
     fields = _HEADER.unpack(source.read(0, _HEADER.size))
-    ident, kind, _machine, _version, _entry, phoff, shoff, _flags, _ehsize = fields[:9]
+    ident, kind, machine, _version, _entry, phoff, shoff, _flags, _ehsize = fields[:9]
     phentsize, phnum, shentsize, shnum, shstrndx = fields[9:]
     if not ident.startswith(_IDENT) or kind not in (_ET_REL, _ET_EXEC, _ET_DYN):
         raise Malformed("not a 64-bit little-endian ELF program or library")
@@ -88,7 +91,7 @@ def read_header(source: Source) -> Header:
         raise Malformed(f"{phnum} program headers of {phentsize} bytes")
     if shoff and shentsize != _SECTION.size:
         raise Malformed(f"section headers of {shentsize} bytes")
-    return Header(kind == _ET_DYN, phoff, phnum, shoff, shnum, shstrndx)
+    return Header(kind == _ET_DYN, machine, phoff, phnum, shoff, shnum, shstrndx)
 
 
 def read_segments(source: Source, header: Header) -> tuple[Segment, ...]:

@@ -65,6 +65,20 @@ class CallersFp(IntEnum):
     """As AT_CFA, and the CFA may be on another stack, at a lower address."""
 
 
+class SavedPair(IntEnum):
+    """Where a row of an aarch64 file says that the caller's frame pointer and the return address are.
+
+    It stands in the place of `CallersFp`; the return address is not below the CFA there.
+    """
+
+    IN_REGISTERS = 0
+    """Where they were: this function did not change them."""
+    BOTH_AT_CFA = 1
+    """The frame pointer in memory, at the CFA and an offset, and the return address in the word behind it."""
+    RETURN_AT_CFA = 2
+    """The return address in memory, at the CFA and an offset; the frame pointer is where it was."""
+
+
 ROOT = int(Cfa.ELSEWHERE)
 """The rule of a function that nothing called."""
 UNFOLLOWED = 1 << _REGISTER_OFFSET_SHIFT
@@ -92,7 +106,7 @@ def packed(cfa: int, cfa_offset: int, fp: int) -> int:
     return cfa | cfa_offset >> _WORD_SHIFT << shift & mask | fp
 
 
-def packed_fp(kind: CallersFp, offset: int) -> int:
+def packed_fp(kind: CallersFp | SavedPair, offset: int) -> int:
     """The frame pointer's part of a rule: kind (2 bits) and offset in words (12). -1: there is no room."""
     if offset & 7 or not -_FP_LIMIT <= offset < _FP_LIMIT:
         return -1

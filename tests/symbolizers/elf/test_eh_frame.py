@@ -13,6 +13,7 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symbolizers.elf.call_frames_x86_64 import X86CallFrames
 from symbolizers.elf.eh_frame import read_functions
 from symbolizers.elf.leb128 import read_sleb, read_uleb
 from symbolizers.elf.unwind_rules import (
@@ -77,7 +78,7 @@ def expected(line: dict[int | str, object], *, signal: bool) -> int:
 @pytest.mark.parametrize("name", FILES)
 def test_rows_are_what_pyelftools_reads(name: str) -> None:
     data, address, elf = section_of(LIBRARIES / name)
-    rows = assembled(read_functions(data, address))
+    rows = assembled(read_functions(data, address, X86CallFrames))
     assert list(rows.addresses) == sorted(set(rows.addresses))
     compared = 0
     for entry in elf.get_dwarf_info().EH_CFI_entries():
@@ -112,7 +113,7 @@ def section(*entries: bytes, cie: bytes = CIE, first: int = 0x1000) -> bytes:
 
 
 def rules(*entries: bytes, cie: bytes = CIE) -> list[tuple[int, int]]:
-    rows = assembled(read_functions(section(*entries, cie=cie), 0))
+    rows = assembled(read_functions(section(*entries, cie=cie), 0, X86CallFrames))
     return list(zip(rows.addresses, rows.rules, strict=True))
 
 
@@ -130,7 +131,16 @@ def test_equal_rows_of_a_function_are_one() -> None:
 def test_each_row_tells_where_its_function_begins() -> None:
     """The rows of the same function before it; what is behind all functions is of none."""
     pushes = b"\x41\x0e\x10\x42\x0e\x18"
-    assert list(assembled(read_functions(section(pushes, b"", pushes), 0)).backs) == [0, 1, 2, 0, 0, 1, 2, 0]
+    assert list(assembled(read_functions(section(pushes, b"", pushes), 0, X86CallFrames)).backs) == [
+        0,
+        1,
+        2,
+        0,
+        0,
+        1,
+        2,
+        0,
+    ]
 
 
 def test_a_frame_pointer_that_is_saved_and_restored() -> None:
@@ -175,7 +185,7 @@ def test_a_signals_frame_is_one_until_its_system_call_is_over() -> None:
     """The next function keeps its first byte."""
     assert rules(b"", cie=SIGNAL_CIE) == [(0x1000, Cfa.SIGNAL), (0x1041, Cfa.UNKNOWN)]
     signal = section(b"", cie=SIGNAL_CIE)[:-4]
-    rows = assembled(read_functions(signal + section(b"", first=0x1040 - len(signal)), 0))
+    rows = assembled(read_functions(signal + section(b"", first=0x1040 - len(signal)), 0, X86CallFrames))
     assert list(zip(rows.addresses, rows.rules, strict=True)) == [
         (0x1000, Cfa.SIGNAL),
         (0x1040, SP_8),
@@ -204,7 +214,7 @@ def test_a_broken_entry_costs_its_own_function(what: str) -> None:
 
 def test_a_length_that_lies_is_malformed() -> None:
     with pytest.raises(Malformed):
-        assembled(read_functions(struct.pack("<II", 1 << 20, 0) + CIE, 0))
+        assembled(read_functions(struct.pack("<II", 1 << 20, 0) + CIE, 0, X86CallFrames))
 
 
 def test_numbers_of_variable_length() -> None:
@@ -215,7 +225,7 @@ def test_numbers_of_variable_length() -> None:
 
 
 def words_of(data: bytes) -> Iterator[tuple[int, int]]:
-    rows = assembled(read_functions(data, 0))
+    rows = assembled(read_functions(data, 0, X86CallFrames))
     yield from zip(rows.addresses, rows.rules, strict=True)
 
 
