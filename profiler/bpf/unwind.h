@@ -194,8 +194,9 @@ static __always_inline int step_by_rule(struct scratch *s, __u32 rule)
 		cfa += sizeof(__u64);
 	if (RULE_RETURNS_TO_ARGUMENT(rule))
 		return step_by_argument(s, cfa);
-	if (cfa <= u->sp && RULE_FP(rule) != FP_AT_CFA_ELSEWHERE)
-		return USER_STACK_LOST;	/* a stack that leads to itself */
+	/* A stack that leads to itself. But OCaml's caml_c_call takes its own return address off the stack, as a leaf. */
+	if (cfa < u->sp + (READ_BACK(s->head.user_frames) > 1) && RULE_FP(rule) != FP_AT_CFA_ELSEWHERE)
+		return USER_STACK_LOST;
 	fp_at = RULE_FP(rule) == FP_AT_FRAME_POINTER ? u->fp : cfa;
 	fp_at += RULE_FP_OFFSET(rule);
 	u->is_exact = 0;

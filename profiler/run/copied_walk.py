@@ -120,7 +120,7 @@ class CopiedWalk:
                 return UserEnd.LOST
             self._ip, self._sp, self._is_exact = self._argument, cfa, False
             return None
-        if cfa <= self._sp and rule.fp is not CallersFp.AT_CFA_ELSEWHERE:
+        if cfa < (self._sp + (len(self._user) > 1)) & _ADDRESS and rule.fp is not CallersFp.AT_CFA_ELSEWHERE:
             return UserEnd.LOST
         base = self._fp if rule.fp is CallersFp.AT_FRAME_POINTER else cfa
         self._ip, self._sp, self._is_exact = self._read(cfa - _WORD.size), cfa, False

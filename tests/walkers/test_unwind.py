@@ -130,7 +130,7 @@ def model(
                     return found, UserEnd.LOST
                 ip, sp, exact = argument, cfa, False
                 continue
-            if cfa <= sp and of_fp is not CallersFp.AT_CFA_ELSEWHERE:
+            if cfa < (sp + (len(found) > 1)) & mask and of_fp is not CallersFp.AT_CFA_ELSEWHERE:
                 return found, UserEnd.LOST
             ip, sp, exact = read(cfa - 8), cfa, False
             if of_fp is not CallersFp.IN_REGISTER:
@@ -295,6 +295,15 @@ def test_what_no_row_can_say_is_not_a_root(harness: Harness) -> None:
         image = image_of([CODE + 0x10] * 20, ip=CODE, fp=fp)
         sample = harness.walk(image, unwound=True, table=table({0: UNFOLLOWED})).sample
         assert (sample.user, sample.user_end) == ((CODE,), UserEnd.LOST)
+
+
+def test_a_leaf_that_took_its_return_address_off_the_stack_has_its_caller(harness: Harness) -> None:
+    """OCaml's caml_c_call does: the address still lies below the stack pointer. No caller can do so."""
+    rows = {0: packed(Cfa.STACK_POINTER, 0, 0), 0x200: ROOT}
+    for return_address, end in ((CODE + 0x210, UserEnd.ROOT), (CODE + 0x10, UserEnd.LOST)):
+        image = image_of([return_address], ip=CODE + 4, sp=STACK + 8)
+        sample = harness.walk(image, unwound=True, table=table(rows)).sample
+        assert (sample.user, sample.user_end) == ((CODE + 4, return_address), end)
 
 
 def test_a_stack_that_leads_to_itself_ends(harness: Harness) -> None:
