@@ -50,8 +50,11 @@ class Store {
     this.show = show;
     this.state = form.read(location.hash);
     this.unsettled = null; // an address that is about to be the present one
+    this.written = location.hash; // what the page itself has put there
     window.addEventListener("hashchange", () => {
-      if (location.hash.replace(/^#/, "") === this.form.write(this.state)) return;
+      if (location.hash === this.written) return; // it is told later, when the state may have gone on
+      this.forget();
+      this.written = location.hash;
       this.state = form.read(location.hash);
       this.show(this.state);
     });
@@ -63,17 +66,26 @@ class Store {
     this.state = { ...this.state, ...patch };
     const fragment = `#${this.form.write(this.state)}`;
     if (replaces) {
-      clearTimeout(this.settling);
+      this.forget();
       this.unsettled = fragment;
       this.settling = setTimeout(() => this.settle(), SETTLE_MS);
-    } else if (fragment !== (location.hash || "#")) location.hash = fragment;
+    } else if (fragment !== (location.hash || "#")) {
+      location.hash = fragment;
+      this.written = location.hash;
+    }
     this.show(this.state);
   }
 
   /* Browsers refuse to change the address as often as keys can be pressed. */
   settle() {
+    if (this.unsettled === null) return;
+    location.replace(this.unsettled);
+    this.written = location.hash;
+    this.forget();
+  }
+
+  forget() {
     clearTimeout(this.settling);
-    if (this.unsettled !== null) location.replace(this.unsettled);
     this.unsettled = null;
   }
 }

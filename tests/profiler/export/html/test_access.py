@@ -70,6 +70,21 @@ def test_times_and_searches_by_keyboard_alone(page: Driver) -> None:
     assert page.texts("#terms .share") == []
 
 
+def test_nothing_is_forgotten_that_is_typed_before_the_browser_tells_of_the_new_address(page: Driver) -> None:
+    page.page.evaluate(
+        """() => {
+            const field = document.getElementById("search");
+            const type = (text) => { field.value = text; field.dispatchEvent(new Event("input")); };
+            type("spin");
+            field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+            type("pool");
+        }"""
+    )
+    page.page.wait_for_timeout(50)
+    assert page.texts("#terms .share") == ["30.00 % · 120 samples", "5.00 % · 20 samples"]
+    assert "q=spin&q=pool" in page.fragment
+
+
 def test_help_is_a_dialog_that_names_every_key(page: Driver) -> None:
     keys(page, "?")
     dialog = page.page.get_by_role("dialog", name="Keys")
