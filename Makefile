@@ -26,7 +26,7 @@ PYTEST_OPTIONS := $(if $(SUDO),-p no:cacheprovider)
 # and what opens the files of other tools: a browser, and Go for its pprof.
 RUN_PACKAGES := python3-bpfcc libbpf1 python3-venv gcc libc6-dev ruby
 TEST_PACKAGES := $(RUN_PACKAGES) g++ lld ruby-dev libpython3-dev php-cli libdw-dev \
-	libc6-arm64-cross libgcc-s1-arm64-cross chromium golang-go
+	libc6-arm64-cross libgcc-s1-arm64-cross chromium golang-go default-jdk-headless
 # Peers for the bench.
 BENCH_PACKAGES := bpfcc-tools linux-perf
 PACKAGES := $(RUN_PACKAGES)

@@ -69,6 +69,16 @@ def generated_by(process: ProcessId, user: int, forked_from: int = 0) -> FileKey
     return FileKey((0, 0), process.pid, (process.start_ticks, forked_from), user)
 
 
+def process_of(generated: FileKey) -> ProcessId:
+    """The process that has generated the code which the key stands for."""
+    return ProcessId(generated.inode, generated.version[0])
+
+
+def generated_key(process: ProcessId) -> KernelKey:
+    """What the sampler in the kernel knows the code by that a process generates: no file has this device."""
+    return KernelKey((0xFFF, 0xFFFFF), 0, process.start_ticks * 1_000_000_000 + process.pid)
+
+
 class CodeMapping(NamedTuple):
     """One executable mapping: addresses ``start`` to ``end``, from ``offset`` of a file on.
 

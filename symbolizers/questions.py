@@ -14,6 +14,7 @@ target may have.
     NameOffsets     Names          symbols of a mapped file
     IdentifyFiles   Identified     mapped files: what the kernel knows them by
     ReadUnwinding   UnwindChunks   the unwind table of a mapped file
+    ReadGenerated   GeneratedChunks the unwind table of the code that a process has generated
     Forget          Forgotten      a process that has exited
     ReadSandbox     Sandboxed      the worker itself: what it gave up
     any             Failed         the same, where there is no answer
@@ -125,6 +126,18 @@ class UnwindChunks(msgspec.Struct, frozen=True, tag=True):
     chunks: bytes
 
 
+class GeneratedChunks(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `ReadGenerated`: as `UnwindChunks`, with offsets from the address `base` on.
+
+    `cost_s`: the CPU seconds that it took to make the table.
+    """
+
+    base: int
+    cost_s: float
+    total: int
+    chunks: bytes
+
+
 class Forgotten(msgspec.Struct, frozen=True, tag=True):
     """The answer to `Forget`."""
 
@@ -145,6 +158,7 @@ Answer = (
     | Names
     | Identified
     | UnwindChunks
+    | GeneratedChunks
     | Forgotten
     | Sandboxed
     | Failed
@@ -358,10 +372,26 @@ class ReadUnwinding(_OfFile, frozen=True, tag=True):
         return UnwindChunks
 
     def accepts(self, answer: Answer) -> bool:
-        if not isinstance(answer, UnwindChunks) or len(answer.chunks) % CHUNK_BYTES:
+        return isinstance(answer, UnwindChunks) and _is_part(answer, self.first)
+
+
+class ReadGenerated(_OfProcess, frozen=True, tag=True):
+    """The unwind table of the code that it has generated, from chunk number `first` on.
+
+    Only a runtime that describes its code has one. With 0 the table is made, as of now.
+    """
+
+    first: int
+
+    def answered_by(self) -> type[GeneratedChunks]:
+        return GeneratedChunks
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, GeneratedChunks) or not 0 < answer.base < _WORD_LIMIT:
             return False
-        count, left = len(answer.chunks) // CHUNK_BYTES, answer.total - self.first
-        return 0 <= answer.total <= MOST_CHUNKS and count <= left and bool(count or not left)
+        if not 0 <= answer.cost_s < _LONGEST_S:
+            return False
+        return _is_part(answer, self.first)
 
 
 class Forget(_OfProcess, frozen=True, tag=True):
@@ -397,6 +427,7 @@ AnyQuestion = (
     | NameOffsets
     | IdentifyFiles
     | ReadUnwinding
+    | ReadGenerated
     | Forget
     | ReadSandbox
 )
@@ -405,11 +436,19 @@ AnyQuestion = (
 _LANGUAGES = frozenset(language.name for language in LANGUAGES)
 _KINDS = _LANGUAGES | {NATIVE, MARKER}
 _WORD_LIMIT = 1 << 64
+_LONGEST_S = 1e6
 _BUILD_ID = re.compile("[0-9a-f]{0,128}")
 
 
 def _interpreters_in(files: Iterable[FileContents]) -> list[Interpreter]:
     return [interpreter for file in files for interpreter in file.interpreters]
+
+
+def _is_part(answer: UnwindChunks | GeneratedChunks, first: int) -> bool:
+    """Whether it can be the chunks of a table from number `first` on."""
+    count, rest = divmod(len(answer.chunks), CHUNK_BYTES)
+    left = answer.total - first
+    return not rest and 0 <= answer.total <= MOST_CHUNKS and count <= left and bool(count or not left)
 
 
 def _is_sane(key: KernelKey) -> bool:

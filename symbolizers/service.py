@@ -6,6 +6,7 @@ moment, and a fresh one must be able to go on: what is kept here is only cache.
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from symbolizers.base import (
     TaskReader,
     ThreadReader,
 )
+from symbolizers.code_caches import CodeCaches
 from symbolizers.errors import FaultReason, Malformed, ProcessGone, ReadFault, Reason, SymbolizeError
 from symbolizers.files import OpenFile, OpenFiles, kernel_key
 from symbolizers.frame import CodeObject, RawFrame, capture_kind
@@ -52,6 +54,7 @@ from symbolizers.questions import (
     Failed,
     Forget,
     Forgotten,
+    GeneratedChunks,
     Identified,
     IdentifyFiles,
     Inspect,
@@ -64,6 +67,7 @@ from symbolizers.questions import (
     Names,
     ReadAwaiters,
     ReadCodes,
+    ReadGenerated,
     ReadSandbox,
     ReadThreads,
     ReadUnwinding,
@@ -122,6 +126,7 @@ class Service:
         self._strategy = strategy
         self._files = OpenFiles(languages(), fetched)
         self._generated = GeneratedCode()
+        self._code_caches = CodeCaches(self._files, strategy)
         self._processes: dict[ProcessId, _Process] = {}
         self._has_erred = False
 
@@ -167,6 +172,8 @@ class Service:
                 return Identified(tuple(self.identify(each, question.mapped_by) for each in question.files))
             case ReadUnwinding():
                 return self.unwind_chunks(question)
+            case ReadGenerated():
+                return self.generated_chunks(question)
             case Forget():
                 self.forget(question.process)
                 return Forgotten()
@@ -319,6 +326,16 @@ class Service:
         if at + _MOST_TABLE_BYTES >= len(table):
             self._files.drop_unwind_table(question.file)
         return UnwindChunks(len(table) // CHUNK_BYTES, table[at : at + _MOST_TABLE_BYTES])
+
+    def generated_chunks(self, question: ReadGenerated) -> GeneratedChunks:
+        """As many chunks as an answer has. Raises as `CodeCaches.table` does."""
+        began_s = time.process_time()
+        base, chunks, _ = self._code_caches.table(question.process, is_new=not question.first)
+        at = max(question.first, 0) * CHUNK_BYTES
+        if at + _MOST_TABLE_BYTES >= len(chunks):
+            self._code_caches.drop_table(question.process)
+        part = chunks[at : at + _MOST_TABLE_BYTES]
+        return GeneratedChunks(base, time.process_time() - began_s, len(chunks) // CHUNK_BYTES, part)
 
     def forget(self, process: ProcessId) -> None:
         """Gives back what is held for `process`, which exited or replaced its program."""

@@ -87,8 +87,13 @@ STAGES: dict[str, set[str]] = {
     },
     # Asks the worker for unwind tables, and hands them on to whatever takes samples.
     "profiler.run.unwinding": {
-        *("profiler.capture", "profiler.run.copied_walk", "profiler.run.held", "profiler.run.stacks"),
-        *("symbolizers.asker", "symbolizers.frame", "symbolizers.inspection", "symbolizers.questions"),
+        *("profiler.capture", "profiler.run.copied_walk", "profiler.run.generated_tables"),
+        *("profiler.run.held", "profiler.run.stacks", "symbolizers.asker", "symbolizers.frame"),
+        *("symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
+    },
+    "profiler.run.generated_tables": {
+        *("profiler.capture", "symbolizers.asker", "symbolizers.elf", "symbolizers.errors"),
+        *("symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
     # Does in user space what the sampler does in the kernel, by the same rules.
     "profiler.run.copied_walk": {
@@ -235,8 +240,18 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.base", "symbolizers.elf", "symbolizers.errors", "symbolizers.frame"),
         *("symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
     },
+    # A runtime that says itself where its code is: its rows take the place of unwind information.
+    "symbolizers.hotspot": {
+        *("symbolizers.base", "symbolizers.elf", "symbolizers.errors", "symbolizers.inspection"),
+        "symbolizers.native",
+    },
+    "symbolizers.code_caches": {
+        *("symbolizers.errors", "symbolizers.files", "symbolizers.hotspot", "symbolizers.inspection"),
+        "symbolizers.process",
+    },
     "symbolizers.service": {
-        *("symbolizers.base", "symbolizers.errors", "symbolizers.files", "symbolizers.frame"),
+        *("symbolizers.base", "symbolizers.code_caches", "symbolizers.errors", "symbolizers.files"),
+        "symbolizers.frame",
         *("symbolizers.inspection", "symbolizers.native", "symbolizers.process", "symbolizers.questions"),
         "symbolizers.registry",
     },

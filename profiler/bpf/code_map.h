@@ -178,12 +178,19 @@ static __always_inline bool find_code(struct scratch *s, __u64 address)
 		return false;
 	code->start = code->range[0];
 	code->bytes = code->range[1] - code->range[0];
-	if (!read_file_key(&key, vma))
-		return true;
+	code->is_generated = !read_file_key(&key, vma);
 	code->offset = key.inode ? page << PAGE_SHIFT : 0;
+	if (READ_BACK(code->is_generated)) {
+		key.inode = 0;
+		key.changed_s = s->head.start_ns / TICK_NS;
+		key.changed_ns = s->head.pid;
+		key.device = GENERATED_DEVICE;
+		code->offset = code->start;
+	}
 	table = unwind_tables.lookup(&key);
-	code->lacks_table = !table;
+	code->lacks_table = !table && !READ_BACK(code->is_generated);
 	if (table) {
+		code->offset -= table->base;
 		code->slot = table->slot;
 		code->chunks = table->chunks;
 		table->used_ns = s->head.time_ns;

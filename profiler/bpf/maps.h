@@ -105,6 +105,8 @@ struct code {
 	__u32 slot;		/* of the map `tables` */
 	__u32 chunks;		/* of the table; 0: there is no row */
 	__u32 node;		/* a place in a node of the tree, while the mapping is looked for */
+	__u32 is_generated;	/* whether no file holds it */
+	__u32 padding;
 };
 
 /* A RECORD_NAME in the making. */

@@ -187,7 +187,11 @@ struct process_config {
 	struct walker walkers[MAX_WALKERS];
 };
 
-/* A file, as the kernel knows it: no other has the same inode on the same device and was changed at that instant. */
+/*
+ * A file, as the kernel knows it: no other has the same inode on the same device and was changed at that instant.
+ * Or the code that a process generates: its pid in place of nanoseconds, when it started in clock ticks in place of
+ * seconds, and no inode on a device of all bits.
+ */
 struct file_key {
 	__u64 inode;
 	__u64 changed_s;	/* ctime */
@@ -198,10 +202,13 @@ struct file_key {
 #define MAX_TABLES 4096
 #define CHUNK_ROWS 512
 
-/* The unwind table of a file. */
+#define GENERATED_DEVICE 4294967295
+
+/* The unwind table of a file, or of generated code. */
 struct unwind_table {
 	__u32 slot;		/* of the map `tables` */
 	__u32 chunks;		/* 0: the file has no unwind information, and there is no map */
+	__u64 base;		/* the address that offsets of generated code count from; 0 for a file */
 	__u64 used_ns;		/* when a stack led through the file last (CLOCK_MONOTONIC) */
 };
 

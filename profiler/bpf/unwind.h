@@ -39,6 +39,7 @@ enum callers_fp {
 	FP_AT_CFA_ELSEWHERE = 3,
 };
 
+#define RULE_AWAITED 256	/* AWAITED there: the next table of generated code may have a row */
 #define RULE_CFA(rule) ((rule) & 7)
 #define RULE_CFA_OFFSET(rule) (((__s64)((__u64)(rule) << 46) >> 49) * 8)
 #define RULE_REGISTER(rule) ((rule) >> 3 & 15)	/* of CFA_UNKNOWN: which word of `registers`, and 1 more; or 0 */
@@ -46,6 +47,9 @@ enum callers_fp {
 #define RULE_FP(rule) ((rule) >> 18 & 3)
 #define RULE_FP_OFFSET(rule) (((__s64)((__u64)(rule) << 32) >> 52) * 8)
 #define RULE_RETURNS_TO_ARGUMENT(rule) (RULE_FP(rule) == FP_IN_REGISTER && RULE_FP_OFFSET(rule) != 0)
+
+/* Of CFA_SIGNAL: where the caller's stack pointer is kept, from the frame pointer on; 0: it is a signal's frame. */
+#define RULE_KEEPS_SP(rule) (RULE_CFA(rule) == CFA_SIGNAL && RULE_CFA_OFFSET(rule) != 0)
 
 #define RULE_LINKS(rule) ((rule) >> 3)	/* 0: nothing called the function */
 #define RULE_IS_CALLED(rule) ((rule) >> 3 & 1)
@@ -111,10 +115,10 @@ static __always_inline bool leave_signal(struct unwind *u)
 	       !READ_USER(u->sp, sp + SIGNAL_STACK_POINTER);
 }
 
-/* Goes on to the caller by its frame pointer, if that looks like one. */
+/* Goes on to the caller by its frame pointer, if that looks like one; its stack pointer may be kept, too. */
 static __always_inline int step_by_frame_pointer(struct unwind *u)
 {
-	__u64 pair[2] = {};
+	__u64 pair[2] = {}, fp = u->fp;
 
 	u->is_exact = 0;
 	if (!u->fp)
@@ -126,6 +130,8 @@ static __always_inline int step_by_frame_pointer(struct unwind *u)
 	u->sp = u->fp + sizeof(pair);
 	u->fp = pair[0];
 	u->ip = pair[1];
+	if (READ_BACK(u->rule) && READ_USER(u->sp, fp + RULE_CFA_OFFSET(READ_BACK(u->rule))))
+		return USER_STACK_FAULT;
 	return USER_STACK_GOES_ON;
 }
 
@@ -240,11 +246,13 @@ static __always_inline int unwind_step(struct scratch *s)
 	offset = READ_BACK(u->address) - s->code.start + s->code.offset;
 	if (READ_BACK(s->code.chunks))
 		u->rule = find_rule(s, offset);
+	if (READ_BACK(u->rule) == RULE_AWAITED)
+		s->head.lacks_table = 1;
 	if (READ_BACK(s->head.lacks_table))
 		note_stop(s);
 	if (READ_BACK(s->head.user_frames) == 1 && is_of_one_function(READ_BACK(u->rule)))
 		u->beyond = offset - READ_BACK(u->function);
-	if (READ_BACK(u->rule))
+	if (READ_BACK(u->rule) && !RULE_KEEPS_SP(READ_BACK(u->rule)))
 		return step_by_rule(s, READ_BACK(u->rule));
 	return step_by_frame_pointer(u);
 }

@@ -25,7 +25,8 @@ from profiler.capture.table_cache import TableCache
 from profiler.capture.unwind_tables import UnwindTables
 from profiler.errors import PrerequisiteError
 from symbolizers.base import Interpreter
-from symbolizers.inspection import KernelKey
+from symbolizers.inspection import KernelKey, generated_key
+from symbolizers.process.identity import ProcessId
 from symbolizers.registry import LANGUAGES
 
 _RING_S = 0.2
@@ -263,10 +264,17 @@ class KernelSource:
         self._put_table(file, chunks)
         self._table_cache.keep(file, owner, chunks)
 
-    def _put_table(self, file: KernelKey, chunks: bytes) -> None:
+    def put_generated(self, process: ProcessId, base: int, chunks: bytes) -> None:
+        self._put_table(generated_key(process), chunks, base)
+
+    def drop_generated(self, process: ProcessId) -> None:
+        assert self._tables is not None
+        self._tables.drop(generated_key(process))
+
+    def _put_table(self, file: KernelKey, chunks: bytes, base: int = 0) -> None:
         assert self._tables is not None
         try:
-            self._tables.put(file, chunks)
+            self._tables.put(file, chunks, base=base)
         except OSError as error:
             self._lacks_tables(error)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from profiler.capture.records import Record
     from symbolizers.base import Interpreter
     from symbolizers.inspection import KernelKey
+    from symbolizers.process.identity import ProcessId
 
 EVENTS = ("cpu-clock", "cycles")
 """What can drive the sampling: the CPU clock everywhere, cycles where the hardware counts them."""
@@ -101,6 +102,15 @@ class SampleSource(Protocol):
 
     def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
         """From now on, follow native stacks through `file` by this unwind table, see `make_chunks`."""
+
+    def put_generated(self, process: ProcessId, base: int, chunks: bytes) -> None:
+        """From now on, follow native stacks through the code that `process` generates by this unwind table.
+
+        Its offsets count from the address `base`. It takes the place of an earlier one of this process.
+        """
+
+    def drop_generated(self, process: ProcessId) -> None:
+        """Follows them by such a table no more."""
 
     def add_target(self, pid: int) -> None:
         """Samples `pid` too, where only targets are sampled."""

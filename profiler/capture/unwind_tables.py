@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import groupby
 from queue import Empty, Queue
 from threading import Thread
 from typing import NamedTuple
@@ -89,20 +90,32 @@ class UnwindTables:
         """Whether the table of `file` is there, or is on its way."""
         return _packed(file) in self._sizes
 
-    def put(self, file: KernelKey, chunks: bytes) -> None:
-        """Soon the sampler follows these chunks (see `make_chunks`), if any. Raises OSError."""
+    def put(self, file: KernelKey, chunks: bytes, *, base: int = 0) -> None:
+        """Soon the sampler follows these chunks (see `make_chunks`), if any. Raises OSError.
+
+        With a `base` they are of generated code, and take the place of an earlier table of it.
+        """
         key = _packed(file)
-        if key in self._sizes:
+        if key in self._sizes and not base:
             return
         while self._sizes and (not self._free or self._bytes() + len(chunks) > MOST_BYTES):
             self._evict()
-        slot, count = self._free[-1], len(chunks) // self._chunk.value_bytes
-        entry = _TABLE.pack({"slot": slot, "chunks": count, "used_ns": 0})
+        slot = self._sizes[key][0] if key in self._sizes else self._free[-1]
+        count = len(chunks) // self._chunk.value_bytes
+        entry = _TABLE.pack({"slot": slot, "chunks": count, "used_ns": 0, "base": base})
         table = self._table(count, chunks) if count else None
         self._writer.put(_Entry(key, entry, slot, table))
+        self._close(key)
         self._keep_open(key, _Open(_begins(chunks), table))
-        self._free.pop()
+        if key not in self._sizes:
+            self._free.pop()
         self._sizes[key] = slot, len(chunks)
+
+    def drop(self, file: KernelKey) -> None:
+        """Takes its table out soon, if there is one."""
+        key = _packed(file)
+        if key in self._sizes:
+            self._drop(key)
 
     def find_rule(self, file: KernelKey, offset: int) -> int | None:
         """As `SampleSource.find_rule`: by the very rows that the sampler follows."""
@@ -126,9 +139,13 @@ class UnwindTables:
     def _keep_open(self, key: bytes, opened: _Open) -> None:
         self._open[key] = opened
         if len(self._open) > _MOST_OPEN:
-            _, oldest = self._open.popitem(last=False)
-            if oldest.table is not None:
-                self._writer.close_table(oldest.table)
+            self._close(next(iter(self._open)))
+
+    def _close(self, key: bytes) -> None:
+        """Looks into this table no more."""
+        opened = self._open.pop(key, None)
+        if opened is not None and opened.table is not None:
+            self._writer.close_table(opened.table)
 
     def _table(self, count: int, chunks: bytes) -> Map:
         table = Map("chunks", self._chunk.with_entries(count))
@@ -145,10 +162,12 @@ class UnwindTables:
     def _evict(self) -> None:
         self.flush()
         last_used = min(self._sizes, key=self._used_ns)
-        slot, _ = self._sizes.pop(last_used)
-        self._writer.discard(last_used, slot)
-        if last_used in self._open:
-            self._open.pop(last_used).close()
+        self._drop(last_used)
+
+    def _drop(self, key: bytes) -> None:
+        slot, _ = self._sizes.pop(key)
+        self._writer.put(_Dropped(key, slot))
+        self._close(key)
         self._free.append(slot)
 
     def _used_ns(self, key: bytes) -> int:
@@ -168,6 +187,13 @@ class _Entry(NamedTuple):
     table: Map | None
 
 
+class _Dropped(NamedTuple):
+    """The table of a file that goes."""
+
+    key: bytes
+    slot: int
+
+
 class _Writer:
     """Writes to the maps in a thread of its own.
 
@@ -179,11 +205,11 @@ class _Writer:
         self._by_file = by_file
         self._tables = tables
         self._refused = refused
-        self._entries: Queue[_Entry | Map | None] = Queue()
+        self._entries: Queue[_Entry | _Dropped | Map | None] = Queue()
         self._thread: Thread | None = None
         """It begins with the first entry, when the process has given up its rights: threads keep theirs."""
 
-    def put(self, entry: _Entry) -> None:
+    def put(self, entry: _Entry | _Dropped) -> None:
         self._entries.put(entry)
         if self._thread is None:
             self._thread = Thread(target=self._write, name="tables", daemon=True)
@@ -195,11 +221,6 @@ class _Writer:
 
     def flush(self) -> None:
         self._entries.join()
-
-    def discard(self, key: bytes, slot: int) -> None:
-        """Takes out what was put before the last flush."""
-        self._by_file.discard(key)
-        self._tables.discard(number(slot))
 
     def close(self) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -214,11 +235,16 @@ class _Writer:
                 while True:
                     entries.append(self._entries.get_nowait())
             is_open = None not in entries
-            self._write_all([entry for entry in entries if isinstance(entry, _Entry)])
-            for entry in entries:
-                if isinstance(entry, Map):
-                    entry.close()
-                self._entries.task_done()
+            for _, group in groupby(entries, type):
+                some = list(group)
+                self._write_all([each for each in some if isinstance(each, _Entry)])
+                for each in some:
+                    if isinstance(each, _Dropped):
+                        self._by_file.discard(each.key)
+                        self._tables.discard(number(each.slot))
+                    elif isinstance(each, Map):
+                        each.close()
+                    self._entries.task_done()
 
     def _write_all(self, entries: Sequence[_Entry]) -> None:
         tables = [each for each in entries if each.table is not None]

@@ -28,11 +28,21 @@ def cut_in_generated(sample: RawSample, code: CodeMap) -> RawSample:
 
     Code that has no unwind information and keeps no frame pointer may have a 0 in its register, as roots do.
     """
-    if sample.user_end != UserEnd.ROOT or not sample.user:
+    if sample.user_end != UserEnd.ROOT or not _outermost_is_generated(sample, code):
         return sample
+    return replace(sample, user_end=int(UserEnd.LOST))
+
+
+def ends_in_generated(sample: RawSample, code: CodeMap) -> bool:
+    """Whether its native stack ends in generated code, of which nothing says what called it."""
+    return sample.user_end in (UserEnd.LOST, UserEnd.FAULT) and _outermost_is_generated(sample, code)
+
+
+def _outermost_is_generated(sample: RawSample, code: CodeMap) -> bool:
+    if not sample.user:
+        return False
     element = code.find(sample.user[-1] - (len(sample.user) > 1))
-    is_generated = isinstance(element, Frame) or (element is not None and element.file.is_generated)
-    return replace(sample, user_end=int(UserEnd.LOST)) if is_generated else sample
+    return isinstance(element, Frame) or (element is not None and element.file.is_generated)
 
 
 class Parts(NamedTuple):

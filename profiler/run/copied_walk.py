@@ -14,7 +14,16 @@ from profiler.capture.header import read_header
 from profiler.capture.records import RawSample
 from profiler.capture.wire import UserEnd
 from profiler.run.stacks import CodeMap, NativeAddress
-from symbolizers.elf.unwind_rules import ROOT, CallersFp, Cfa, Rule, needs_register, unpacked
+from symbolizers.elf.unwind_rules import (
+    KEEPS_SP,
+    ROOT,
+    CallersFp,
+    Cfa,
+    Rule,
+    keeps_sp,
+    needs_register,
+    unpacked,
+)
 from symbolizers.frame import Frame
 
 _MOST_FRAMES = read_header("records.h").defines["MAX_USER_FRAMES"]
@@ -26,7 +35,7 @@ _ADDRESS = (1 << 64) - 1
 _WORD = struct.Struct("<Q")
 
 FindRule = Callable[[NativeAddress], "int | None"]
-"""The rule at a place in a file; None if its table is not there."""
+"""The rule at a place; None if the table of its file is not there."""
 
 
 class _NotCopied(Exception):
@@ -53,7 +62,7 @@ class CopiedWalk:
         """Follows it as far as tables are there: to its end, or to the place whose rule nobody knows yet."""
         try:
             while self._end is None:
-                if isinstance(self._place, NativeAddress) and not self._place.file.is_generated:
+                if isinstance(self._place, NativeAddress):
                     rule = find_rule(self._place)
                     if rule is None:
                         return self._place
@@ -97,8 +106,8 @@ class CopiedWalk:
     def _step(self, rule: int) -> UserEnd | None:
         """Goes on to the caller; returns how the stack ends, if it does."""
         found = unpacked(rule)
-        if not rule:
-            return self._step_by_frame_pointer()
+        if not rule or keeps_sp(rule):
+            return self._step_by_frame_pointer(found)
         if found.cfa is Cfa.UNKNOWN:
             if len(self._user) == 1 and needs_register(rule):
                 raise _NotCopied
@@ -139,7 +148,7 @@ class CopiedWalk:
             cfa += _WORD.size
         return cfa & _ADDRESS
 
-    def _step_by_frame_pointer(self) -> UserEnd | None:
+    def _step_by_frame_pointer(self, rule: Rule) -> UserEnd | None:
         fp, self._is_exact = self._fp, False
         if not fp:
             return UserEnd.ROOT
@@ -147,6 +156,8 @@ class CopiedWalk:
             return UserEnd.LOST
         self._fp, self._ip = self._read(fp), self._read(fp + _WORD.size)
         self._sp = (fp + 2 * _WORD.size) & _ADDRESS
+        if rule.cfa is KEEPS_SP:
+            self._sp = self._read(fp + rule.cfa_offset)
         return None
 
     def _read(self, address: int) -> int:

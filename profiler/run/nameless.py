@@ -17,7 +17,7 @@ _RUNTIMES = (
     (
         re.compile(r"libjvm\.so"),
         "java",
-        "'jcmd PID Compiler.perfmap' writes them (JDK 17); -XX:+PreserveFramePointer shows what calls them",
+        "'jcmd PID Compiler.perfmap' writes them (JDK 17 and later)",
     ),
     (re.compile(r"libcoreclr\.so"), "dotnet", "run dotnet with DOTNET_PerfMapEnabled=1"),
     (re.compile(r"beam\.smp"), "erl", "run erl with +JPperf true"),

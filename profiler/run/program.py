@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from profiler.capture.records import Counts, RawSample, Repeated
 from profiler.capture.wire import WalkStatus
-from profiler.run.assembly import Parts, cut_in_generated, size_of
+from profiler.run.assembly import Parts, cut_in_generated, ends_in_generated, size_of
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
 from profiler.run.stacks import Loop, Run
@@ -199,6 +199,7 @@ class Program:
 
     def exited(self) -> None:
         """Its process has exited; all its samples have come."""
+        self._around.tables.forget(self.process)
         if self.state is State.OVER:
             self._over(self)
         else:
@@ -224,6 +225,7 @@ class Program:
         """Nothing more will come of it: gives back what it holds."""
         self.renamed()
         self._codes.close()
+        self._around.tables.forget(self.process)
 
     def retry(self) -> None:
         """Asks once more for everything that could not be read."""
@@ -357,6 +359,10 @@ class Program:
     def _emit(self, sample: RawSample, parts: Parts) -> None:
         sample = cut_in_generated(sample, parts.code)
         counts = self._around.emit(sample, parts.elements(sample), parts.lacks)
+        if ends_in_generated(sample, parts.code) and self._around.tables.lacks_generated(
+            self.process, self.user
+        ):
+            return
         if len(self._whole) >= _MOST_WHOLE:
             self.renamed()
         if self.state is State.OVER:  # it has waited, and nothing more comes after it

@@ -45,6 +45,10 @@ class Tables(Protocol):
 
     def preload(self, files: Iterable[FileKey]) -> None: ...
 
+    def lacks_generated(self, process: ProcessId, user: int) -> bool: ...
+
+    def forget(self, process: ProcessId) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:

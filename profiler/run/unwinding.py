@@ -13,11 +13,21 @@ from itertools import islice
 from profiler.capture.records import RawSample
 from profiler.capture.source import SampleSource
 from profiler.run.copied_walk import CopiedWalk
+from profiler.run.generated_tables import GeneratedTables
 from profiler.run.held import Held, HeldSamples
 from profiler.run.stacks import CodeMap, NativeAddress
 from symbolizers.asker import Ask
 from symbolizers.frame import Frame
-from symbolizers.inspection import CHUNK_BYTES, FileKey, IdentifiedFile, KernelKey
+from symbolizers.inspection import (
+    CHUNK_BYTES,
+    UNKNOWN_OWNER,
+    FileKey,
+    IdentifiedFile,
+    KernelKey,
+    generated_by,
+    process_of,
+)
+from symbolizers.process.identity import ProcessId
 from symbolizers.questions import (
     Failed,
     Identified,
@@ -48,6 +58,7 @@ class Unwinding:
         Not while an answer is owed: on a busy machine making a table takes longer than the pause."""
         self._looked_up: dict[FileKey, IdentifiedFile | None] = {}
         """The files of which tables were put in that earlier runs have kept; None: not identified (yet)."""
+        self._generated = GeneratedTables(ask, source, self._generated_answered)
         self._held = HeldSamples()
         self._is_over = False
 
@@ -85,6 +96,10 @@ class Unwinding:
         """As `follow`."""
         walk = held.walk
         while (place := walk.go_on(self._rule)) is not None:
+            if place.file.is_generated:
+                if self._awaits(held):
+                    return None
+                break
             self._want((place,), walk.code, held.pid, held.user)
             if self._rule(place) is None:  # otherwise an earlier run has kept it
                 due_s, _ = self._asked.get(place.file, (0.0, 0.0))
@@ -94,7 +109,20 @@ class Unwinding:
                 break
         return walk.result()
 
+    def _awaits(self, held: Held) -> bool:
+        """Whether it waits for the next table of the code that its process generates."""
+        sample = held.walk.sample
+        self._generated.lacks(sample.process, held.user)
+        if self._is_over or not self._generated.awaits(sample.process, sample.time_ns):
+            return False
+        return self._held.hold(generated_by(sample.process, UNKNOWN_OWNER), held)
+
+    def _generated_answered(self, process: ProcessId) -> None:
+        self._hand_on(self._held.take(generated_by(process, UNKNOWN_OWNER)))
+
     def _rule(self, place: NativeAddress) -> int | None:
+        if place.file.is_generated:
+            return self._generated.find_rule(process_of(place.file), place.offset)
         identified = self._looked_up.get(place.file)
         return None if identified is None else self._source.find_rule(identified.key, place.offset)
 
@@ -130,6 +158,16 @@ class Unwinding:
         opened = (file for file in files if len(file.version) == len(("size", "mtime", "ctime")))
         for file in islice(dict.fromkeys(opened), _MOST_PRELOADED):
             self._source.has_table(KernelKey(file.device, file.inode, file.version[-1]), file.owner)
+
+    def lacks_generated(self, process: ProcessId, user: int) -> bool:
+        """As `GeneratedTables.lacks`."""
+        return self._generated.lacks(process, user)
+
+    def forget(self, process: ProcessId) -> None:
+        """It has exited, or runs another program now."""
+        self._generated.forget(process)
+        for held in self._held.take(generated_by(process, UNKNOWN_OWNER)):
+            held.then(held.walk.result())
 
     def _look_up(self, file: FileKey) -> bool:
         """Whether nobody has looked up what was kept for `file`; from now on, that counts as done."""

@@ -47,7 +47,9 @@ class Cfa(IntEnum):
     ABOVE_STACK_POINTER = 5
     """It is 8 more than what lies in memory at the stack pointer and an offset."""
     SIGNAL = 6
-    """All registers lie on the stack, where the kernel put them to call a signal handler."""
+    """All registers lie on the stack, where the kernel put them to call a signal handler.
+
+    With an offset it is `KEEPS_SP`."""
     ELSEWHERE = 7
     """On another stack, to which pointers lead: `packed_links`. Without these nothing called the function."""
 
@@ -83,6 +85,14 @@ ROOT = int(Cfa.ELSEWHERE)
 """The rule of a function that nothing called."""
 UNFOLLOWED = 1 << _REGISTER_OFFSET_SHIFT
 """The rule where the file says how to get to the caller, and no row can: the stack ends there, partial."""
+
+
+KEEPS_SP = Cfa.SIGNAL
+"""The kind of a rule with an offset other than 0: the frame pointer leads to the caller's and to the return
+address behind it, and the caller's stack pointer lies in memory, at the frame pointer and that offset."""
+
+AWAITED = 2 << _REGISTER_OFFSET_SHIFT
+"""The rule where there was no code yet when a table of generated code was made: the next one may say more."""
 
 
 def of_register(word: int) -> int:
@@ -155,6 +165,11 @@ def unpacked(rule: int) -> Rule:
         CallersFp(rule >> _FP_SHIFT & _FP_KIND),
         _signed(rule >> _FP_OFFSET_SHIFT, _FP_BITS) << _WORD_SHIFT,
     )
+
+
+def keeps_sp(rule: int) -> bool:
+    """Whether it is `KEEPS_SP`."""
+    return rule & _CFA_KIND == KEEPS_SP and rule & _CFA_MASK != 0
 
 
 def needs_register(rule: int) -> bool:

@@ -84,6 +84,8 @@ class Table:
         self.configured: list[tuple[int, int, tuple[Interpreter, ...]]] = []
         self.unwound: list[tuple[Sequence[int], CodeMap, int, int]] = []
         self.followed: list[Callable[[RawSample], None]] = []
+        self.lacking: list[tuple[ProcessId, int]] = []
+        self.forgotten: list[ProcessId] = []
         self.now_ns = START_NS
         self.allowances = Allowances()
         self.table = ProcessTable(
@@ -130,6 +132,15 @@ class Table:
 
     def preload(self, files: Iterable[FileKey]) -> None:
         """As `Unwinding.preload`."""
+
+    def lacks_generated(self, process: ProcessId, user: int) -> bool:
+        """As `Unwinding.lacks_generated`."""
+        self.lacking.append((process, user))
+        return True
+
+    def forget(self, process: ProcessId) -> None:
+        """As `Unwinding.forget`."""
+        self.forgotten.append(process)
 
     def _emit(self, sample: RawSample, elements: tuple[Element, ...], partial: Partial | None) -> _Counts:
         assert sample.time_ns not in self.settled()

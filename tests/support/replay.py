@@ -335,6 +335,12 @@ class Replay:
     def put_table(self, file: KernelKey, owner: int, chunks: bytes) -> None:
         raise AssertionError("no sample lacks a table")
 
+    def put_generated(self, process: ProcessId, base: int, chunks: bytes) -> None:
+        raise AssertionError("no sample lacks a table")
+
+    def drop_generated(self, process: ProcessId) -> None:
+        raise AssertionError("no process has a table")
+
     def add_target(self, pid: int) -> None:
         raise AssertionError("there are no targets")
 

@@ -91,7 +91,7 @@ def test_to_know_the_languages_no_reader_is_imported() -> None:
     command = [sys.executable, "-c", program]
     loaded = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
     ours = {name for name in loaded if name.startswith("symbolizers.")}
-    folders = {f"symbolizers.{module}" for module in ("elf", "native", "process")}
+    folders = {f"symbolizers.{module}" for module in ("elf", "hotspot", "native", "process")}
     wings = {f"symbolizers.{language.name}" for language in LANGUAGES}
     light = {f"symbolizers.{module}" for module in ("base", "descriptor", "errors", "frame", "registry")}
     told = {f"{wing}.{module}" for wing in wings for module in ("descriptor", "kinds")}

@@ -19,7 +19,7 @@ from symbolizers.process.identity import ProcessHandle, ProcessId, start_ticks_o
 from symbolizers.process.maps import Mapping
 from symbolizers.process.messages import MAX_MESSAGE_BYTES
 from symbolizers.python.code import MAX_FILE_CHARACTERS, MAX_NAME_CHARACTERS
-from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes, encode
+from symbolizers.questions import Codes, Failed, Inspect, Inspected, ReadCodes, ReadGenerated, encode
 from symbolizers.service import Service
 from tests.support.file_keys import file_of, key_of, names, opened_key, own_descriptors
 from tests.support.process.targets import Target, running
@@ -119,6 +119,12 @@ def test_addresses_of_a_file_have_the_names_of_its_functions(service: Service, p
     assert (frame.kind, frame.file) == (NATIVE, os.path.basename(libc.path))
     assert frame.name.strip("_") == "getpid"
     assert unmapped.name.startswith("[libc.so")
+
+
+def test_who_generates_code_without_a_description_has_no_table(service: Service, python: Target) -> None:
+    process = service.inspect(python.pid, None).process
+    with pytest.raises(SymbolizeError, match="no runtime"):
+        service.generated_chunks(ReadGenerated(process, 0))
 
 
 def test_the_vdso_has_names(service: Service) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from profiler.capture.wire import UserEnd
 from symbolizers.elf.unwind_rules import (
+    KEEPS_SP,
     RETURN_IN_ARGUMENT,
     ROOT,
     UNFOLLOWED,
@@ -100,12 +101,13 @@ def model(
                     sp, ip_at = (sp + 8) & mask, sp
                 ip = read(ip_at)
                 continue
-            if not rule:
+            if not rule or (kind is Cfa.SIGNAL and rule >> 3 & 0x7FFF):
                 if not fp:
                     return found, UserEnd.ROOT
                 if (fp - sp) & mask >= 64 << 20:
                     return found, UserEnd.LOST
-                fp, ip, sp, exact = read(fp), read(fp + 8), fp + 16, False
+                kept = fp + signed(rule >> 3, 15) * 8
+                fp, ip, sp, exact = read(fp), read(fp + 8), read(kept) if rule else fp + 16, False
                 continue
             if kind is Cfa.SIGNAL:
                 fp, ip, sp, exact = read(sp + 120), read(sp + 168), read(sp + 160), True
@@ -179,6 +181,16 @@ def test_functions_without_frame_pointers_are_followed_by_rows(harness: Harness)
     words = [7, 7, CODE + 0x110, CODE + 0x210, 7, CODE + 0x310]
     sample = harness.walk(image_of(words, ip=CODE + 0x10), unwound=True, table=table(rows)).sample
     assert sample.user == (CODE + 0x10, CODE + 0x110, CODE + 0x210, CODE + 0x310)
+    assert sample.user_end == UserEnd.ROOT
+
+
+def test_a_caller_has_its_own_stack_pointer_where_it_was_kept(harness: Harness) -> None:
+    """As below HotSpot's interpreter: a caller's frame was enlarged for the variables of what it calls."""
+    rows = {0: packed(KEEPS_SP, -8, 0), 0x100: packed(Cfa.STACK_POINTER, 16, 0), 0x200: ROOT}
+    words = [7, STACK + 56, 0, CODE + 0x110, 7, 7, 7, 7, CODE + 0x210]
+    image = image_of(words, ip=CODE + 0x10, fp=STACK + 16)
+    sample = harness.walk(image, unwound=True, table=table(rows)).sample
+    assert sample.user == (CODE + 0x10, CODE + 0x110, CODE + 0x210)
     assert sample.user_end == UserEnd.ROOT
 
 

@@ -20,11 +20,13 @@ from profiler.capture.sampler import get_sampler
 from profiler.capture.unwind_tables import UnwindTables
 from symbolizers.elf.file import ElfFile
 from symbolizers.elf.unwind_rules import Cfa
-from symbolizers.inspection import CHUNK_BYTES, CHUNK_ROWS, KernelKey
+from symbolizers.inspection import CHUNK_BYTES, CHUNK_ROWS, KernelKey, generated_key
 from symbolizers.native.unwind_table import make_chunks
+from symbolizers.process.identity import ProcessId
 
 pytestmark = pytest.mark.live
 FILES = [KernelKey((8, 1), inode, 5_000_000_006) for inode in range(4)]
+GENERATED = generated_key(ProcessId(7, 8))
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 CHUNK = bytes(range(256)) * (CHUNK_BYTES // 256)
 
@@ -149,3 +151,33 @@ def test_so_many_tables_are_looked_into_and_no_more(
     assert all(tables.has(file) for file in FILES), "the sampler has all of them"
     tables.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_table_of_generated_code_takes_the_place_of_the_last_one(
+    tables: UnwindTables, maps: dict[str, Map], refused: list[OSError]
+) -> None:
+    key = unwind_tables._packed(GENERATED)
+    for count in (1, 3, 2):
+        tables.put(GENERATED, CHUNK * count, base=0x7000)
+    tables.flush()
+    entry = maps["unwind_tables"][key]
+    assert entry[4:16] == number(2) + (0x7000).to_bytes(8, "little")
+    tables.put(FILES[0], CHUNK)
+    tables.flush()
+    assert maps["unwind_tables"][unwind_tables._packed(FILES[0])][:4] != entry[:4]
+    assert refused == []
+
+
+def test_what_is_dropped_makes_room_for_others(tables: UnwindTables, maps: dict[str, Map]) -> None:
+    for round_ in range(3):
+        tables.put(GENERATED, CHUNK, base=0x7000 + round_)
+        assert tables.has(GENERATED)
+        tables.drop(GENERATED)
+        tables.drop(FILES[3])
+        assert not tables.has(GENERATED)
+        assert tables.find_rule(GENERATED, 0) is None
+    tables.put(FILES[0], CHUNK)
+    tables.flush()
+    with pytest.raises(OSError, match="No such file"):
+        maps["unwind_tables"][unwind_tables._packed(GENERATED)]
+    assert maps["unwind_tables"][unwind_tables._packed(FILES[0])][4:8] == number(1)
