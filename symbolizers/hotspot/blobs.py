@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 from symbolizers.base import AddressSpace
 from symbolizers.errors import Malformed
-from symbolizers.hotspot.structs import Field, Library, Structs, content_at, read_structs, text_of, word_at
+from symbolizers.hotspot.structs import (
+    ADDRESS_LIMIT,
+    Field,
+    Library,
+    Structs,
+    Texts,
+    content_at,
+    read_structs,
+    word_at,
+)
 
 _CLASSES = frozenset(
     (
@@ -28,10 +37,8 @@ MOST_BYTES = 128 << 20
 _MOST_BLOCKS = 1 << 18
 """Of one heap."""
 _MOST_RESERVED = 1 << 32
-_ADDRESS_LIMIT = 1 << 57
 _MOST_SEGMENT_SHIFT = 16
 _MOST_FRAME_WORDS = 1 << 20
-_MOST_NAMES = 4096
 _PIECE_BYTES = 1 << 16
 _PIECES = 4
 """In one read: what fits into a CPU's cache."""
@@ -87,12 +94,10 @@ class CodeCache:
 
     def __init__(self, library: Library, bias: int, memory: AddressSpace) -> None:
         """It has the library at `bias`. Raises `Malformed`, and `ReadFault` before HotSpot has begun."""
-        self._elf = library.elf
-        self._bias = bias
+        self._texts = Texts(library.elf, bias)
         self._memory = memory
         self._structs = read_structs(library, bias, memory, _CLASSES)
         self._header = _HeaderFields(self._structs)
-        self._names: dict[int, str] = {}
 
     def heaps(self) -> list[Heap]:
         """Its heaps, by address: none overlaps another. Raises `Malformed` and `ReadFault`."""
@@ -100,9 +105,7 @@ class CodeCache:
         for heap in sorted(map(self._heap, self._heap_addresses())):
             if found and heap.low < found[-1].high:
                 raise Malformed("heaps of code that overlap")
-            is_sane = (
-                0 < heap.low <= heap.high <= heap.limit <= min(heap.low + _MOST_RESERVED, _ADDRESS_LIMIT)
-            )
+            is_sane = 0 < heap.low <= heap.high <= heap.limit <= min(heap.low + _MOST_RESERVED, ADDRESS_LIMIT)
             if not is_sane or not 0 <= heap.segment_shift <= _MOST_SEGMENT_SHIFT:
                 raise Malformed(f"a heap of code from {heap.low:#x} to {heap.high:#x}")
             found.append(heap)
@@ -134,7 +137,7 @@ class CodeCache:
         complete = start + header.complete if is_complete else end
         has_size = 0 <= header.frame_words <= _MOST_FRAME_WORDS
         frame_bytes = header.frame_words * _WORD_BYTES if has_size else 0
-        return Blob(content, start, end, self._name(header.name), frame_bytes, complete)
+        return Blob(content, start, end, self._texts.at(header.name), frame_bytes, complete)
 
     def read(self, heap: Heap, most_bytes: int) -> bytes:
         """What lies in it, and where it may have grown since; zeros for pages that are not in memory."""
@@ -161,14 +164,6 @@ class CodeCache:
         pages = [(page, min(PAGESIZE, start + size - page)) for page in range(start, start + size, PAGESIZE)]
         for (_, length), page in zip(pages, self._memory.read_many(pages), strict=True):
             yield (page, True) if isinstance(page, bytes) else (bytes(length), False)
-
-    def _name(self, address: int) -> str:
-        name = self._names.get(address)
-        if name is None:
-            if len(self._names) >= _MOST_NAMES:
-                self._names.clear()
-            name = self._names[address] = text_of(self._elf, address - self._bias)
-        return name
 
     def _heap_addresses(self) -> Sequence[int]:
         one = self._structs.get(("CodeCache", "_heap"))

@@ -24,7 +24,8 @@ _MOST_ENTRIES = 8192
 _MOST_ENTRY_BYTES = 256
 _LONGEST_NAME_BYTES = 64
 _WORD = struct.Struct("<Q")
-_ADDRESS_LIMIT = 1 << 57
+ADDRESS_LIMIT = 1 << 57
+_MOST_TEXTS = 4096
 _FORMATS: Mapping[str, str] = {
     **dict.fromkeys(("bool", "u1", "uint8_t"), "B"),
     **dict.fromkeys(("short", "int16_t"), "h"),
@@ -91,7 +92,7 @@ def read_structs(library: Library, bias: int, memory: AddressSpace, classes: Col
     stride, parts = values[_STRIDE], [values[name] for name in _PARTS]
     if not 0 < stride <= _MOST_ENTRY_BYTES or max(parts) > stride - _WORD.size:
         raise Malformed(f"HotSpot's description has entries of {stride} bytes")
-    names = _Names(library.elf, bias)
+    names = Texts(library.elf, bias)
     found: dict[tuple[str, str], Field] = {}
     for entry in _entries(memory, values[_ARRAY], stride):
         class_at, field_at, type_at, offset, place = (_WORD.unpack_from(entry, part)[0] for part in parts)
@@ -111,7 +112,7 @@ def word_at(memory: AddressSpace, address: int) -> int:
 
 def content_at(memory: AddressSpace, address: int, size: int) -> bytes:
     """So many bytes there. Raises `ReadFault`, and `Malformed` for an address that cannot be."""
-    if not 0 <= address < _ADDRESS_LIMIT:
+    if not 0 <= address < ADDRESS_LIMIT:
         raise Malformed(f"an object of HotSpot's at {address:#x}")
     return memory.read(address, size)
 
@@ -124,8 +125,8 @@ def _entries(memory: AddressSpace, start: int, stride: int) -> Iterator[bytes]:
         yield from (piece[at : at + stride] for at in range(0, len(piece), stride))
 
 
-class _Names:
-    """Texts of the library, by their addresses in the process."""
+class Texts:
+    """Texts of the library, by their addresses in the process. Lifetime: it is read once."""
 
     def __init__(self, elf: ElfFile, bias: int) -> None:
         self._elf = elf
@@ -136,14 +137,14 @@ class _Names:
         """The text there; empty where the file has none."""
         name = self._known.get(address)
         if name is None:
-            name = self._known[address] = text_of(self._elf, address - self._bias)
+            if len(self._known) >= _MOST_TEXTS:
+                self._known.clear()
+            name = self._known[address] = self._read(address - self._bias)
         return name
 
-
-def text_of(elf: ElfFile, address: int) -> str:
-    """The text at a virtual address of the file; empty without one."""
-    try:
-        content = elf.read(address, _LONGEST_NAME_BYTES)
-    except Malformed:
-        return ""
-    return content.partition(b"\0")[0].decode("latin-1")
+    def _read(self, address: int) -> str:
+        try:
+            content = self._elf.read(address, _LONGEST_NAME_BYTES)
+        except Malformed:
+            return ""
+        return content.partition(b"\0")[0].decode("latin-1")

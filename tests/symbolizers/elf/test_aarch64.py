@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from symbolizers.elf.unwind_rules import (
 )
 from symbolizers.native.unwind_table import make_chunks
 from tests.symbolizers.elf.test_eh_frame import rule_at, section
+from tests.symbolizers.elf.test_eh_frame import rules as of_entries
 
 LIBRARIES = Path("/usr/aarch64-linux-gnu/lib")
 FILES = ("ld-linux-aarch64.so.1", "libgcc_s.so.1", "libm.so.6", "libresolv.so.2")
@@ -86,9 +88,7 @@ CIE = bytes((1,)) + b"zR\0" + bytes((4, 0x78, LINK, 1, 0x1B, 0x0C, SP, 0))
 """Version, augmentation, alignments 4 and -8, return address, FDE encoding; CFA sp."""
 
 
-def rules(instructions: bytes) -> list[tuple[int, int]]:
-    rows = assembled(read_functions(section(instructions, cie=CIE), 0, Aarch64CallFrames))
-    return list(zip(rows.addresses, rows.rules, strict=True))
+rules = partial(of_entries, cie=CIE, frames=Aarch64CallFrames)
 
 
 def test_a_function_that_calls_others() -> None:

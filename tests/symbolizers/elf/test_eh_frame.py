@@ -13,6 +13,7 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symbolizers.elf.call_frames import CallFrames
 from symbolizers.elf.call_frames_x86_64 import X86CallFrames
 from symbolizers.elf.eh_frame import read_functions
 from symbolizers.elf.leb128 import read_sleb, read_uleb
@@ -112,8 +113,10 @@ def section(*entries: bytes, cie: bytes = CIE, first: int = 0x1000) -> bytes:
     return data + bytes(4)
 
 
-def rules(*entries: bytes, cie: bytes = CIE) -> list[tuple[int, int]]:
-    rows = assembled(read_functions(section(*entries, cie=cie), 0, X86CallFrames))
+def rules(
+    *entries: bytes, cie: bytes = CIE, frames: type[CallFrames] = X86CallFrames
+) -> list[tuple[int, int]]:
+    rows = assembled(read_functions(section(*entries, cie=cie), 0, frames))
     return list(zip(rows.addresses, rows.rules, strict=True))
 
 
