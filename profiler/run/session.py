@@ -356,6 +356,7 @@ class Session:
             elif isinstance(record, ProcessEvent):
                 self._descriptions.event(record)
                 self._table.event(record)
+                self._threads.event(record)
                 if record.exited:
                     self._asker.exited(record.process.pid)
                 else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import starmap
 
-from profiler.capture.records import RawSample
+from profiler.capture.records import ProcessEvent, RawSample
 from symbolizers import questions
 from symbolizers.asker import Ask
 from symbolizers.errors import Reason
@@ -24,11 +24,15 @@ _MAX_NAMES = 100_000
 
 @dataclass(slots=True)
 class _Asked:
-    """The threads of a process whose names are not known: `wanted` has their thread pointers, by tid."""
+    """The threads of a process whose names are not known: `wanted` has their thread pointers, by tid.
+
+    `is_replaced`: an exec came, after which the answers are about another program.
+    """
 
     user: int
     wanted: dict[int, int] = field(default_factory=dict)
     asking: bool = False
+    is_replaced: bool = False
     again_ns: float = 0.0
     pause_ns: int = _FIRST_PAUSE_NS
 
@@ -73,6 +77,19 @@ class ThreadNames:
         if asked is not None and asked.wanted:
             self._ask_if_due(process, asked, time_ns)
 
+    def event(self, event: ProcessEvent) -> None:
+        """Takes in an exec or exit: of the threads of that program none runs any more.
+
+        After an exec its first thread, which has the process's number, runs another program: it may be in no
+        interpreter, or have another thread pointer.
+        """
+        process = event.process
+        asked = self._processes.pop(process, None)
+        if not event.exited:
+            self._names.pop((process.pid, process.pid), None)
+            if asked is not None:
+                asked.is_replaced = True
+
     def retry(self) -> None:
         """Asks once more for the names that are not known: the end of the recording has come."""
         for process, asked in self._processes.items():
@@ -100,6 +117,8 @@ class ThreadNames:
 
     def _answered(self, process: ProcessId, asked: _Asked, answer: questions.ThreadNames | Failed) -> None:
         asked.asking = False
+        if asked.is_replaced:
+            return
         if isinstance(answer, Failed):
             if answer.reason is Reason.STALLED:
                 asked.again_ns = math.inf

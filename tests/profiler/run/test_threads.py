@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from profiler.capture.records import ProcessEvent
 from profiler.run.threads import ThreadNames
 from symbolizers.errors import Malformed, ProcessGone, Stalled, SymbolizeError
 from symbolizers.frame import RawFrame
@@ -125,3 +126,32 @@ def test_one_question_is_about_so_many_threads_and_no_more() -> None:
     asked.answer({})
     asked.sample(1, at_s=3)
     assert len(asked.wanted()) == 200
+
+
+def test_a_name_belongs_to_one_program_of_a_process() -> None:
+    asked = Asked()
+    asked.sample(7)
+    asked.answer({7: "before"})
+    asked.sample(8, at_s=1.1)
+    asked.names.event(ProcessEvent(PROCESS, int(1.2 * S), S, exited=False))
+    asked.answer({8: "of the replaced program"})
+    assert asked.names.names() == {}
+    pointer = SAMPLE.thread_pointer + 7 + 0x1000
+    asked.names.sample(replace(SAMPLE, tid=7, thread_pointer=pointer, time_ns=int(1.21 * S)))
+    (question,) = asked.questions.open
+    assert question.question == ReadThreads(PROCESS, (WantedThread(7, pointer),))
+    asked.answer({7: "after"})
+    assert asked.names.names() == {(7, 7): "after"}
+
+
+def test_names_of_the_dead_stay() -> None:
+    asked = Asked()
+    asked.sample(7)
+    asked.sample(8)
+    asked.answer({7: "main"})
+    asked.sample(8, at_s=1.1)
+    asked.names.event(ProcessEvent(PROCESS, int(1.2 * S), S, exited=True))
+    asked.answer({8: "answered before"})
+    asked.names.retry()
+    assert asked.questions.open == []
+    assert asked.names.names() == {(7, 7): "main", (7, 8): "answered before"}
