@@ -14,10 +14,10 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from msgspec import Struct
 
 from profiler.capture import cache
 from profiler.capture.cache import CacheRefused
@@ -45,8 +45,7 @@ _LIBC = "/libc.so.6"
 _SYSCTL = Path("/proc/sys/kernel")
 
 
-@dataclass(frozen=True, slots=True)
-class RunningInterpreter:
+class RunningInterpreter(Struct, frozen=True):
     """One version of an interpreter that runs now, in `processes` (pid and command name, by pid).
 
     `supported_versions` is empty if this version is supported.
@@ -63,8 +62,7 @@ class RunningInterpreter:
         return not self.supported_versions
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """All that `examine` found. `not_looked_at` counts processes by the reason (a `Reason`'s value)."""
 
     checks: tuple[Check, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from profiler.errors import UsageError
 
@@ -13,8 +14,7 @@ _NO_ID = (1 << 32) - 1
 """chown(2) and setresuid(2) take it as "leave as it is"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invoker:
+class Invoker(Struct, frozen=True):
     """Numbers of a user and of their primary group; there may be no account with them."""
 
     uid: int

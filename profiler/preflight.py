@@ -11,8 +11,9 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from profiler.capture.bcc_package import find_bcc
 from profiler.capture.btf import HEADER_BYTES, VMLINUX, read_btf
@@ -38,8 +39,7 @@ _LOCKDOWN = Path("/sys/kernel/security/lockdown")
 _PAGEMAP = Path("/proc/self/pagemap")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One thing that matters about this machine: what was `found`, and what is the `problem` with it.
 
     `problem` is empty where all is well; else it says in a sentence what is wrong and, after that, what to

@@ -13,8 +13,10 @@ All of them run where targets are touched (the deadline worker); only the value 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from symbolizers.errors import SymbolizeError
 from symbolizers.frame import CodeObject, Frame, RawFrame
@@ -33,8 +35,7 @@ class AddressSpace(Protocol):
         """Each ``(address, size)`` as `read` would give it, its `ReadFault` in place of bytes; batched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(Struct, frozen=True):
     """What the eBPF walker needs to know about one process's interpreter, and what people are told about it.
 
     `layout` names the row of the language's ``layouts.py`` that both the walker and the reader use; a build
@@ -116,8 +117,7 @@ class ThreadReader(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class TaskChain:
+class TaskChain(Struct, frozen=True):
     """What waits for a task that runs: its callers, though not on the stack.
 
     `outermost` is the frame of the coroutine that the task was made of, somewhere on the stack. `frames` go

@@ -7,8 +7,9 @@ A language is a folder beside this file. Its module ``descriptor`` holds one `La
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from symbolizers.base import Language
@@ -18,16 +19,14 @@ Shades = tuple[str, str, str, str]
 """Four near colours of one hue, each ``#rrggbb``, so that neighbours in a flame graph differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class Palette:
+class Palette(Struct, frozen=True):
     """The colours of a language's frames: on a light page under dark text, on a dark one under light text."""
 
     light: Shades
     dark: Shades
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageDescriptor:
+class LanguageDescriptor(Struct, frozen=True):
     """One language. `name` (a lower-case word) is the kind of its frames, and the X of three headers.
 
     These are in profiler/bpf: ``walk_X.h`` defines the program ``on_X``, ``name_X.h`` the program

@@ -10,7 +10,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from symbolizers.base import Language, RuntimeFile
 from symbolizers.elf.file import ElfFile
@@ -42,8 +43,7 @@ _MAX_SYMBOLS = 16
 """Files whose symbol tables are kept; a large one takes tens of megabytes."""
 
 
-@dataclass(slots=True)
-class OpenFile:
+class OpenFile(Struct):
     """An opened file of a target. Lifetime: the file; the descriptor stays open for its symbols.
 
     While it is open, no other file has its device and inode. `told` is its key as the kernel tells of it;

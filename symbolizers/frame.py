@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 # The kinds of a `Frame` that is not of an interpreted language.
 NATIVE: Final = "native"
@@ -97,8 +98,7 @@ def capture_kind(address: int) -> int:
     return address >> CAPTURE_KIND_SHIFT
 
 
-@dataclass(frozen=True, slots=True)
-class CodeObject:
+class CodeObject(Struct, frozen=True):
     """The immutable facts behind one code object, read once.
 
     `starts` and `lines` are parallel: instruction bytes from ``starts[i]`` on belong to ``lines[i]``

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from symbolizers.base import Interpreter
 from symbolizers.process.identity import ProcessId
@@ -92,8 +93,7 @@ class CodeMapping(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unsupported:
+class Unsupported(Struct, frozen=True):
     """An interpreter that no layout row describes: the `Inspection`'s notes say the same to people."""
 
     language: str
@@ -101,8 +101,7 @@ class Unsupported:
     supported: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileContents:
+class FileContents(Struct, frozen=True):
     """What a `file` that the kernel tells of holds, in whichever process it is mapped.
 
     The `owner` (uid) can have written it. Its code is mapped at `code_distance` + offset + bias; the
@@ -116,8 +115,7 @@ class FileContents:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Struct, frozen=True):
     """What must be known about a process before any of its samples can be named."""
 
     process: ProcessId

@@ -8,10 +8,12 @@ to use, so that no reader compares versions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 MAX_OFFSET_BYTES: Final = 1 << 20
 """No structure of an interpreter is this large: a larger offset is a mistake or a lie."""
@@ -40,8 +42,7 @@ def displacement(address: int, root: int) -> int:
     return (address - root) % (1 << 32) if address else ABSENT_NUMBER
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """Offsets (bytes) and small numbers of one interpreter version range.
 
     `versions`: the first and the last version it describes, both included, compared over as many

@@ -10,7 +10,8 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from symbolizers.base import (
     Interpreter,
@@ -87,8 +88,7 @@ _MAX_ROUNDS = 16
 """How often pages are brought for one request: each may lead to others, as a code object to its names."""
 
 
-@dataclass(slots=True)
-class _Process:
+class _Process(Struct):
     """A process with an interpreter in it. Lifetime: its address space."""
 
     handle: ProcessHandle

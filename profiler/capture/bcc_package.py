@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from msgspec import Struct
 
 from profiler.errors import PrerequisiteError
 
 _VERSION = re.compile(r"""__version__ = ['"](.+)['"]""")
 
 
-@dataclass(frozen=True, slots=True)
-class BccPackage:
+class BccPackage(Struct, frozen=True):
     """The distribution's BCC bindings: where they are, and their version."""
 
     place: Path

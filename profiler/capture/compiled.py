@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 INSTRUCTION_BYTES = 8
 _IMMEDIATE = struct.Struct("<i")
 _IMMEDIATE_AT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class MapShape:
+class MapShape(Struct, frozen=True):
     """What the kernel wants to know of a map: its type (``enum bpf_map_type``), sizes in bytes, and flags.
 
     A map of no `entries` has as many as the machine needs: that is the ring buffer's, in bytes. `inner` names
@@ -33,16 +33,14 @@ class MapShape:
         return replace(self, entries=entries)
 
 
-@dataclass(frozen=True, slots=True)
-class MapUse:
+class MapUse(Struct, frozen=True):
     """The instruction at index `at` loads the address of the map `name`."""
 
     at: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledProgram:
+class CompiledProgram(Struct, frozen=True):
     """`instructions` (``struct bpf_insn``) lack the descriptors of the maps."""
 
     instructions: bytes
@@ -56,8 +54,7 @@ class CompiledProgram:
         return bytes(linked)
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledSampler:
+class CompiledSampler(Struct, frozen=True):
     """All maps and programs, by name."""
 
     maps: Mapping[str, MapShape]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 BPF_DIRECTORY = Path(__file__).resolve().parent.parent / "bpf"
 
@@ -24,8 +25,7 @@ _GUARD = re.compile(r"\A\s*#ifndef (\w+)\n#define \1\n(.*)^#endif\s*\Z", re.DOTA
 _CODES = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q", "__s32": "i"}
 
 
-@dataclass(frozen=True, slots=True)
-class CStruct:
+class CStruct(Struct, frozen=True):
     """One C struct: its field names in order, the `struct` format (little endian, no padding), its alignment.
 
     A member that is a struct itself is replaced by its fields, and an array by its elements, with names as in
@@ -42,8 +42,7 @@ class CStruct:
         return self.layout.pack(*(0 if name == "padding" else values[name] for name in self.fields))
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What one header defines: plain number defines, enums and structs, by name."""
 
     defines: Mapping[str, int]

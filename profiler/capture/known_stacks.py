@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from profiler.capture.records import CodeName, KnownStack, ProcessEvent, RawSample, Repeated, StackCopy
 from profiler.capture.wire import REPEAT_TYPE, decode, decode_repeat

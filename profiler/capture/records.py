@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from symbolizers.frame import FIRST_ANNOTATION, RawFrame
 from symbolizers.inspection import CodeMapping
@@ -14,8 +16,7 @@ from symbolizers.taken import TakenName
 NO_PROCESS = ProcessId(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class StackCopy:
+class StackCopy(Struct, frozen=True):
     """The user stack of a sample whose walk came to a file without unwind table, and the registers there."""
 
     cpu: int
@@ -30,12 +31,11 @@ class StackCopy:
     """Whether `ip` is an instruction that runs, and not where a call returns to."""
     frames: int
     """How many addresses of the sample's user stack are sure: up to the one at `ip`."""
-    content: bytes = field(repr=False)
+    content: bytes
     """What lies from `sp` on."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawSample:
+class RawSample(Struct, frozen=True):
     """One interrupt on one CPU: addresses and small integers only. All stacks are leaf first.
 
     Among the frames in `interpreter` there may be annotations, see `RawFrame`.
@@ -147,8 +147,7 @@ class Repeated(NamedTuple):
         return replace(self.known.sample(), cpu=cpu, time_ns=time_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class CodeName:
+class CodeName(Struct, frozen=True):
     """What names a code object that was seen for the first time in `process`; the sample with it follows."""
 
     process: ProcessId
@@ -159,8 +158,7 @@ class CodeName:
     uid: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEvent:
+class ProcessEvent(Struct, frozen=True):
     """A process replaced its program (`exited` false) or its last thread ended (`exited` true)."""
 
     process: ProcessId
@@ -170,8 +168,7 @@ class ProcessEvent:
     uid: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CodeMapped:
+class CodeMapped(Struct, frozen=True):
     """The process `pid` has mapped code. `mapping` None: it begins another program, which has none so far."""
 
     pid: int
@@ -179,8 +176,7 @@ class CodeMapped:
     mapping: CodeMapping | None
 
 
-@dataclass(frozen=True, slots=True)
-class Forked:
+class Forked(Struct, frozen=True):
     """The process `pid` was forked by the process `parent_pid`."""
 
     pid: int
@@ -188,8 +184,7 @@ class Forked:
     parent_pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class MappingsLost:
+class MappingsLost(Struct, frozen=True):
     """Some mappings of some processes were not told."""
 
     time_ns: int

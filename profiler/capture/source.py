@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from profiler.capture.records import Record
@@ -16,8 +17,7 @@ EVENTS = ("cpu-clock", "cycles")
 """What can drive the sampling: the CPU clock everywhere, cycles where the hardware counts them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Struct, frozen=True):
     """What to sample: `frequency_hz` on each CPU; everything, or only the pids in `targets`."""
 
     frequency_hz: int

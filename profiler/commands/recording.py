@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from profiler import preflight
 from profiler.capture.kernel_source import KernelSource
@@ -36,8 +37,7 @@ from symbolizers.process.memory import ReadStrategy, available_strategies
 _NAMED_TARGETS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """The command line of a recording, one field an option."""
 
     duration: float | None

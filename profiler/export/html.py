@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from profiler.export.html_data import pack
 from profiler.export.text import title_text
@@ -31,8 +32,7 @@ ROOMS = (
 _PLACEHOLDER = "<!--{}-->"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """What a page is made of: files in ``page/``, and what it is about."""
 
     title: str

@@ -12,15 +12,15 @@ import json
 import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 GZIP_LEVEL = 6
 _TYPE_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """Numbers from 0 to 2^64 - 1, under the name that the page has for them."""
 
     name: str

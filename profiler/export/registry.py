@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import Struct
 
 from profiler.errors import UsageError
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from profiler.profile.model import Profile
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """A way to write a profile. `write` neither opens nor closes the stream."""
 
     name: str

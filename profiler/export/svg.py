@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from html import escape
 from importlib.resources import files
 from typing import BinaryIO, NamedTuple
 from zlib import crc32
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from profiler.export.programs import Programs
 from profiler.export.svg_about import SampleText, loss_notes
@@ -63,8 +65,7 @@ class Face(NamedTuple):
     details: str
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """What a picture shows, whatever it is of. All text is printable, but not escaped for XML yet."""
 
     title: str

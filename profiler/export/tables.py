@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from gzip import GzipFile
 from typing import BinaryIO, Generic, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from profiler.export.text import line_number, losses_text, printable, root_text, thread_text, warnings
 from profiler.profile.model import Process, Profile, Root, Sample, Thread
@@ -52,8 +53,7 @@ def first_line(frame: Frame, place: Place) -> int:
     return place.first_line or (0 if frame.kind in (NATIVE, INLINED) else line_number(frame))
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """The samples of one thread, or of one process where threads are not told apart."""
 
     root: Root

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, compress, count
 from operator import ne
 from typing import Final, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from profiler.export.text import (
     container_text,
@@ -53,16 +54,14 @@ OriginOf = Callable[[Root, Thread | None], tuple[Level, ...]]
 """What the frames of a process and its thread stand on, root first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stacks:
+class Stacks(Struct, frozen=True):
     """`sorted`: distinct stacks, root first, as indices in `levels`, and how many samples show each."""
 
     levels: Sequence[Level]
     sorted: Sequence[tuple[tuple[int, ...], int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A node of the call tree in its place: `start` and `count` in samples, `depth` 0 for the total.
 
     `count` includes the callees', `self_count` doesn't. `kind` is the level's, or None.

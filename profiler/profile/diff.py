@@ -20,11 +20,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from math import sqrt
 from statistics import NormalDist
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from profiler.profile.diff_judge import Exposure, Outcome, judge
 from profiler.profile.diff_questions import Questions, Unseen
@@ -71,8 +73,7 @@ class Change(str, Enum):
         return self not in (Change.NOISE, Change.DOUBTFUL, Change.UNSTEADY)
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One difference: samples, and what they mean by the comparison's `Basis`.
 
     `low` to `high` is the interval of ``share_after - share_before`` (95 %, of this difference alone),
@@ -95,8 +96,7 @@ class Difference:
         return self.share_after - self.share_before
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionDifference:
+class FunctionDifference(Struct, frozen=True):
     """A function, whoever called it, by name and file: its line is 0. `own` is without what it called."""
 
     function: Frame
@@ -104,8 +104,7 @@ class FunctionDifference:
     total: Difference
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A place in the call tree. `parent` is an index in `Diff.nodes`, -1 for the root of all at 0.
 
     `level` is None there. `own` are its samples without callees, on which there is no verdict.
@@ -118,8 +117,7 @@ class Node:
     own: Pair
 
 
-@dataclass(frozen=True)
-class Diff:
+class Diff(Struct, frozen=True, dict=True):
     """Recordings compared, ready for any exporter. `before` and `after` are without their samples.
 
     Several recordings of one side are merged there.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from operator import add, sub
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from profiler.profile.matching import Program
 from profiler.profile.model import Sample
@@ -45,8 +46,7 @@ class Place(NamedTuple):
     own: Counts
 
 
-@dataclass(slots=True)
-class Called:
+class Called(Struct):
     """A function wherever it was called: its samples, and the programs that called it, as levels."""
 
     own: Counts
@@ -55,8 +55,7 @@ class Called:
     programs: set[int] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """`stacks`: distinct ones, program first, as indices in `levels`, in their order, with their samples."""
 
     levels: Sequence[Level]

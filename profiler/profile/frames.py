@@ -7,8 +7,9 @@ and by its identity a tenth of that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
+
+from msgspec.structs import replace
 
 from profiler.profile.model import Sample
 from symbolizers.frame import Frame

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from profiler.profile.model import Losses, Profile, Sample
 from profiler.profile.places import by_frame

@@ -7,9 +7,11 @@ escaped, by the exporters alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from profiler.profile.places import Place
 from symbolizers.errors import Reason
@@ -42,8 +44,7 @@ class Thread(NamedTuple):
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """A process that was recorded, as it was when it was last seen. What is not known is empty or 0."""
 
     pid: int
@@ -62,8 +63,7 @@ class Process:
     """The languages that it interprets and their versions: ``python 3.11.2, ruby 3.1.2``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """A symbolized stack, root first, and how many samples show exactly it."""
 
     root: Root
@@ -85,8 +85,7 @@ class Feature(str, Enum):
     ADDRESS = "address"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Whether a loss matters. `share` of the samples was lost; the true share is `low` to `high` (95 %)."""
 
     share: float = 0.0
@@ -114,8 +113,7 @@ class NativeEnd(str, Enum):
     """Nothing says where the caller is."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessLosses:
+class ProcessLosses(Struct, frozen=True):
     """What one process contributed.
 
     ``samples == symbolized + sum(partial.values()) + sum(dropped.values())``: whole stacks, stacks in which a
@@ -137,8 +135,7 @@ class ProcessLosses:
     """How its native stacks ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
+class Losses(Struct, frozen=True):
     """The ledger of a run, with the parts of `ProcessLosses`; `lost` comes on top.
 
     `lost` counts samples that found the ring buffer full, of which nothing but the number is known.
@@ -154,8 +151,7 @@ class Losses:
     partial: Mapping[Reason, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """A finished recording, ready for any exporter."""
 
     samples: tuple[Sample, ...]
@@ -175,7 +171,7 @@ class Profile:
     """How long each step took until the profile was there, in their order."""
     command: str = ""
     """What was recorded, in words for a title: ``whole system``, ``python3 (12)``, a command line."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     places: Mapping[Frame, Place] = field(default_factory=dict)
     """Where frames are, as far as more is known than they say."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from profiler.profile.frames import with_line
 from profiler.profile.model import Process, Root, Sample, Thread
@@ -33,8 +34,7 @@ class _Key(NamedTuple):
     stack: int
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     process: Process | None
     count: int = 0
     times_ms: list[int] = field(default_factory=list)

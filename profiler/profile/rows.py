@@ -6,8 +6,9 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from profiler.profile.model import Process, Thread
 from profiler.profile.schema import KERNEL_PATH, MAX_TEXT_BYTES, TABLES
@@ -113,8 +114,7 @@ def _count_of(file: sqlite3.Connection, table: str) -> int:
     return int(count)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """What samples refer to, by id; the entry 0 of each stands for none."""
 
     facts: Mapping[str, str | int | float]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from profiler.profile.model import Process
 from symbolizers.errors import Reason
@@ -29,8 +30,7 @@ class FrameRow(NamedTuple):
     """That of the file, in hexadecimal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """What came since the slice before, as rows: see docs/RECORDING.md. Ids are from 1 on, without gaps.
 
     A process and a thread that is there already is replaced.

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count as count_from
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from profiler.profile.frames import distinct
 from profiler.profile.model import Root, Sample
@@ -33,8 +34,7 @@ class HotFunction(NamedTuple):
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """The hottest functions and path of `samples` samples; both are empty if there are none."""
 
     samples: int

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cache
+
+from msgspec import Struct
 
 from profiler.profile.model import Process, Root, Thread
 from symbolizers.frame import Frame
@@ -24,8 +25,7 @@ class Group(str, Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """Which samples count, and as what. A sample counts if each filter that is given accepts it.
 
     `processes`, `containers` and `thread_names` are patterns with ``*`` and ``?``; `grep` and `ignore` are

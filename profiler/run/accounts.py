@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from profiler.capture.records import Repeated
 from profiler.profile.model import NativeEnd, Process, Root
@@ -40,8 +41,7 @@ class StackKey(NamedTuple):
     """By their numbers."""
 
 
-@dataclass(slots=True)
-class Count:
+class Count(Struct):
     """The samples that show a stack, and those among them that are partial."""
 
     key: StackKey
@@ -71,8 +71,7 @@ class Ended(NamedTuple):
     """Where containers are shown."""
 
 
-@dataclass(slots=True)
-class Account:
+class Account(Struct):
     """The samples of a process, or of several that have ended; `pid` is that of one of them."""
 
     root: Root
@@ -258,8 +257,7 @@ class Unsettled:
         self._tallies.clear()
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """Where samples count that equal one whose stack is whole.
 
     With each of them a number in here changes, and nothing else: what else they touch would not be in the

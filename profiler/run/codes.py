@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from sys import getsizeof
 from types import MappingProxyType
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from profiler.capture.records import RawSample
 from profiler.capture.wire import WalkStatus

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from profiler.capture.source import SampleSource
 from symbolizers.asker import Ask
@@ -29,8 +30,7 @@ _SELDOM = (Reason.OVER_BUDGET, Reason.STALLED, Reason.UNSUPPORTED)
 """The reasons for which nobody asks again soon: it costs too much, or nothing describes the code."""
 
 
-@dataclass(slots=True)
-class _Process:
+class _Process(Struct):
     """What was asked about one. `due_s`: when it may be asked again (CLOCK_MONOTONIC)."""
 
     user: int

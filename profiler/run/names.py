@@ -11,10 +11,11 @@ import math
 import time
 from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import groupby, islice
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from profiler.run.aggregate import CountedStack
 from profiler.run.stacks import Element, KernelAddress, NativeAddress, address_in
@@ -115,8 +116,7 @@ class Functions:
         return known if offset < end else None
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     """A file in which addresses were sampled, which `mapped_by` (a pid) of `user` has mapped."""
 
     user: int

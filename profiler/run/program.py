@@ -8,7 +8,8 @@ the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from profiler.capture.records import Counts, RawSample, Repeated
 from profiler.capture.wire import WalkStatus

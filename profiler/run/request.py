@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from profiler.capture.source import Sampling
 from profiler.run.surroundings import COSTLY, WHOLE_ONLY
 from symbolizers.errors import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """What to record. `duration_s` None: until `Session.stop`."""
 
     sampling: Sampling

@@ -9,10 +9,11 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from threading import Event, Thread
+
+from msgspec import Struct
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated
 from profiler.capture.source import SampleSource
@@ -57,8 +58,7 @@ _LAST_TABLES_S = 3.0
 """How long after its end it waits for the unwind tables that samples of trusted users wait for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Where a recording stands, for a progress line."""
 
     elapsed_s: float

@@ -19,8 +19,9 @@ and yet tells nothing. Such losses count in the verdict on the run as a whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from profiler.capture.records import RawSample
 from profiler.profile.interval import wilson

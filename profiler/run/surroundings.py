@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from profiler.capture.records import Counts, RawSample
 from profiler.run.allowance import Allowances
@@ -50,8 +51,7 @@ class Tables(Protocol):
     def forget(self, process: ProcessId) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What programs need of a recording. Lifetime: the recording.
 
     `files` knows what programs map. `ask` puts a question to the worker; `emit` takes finished stacks, root

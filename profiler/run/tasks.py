@@ -7,8 +7,9 @@ that has gone by then.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from profiler.capture.records import Counts, RawSample
 from profiler.run.stacks import Element, Partial, RunningLine
@@ -34,8 +35,7 @@ class TaskOf(NamedTuple):
     time_ns: int
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """What is known about a sample's task: perhaps the answer, perhaps the stack, in either order."""
 
     answered: bool = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import starmap
+
+from msgspec import Struct, field
 
 from profiler.capture.records import ProcessEvent, RawSample
 from symbolizers import questions
@@ -22,8 +23,7 @@ _MAX_WANTED = 200
 _MAX_NAMES = 100_000
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     """The threads of a process whose names are not known: `wanted` has their thread pointers, by tid.
 
     `is_replaced`: an exec came, after which the answers are about another program.

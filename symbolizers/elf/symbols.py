@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import compress, islice
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from symbolizers.elf.headers import Section
 from symbolizers.elf.source import Source, find_all
@@ -53,8 +54,7 @@ class SymbolKind(IntEnum):
     OTHER = 16
 
 
-@dataclass(frozen=True, slots=True)
-class ElfSymbol:
+class ElfSymbol(Struct, frozen=True):
     """A symbol that the file defines. `address` is the one the file was linked for; `size` in bytes."""
 
     name: str

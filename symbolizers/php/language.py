@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
@@ -49,8 +49,7 @@ class PhpLanguage:
         )
 
 
-@dataclass(frozen=True)
-class PhpFile:
+class PhpFile(Struct, frozen=True):
     """PHP in one ELF file; all addresses are the file's own, before a load bias, and 0 where unknown.
 
     `root` is that of ``executor_globals``; `generator_class` and `frameless_functions` are the addresses of

@@ -12,10 +12,12 @@ import signal
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from socket import socketpair
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from symbolizers.errors import Stalled
 from symbolizers.process.fair import FairQueue
@@ -46,8 +48,7 @@ class Urgency(IntEnum):
     """It stalled once: its second try comes after all others."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     message: bytes
     user: int
     lane: Hashable
@@ -55,8 +56,7 @@ class _Request:
     tries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What the workers so far have cost: CPU seconds in all, and the largest resident size of one.
 
     `replaced`: how many were ended because they waited for too long, or died.

@@ -16,8 +16,9 @@ from __future__ import annotations
 import errno
 import os
 import select
-from dataclasses import dataclass
 from types import TracebackType
+
+from msgspec import Struct
 
 from symbolizers.errors import ProcessGone
 
@@ -29,8 +30,7 @@ _START_TIME_AFTER_COMM = 19
 """proc(5): field 22 is the start time; state, field 3, is the first after the command name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessId:
+class ProcessId(Struct, frozen=True):
     """One process of this boot: its pid and when it started, in clock ticks (as /proc/PID/stat has it)."""
 
     pid: int

@@ -7,7 +7,8 @@ the worker with the deadline may read it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from symbolizers.errors import Malformed, ProcessGone
 from symbolizers.process.identity import ProcessHandle
@@ -18,8 +19,7 @@ _CHUNK_BYTES = 1 << 16
 _DELETED = b" (deleted)"
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """One line of /proc/PID/maps: addresses `start` to `end` (exclusive) of the target.
 
     `offset` is where in the file `start` lies; `device` is ``(major, minor)``, which on btrfs and overlay

@@ -19,10 +19,11 @@ import os
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import chain
+
+from msgspec import Struct
 
 from symbolizers.errors import FaultReason, Malformed, ReadFault, SymbolizeError
 from symbolizers.process.identity import ProcessHandle
@@ -49,8 +50,7 @@ class ReadStrategy(str, Enum):
     RESIDENT = "resident"
 
 
-@dataclass(frozen=True, slots=True)
-class KernelSupport:
+class KernelSupport(Struct, frozen=True):
     """Which of the proposed flags this kernel's process_vm_readv knows."""
 
     pidfd: bool

@@ -6,7 +6,8 @@ import ctypes
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 PROCESS_VM_PIDFD = 1 << 0
 """The first argument of `process_vm_readv` is a pidfd (patch series "process_vm_readv: pidfd and nowait")."""
@@ -59,8 +60,7 @@ _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
 
-@dataclass(frozen=True, slots=True)
-class CachedStat:
+class CachedStat(Struct, frozen=True):
     """What the kernel already knows about a file.
 
     `device` is ``(major, minor)``, `owner` a uid, `mode` as in stat(2).

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from symbolizers.base import AddressSpace
 from symbolizers.checksum import checksum
@@ -52,8 +53,7 @@ LINE_TABLES: Final[Mapping[str, Callable[[bytes, int], LineTable]]] = MappingPro
 """The decoder that a row's capability ``line_table`` names."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeAddresses:
+class TypeAddresses(Struct, frozen=True):
     """Addresses of the types that code objects and their parts must have, 0 where not exported."""
 
     code: int

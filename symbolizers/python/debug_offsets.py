@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
+
+from msgspec.structs import replace
 
 from symbolizers.layout import MAX_OFFSET_BYTES, Absent, Layouts, Row
 from symbolizers.python.layouts import ALIGNMENTS, with_extents

@@ -14,20 +14,19 @@ import argparse
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from elftools.dwarf.die import DIE
 from elftools.elf.elffile import ELFFile
+from msgspec import Struct
 
 from symbolizers.layout import ABSENT, Absent
 from symbolizers.python.layouts import with_extents
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A number to derive: the `what` of `member` in C type `type`.
 
     ``offset`` (bytes); ``bit``: the lowest bit of a bit-field, counted from the start of the structure it

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
@@ -103,8 +104,7 @@ def _self_described_row(elf: ElfFile, version: PythonVersion) -> tuple[Row, str]
     raise UnsupportedVersion("Python", f"{version.text} free-threaded", SUPPORTED)
 
 
-@dataclass(frozen=True)
-class PythonFile:
+class PythonFile(Struct, frozen=True):
     """CPython in one ELF file; all addresses are the file's own, before a load bias."""
 
     version: str

@@ -7,8 +7,9 @@ head), or legacy (characters elsewhere, behind a pointer; an instance of a ``str
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from symbolizers.errors import Malformed
 from symbolizers.layout import Row
@@ -22,8 +23,7 @@ _STATE: Final = struct.Struct("<I")
 _LENGTH: Final = struct.Struct("<Q")
 
 
-@dataclass(frozen=True, slots=True)
-class StringHead:
+class StringHead(Struct, frozen=True):
     """What the head of a ``str`` says: `length` in characters of `width` bytes, and where they are.
 
     `data_offset` is from the start of the object: of the characters, or (`indirect`) of the pointer to

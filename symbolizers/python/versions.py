@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+
+from msgspec import Struct
 
 from symbolizers.elf.file import ElfFile
 from symbolizers.errors import UnsupportedVersion
@@ -40,8 +41,7 @@ _LEVELS: Final = {0xA: "a", 0xB: "b", 0xC: "rc", 0xF: ""}
 _FIRST_STABLE_LEVEL: Final = 0xC
 
 
-@dataclass(frozen=True, slots=True)
-class PythonVersion:
+class PythonVersion(Struct, frozen=True):
     """``numbers`` are major, minor and micro (0 where unknown); `text` is for people: ``3.11.0rc1``.
 
     `stable`: a release or release candidate; in alphas and betas structures still change. `hex_version` is

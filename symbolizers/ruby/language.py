@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from symbolizers.base import AddressSpace, Interpreter, Symbolizer
 from symbolizers.elf.file import ElfFile
@@ -48,8 +49,7 @@ class RubyLanguage:
         )
 
 
-@dataclass(frozen=True)
-class RubyFile:
+class RubyFile(Struct, frozen=True):
     """Ruby in one ELF file; all addresses are the file's own, before a load bias, and 0 where unknown."""
 
     version: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
+
+from msgspec.structs import replace
 
 from profiler.profile.model import Profile, Root, Sample, Thread
 from symbolizers.frame import KERNEL, NATIVE, Frame

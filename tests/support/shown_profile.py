@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from profiler.profile.model import Losses, Process, Profile, Root, Sample, Thread
 from profiler.profile.places import Place
@@ -61,13 +61,11 @@ SHOWN = Profile(
 )
 """110 samples: 50 and 20 of the threads of one process, 30 and 10 of two others whose times are not known."""
 
-UNTIMED = Profile(
-    **{
-        **{name: getattr(SHOWN, name) for name in SHOWN.__dataclass_fields__},
-        "samples": tuple(
-            Sample(each.root, each.frames, each.count, None, (), each.process) for each in SHOWN.samples
-        ),
-    }
+UNTIMED = replace(
+    SHOWN,
+    samples=tuple(
+        Sample(each.root, each.frames, each.count, None, (), each.process) for each in SHOWN.samples
+    ),
 )
 """The same, with neither threads nor times."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import accumulate
 from random import Random
+
+from msgspec.structs import replace
 
 from profiler.profile.model import Profile, Root, Sample
 from symbolizers.frame import KERNEL, NATIVE, Frame

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from profiler.capture.records import RawSample, StackCopy
 from profiler.capture.wire import UserEnd

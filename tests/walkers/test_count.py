@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from array import array
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from profiler.capture.header import read_header
 from profiler.capture.records import RawSample

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from profiler.capture.program import program_text
 from profiler.capture.wire import UserEnd, WalkStatus

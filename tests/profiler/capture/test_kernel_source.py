@@ -7,10 +7,10 @@ import select
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from profiler.capture import kernel_source
 from profiler.capture.kernel_source import KernelSource

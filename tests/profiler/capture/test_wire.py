@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from profiler.capture.header import read_header
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, StackCopy

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from io import BytesIO
 from xml.etree import ElementTree
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from profiler.export import diff_svg, svg
 from profiler.profile.diff import Basis, Diff, compare

@@ -11,12 +11,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from msgspec.structs import replace
 
 from profiler.export import diff_html, otlp
 from profiler.export.registry import FORMATS, Format

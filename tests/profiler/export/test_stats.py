@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from profiler.export.stats import summary, to_json
 from profiler.export.text import warnings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from profiler.profile.matching import Program, matched
 from profiler.profile.model import Losses, Process, ProcessLosses, Profile, Root, Sample

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec import Struct
 
 from profiler.capture import records
 from profiler.profile import model
@@ -16,15 +15,14 @@ VALUES = [
     value
     for module in (records, model, frame, base, inspection)
     for value in vars(module).values()
-    if isinstance(value, type) and dataclasses.is_dataclass(value)
+    if isinstance(value, type) and issubclass(value, Struct) and value is not Struct
 ] + [deadline.Usage, identity.ProcessId]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.__name__)
-def test_values_are_frozen(value: type) -> None:
-    parameters = vars(value)["__dataclass_params__"]
-    assert parameters.frozen
-    assert parameters.eq
+def test_values_are_frozen(value: type[Struct]) -> None:
+    assert value.__struct_config__.frozen
+    assert value.__struct_config__.eq
 
 
 def test_the_reasons_are_those_of_the_stats_file() -> None:

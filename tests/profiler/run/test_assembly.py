@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from profiler.capture.wire import UserEnd
 from profiler.run.assembly import cut_in_generated

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from profiler.capture.records import CodeName, ProcessEvent
 from profiler.run.own import OwnSamples

@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from profiler.capture.source import Sampling
 from profiler.profile.model import Profile, Thread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from profiler.capture.wire import WalkStatus
 from profiler.run.stacks import Partial

@@ -11,10 +11,12 @@ import struct
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from profiler.capture.header import BPF_DIRECTORY, read_header
 from profiler.capture.program import namer_name, program_text, walker_name
@@ -76,8 +78,7 @@ class HarnessError(AssertionError):
     """The program ended by itself: a sanitizer, or one of its own rules, was not content. Says which."""
 
 
-@dataclass(frozen=True)
-class Walker:
+class Walker(Struct, frozen=True):
     """One interpreter in an image: its language, the address where the walk starts, and its packed layout."""
 
     language: str
@@ -93,8 +94,7 @@ class Walker:
         return cls(language, root, layout.pack(offsets))
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True):
     """What a thread is interrupted with: resident pages by address, its registers, and what is to be walked.
 
     `registers` are the words of ``struct pt_regs`` of its user code; `walkers` are leaf first. If it was
@@ -109,8 +109,7 @@ class Image:
     stack_gap: int = 0
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(Struct, frozen=True):
     """One read of user memory, in bytes, and whether it met a page that is not resident."""
 
     address: int
@@ -118,8 +117,7 @@ class Read:
     fault: bool
 
 
-@dataclass(frozen=True)
-class Walk:
+class Walk(Struct, frozen=True):
     """One sample and what it took: reads of user memory, their bytes, and tail calls.
 
     Its frames lack what `entered` says of each (`RawFrame.is_entered`): positions are numbers of 32 bits.
@@ -133,7 +131,7 @@ class Walk:
     reads: int
     read_bytes: int
     tail_calls: int
-    trace: tuple[Read, ...] = field(default=(), repr=False)
+    trace: tuple[Read, ...] = ()
 
     def words(self) -> list[int]:
         """The addresses of the words that were read, in order of address."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from profiler.export.html_facts import colours
 from profiler.profile.diff import compare, compare_runs

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from profiler.export.text import warnings
 from profiler.profile.model import Losses, ProcessLosses, Root, Sample, Verdict

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from profiler.profile.model import Root, Sample
 from tests.profiler.export.html.conftest import Opener
