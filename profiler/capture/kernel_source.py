@@ -6,20 +6,19 @@ import os
 import select
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from mmap import PAGESIZE
 from threading import Lock, Thread
 
-from profiler.capture.clock import Clock, online_cpus, slot_ns
+from profiler.capture.clock import Clock, slot_ns
 from profiler.capture.header import read_header
 from profiler.capture.kernel_objects import KernelObjects, number
 from profiler.capture.known_stacks import KnownStacks
 from profiler.capture.layout_rows import LayoutRows
-from profiler.capture.libbpf import PERF_EVENT, RAW_TRACEPOINT
+from profiler.capture.libbpf import PERF_EVENT
+from profiler.capture.loading import Loading
 from profiler.capture.mapping_events import MappingEvents
 from profiler.capture.program import namer_name, walker_name
 from profiler.capture.records import Record
 from profiler.capture.ring import RingBuffer
-from profiler.capture.sampler import get_sampler
 from profiler.capture.source import Cost, Lost, Sampling
 from profiler.capture.table_cache import TableCache
 from profiler.capture.unwind_tables import UnwindTables
@@ -29,17 +28,9 @@ from symbolizers.inspection import KernelKey, generated_key
 from symbolizers.process.identity import ProcessId
 from symbolizers.registry import LANGUAGES
 
-_RING_S = 0.2
-"""The ring buffer has room for this many seconds."""
 _ALARM_PART = 4
-"""One part of so many is full when the session is woken."""
-_RECORD_BYTES = 1 << 15
-"""The length that records are assumed to have, about the longest: a process may fill all of them."""
-_RING_PAGES = (512, 16384)
-"""The smallest and the largest ring buffer: 2 and 64 MB."""
-_STACKS, _STACKS_OF_CPU = 1 << 15, 1 << 11
-"""So many stacks at least the kernel knows to be known; each takes some 80 bytes."""
-_RAW_TRACEPOINTS = {
+"""One part of so many of the ring buffer is full when the session is woken."""
+_TRACEPOINTS = {
     "sched_process_fork": "on_fork",
     "sched_process_exec": "on_exec",
     "sched_process_exit": "on_exit",
@@ -54,19 +45,18 @@ _WORD = struct.Struct("=Q")
 _MAX_WALKERS = _RECORDS.defines["MAX_WALKERS"]
 _RECORD, _FRESH, _COUNT, _UNWIND, _COPY, _NAMERS = (len(LANGUAGES) + number for number in range(6))
 """Behind the walkers in the map `stages` come these programs, the last of them one a language."""
+_STAGES = {_RECORD: "on_record", _UNWIND: "on_unwind", _COPY: "on_copy"}
 _PROGRAMS = {language.name: number for number, language in enumerate(LANGUAGES)}
 """The index of each language's walker in the map `stages`; also the order of their frames, leaf first."""
 
 
 class KernelSource:
-    """A `SampleSource` that asks this machine's kernel. Lifetime: one recording.
+    """A `SampleSource` that asks this machine's kernel. Lifetime: one recording."""
 
-    Without `use_cache` the sampler is compiled, whatever earlier runs have kept.
-    """
-
-    def __init__(self, sampling: Sampling, *, use_cache: bool = True) -> None:
+    def __init__(self, sampling: Sampling, loading: Loading | None = None) -> None:
+        """`loading` may have begun before; it is closed with this."""
         self._sampling = sampling
-        self._use_cache = use_cache
+        self._loading = loading or Loading(sampling.frequency_hz)
         self._objects: KernelObjects | None = None
         self._ring: RingBuffer | None = None
         self._ready = select.epoll()
@@ -75,76 +65,42 @@ class KernelSource:
         self._clock: Clock | None = None
         self._rows: LayoutRows | None = None
         self._tables: UnwindTables | None = None
-        self._table_cache = TableCache(is_used=use_cache)
+        self._table_cache = TableCache(is_used=self._loading.uses_cache)
         self._stacks = KnownStacks(
             lambda stack: self._kernel.maps["stacks"].discard(stack), os.cpu_count() or 1
         )
-        self._sampler_fd = -1
         self._settings: dict[str, int] = {}
         """All but the length of a slot."""
-        self._compiler_cost = Cost()
-        self._tracepoints: dict[str, int] = {}
         self._loaded: dict[str, bool] = {}
         self._named: set[str] = set()
         self._changed: Callable[[], None] | None = None
-        self._beginning: Thread | None = None
-        self._failure: BaseException | None = None
-        """Why it could not be loaded."""
-        self._loading = Lock()
+        self._one_at_a_time = Lock()
         self._loaders: list[Thread] = []
         self._is_complete = False
         self._notes: list[str] = []
 
-    def begin(self) -> None:
-        """Begins to load in a thread: most of that is the kernel's work. `load` goes on from there."""
-        self._beginning = Thread(target=self._begin, name="begin", daemon=True)
-        self._beginning.start()
-
     def load(self, changed: Callable[[], None] | None = None) -> None:
         """As `SampleSource.load`. Without `changed`, `configure` waits for walkers that it needs."""
         self._changed = changed
-        if self._beginning is None:
-            self._begin()
-        else:
-            self._beginning.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _begin(self) -> None:
+        self._objects = self._loading.objects()
+        self._notes.extend(self._loading.notes)
+        maps = self._objects.maps
         try:
-            self._load()
-        except BaseException as error:
-            self._failure = error
-
-    def _load(self) -> None:
-        sampler, self._compiler_cost = get_sampler(self._notes.append, use_cache=self._use_cache)
-        try:
-            entries = {
-                "stacks": max(_STACKS, _STACKS_OF_CPU * (os.cpu_count() or 1)),
-                "periods": max(online_cpus()) + 1,
-            }
-            self._objects = KernelObjects(sampler, self._ring_pages(), entries)
-            self._settings = {
-                "only_targets": int(self._sampling.targets is not None),
-                "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
-                "beyond_mask": 0 if self._sampling.inlines else (1 << 64) - 1,
-                **{f"key[{word}]": int.from_bytes(os.urandom(8), "little") for word in range(2)},
-            }
-            self._draw_slots()
-            self._ring = RingBuffer(self._kernel.maps["records"].fd, self._objects.ring_bytes)
-            self._ready.register(self._kernel.maps["records"].fd, select.EPOLLIN)
-            self._sampler_fd = self._objects.load(PERF_EVENT, "on_sample")
-            self._load_stage(_RECORD, "on_record")
-            self._load_stage(_UNWIND, "on_unwind")
-            self._load_stage(_COPY, "on_copy")
-            for tracepoint, program in _RAW_TRACEPOINTS.items():
-                self._tracepoints[tracepoint] = self._objects.load(RAW_TRACEPOINT, program)
+            self._ring = RingBuffer(maps["records"].fd, self._objects.ring_bytes)
         except OSError as error:
             raise PrerequisiteError(
-                f"the kernel refused the sampler ({error}): pidflame needs Linux 5.10 or later with"
-                " CONFIG_BPF_SYSCALL, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
+                f"the kernel gave no ring buffer ({error}): lower the frequency (-F), or free memory"
             ) from None
-        maps = self._kernel.maps
+        self._ready.register(maps["records"].fd, select.EPOLLIN)
+        for stage, program in _STAGES.items():
+            maps["stages"][number(stage)] = number(self._loading.programs[program])
+        self._settings = {
+            "only_targets": int(self._sampling.targets is not None),
+            "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
+            "beyond_mask": 0 if self._sampling.inlines else (1 << 64) - 1,
+            **{f"key[{word}]": int.from_bytes(os.urandom(8), "little") for word in range(2)},
+        }
+        self._draw_slots()
         self._rows = LayoutRows(maps["layouts"], self._notes.append)
         self._tables = UnwindTables(
             maps["unwind_tables"], maps["tables"], maps["chunks"].shape, self._lacks_tables
@@ -153,11 +109,15 @@ class KernelSource:
     def start(self) -> None:
         for pid in self._sampling.targets or ():
             self.add_target(pid)
+        programs = self._loading.programs
         try:
-            for tracepoint, program in self._tracepoints.items():
-                self._kernel.attach_raw_tracepoint(tracepoint, program)
+            for tracepoint, program in _TRACEPOINTS.items():
+                self._kernel.attach_raw_tracepoint(tracepoint, programs[program])
             clock = Clock(
-                self._sampling.event, self._sampling.frequency_hz, self._sampler_fd, self._tell_period
+                self._sampling.event,
+                self._sampling.frequency_hz,
+                programs["on_sample"],
+                self._tell_period,
             )
         except OSError as error:
             raise PrerequisiteError(
@@ -296,11 +256,9 @@ class KernelSource:
         return 0 if self._clock is None else len(self._clock.cpus)
 
     def compiler_cost(self) -> Cost:
-        return self._compiler_cost
+        return self._loading.compiler_cost
 
     def close(self) -> None:
-        if self._beginning is not None:
-            self._beginning.join()
         self.stop()
         self._ready.close()
         if self._mappings is not None:
@@ -311,8 +269,7 @@ class KernelSource:
             loader.join()
         if self._tables is not None:
             self._tables.close()
-        if self._objects is not None:
-            self._objects.close()
+        self._loading.close()
         self._objects = self._ring = self._mappings = None
 
     @property
@@ -353,7 +310,7 @@ class KernelSource:
         return self._loaded[language]
 
     def _load_later(self, language: str, changed: Callable[[], None]) -> None:
-        with self._loading:
+        with self._one_at_a_time:
             self._load_walker(language)
             changed()
             self._load_namers()
@@ -390,13 +347,3 @@ class KernelSource:
         """Loads a program that goes on with a sample, to run as `stage`. Raises OSError."""
         loaded = self._kernel.load(PERF_EVENT, program)
         self._kernel.maps["stages"][number(stage)] = number(loaded)
-
-    def _ring_pages(self) -> int:
-        """A power of two, as the kernel wants it."""
-        cpus = os.cpu_count() or 1
-        wanted_bytes = cpus * self._sampling.frequency_hz * _RING_S * _RECORD_BYTES
-        least, most = _RING_PAGES
-        pages = least
-        while pages < most and pages * PAGESIZE < wanted_bytes:
-            pages *= 2
-        return pages

@@ -132,12 +132,17 @@ def command(**options: Any) -> None:
     """
     with closing(ForkServer()) as server:
         # It imports what workers need, on another CPU, while we import the rest.
-        from symbolizers.asker import Asker, Workers
+        from profiler.capture.loading import Loading
 
-        with closing(Asker(Workers(_worker_options(options), server))) as asker:
-            from profiler.commands.recording import Options, record
+        with closing(Loading(options["frequency"], use_cache=not options["no_cache"])) as loading:
+            if not options["command"]:  # that is forked from a process of one thread
+                loading.begin()
+            from symbolizers.asker import Asker, Workers
 
-            code = record(Options(**options), asker)
+            with closing(Asker(Workers(_worker_options(options), server))) as asker:
+                from profiler.commands.recording import Options, record
+
+                code = record(Options(**options), asker, loading)
     sys.exit(code)
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from profiler import preflight
 from profiler.capture.kernel_source import KernelSource
+from profiler.capture.loading import Loading
 from profiler.capture.source import Sampling
 from profiler.commands.ending import Ending
 from profiler.commands.outputs import Outputs, output_files
@@ -67,8 +68,8 @@ class Options(Struct, frozen=True):
     command: tuple[str, ...]
 
 
-def record(options: Options, asker: Asker) -> int:
-    """Records and writes, with what the `asker` finds out; returns the exit code."""
+def record(options: Options, asker: Asker, loading: Loading) -> int:
+    """Records and writes, with what the `asker` finds out and what is `loading`; returns the exit code."""
     gc.freeze()
     gc.enable()
     asked_at_s = _program_start_s()
@@ -98,7 +99,8 @@ def record(options: Options, asker: Asker) -> int:
         if targets:
             say(f"recording {_listed(targets)}", at=Volume.USUAL)
         recording = _recording(options, targets, launched, asked_at_s)
-        source = KernelSource(recording.sampling, use_cache=not options.no_cache)
+        source = KernelSource(recording.sampling, loading)
+        loading.begin()
         with closing(fetcher) if fetcher is not None else nullcontext():
             profile = _record(recording, source, asker, launched, ending, results, fetcher)
         if launched is not None:
@@ -187,7 +189,6 @@ def _record(
 ) -> Profile:
     leave_network()
     with closing(source):
-        source.begin()
         # Half of pidflame comes with it, while the kernel is at the sampler.
         from profiler.run.session import Session
 

@@ -15,6 +15,7 @@ import pytest
 
 from profiler.capture.bcc_package import find_bcc
 from profiler.capture.kernel_source import KernelSource
+from profiler.capture.loading import Loading
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from symbolizers.service import Service
@@ -53,8 +54,9 @@ def test_a_kernel_that_refuses_the_sampler_is_a_prerequisite() -> None:
 
 @pytest.mark.live
 def test_what_was_refused_in_a_thread_is_said_where_it_is_waited_for() -> None:
-    with closing(KernelSource(Sampling(HZ))) as source:
-        assert as_nobody(source.begin) == []
+    loading = Loading(HZ)
+    with closing(KernelSource(Sampling(HZ), loading)) as source:
+        assert as_nobody(loading.begin) == []
         with pytest.raises(PrerequisiteError, match="Operation not permitted"):
             source.load()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from profiler.capture import kernel_source
+from profiler.capture import loading
 from profiler.capture.kernel_source import KernelSource
 from profiler.capture.layout_rows import MOST_ROWS_OF_USER
 from profiler.capture.records import RawSample
@@ -245,7 +245,7 @@ def test_no_sample_was_lost_and_none_comes_after_the_stop(recorder: Recorder, ta
 
 
 def test_samples_and_events_that_find_no_room_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_source, "_RING_PAGES", (1, 1))
+    monkeypatch.setattr(loading, "_RING_PAGES", (1, 1))
     with running_target() as target:
         target.ask("spinning_thread")
         source = KernelSource(Sampling(1000, targets=(target.pid,), with_children=True))

@@ -101,8 +101,9 @@ def test_what_stays_neither_imports_bcc_nor_maps_its_libraries() -> None:
     program = (
         "import sys\n"
         "from profiler.capture.kernel_source import KernelSource\n"
+        "from profiler.capture.loading import Loading\n"
         "from profiler.capture.source import Sampling\n"
-        "source = KernelSource(Sampling(20), use_cache=False)\n"
+        "source = KernelSource(Sampling(20), Loading(20, use_cache=False))\n"
         "source.load(); source.start()\n"
         "maps = open('/proc/self/maps').read()\n"
         "print('bcc' in sys.modules, 'libbcc' in maps, 'LLVM' in maps, 'libbpf' in maps)\n"
