@@ -130,15 +130,16 @@ def command(**options: Any) -> None:
     Everything that runs on this machine is recorded, unless -p names processes or a COMMAND follows '--':
     then that command and all it starts are recorded.
     """
-    with closing(ForkServer()) as server:
-        # It imports what workers need, on another CPU, while we import the rest.
+    # Workers need most of what comes with it, too.
+    from symbolizers.asker import Asker, Workers
+
+    with closing(ForkServer(from_here=True)) as server:
+        # It imports the rest of what workers need, on another CPU, while we import ours.
         from profiler.capture.loading import Loading
 
         with closing(Loading(options["frequency"], use_cache=not options["no_cache"])) as loading:
             if not options["command"]:  # that is forked from a process of one thread
                 loading.begin()
-            from symbolizers.asker import Asker, Workers
-
             with closing(Asker(Workers(_worker_options(options), server))) as asker:
                 from profiler.commands.recording import Options, record
 

@@ -17,10 +17,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
+from typing import NoReturn
 
 from symbolizers.process.syscalls import check
 from symbolizers.process.usage import run_time_of
@@ -33,18 +34,26 @@ _UNPRINTABLE = re.compile(r"[^\n\x20-\x7e]")
 _SYS_CLONE = {"x86_64": 56}.get(os.uname().machine, 220)
 _CLONE_PARENT = 0x8000
 """linux/sched.h: the new process has the parent that we have."""
+_REQUESTS_FD = 3
+"""In the fork server: the first behind standard input, output and error."""
 
 
 class ForkServer:
     """Our end. Lifetime: a recording. A fork server that has died is started again when it is needed."""
 
-    def __init__(self, module: str = "symbolizers.worker") -> None:
-        """`module`: what it runs; that calls `fork_workers`."""
+    def __init__(self, module: str = "symbolizers.worker", *, from_here: bool = False) -> None:
+        """`module`: its `main` calls `fork_workers`.
+
+        `from_here`: it is forked from this process, which has one thread and knows nothing yet, so that it
+        need not import what that has imported. One that is started again is not.
+        """
         self.command = (sys.executable, "-I", "-m", module)
         # It doesn't get our stdout and stderr: a worker that stays in D state would keep a pipe open.
         self._said_fd = os.memfd_create("worker-stderr")
         self._has_passed_on = False
-        self._start()
+        self._requests, theirs = _pair()
+        with theirs:
+            self._pid = _fork(module, theirs, self._said_fd) if from_here else self._spawn(theirs)
 
     def fork(self, stream: socket.socket, arguments: Sequence[str]) -> None:
         """Asks for a worker that has the other end of a pair, `stream`, which can be closed then.
@@ -57,15 +66,16 @@ class ForkServer:
         try:
             self._requests.sendmsg([message], [rights])
         except OSError:  # it has died, or it does not take its requests
-            self._requests.close()
-            self._process.kill()
-            self._start()
+            self._end()
+            self._requests, theirs = _pair()
+            with theirs:
+                self._pid = self._spawn(theirs)
             with suppress(OSError):
                 self._requests.sendmsg([message], [rights])
 
     def cpu_s(self) -> float:
         """CPU seconds of the one that runs now: mostly those of its start."""
-        return run_time_of(self._process.pid)[0] / 1e9
+        return run_time_of(self._pid)[0] / 1e9
 
     def has_complained(self) -> bool:
         """Whether it or a worker has written to its stderr: one that is killed does not."""
@@ -82,26 +92,68 @@ class ForkServer:
     def close(self) -> None:
         """Ends it and waits for nothing; its workers end by their own streams. Safe to call twice."""
         if self._said_fd >= 0:
-            self._requests.close()
-            self._process.kill()
-            self._process.poll()
+            self._end()
             self.pass_on()
             os.close(self._said_fd)
             self._said_fd = -1
 
-    def _start(self) -> None:
-        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._requests.setblocking(False)
-        with theirs:
-            self._process = subprocess.Popen(
-                [*self.command, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._said_fd,
-                start_new_session=True,
-            )
-        _raise_session(self._process.pid)
+    def _spawn(self, requests: socket.socket) -> int:
+        """Starts it in a session of its own, in which its `command` gets `requests`; its pid."""
+        files = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, self._said_fd, 2),
+            (os.POSIX_SPAWN_DUP2, requests.fileno(), _REQUESTS_FD),
+        ]
+        command = [*self.command, str(_REQUESTS_FD)]
+        pid = os.posix_spawn(command[0], command, os.environ, file_actions=files, setsid=True)
+        _raise_session(pid)
+        return pid
+
+    def _end(self) -> None:
+        """Ends the one that runs; it is waited for if it has ended already."""
+        self._requests.close()
+        pid, self._pid = self._pid, 0
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, os.WNOHANG)
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Our end for requests, which does not block, and the fork server's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
+
+
+def _fork(module: str, requests: socket.socket, said_fd: int) -> int:
+    """Forks the fork server from this process; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        _become(module, requests.fileno(), said_fd)
+    return pid
+
+
+def _become(module: str, requests_fd: int, said_fd: int) -> NoReturn:
+    """In the child: keeps nothing of ours but what was imported, and runs the `module`."""
+    code = 1
+    try:
+        os.setsid()
+        _raise_session(os.getpid())
+        for fd in (0, 1):
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+        os.dup2(said_fd, 2)
+        os.dup2(requests_fd, _REQUESTS_FD, inheritable=False)
+        os.closerange(_REQUESTS_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        sys.argv[1:] = [str(_REQUESTS_FD)]
+        gc.enable()
+        import_module(module).main()
+        code = 0
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def fork_workers(work: Callable[[socket.socket, list[str]], None]) -> None:
