@@ -31,7 +31,7 @@ SINGLY = {"profiler.run"}
 
 STAGES: dict[str, set[str]] = {
     "profiler.errors": set(),
-    "profiler.priority": set(),
+    "profiler.priority": {"symbolizers.process"},
     "profiler.start": {"profiler.cli", "profiler.priority", "symbolizers.process"},
     "profiler.invoker": {"profiler.errors"},
     # Gives up rights of its own by the calls with which the worker gives up its.
@@ -207,7 +207,13 @@ STAGES: dict[str, set[str]] = {
     "profiler.commands": {
         *("profiler.capture", "profiler.doctor", "profiler.doctor_text", "profiler.errors"),
         *("profiler.export", "profiler.fetcher", "profiler.invoker", "profiler.launch", "profiler.preflight"),
-        *("profiler.privileges", "profiler.profile", "profiler.run.journal", "profiler.run.request"),
+        *(
+            "profiler.priority",
+            "profiler.privileges",
+            "profiler.profile",
+            "profiler.run.journal",
+            "profiler.run.request",
+        ),
         "profiler.run.session",
         # Asks whether the library is there that some of the options need.
         *("symbolizers.asker", "symbolizers.errors", "symbolizers.native", "symbolizers.process"),

@@ -20,7 +20,7 @@
 #define REGISTERS 21	/* words of struct pt_regs */
 #define MAX_NAME_RUNS 4	/* of programs that name code, at one interrupt */
 #define NAMES_PER_RUN 8	/* what the verifier can follow in little time */
-#define UNWIND_STEPS_PER_RUN 16	/* likewise */
+#define UNWIND_STEPS_PER_RUN 12	/* likewise; 22 runs follow MAX_USER_FRAMES */
 
 /*
  * Runs of walkers and of the unwinder. Besides them there are on_record(), on_fresh(), runs of programs that name

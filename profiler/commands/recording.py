@@ -27,6 +27,7 @@ from profiler.export.registry import Format, formats_of, needs_recording
 from profiler.fetcher import Fetcher, servers
 from profiler.invoker import trusted_users
 from profiler.launch import Launched, check_executable
+from profiler.priority import restore_session
 from profiler.privileges import drop_what_loading_took, leave_network
 from profiler.profile.model import Profile
 from profiler.profile.view import View
@@ -199,6 +200,7 @@ def _record(
             drop_what_loading_took()
             session.preload()
             if launched is not None:
+                restore_session()
                 launched.release()
             profile = session.run(progress_line(recording.duration_s), results.journal())
     show_status("")

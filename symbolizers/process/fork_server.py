@@ -23,6 +23,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
+from symbolizers.process.autogroup import set_session_priority
 from symbolizers.process.syscalls import check
 from symbolizers.process.usage import run_time_of
 
@@ -107,7 +108,7 @@ class ForkServer:
         ]
         command = [*self.command, str(_REQUESTS_FD)]
         pid = os.posix_spawn(command[0], command, os.environ, file_actions=files, setsid=True)
-        _raise_session(pid)
+        set_session_priority(pid, os.getpriority(os.PRIO_PROCESS, pid))
         return pid
 
     def _end(self) -> None:
@@ -139,7 +140,7 @@ def _become(module: str, requests_fd: int, said_fd: int) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        _raise_session(os.getpid())
+        set_session_priority(os.getpid(), os.getpriority(os.PRIO_PROCESS, 0))
         for fd in (0, 1):
             os.dup2(os.open(os.devnull, os.O_RDWR), fd)
         os.dup2(said_fd, 2)
@@ -187,13 +188,3 @@ def _fork_sibling() -> int:
     else:
         own.PyOS_AfterFork_Parent()
     return check(pid)
-
-
-def _raise_session(pid: int) -> None:
-    """Gives the session of `pid`, in which it is alone, the process's priority.
-
-    Where the kernel shares the CPUs among sessions (sched_autogroup), a priority counts only within one. Who
-    lacks CAP_SYS_ADMIN may not always set it: somebody on the machine has just set another.
-    """
-    with suppress(OSError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
-        file.write(str(os.getpriority(os.PRIO_PROCESS, pid)))

@@ -1,13 +1,15 @@
-"""The session of a worker goes first among sessions; the one that we are in stays as it is."""
+"""The sessions of workers go first among sessions, and ours only where nobody else is in it."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.live.harness import Recording
+from tests.support.live.harness import PIDFLAME, Recording
 from tests.support.process.session_priority import session_priority_of
 from tests.support.process.targets import children_of
 
@@ -22,3 +24,19 @@ def test_the_session_of_a_worker_goes_first_and_ours_stays(tmp_path: Path) -> No
     during = session_priority_of(pid), [session_priority_of(each) for each in forker_and_worker]
     recording.finish()
     assert during == (before, [-20, -20])
+
+
+SAY_PRIORITY = "print(open('/proc/self/autogroup').read().split()[-1])"
+
+
+def test_a_session_of_its_own_goes_first_and_its_command_as_others_do(tmp_path: Path) -> None:
+    command = [PIDFLAME, "record", "-o", tmp_path / "out.folded", "--", sys.executable, "-c", SAY_PRIORITY]
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    seen = set()
+    while process.poll() is None:
+        seen.add(session_priority_of(process.pid))
+    said, _ = process.communicate()
+    assert said == "0\n"
+    assert seen == {0, -20}

@@ -1,0 +1,39 @@
+"""The priority of a session: where the kernel shares the CPUs among sessions, others count only within them.
+
+See "The autogroup feature" in sched(7).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+
+_NICE = re.compile(r" nice (-?\d+)$")
+
+
+def session_priority(pid: int) -> int:
+    """That of the session of `pid`, from -20 to 19; 0 where the kernel has none."""
+    with suppress(OSError), open(f"/proc/{pid}/autogroup", encoding="ascii") as file:
+        said = _NICE.search(file.read().rstrip())
+        return int(said[1]) if said is not None else 0
+    return 0
+
+
+def set_session_priority(pid: int, priority: int) -> None:
+    """Gives it to the session of `pid`, where the kernel has such and allows it.
+
+    Who lacks CAP_SYS_ADMIN may not always set it: somebody on the machine has just set another.
+    """
+    with suppress(OSError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
+        file.write(str(priority))
+
+
+def is_alone_in_session() -> bool:
+    """Whether nobody else is in our session: it began with us, or with a sudo that waits for us."""
+    leader = os.getsid(0)
+    if leader != os.getppid():
+        return leader == os.getpid()
+    with suppress(OSError), open(f"/proc/{leader}/comm", "rb") as file:
+        return file.read() == b"sudo\n"
+    return False
