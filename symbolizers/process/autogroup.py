@@ -6,17 +6,12 @@ See "The autogroup feature" in sched(7).
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
-
-_NICE = re.compile(r" nice (-?\d+)$")
-
 
 def session_priority(pid: int) -> int:
     """That of the session of `pid`, from -20 to 19; 0 where the kernel has none."""
-    with suppress(OSError), open(f"/proc/{pid}/autogroup", encoding="ascii") as file:
-        said = _NICE.search(file.read().rstrip())
-        return int(said[1]) if said is not None else 0
+    with suppress(OSError, ValueError), open(f"/proc/{pid}/autogroup", encoding="ascii") as file:
+        return int(file.read().rpartition(" nice ")[2])
     return 0
 
 
