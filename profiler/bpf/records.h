@@ -12,6 +12,8 @@
 #define MAX_USER_FRAMES 256
 #define MAX_KERNEL_FRAMES 127
 #define MAX_INTERPRETER_FRAMES 1024
+#define MAX_SYMBOLS 64	/* kernel addresses that are named at once, */
+#define SYMBOL_BYTES 256	/* with names of so many bytes */
 
 /* How many languages one process can have walkers of. */
 #define MAX_WALKERS 4

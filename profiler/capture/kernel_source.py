@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import select
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Lock, Thread
 
 from profiler.capture.clock import Clock, slot_ns
 from profiler.capture.header import read_header
+from profiler.capture.kernel_names import KernelNames
 from profiler.capture.kernel_objects import KernelObjects, number
 from profiler.capture.known_stacks import KnownStacks
 from profiler.capture.layout_rows import LayoutRows
@@ -69,6 +70,7 @@ class KernelSource:
         self._stacks = KnownStacks(
             lambda stack: self._kernel.maps["stacks"].discard(stack), os.cpu_count() or 1
         )
+        self._names: KernelNames | None = None
         self._settings: dict[str, int] = {}
         """All but the length of a slot."""
         self._loaded: dict[str, bool] = {}
@@ -243,6 +245,13 @@ class KernelSource:
 
     def has_targets(self) -> bool:
         return self._sampling.targets is None or not self._kernel.maps["targets"].is_empty()
+
+    def kernel_names(self, addresses: Collection[int]) -> Mapping[int, bytes]:
+        try:
+            self._names = self._names or KernelNames(self._kernel)
+            return self._names.of(addresses)
+        except OSError:  # before Linux 5.13
+            return {}
 
     def lost(self) -> Lost:
         counts = self._kernel.maps["lost"]

@@ -120,6 +120,10 @@ class Map:
         _checked(library().bpf_map_lookup_elem(self.fd, key, value))
         return value.raw
 
+    def freeze(self) -> None:
+        """From now on nobody writes to it: the verifier trusts what is in a map that programs only read."""
+        _checked(library().bpf_map_freeze(self.fd))
+
     def discard(self, key: bytes) -> None:
         """Removes the key if it is there."""
         assert len(key) == self.shape.key_bytes
@@ -166,6 +170,12 @@ def attach_raw_tracepoint(name: str, program: int) -> int:
     Raises OSError.
     """
     return _checked(library().bpf_raw_tracepoint_open(name.encode(), program))
+
+
+def run_program(program: int) -> None:
+    """Runs a raw tracepoint's program once, here and now, without its argument. Raises OSError."""
+    options = ctypes.c_size_t(ctypes.sizeof(ctypes.c_size_t))  # its own size, and no other option
+    _checked(library().bpf_prog_test_run_opts(program, ctypes.byref(options)))
 
 
 def _checked(result: int) -> int:

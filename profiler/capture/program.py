@@ -10,7 +10,8 @@ from symbolizers.descriptor import LanguageDescriptor
 
 _THREAD_POINTER = ("thread_struct", "fsbase")
 """Where the kernel keeps the thread pointer of a task, on x86-64: see arch_x86_64.h."""
-_NAMES = ("first_sight.h", "instants.h", "sample.c", "code_map.h", "copy.h", "unwind.h", "count.h")
+_SAMPLES = ("first_sight.h", "instants.h", "sample.c", "code_map.h", "copy.h", "unwind.h", "count.h")
+_NAMES = (*_SAMPLES, "symbols.h")
 
 
 def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -120,6 +120,12 @@ class SampleSource(Protocol):
 
     def has_targets(self) -> bool:
         """Whether any process is left to sample; always true where everything is sampled."""
+
+    def kernel_names(self, addresses: Collection[int]) -> Mapping[int, bytes]:
+        """``function`` or ``function [module]`` by address; empty where the kernel can't tell.
+
+        An address that is of no function known has itself as its name, in digits.
+        """
 
     def lost(self) -> Lost:
         """What was lost so far."""

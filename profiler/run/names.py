@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_right, insort
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import IntEnum
 from itertools import groupby, islice
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from symbolizers.asker import ROOT_USER, Asker
 from symbolizers.errors import Reason
 from symbolizers.frame import GENERATED, NATIVE, Frame, Function
 from symbolizers.inspection import FileKey
-from symbolizers.native.kernel import KernelSymbols
+from symbolizers.native.kernel import KernelSymbols, kernel_frame
 from symbolizers.native.unnamed import mapping_frame
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Failed, NameOffsets, Names
@@ -135,11 +135,17 @@ class _File(Struct):
     """Those that nobody has asked about."""
 
 
-def name_kernel(addresses: Collection[KernelAddress]) -> tuple[dict[Element, Frame], bool]:
-    """A frame for each, and whether the kernel hides the names: the CPU time of this is our own."""
+def name_kernel(
+    addresses: Collection[KernelAddress], told: Mapping[int, bytes]
+) -> tuple[dict[Element, Frame], bool]:
+    """A frame for each, and whether the kernel hides names: the CPU time of this is our own.
+
+    `told`: what the kernel calls the addresses, as far as it could say; the others are looked up.
+    """
     symbols = KernelSymbols()
-    resolved = symbols.resolve(each.address for each in addresses)
-    return {each: resolved[each.address] for each in addresses}, symbols.hidden and bool(addresses)
+    left = [each.address for each in addresses if each.address not in told]
+    frames = symbols.resolve(left) | {address: kernel_frame(name) for address, name in told.items()}
+    return {each: frames[each.address] for each in addresses}, symbols.hidden and bool(left)
 
 
 class AddressNames:

@@ -387,7 +387,8 @@ class Session:
         """
         self._table.retry()
         self._threads.retry()
-        kernel, is_hidden = name_kernel(self._in_kernel)
+        told = self._source.kernel_names([each.address for each in self._in_kernel])
+        kernel, is_hidden = name_kernel(self._in_kernel, told)
         if is_hidden:
             self._notes.append(
                 "kernel functions have no names here: 'sudo sysctl kernel.kptr_restrict=1' shows them"

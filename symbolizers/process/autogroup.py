@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+
 def session_priority(pid: int) -> int:
     """That of the session of `pid`, from -20 to 19; 0 where the kernel has none."""
     with suppress(OSError, ValueError), open(f"/proc/{pid}/autogroup", encoding="ascii") as file:

@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import cast
@@ -328,6 +328,9 @@ class Replay:
 
     def configure(self, pid: int, start_ns: int, interpreters: Sequence[Interpreter], *, user: int) -> bool:
         return True
+
+    def kernel_names(self, addresses: Collection[int]) -> Mapping[int, bytes]:
+        return {}
 
     def has_table(self, file: KernelKey, owner: int) -> bool:
         return False

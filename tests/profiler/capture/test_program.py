@@ -18,7 +18,7 @@ def test_every_program_stands_whole_behind_the_sampler() -> None:
     assert parts[0] == ""
     of_wings = [header for header, _ in (*PROGRAMS, *NAMERS)]
     names = ["first_sight.h", "instants.h", "sample.c", "code_map.h", "copy.h", "unwind.h"]
-    names += ["count.h", *of_wings]
+    names += ["count.h", "symbols.h", *of_wings]
     assert parts[1::2] == names
     for name, part in zip(names, parts[2::2], strict=True):
         assert part.rstrip("\n") == (BPF_DIRECTORY / name).read_text().rstrip("\n")

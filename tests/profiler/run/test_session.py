@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -95,6 +95,9 @@ class Replay:
         assert "load" in self.calls
         self.configured.append((pid, start_ns, tuple(each.language for each in interpreters)))
         return True
+
+    def kernel_names(self, addresses: Collection[int]) -> Mapping[int, bytes]:
+        return {}
 
     def has_targets(self) -> bool:
         return self.targets_left
