@@ -23,6 +23,7 @@ from symbolizers.process.messages import MAX_MESSAGE_BYTES, MessageStream, serve
 from symbolizers.process.own_name import WORKER, take_name
 from symbolizers.process.sandbox import Sandbox
 from symbolizers.questions import Failed, decode_question, encode
+from symbolizers.registry import languages
 from symbolizers.service import Service
 
 _BUDGET_S = 3.0
@@ -35,6 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    languages()  # imports them, once for all workers
     sandbox = Sandbox()
     sandbox.enter_to_fork()
     fork_workers(partial(work, sandbox))

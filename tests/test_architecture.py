@@ -263,7 +263,7 @@ STAGES: dict[str, set[str]] = {
     },
     "symbolizers.worker": {
         *("symbolizers.errors", "symbolizers.native", "symbolizers.process", "symbolizers.questions"),
-        "symbolizers.service",
+        *("symbolizers.registry", "symbolizers.service"),
     },
 }
 """The stages that each stage may import. A wall is moved here first, with the reason beside it."""

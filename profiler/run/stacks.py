@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from symbolizers.errors import Reason
@@ -22,6 +23,7 @@ _STARTING = re.compile(
     "|".join((r"libc\.so.*|libc-2.*|libpthread.*|ld-linux.*|ld-musl.*", *PROGRAMS)), re.ASCII
 )
 """Names of files that start a program or a thread: the C library, and programs that are interpreters."""
+_CACHED_MODULES = 256
 
 
 class NativeAddress(NamedTuple):
@@ -97,6 +99,7 @@ class CodeMap:
         self._mappings = tuple(mappings)
         self._generated = generated
         self._starts = [mapping.start for mapping in self._mappings]
+        self._files = [None if is_shared_memory(each.path) else each.file for each in self._mappings]
 
     def find(self, address: int) -> NativeAddress | Frame | None:
         """What lies at `address`: code of a file, named memory without a file, or None (not code)."""
@@ -105,7 +108,7 @@ class CodeMap:
             return None
         mapping = self._mappings[index]
         offset = address - mapping.start + mapping.offset
-        file = None if is_shared_memory(mapping.path) else mapping.file
+        file = self._files[index]
         if file is not None:
             return NativeAddress(file, offset, mapping.path)
         if self._generated is not None:
@@ -114,9 +117,9 @@ class CodeMap:
 
     def files(self) -> Iterator[NativeAddress]:
         """The files that are mapped, each as where a mapping of it begins."""
-        for mapping in self._mappings:
-            if mapping.file is not None and not is_shared_memory(mapping.path):
-                yield NativeAddress(mapping.file, mapping.offset, mapping.path)
+        for mapping, file in zip(self._mappings, self._files, strict=True):
+            if file is not None:
+                yield NativeAddress(file, mapping.offset, mapping.path)
 
 
 class Run(NamedTuple):
@@ -256,7 +259,12 @@ def _hidden(element: Element) -> Element:
 
 
 def _starts_programs(element: Element) -> bool:
-    return isinstance(element, NativeAddress) and _STARTING.fullmatch(module_name(element.path)) is not None
+    return isinstance(element, NativeAddress) and _is_starting(module_name(element.path))
+
+
+@lru_cache(_CACHED_MODULES)
+def _is_starting(module: str) -> bool:
+    return _STARTING.fullmatch(module) is not None
 
 
 def merge(stack: Sequence[Element], kernel: Sequence[int], *, truncated: bool) -> tuple[Element, ...]:

@@ -54,6 +54,13 @@ def targets(pattern: re.Pattern[bytes], address: int, code: bytes) -> Iterator[i
         at = match.start() + 1
 
 
+def _jumps(address: int, code: bytes) -> Iterator[int]:
+    """Where what looks like a jump in `code`, which is at `address`, leads to."""
+    for match in _JUMP.finditer(code):
+        (displacement,) = struct.unpack("<i", match[1])
+        yield address + match.end() + len(match[1]) + displacement
+
+
 NO_CODE: Final = (0, 0)
 """The range ``(start, end)`` of code that is not known, or that there is not."""
 
@@ -67,11 +74,11 @@ def find_cold_part(elf: ElfFile, start: int, end: int) -> tuple[int, int]:
     jumps: Counter[tuple[int, int]] = Counter()
     code = elf.read(start, min(end - start, MAX_FUNCTION_BYTES)) if start < end else b""
     starts = elf.function_starts()
-    for match in _JUMP.finditer(code):
-        (displacement,) = struct.unpack("<i", match[1])
-        target = start + match.end() + len(match[1]) + displacement
+    bounds = NO_CODE
+    for target in sorted(_jumps(start, code)):  # so that few functions are looked up
         if not start <= target < end:
-            bounds = starts.around(target)
+            if not bounds[0] <= target < bounds[1]:
+                bounds = starts.around(target)
             if target != bounds[0]:
                 jumps[bounds] += 1
     (found, count), *_ = jumps.most_common(1) or [(NO_CODE, 0)]

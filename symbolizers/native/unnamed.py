@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from symbolizers.frame import NATIVE, Frame
 
 MAX_NAME_CHARS = 1024
+_CACHED_PATHS = 256
 ANONYMOUS = "[jit]"
 """Executable memory without a file or a name: generated code whose generator says nothing about it."""
 
@@ -28,6 +30,7 @@ def is_shared_memory(path: str) -> bool:
     return path.removesuffix(_DELETED) == _SHARED_MEMORY
 
 
+@lru_cache(_CACHED_PATHS)
 def module_name(path: str) -> str:
     """The base name of a mapped file as /proc/PID/maps calls it, without the mark of a deleted one."""
     return os.path.basename(path.removesuffix(_DELETED))
