@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,7 +75,7 @@ class Cache:
             with suppress(FileExistsError):
                 folder().mkdir(0o700)
             with _opened() as at:
-                temporary = f".{secrets.token_hex(8)}{self._suffix}"
+                temporary = f".{os.urandom(8).hex()}{self._suffix}"
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 try:
                     with open(os.open(temporary, flags, 0o600, dir_fd=at), "wb") as file:
