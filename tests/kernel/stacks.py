@@ -6,6 +6,7 @@ is in /tmp on a tmpfs; one program is on an overlay of its own.
 
 from __future__ import annotations
 
+import platform
 import shlex
 import shutil
 from collections import Counter
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from profiler.capture.kernel_names import KernelNames
 from profiler.capture.kernel_objects import KernelObjects
 from profiler.capture.libbpf import PERF_EVENT, RAW_TRACEPOINT
 from profiler.capture.sampler import get_sampler
@@ -59,8 +61,21 @@ def test_the_kernel_takes_every_program() -> None:
     assert not notes
     assert set(PROGRAMS) <= set(sampler.programs)
     with closing(KernelObjects(sampler, RING_PAGES)) as objects:
-        for name in sampler.programs:
+        for name in sampler.programs.keys() - {"on_symbols"}:
             objects.load(RAW_TRACEPOINT if name in ("on_exec", "on_fork", "on_exit") else PERF_EVENT, name)
+
+
+def test_the_kernel_names_its_functions_from_5_13_on() -> None:
+    sampler, _ = get_sampler([].append, use_cache=True)
+    lines = (line.split() for line in Path("/proc/kallsyms").read_text().splitlines())
+    address = next(int(at, 16) for at, _, name, *_ in lines if name == "vfs_read")
+    major, minor = map(int, platform.release().split(".")[:2])
+    with closing(KernelObjects(sampler, RING_PAGES)) as objects:
+        if (major, minor) < (5, 13):
+            with pytest.raises(OSError, match="invalid func unknown"):
+                KernelNames(objects)
+        else:
+            assert KernelNames(objects).of([address]) == {address: b"vfs_read"}
 
 
 @pytest.fixture(scope="module")
