@@ -31,6 +31,12 @@ def recording_capabilities() -> frozenset[Capability]:
     return reading_capabilities() | _LATER
 
 
+def may_load() -> bool:
+    """Whether this process may load a sampler: otherwise nothing should be compiled for it."""
+    effective = own_sets().effective
+    return all(effective >> each & 1 for each in (Capability.BPF, Capability.PERFMON))
+
+
 def leave_network() -> None:
     """Moves this process, and all workers that it starts, into an empty network namespace where it may.
 

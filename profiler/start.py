@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
-from profiler.priority import raise_priority
+from profiler.priority import raise_priority, raise_session, restore_session
 from symbolizers.process.own_name import MAIN, take_name
 
 
@@ -15,12 +16,16 @@ def main() -> None:
     _open_standard_descriptors()
     take_name(MAIN)
     raise_priority()
+    if sys.argv[1:2] == ["record"]:
+        raise_session()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take our children from us
     gc.disable()  # until all is imported: it would look for garbage some forty times, and find none
     try:
         from profiler.cli import main as run
 
         run()
     except KeyboardInterrupt:
+        restore_session()
         sys.exit("pidflame: interrupted before it began")
     except SystemExit as ended:
         if isinstance(ended.code, int):
@@ -33,6 +38,7 @@ def _end(code: int) -> None:
 
     Whatever was written is in its file by now.
     """
+    restore_session()
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # it was closed when we started

@@ -16,6 +16,8 @@ from profiler.capture.kernel_objects import KernelObjects, number
 from profiler.capture.libbpf import RAW_TRACEPOINT, run_program
 
 _PROGRAM: Final = "on_symbols"
+_NO_NAME: Final = b"0x"
+"""What begins the text of an address that is in no function known."""
 _FORMAT: Final = b"%ps".ljust(8, b"\0")
 _DEFINES: Final = read_header("records.h").defines
 _MOST: Final = _DEFINES["MAX_SYMBOLS"]
@@ -34,14 +36,12 @@ class KernelNames:
         self._program = kernel.load(RAW_TRACEPOINT, _PROGRAM)
 
     def of(self, addresses: Iterable[int]) -> Mapping[int, bytes]:
-        """``function`` or ``function [module]`` by address, or the address in digits where there is none.
-
-        Raises OSError.
-        """
+        """``function`` or ``function [module]`` of those addresses that have one. Raises OSError."""
         left = iter(addresses)
         names: dict[int, bytes] = {}
         while some := list(islice(left, _MOST)):
-            names.update(zip(some, self._names(some), strict=False))
+            told = zip(some, self._names(some), strict=False)
+            names.update((address, name) for address, name in told if not name.startswith(_NO_NAME))
         return names
 
     def _names(self, addresses: Sequence[int]) -> list[bytes]:

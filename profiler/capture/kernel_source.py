@@ -89,13 +89,13 @@ class KernelSource:
         maps = self._objects.maps
         try:
             self._ring = RingBuffer(maps["records"].fd, self._objects.ring_bytes)
+            for stage, program in _STAGES.items():
+                maps["stages"][number(stage)] = number(self._loading.programs[program])
         except OSError as error:
             raise PrerequisiteError(
                 f"the kernel gave no ring buffer ({error}): lower the frequency (-F), or free memory"
             ) from None
         self._ready.register(maps["records"].fd, select.EPOLLIN)
-        for stage, program in _STAGES.items():
-            maps["stages"][number(stage)] = number(self._loading.programs[program])
         self._settings = {
             "only_targets": int(self._sampling.targets is not None),
             "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
@@ -247,10 +247,12 @@ class KernelSource:
         return self._sampling.targets is None or not self._kernel.maps["targets"].is_empty()
 
     def kernel_names(self, addresses: Collection[int]) -> Mapping[int, bytes]:
+        if not addresses:
+            return {}
         try:
             self._names = self._names or KernelNames(self._kernel)
             return self._names.of(addresses)
-        except OSError:  # before Linux 5.13
+        except OSError:  # before Linux 5.13; its list of functions tells as well
             return {}
 
     def lost(self) -> Lost:

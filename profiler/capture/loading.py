@@ -7,6 +7,7 @@ begins, in a thread, before most of pidflame is imported, and this file imports 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from mmap import PAGESIZE
 from threading import Thread
 
@@ -16,6 +17,7 @@ from profiler.capture.libbpf import PERF_EVENT, RAW_TRACEPOINT
 from profiler.capture.sampler import get_sampler
 from profiler.capture.source import Cost
 from profiler.errors import PrerequisiteError
+from symbolizers.process.sandbox import enter_empty_network
 
 _RING_S = 0.2
 """The ring buffer has room for this many seconds."""
@@ -51,7 +53,7 @@ class Loading:
     def begin(self) -> None:
         """Begins to load in a thread, unless it has begun: most of that is the kernel's work."""
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="begin", daemon=True)
+            self._thread = Thread(target=self._run_apart, name="begin", daemon=True)
             self._thread.start()
 
     def objects(self) -> KernelObjects:
@@ -71,6 +73,11 @@ class Loading:
             self._thread.join()
         if self._objects is not None:
             self._objects.close()
+
+    def _run_apart(self) -> None:
+        with suppress(OSError):  # the compiler needs no network
+            enter_empty_network()
+        self._run()
 
     def _run(self) -> None:
         try:

@@ -21,7 +21,10 @@ from profiler.errors import PrerequisiteError
 _COMPILER = "profiler.capture.compiler"
 _KERNEL_NOTES = Path("/sys/kernel/notes")
 """With the kernel's build id: another build can have the same version, and other offsets."""
-_SOURCES = (btf.__file__, program.__file__, str(Path(__file__).with_name("compiler.py")))
+_SOURCES = (
+    *(btf.__file__, program.__file__),
+    *(str(Path(__file__).with_name(name)) for name in ("compiled.py", "compiler.py")),
+)
 """What the compiled sampler depends on besides the C text."""
 _NOT_KEPT = "the compiled sampler is not kept, and each run takes a second longer to start: {}"
 _MOST_SAID = 500

@@ -122,10 +122,7 @@ class SampleSource(Protocol):
         """Whether any process is left to sample; always true where everything is sampled."""
 
     def kernel_names(self, addresses: Collection[int]) -> Mapping[int, bytes]:
-        """``function`` or ``function [module]`` by address; empty where the kernel can't tell.
-
-        An address that is of no function known has itself as its name, in digits.
-        """
+        """``function`` or ``function [module]`` of those addresses of which the kernel can tell."""
 
     def lost(self) -> Lost:
         """What was lost so far."""

@@ -136,9 +136,11 @@ def command(**options: Any) -> None:
     with closing(ForkServer(from_here=True)) as server:
         # It imports the rest of what workers need, on another CPU, while we import ours.
         from profiler.capture.loading import Loading
+        from profiler.privileges import may_load
 
         with closing(Loading(options["frequency"], use_cache=not options["no_cache"])) as loading:
-            if not options["command"]:  # that is forked from a process of one thread
+            # A command is forked from a process of one thread.
+            if not options["command"] and may_load():
                 loading.begin()
             with closing(Asker(Workers(_worker_options(options), server))) as asker:
                 from profiler.commands.recording import Options, record

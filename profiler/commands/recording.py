@@ -197,10 +197,10 @@ def _record(
         with ending.stops(session, launched):
             session.prepare()
             session.start()
+            restore_session()
             drop_what_loading_took()
             session.preload()
             if launched is not None:
-                restore_session()
                 launched.release()
             profile = session.run(progress_line(recording.duration_s), results.journal())
     show_status("")

@@ -87,8 +87,10 @@ class ThreadNames:
         asked = self._processes.pop(process, None)
         if not event.exited:
             self._names.pop((process.pid, process.pid), None)
-            if asked is not None:
-                asked.is_replaced = True
+        if asked is not None and not event.exited:
+            asked.is_replaced = True
+            # One that execs all the time is asked about no more often for that.
+            self._processes[process] = _Asked(asked.user, again_ns=asked.again_ns, pause_ns=asked.pause_ns)
 
     def retry(self) -> None:
         """Asks once more for the names that are not known: the end of the recording has come."""

@@ -21,16 +21,13 @@ _DIGITS = 16
 _HIDDEN = b"0" * _DIGITS
 _TEXT_TYPES = b"tTwW"
 _AFTER_ANY_SYMBOL = b"~"
-_NO_FUNCTION = b"0x"
 _NO_MODULES = (b"[bpf]", b"[__builtin")
 _MAX_FUNCTION_BYTES = 1 << 20
 """Symbols have no sizes here: an address farther from the nearest one is in memory without symbols."""
 
 
 def kernel_frame(told: bytes) -> Frame:
-    """Of what the kernel writes for an address: its function and, in brackets, the module; or the address."""
-    if told.startswith(_NO_FUNCTION):
-        return UNKNOWN
+    """Of what the kernel writes for an address: its function and, in brackets, the module."""
     function, _, module = told.partition(b" ")
     name = b" ".join((function, module)) if module and not module.startswith(_NO_MODULES) else function
     return Frame(KERNEL, name.decode(errors="backslashreplace"))

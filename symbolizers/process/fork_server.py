@@ -116,8 +116,9 @@ class ForkServer:
         self._requests.close()
         pid, self._pid = self._pid, 0
         if pid:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, os.WNOHANG)
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
@@ -129,14 +130,16 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 def _fork(module: str, requests: socket.socket, said_fd: int) -> int:
     """Forks the fork server from this process; its pid."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     pid = os.fork()
     if pid == 0:
         _become(module, requests.fileno(), said_fd)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
 def _become(module: str, requests_fd: int, said_fd: int) -> NoReturn:
-    """In the child: keeps nothing of ours but what was imported, and runs the `module`."""
+    """In the child, with Ctrl-C blocked: runs the `module`, and whatever happens returns to nobody."""
     code = 1
     try:
         os.setsid()
@@ -145,7 +148,7 @@ def _become(module: str, requests_fd: int, said_fd: int) -> NoReturn:
             os.dup2(os.open(os.devnull, os.O_RDWR), fd)
         os.dup2(said_fd, 2)
         os.dup2(requests_fd, _REQUESTS_FD, inheritable=False)
-        os.closerange(_REQUESTS_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
         sys.argv[1:] = [str(_REQUESTS_FD)]
         gc.enable()
         import_module(module).main()
@@ -153,8 +156,15 @@ def _become(module: str, requests_fd: int, said_fd: int) -> NoReturn:
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
-        sys.stderr.flush()
         os._exit(code)
+
+
+def _close_others() -> None:
+    """Closes what the fork server does not need, however it came to it."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > _REQUESTS_FD:
+            with suppress(OSError):  # that of the listing itself is gone
+                os.close(fd)
 
 
 def fork_workers(work: Callable[[socket.socket, list[str]], None]) -> None:
@@ -162,6 +172,7 @@ def fork_workers(work: Callable[[socket.socket, list[str]], None]) -> None:
 
     In the worker it returns after `work`. To be called by the only thread, when all modules are imported.
     """
+    _close_others()
     gc.collect()
     gc.freeze()  # pages that no collection touches are shared by all workers
     with socket.socket(fileno=int(sys.argv[1])) as requests:
