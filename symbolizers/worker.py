@@ -1,9 +1,9 @@
 """The worker process: answers one question about targets after the other, until its stream ends.
 
-`symbolizers.process.fork_server.ForkServer` starts ``python -m symbolizers.worker FD``, which forks a worker
-for each request. A worker's arguments are ``[--lines] [--inlines] [--fetched=FOLDER]
-[--read-strategy=NAME] [--budget=SECONDS]``; the budget is the CPU time that one question may take. A program
-error ends it with a traceback: its parent counts that as a stall and starts another.
+`symbolizers.process.fork_server.ForkServer` runs `main`, in a process that forks a worker for each request.
+A worker's arguments are ``[--lines] [--inlines] [--fetched=FOLDER] [--read-strategy=NAME]
+[--budget=SECONDS]``; the budget is the CPU time that one question may take. A program error ends it with a
+traceback: its parent counts that as a stall and starts another.
 """
 
 from __future__ import annotations

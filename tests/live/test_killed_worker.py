@@ -31,7 +31,7 @@ def workers_of(pid: int) -> list[int]:
     found = []
     for child in children_of(pid):
         with suppress(FileNotFoundError, ProcessLookupError):
-            if b"symbolizers.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if Path(f"/proc/{child}/comm").read_text() == "pidflame-worker\n":
                 found.append(child)
     return found
 
