@@ -29,10 +29,11 @@ static long (*print_to)(char *text, __u32 size, const char *format, const void *
 
 int on_symbols(struct bpf_raw_tracepoint_args *ctx)
 {
-	int only = 0;
+	__u32 only = 0;
 	struct symbol_format *format = symbol_format.lookup(&only);
 	struct symbols *s = (struct symbols *)symbols.lookup(&only);
 
+	(void)ctx;
 	if (!format || !s)
 		return 0;
 	for (int i = 0; i < MAX_SYMBOLS; i++) {

@@ -35,7 +35,7 @@ def write(profile, stream):
     sys.stdin.readline()
     stream.write(b"second half")
 
-def run(options, server):
+def run(options, asker, loading):
     slow = Format("slow", (".slow",), write)
     files = [(path, slow) for path in options.outputs]
     with Ending() as ending, closing(Outputs(files, None, force=False)) as outputs:

@@ -67,7 +67,7 @@ def test_the_longest_record_fits(harness: Harness) -> None:
     image = replace(forged, pages={**forged.pages, **pages}, registers=registers)
     walk = harness.walk(image, unwound=True)
     assert (len(walk.sample.interpreter), walk.sample.walk_status) == (1024, WalkStatus.TRUNCATED)
-    assert (len(walk.sample.user), walk.sample.user_end) == (144, UserEnd.DEEP)
+    assert (len(walk.sample.user), walk.sample.user_end) == (108, UserEnd.DEEP)
     assert len(walk.sample.kernel) == 127
 
 
