@@ -21,11 +21,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take our children from us
     gc.disable()  # until all is imported: it would look for garbage some forty times, and find none
     try:
-        from profiler.cli import main as run
-
-        run()
+        _run()
     except KeyboardInterrupt:
-        restore_session()
         sys.exit("pidflame: interrupted before it began")
     except SystemExit as ended:
         if isinstance(ended.code, int):
@@ -33,12 +30,20 @@ def main() -> None:
         raise
 
 
+def _run() -> None:
+    try:
+        from profiler.cli import main as run
+
+        run()
+    finally:
+        restore_session()
+
+
 def _end(code: int) -> None:
     """Ends the process at once: to take the interpreter apart takes up to a tenth of a second.
 
     Whatever was written is in its file by now.
     """
-    restore_session()
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # it was closed when we started

@@ -27,7 +27,7 @@ _RING_PAGES = (512, 16384)
 """The smallest and the largest ring buffer: 2 and 64 MB."""
 _STACKS, _STACKS_OF_CPU = 1 << 15, 1 << 11
 """So many stacks at least the kernel knows to be known; each takes some 80 bytes."""
-_PROGRAMS = {
+_FIRST_PROGRAMS = {
     **dict.fromkeys(("on_sample", "on_record", "on_unwind", "on_copy"), PERF_EVENT),
     **dict.fromkeys(("on_fork", "on_exec", "on_exit"), RAW_TRACEPOINT),
 }
@@ -91,7 +91,7 @@ class Loading:
         entries = {"stacks": max(_STACKS, _STACKS_OF_CPU * cpus), "periods": max(online_cpus()) + 1}
         try:
             self._objects = KernelObjects(sampler, _ring_pages(cpus * self._frequency_hz), entries)
-            for name, kind in _PROGRAMS.items():
+            for name, kind in _FIRST_PROGRAMS.items():
                 self.programs[name] = self._objects.load(kind, name)
         except OSError as error:
             raise PrerequisiteError(
