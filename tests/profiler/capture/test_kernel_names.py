@@ -41,8 +41,12 @@ def test_they_are_those_of_the_list(source: KernelSource) -> None:
     programs = [address for address, names in listed.items() if any("bpf_prog_" in name for name in names)]
     some = [*random.Random(14).sample(sorted(listed), 500), *programs]
     told = source.kernel_names(some)
-    assert programs
-    assert [address for address in some if kernel_frame(told[address]).name not in listed[address]] == []
+    # BPF programs of others may end meanwhile, and new ones be in their place.
+    later = functions()
+    stayed = [address for address in some if later.get(address) == listed[address]]
+    assert set(programs) & set(stayed)
+    assert len(stayed) >= 500
+    assert [address for address in stayed if kernel_frame(told[address]).name not in listed[address]] == []
 
 
 def test_nothing_is_said_of_what_is_no_function(source: KernelSource) -> None:
