@@ -22,7 +22,7 @@ from msgspec import Struct
 from profiler.capture import cache
 from profiler.capture.cache import CacheRefused
 from profiler.capture.kernel_source import KernelSource
-from profiler.capture.sampler import cache_key, cached_sampler
+from profiler.capture.sampler import is_kept
 from profiler.capture.source import Sampling
 from profiler.debug_packages import debug_packages, how_to_install, is_installed
 from profiler.errors import PrerequisiteError
@@ -120,7 +120,7 @@ def _compiled_sampler() -> Check:
     """Whether a recording starts without the compiler."""
     place, problem = cache.folder(), ""
     try:
-        found = f"kept in {place}" if cached_sampler(cache_key()) is not None else f"not kept in {place} yet"
+        found = f"kept in {place}" if is_kept() else f"not kept in {place} yet"
     except (CacheRefused, PrerequisiteError) as error:
         found, problem = "no", f"each recording compiles the sampler, which takes a second: {error}"
     return Check("compiled_sampler", found, problem, required=False)

@@ -140,7 +140,7 @@ struct scratch {
 	__u32 round;		/* see ROUNDS() */
 };
 
-/* Plain bytes: BCC makes code for every member of a map's value type, and here there are 4,000. */
+/* Plain bytes, here and below: BCC makes code for every member of a map's value type, of which there are 4,000. */
 struct scratch_bytes {
 	char bytes[sizeof(struct scratch)];
 } __attribute__((aligned(8)));
@@ -215,10 +215,31 @@ struct table_chunk {
 	__u16 backs[CHUNK_ROWS];	/* how many rows before each its function begins */
 };
 
+struct chunk_bytes {
+	char bytes[sizeof(struct table_chunk)];
+} __attribute__((aligned(8)));
+
 BPF_TABLE("hash", struct file_key, struct unwind_table, unwind_tables, MAX_TABLES);
 /* What each of `tables` is like, but for its size (so the flag says, BPF_F_INNER_MAP of Linux 5.10). */
-BPF_F_TABLE("array", __u32, struct table_chunk, chunks, 1, 1 << 12);
+BPF_F_TABLE("array", __u32, struct chunk_bytes, chunks, 1, 1 << 12);
 BPF_ARRAY_OF_MAPS(tables, "chunks", MAX_TABLES);
+
+/* What on_symbols() names, and how it writes a name. */
+struct symbols {
+	__u64 addresses[MAX_SYMBOLS];	/* those that are not 0 are named */
+	char names[MAX_SYMBOLS][SYMBOL_BYTES];	/* "function", "function [module]", or the address */
+};
+
+struct symbols_bytes {
+	char bytes[sizeof(struct symbols)];
+} __attribute__((aligned(8)));
+
+struct symbol_format {
+	char text[8];
+};
+
+BPF_ARRAY(symbols, struct symbols_bytes, 1);
+BPF_F_TABLE("array", __u32, struct symbol_format, symbol_format, 1, 1 << 7);	/* BPF_F_RDONLY_PROG */
 
 #define TARGET_WITH_CHILDREN 1
 

@@ -23,6 +23,9 @@ enum ruby_kind {
 
 #define RUBY_ABSENT 4294967295	/* a field that the version doesn't have */
 
+/* The type of an object among its flags: the same in every version so far, see symbolizers/ruby/derive.py. */
+#define TYPE_MASK 31
+
 /* What name_head.details says of the texts. Mirrored by symbolizers/ruby/taken.py. */
 #define RUBY_NAME_METHOD 1	/* the code is a method of the class */
 #define RUBY_NAME_SINGLETON 2	/* … of its singleton class */

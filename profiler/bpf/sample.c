@@ -5,14 +5,10 @@
  * Reads: the interrupted task's identity (task_struct, by BTF offsets), and its kernel and user stack. Writes:
  * one record of variable length into the ring buffer `records`, or, when that is full, one count into `lost`.
  *
- * In between, a program for each language captures its interpreter's frames. This file knows no language:
- * each walk_X.h is compiled behind it as part of the same text (BCC rewrites map accesses only there), as
- * first_sight.h and instants.h are before it, and each name_X.h behind them, which take the names of new code. Such
- * a program begins with walk_at_hand() and layout_at_hand(), does as much of the walk as the verifier can
- * follow, and ends with next_walk(). No read of user memory can sleep. As a rule there are two a frame, or one
- * where functions call themselves. At worst a sample takes some 10,000 of them: 24 runs of 400 at most, in
- * memory that was made for it (tests/walkers holds the walkers to this). on_record() then ends the sample, and
- * on_count() (count.h) sends the record, or, where user space has that stack, a short one.
+ * In between, a program for each language captures its interpreter's frames: this file knows no language. on_record()
+ * then ends the sample, and on_count() (count.h) sends the record, or, where user space has that stack, a short one.
+ *
+ * A compiler gets it as a part of one text (profiler/capture/program.py): BCC rewrites map accesses only there.
  */
 #include "maps.h"
 #include "arch_x86_64.h"
@@ -34,33 +30,6 @@ static __always_inline __u64 start_ns_of(const void *leader)
 static __always_inline bool same_start(__u64 config_start_ns, __u64 start_ns)
 {
 	return config_start_ns / TICK_NS == start_ns / TICK_NS;
-}
-
-static __always_inline void count_lost(__u32 what)
-{
-	__u64 *slot = lost.lookup(&what);
-
-	if (slot)
-		*slot += 1;
-}
-
-/* How many bytes of frames the record has, native ones included. */
-static __always_inline __u64 used_bytes(const struct scratch *s)
-{
-	__u64 used = READ_BACK(s->head.interpreter_frames) * sizeof(struct interpreter_frame);
-
-	used += sizeof(__u64) * (s->head.user_frames + s->head.kernel_frames);
-	SHOW_BOUNDS(used);
-	return used;
-}
-
-/* Sends the record with `used` bytes of frames. Returns whether there was room for it. */
-static __always_inline bool send_whole(struct scratch *s, __u64 used)
-{
-	if (!records.ringbuf_output(s, sizeof(s->head) + used, wake_flags(s, sizeof(s->head) + used)))
-		return true;
-	count_lost(LOST_SAMPLE);
-	return false;
 }
 
 /*
@@ -116,70 +85,6 @@ static __always_inline void fill_head(struct scratch *s, __u64 ids, const void *
 	s->head.walk_status = WALK_COMPLETE;
 	s->head.user_frames = s->head.kernel_frames = s->head.lacks_table = s->head.padding = 0;
 	s->head.stack[0] = s->head.stack[1] = 0;
-}
-
-/* Runs the walker, by a tail call. Returns where it can't run, or ran too often: frames are missing then. */
-static __always_inline void run_walker(struct bpf_perf_event_data *ctx, struct scratch *s)
-{
-	__u32 runs = READ_BACK(s->walk.runs);
-
-	if (runs < MOST_RUNS - 1) {
-		s->walk.runs = runs + 1;
-		stages.call(ctx, s->walk.program);
-	}
-	s->head.walk_status = WALK_TRUNCATED;
-}
-
-/* Enters the walker in this slot, if there is one, with a state of zeros. */
-static __always_inline void begin_walk(struct bpf_perf_event_data *ctx, struct scratch *s, __u64 slot)
-{
-	const struct walker *walker;
-
-	SHOW_BOUNDS(slot);
-	if (slot >= MAX_WALKERS)
-		return;
-	walker = &s->walkers[slot];
-	if (!walker->row)
-		return;
-	s->walk.root = walker->root;
-	s->walk.thread_pointer = s->head.thread_pointer;
-	s->walk.row = walker->row;
-	s->walk.program = walker->program;
-	s->walk.slot = slot;
-	__builtin_memset(s->state, 0, sizeof(s->state));
-	run_walker(ctx, s);
-}
-
-/* Ends the sample, by a tail call. */
-static __always_inline int end_sample(struct bpf_perf_event_data *ctx)
-{
-	stages.call(ctx, STAGE_RECORD);
-	count_lost(LOST_SAMPLE);
-	return 0;
-}
-
-/*
- * Ends a run of a walker: goes on with the same walk while frames are left and there is room for them, else
- * with the next one, else with the rest of the record.
- */
-static __always_inline int next_walk(struct bpf_perf_event_data *ctx, struct scratch *s, int status)
-{
-	s->head.walk_status = status;
-	status = READ_BACK(s->head.walk_status);
-	s->sight.ends[s->walk.slot & (MAX_WALKERS - 1)] = s->walk.count;
-	if (status == WALK_TRUNCATED && s->walk.count < MAX_INTERPRETER_FRAMES)
-		run_walker(ctx, s);
-	else if (status == WALK_COMPLETE)
-		begin_walk(ctx, s, s->walk.slot + 1);
-	return end_sample(ctx);
-}
-
-/* The layout of the build that s->walk is in, for the walker to cast to its own struct. */
-static __always_inline const void *layout_at_hand(const struct scratch *s)
-{
-	__u32 row = s->walk.row;
-
-	return layouts.lookup(&row);
 }
 
 /*
@@ -241,7 +146,7 @@ static __always_inline bool is_recorded(__u32 pid)
 	__u32 only = 0;
 	const struct settings *set = settings.lookup(&only);
 
-	return set && (!set->only_targets || targets.lookup(&pid));
+	return set && pid != set->compiler && (!set->only_targets || targets.lookup(&pid));
 }
 
 int on_sample(struct bpf_perf_event_data *ctx)

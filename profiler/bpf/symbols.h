@@ -8,22 +8,6 @@
 
 #include "maps.h"
 
-struct symbols {
-	__u64 addresses[MAX_SYMBOLS];	/* those that are not 0 are named */
-	char names[MAX_SYMBOLS][SYMBOL_BYTES];	/* "function", "function [module]", or the address */
-};
-
-struct symbols_bytes {
-	char bytes[sizeof(struct symbols)];
-} __attribute__((aligned(8)));
-
-struct symbol_format {
-	char text[8];
-};
-
-BPF_ARRAY(symbols, struct symbols_bytes, 1);
-BPF_F_TABLE("array", __u32, struct symbol_format, symbol_format, 1, 1 << 7);	/* BPF_F_RDONLY_PROG */
-
 /* BPF_FUNC_snprintf: BCC's headers may not know it. */
 static long (*print_to)(char *text, __u32 size, const char *format, const void *values, __u32 bytes) = (void *)165;
 

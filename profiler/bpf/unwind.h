@@ -285,14 +285,12 @@ static __always_inline int finish_record(struct bpf_perf_event_data *ctx, struct
 int on_unwind(struct bpf_perf_event_data *ctx)
 {
 	struct scratch *s = walk_at_hand();
-	int end = USER_STACK_GOES_ON;
 
 	if (!s)
 		return 0;
 	for (int step = 0; step < UNWIND_STEPS_PER_RUN; step++) {
 		s->head.user_end = unwind_step(s);
-		end = READ_BACK(s->head.user_end);
-		if (end != USER_STACK_GOES_ON)
+		if (READ_BACK(s->head.user_end) != USER_STACK_GOES_ON)
 			return finish_record(ctx, s);
 	}
 	s->walk.runs += 1;

@@ -26,7 +26,6 @@
 /* From 3.14 on a reference to an object has tags in its lowest bits; before, these are 0. */
 #define REFERENCE_TAGS 7ULL
 
-#define AT(type, base, offset, mask) (*(type *)((__u8 *)(base) + ((offset) & (mask))))
 #define IN_FRAME(type, offset) AT(type, s->window, in_window + (offset), WINDOW_BYTES - 1)
 #define IN_CODE(type, offset) \
 	AT(type, s->checked, (offset) - layout->code_checksum, sizeof(s->checked) - sizeof(type))

@@ -39,7 +39,6 @@
 #define FRAME_MAGIC_DUMMY 0x79990001
 #define FRAME_FLAG_FINISH 0x20	/* its end ends a run of the evaluation loop, which C code called */
 #define ENV_LOCAL 0x2
-#define TYPE_MASK 0x1f
 #define TYPE_IMEMO 0x1a
 #define IMEMO_SHIFT 12
 #define IMEMO_MASK 0xf

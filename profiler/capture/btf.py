@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from profiler.errors import PrerequisiteError
@@ -52,9 +53,12 @@ class Btf:
     def __init__(self, path: Path = VMLINUX) -> None:
         blob = read_btf(path)
         _, _, _, header_size, type_offset, type_size, string_offset, string_size = _HEADER.unpack_from(blob)
-        self._types = blob[header_size + type_offset :][:type_size]
-        self._strings = blob[header_size + string_offset :][:string_size]
-        self._positions: array[int] | None = None
+        types, strings = header_size + type_offset, header_size + string_offset
+        self._types = blob[types : types + type_size]
+        self._strings = blob[strings : strings + string_size]
+        self._positions = array("I")
+        """Of the types so far, which `_walk` goes through."""
+        self._left = self._walk()
 
     def offset(self, structure: str, member: str) -> int:
         """Bytes from the start of `structure` to `member`, which may be in a part of it that has no name.
@@ -106,8 +110,7 @@ class Btf:
 
     def _position_of(self, type_id: int) -> int | None:
         """Where the struct or union of this number is among the types, which are numbered from 1 on."""
-        if self._positions is None:
-            self._positions = array("I", self._walk())
+        self._positions.extend(islice(self._left, max(0, type_id - len(self._positions))))
         if not 0 < type_id <= len(self._positions):
             return None
         position = self._positions[type_id - 1]

@@ -95,8 +95,8 @@ class Cache:
             os.unlink(name, dir_fd=at)
 
 
-SAMPLERS = Cache(".sampler.json", most_files=8, most_bytes=1 << 22)
-"""Each kernel, and each version of ours, makes one."""
+SAMPLERS = Cache(".sampler.json", most_files=24, most_bytes=1 << 22)
+"""Each kernel, and each version of ours, makes three parts."""
 TABLES = Cache(".unwind", most_files=1024, most_bytes=1 << 24)
 """Unwind tables, one a file of the machine."""
 DEBUG_SUFFIX = ".debug"

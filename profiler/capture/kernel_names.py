@@ -12,8 +12,10 @@ from itertools import islice
 from typing import Final
 
 from profiler.capture.header import read_header
-from profiler.capture.kernel_objects import KernelObjects, number
+from profiler.capture.kernel_objects import number
 from profiler.capture.libbpf import RAW_TRACEPOINT, run_program
+from profiler.capture.loading import Loading
+from profiler.capture.program import Part
 
 _PROGRAM: Final = "on_symbols"
 _NO_NAME: Final = b"0x"
@@ -28,12 +30,13 @@ _NAME: Final = struct.Struct(f"{_DEFINES['SYMBOL_BYTES']}s")
 class KernelNames:
     """Asks the kernel. Lifetime: that of its objects."""
 
-    def __init__(self, kernel: KernelObjects) -> None:
-        """Raises OSError where the kernel can't tell (before Linux 5.13)."""
+    def __init__(self, loading: Loading) -> None:
+        """Raises OSError where the kernel can't tell (before Linux 5.13), and what `Loading.load` raises."""
+        kernel = loading.objects()
         self._symbols = kernel.maps["symbols"]
         kernel.maps["symbol_format"][number(0)] = _FORMAT
         kernel.maps["symbol_format"].freeze()
-        self._program = kernel.load(RAW_TRACEPOINT, _PROGRAM)
+        self._program = loading.load(Part.LATER, RAW_TRACEPOINT, _PROGRAM)
 
     def of(self, addresses: Iterable[int]) -> Mapping[int, bytes]:
         """``function`` or ``function [module]`` of those addresses that have one. Raises OSError."""

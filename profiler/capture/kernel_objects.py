@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mmap import PAGESIZE
 from types import MappingProxyType
 
-from profiler.capture.compiled import CompiledSampler
+from profiler.capture.compiled import CompiledProgram, MapShape
 from profiler.capture.libbpf import Map, attach_raw_tracepoint, load_program
 
 _NUMBER_BYTES = 4
@@ -18,18 +18,17 @@ class KernelObjects:
     """Makes every map at once, and each program when it is asked for."""
 
     def __init__(
-        self, sampler: CompiledSampler, ring_pages: int, entries: Mapping[str, int] = _AS_COMPILED
+        self, shapes: Mapping[str, MapShape], ring_pages: int, entries: Mapping[str, int] = _AS_COMPILED
     ) -> None:
         """The ring buffer has `ring_pages`, a power of two; other maps so many `entries`, where it says so.
 
         Raises OSError where the kernel refuses a map.
         """
-        self._sampler = sampler
         self._fds: list[int] = []
         self.ring_bytes = ring_pages * PAGESIZE
         self.maps: dict[str, Map] = {}
         try:
-            for name, shape in sorted(sampler.maps.items(), key=lambda item: bool(item[1].inner)):
+            for name, shape in sorted(shapes.items(), key=lambda item: bool(item[1].inner)):
                 inner = self.maps[shape.inner] if shape.inner else None
                 count = entries.get(name, shape.entries or self.ring_bytes)
                 self.maps[name] = Map(name, shape.with_entries(count), inner)
@@ -37,10 +36,10 @@ class KernelObjects:
             self.close()
             raise
 
-    def load(self, kind: int, name: str) -> int:
-        """Loads the program `name`; its descriptor stays ours. Raises OSError where the kernel refuses it."""
+    def load(self, kind: int, name: str, program: CompiledProgram) -> int:
+        """Loads the `program`; its descriptor stays ours. Raises OSError where the kernel refuses it."""
         descriptors = {of: each.fd for of, each in self.maps.items()}
-        fd = load_program(kind, name, self._sampler.programs[name].linked(descriptors))
+        fd = load_program(kind, name, program.linked(descriptors))
         self._fds.append(fd)
         return fd
 

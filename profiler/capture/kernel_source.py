@@ -17,7 +17,7 @@ from profiler.capture.layout_rows import LayoutRows
 from profiler.capture.libbpf import PERF_EVENT
 from profiler.capture.loading import Loading
 from profiler.capture.mapping_events import MappingEvents
-from profiler.capture.program import namer_name, walker_name
+from profiler.capture.program import Part, namer_name, walker_name
 from profiler.capture.records import Record
 from profiler.capture.ring import RingBuffer
 from profiler.capture.source import Cost, Lost, Sampling
@@ -98,6 +98,8 @@ class KernelSource:
         self._ready.register(maps["records"].fd, select.EPOLLIN)
         self._settings = {
             "only_targets": int(self._sampling.targets is not None),
+            "compiler": 0,
+            "padding": 0,
             "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
             "beyond_mask": 0 if self._sampling.inlines else (1 << 64) - 1,
             **{f"key[{word}]": int.from_bytes(os.urandom(8), "little") for word in range(2)},
@@ -137,12 +139,22 @@ class KernelSource:
                 f"the kernel does not tell what programs map ({error.strerror}): those that end at once may"
                 " have no names"
             )
+        self._settings["compiler"] = self._loading.begin_part(Part.LATER)
+        self._draw_slots()
 
     def complete(self) -> None:
         self._is_complete = True
-        if not self._sampling.singly:
-            self._loads({_COUNT: "on_count"}, "to count equal samples", "a recording costs more here")
-        self._load_namers()
+        if self._settings["compiler"]:
+            self._begin_to_load(self._load_rest)
+        else:
+            self._load_rest()
+
+    def _load_rest(self) -> None:
+        with self._one_at_a_time:
+            if not self._sampling.singly:
+                stages, lack = {_COUNT: "on_count"}, "a recording costs more here"
+                self._loads(Part.LATER, stages, "counting equal samples", lack)
+            self._load_namers()
 
     def add_target(self, pid: int) -> None:
         flags = int(self._sampling.with_children)
@@ -250,9 +262,9 @@ class KernelSource:
         if not addresses:
             return {}
         try:
-            self._names = self._names or KernelNames(self._kernel)
+            self._names = self._names or KernelNames(self._loading)
             return self._names.of(addresses)
-        except OSError:  # before Linux 5.13; its list of functions tells as well
+        except (OSError, PrerequisiteError):  # before Linux 5.13; its list of functions tells as well
             return {}
 
     def lost(self) -> Lost:
@@ -267,7 +279,7 @@ class KernelSource:
         return 0 if self._clock is None else len(self._clock.cpus)
 
     def compiler_cost(self) -> Cost:
-        return self._loading.compiler_cost
+        return self._loading.compiler_cost()
 
     def close(self) -> None:
         self.stop()
@@ -311,14 +323,15 @@ class KernelSource:
         if language not in self._loaded:
             self._loaded[language] = False
             if self._is_complete and self._changed is not None:
-                loader = Thread(
-                    target=self._load_later, args=(language, self._changed), name="walker", daemon=True
-                )
-                self._loaders.append(loader)
-                loader.start()
+                self._begin_to_load(self._load_later, language, self._changed)
             else:
                 self._load_walker(language)
         return self._loaded[language]
+
+    def _begin_to_load(self, load: Callable[..., None], *what: object) -> None:
+        loader = Thread(target=load, args=what, name="load", daemon=True)
+        self._loaders.append(loader)
+        loader.start()
 
     def _load_later(self, language: str, changed: Callable[[], None]) -> None:
         with self._one_at_a_time:
@@ -329,7 +342,7 @@ class KernelSource:
     def _load_walker(self, language: str) -> None:
         stages = {_PROGRAMS[language]: walker_name(language)}
         lack = "its functions have no names here"
-        self._loaded[language] = self._loads(stages, f"the walker for {language}", lack)
+        self._loaded[language] = self._loads(Part.WALKERS, stages, f"the walker for {language}", lack)
 
     def _load_namers(self) -> None:
         """Loads what takes names for the languages that have walkers: they already walk meanwhile."""
@@ -339,22 +352,19 @@ class KernelSource:
                 stages[_NAMERS + _PROGRAMS[language]] = namer_name(language)
                 self._named.add(language)
                 lack = "short-lived code may have none here"
-                self._loads(stages, f"to take names of {language} at once", lack)
+                self._loads(Part.LATER, stages, f"taking names of {language} at once", lack)
 
-    def _loads(self, stages: Mapping[int, str], what: str, lack: str) -> bool:
-        """Loads a program for each of `stages`; where the kernel refuses one, a note says what is lacking."""
+    def _loads(self, part: Part, stages: Mapping[int, str], what: str, lack: str) -> bool:
+        """Loads a program for each of `stages`; where that can't be, a note says what is lacking."""
         try:
             for stage, program in stages.items():
-                self._load_stage(stage, program)
-        except OSError as error:
+                # It goes on with a sample, and runs as this stage.
+                loaded = self._loading.load(part, PERF_EVENT, program)
+                self._kernel.maps["stages"][number(stage)] = number(loaded)
+        except (OSError, PrerequisiteError) as error:
             self._notes.append(
-                f"this kernel refuses {what} ({error}): {lack};"
+                f"{what} is not possible here ({error}): {lack};"
                 " please report it with what 'pidflame doctor' says"
             )
             return False
         return True
-
-    def _load_stage(self, stage: int, program: str) -> None:
-        """Loads a program that goes on with a sample, to run as `stage`. Raises OSError."""
-        loaded = self._kernel.load(PERF_EVENT, program)
-        self._kernel.maps["stages"][number(stage)] = number(loaded)

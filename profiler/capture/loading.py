@@ -14,7 +14,8 @@ from threading import Thread
 from profiler.capture.clock import online_cpus
 from profiler.capture.kernel_objects import KernelObjects
 from profiler.capture.libbpf import PERF_EVENT, RAW_TRACEPOINT
-from profiler.capture.sampler import get_sampler
+from profiler.capture.program import Part
+from profiler.capture.sampler import Sampler
 from profiler.capture.source import Cost
 from profiler.errors import PrerequisiteError
 from symbolizers.process.sandbox import enter_empty_network
@@ -43,8 +44,8 @@ class Loading:
         self.uses_cache = use_cache
         self.programs: dict[str, int] = {}
         """Their descriptors by name; complete when `objects` has returned."""
-        self.compiler_cost = Cost()
         self.notes: list[str] = []
+        self._sampler: Sampler | None = None
         self._frequency_hz = frequency_hz
         self._objects: KernelObjects | None = None
         self._thread: Thread | None = None
@@ -67,10 +68,30 @@ class Loading:
         assert self._objects is not None
         return self._objects
 
+    def begin_part(self, part: Part) -> int:
+        """Begins to make what will be loaded; the compiler's pid, or 0 where an earlier run has kept it."""
+        assert self._sampler is not None
+        return self._sampler.begin(part)
+
+    def load(self, part: Part, kind: int, name: str) -> int:
+        """The descriptor, which stays ours, of another program, of that `part`.
+
+        Raises OSError where the kernel refuses it, `PrerequisiteError` where it can't be compiled.
+        """
+        assert self._sampler is not None
+        assert self._objects is not None
+        return self._objects.load(kind, name, self._sampler.get(part).programs[name])
+
+    def compiler_cost(self) -> Cost:
+        """Of the processes that have compiled so far."""
+        return Cost() if self._sampler is None else self._sampler.cost
+
     def close(self) -> None:
         """Gives every resource back, when it is loaded; safe to call twice."""
         if self._thread is not None:
             self._thread.join()
+        if self._sampler is not None:
+            self._sampler.close()
         if self._objects is not None:
             self._objects.close()
 
@@ -86,13 +107,16 @@ class Loading:
             self._failure = error
 
     def _load(self) -> None:
-        sampler, self.compiler_cost = get_sampler(self.notes.append, use_cache=self.uses_cache)
+        self._sampler = Sampler(self.notes.append, use_cache=self.uses_cache)
+        for part in (Part.SAMPLES, Part.WALKERS):
+            self._sampler.begin(part)
+        sampler = self._sampler.get(Part.SAMPLES)
         cpus = os.cpu_count() or 1
         entries = {"stacks": max(_STACKS, _STACKS_OF_CPU * cpus), "periods": max(online_cpus()) + 1}
         try:
-            self._objects = KernelObjects(sampler, _ring_pages(cpus * self._frequency_hz), entries)
+            self._objects = KernelObjects(sampler.maps, _ring_pages(cpus * self._frequency_hz), entries)
             for name, kind in _FIRST_PROGRAMS.items():
-                self.programs[name] = self._objects.load(kind, name)
+                self.programs[name] = self._objects.load(kind, name, sampler.programs[name])
         except OSError as error:
             raise PrerequisiteError(
                 f"the kernel refused the sampler ({error}): pidflame needs Linux 5.10 or later with"

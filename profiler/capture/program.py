@@ -1,8 +1,9 @@
-"""The sampler's text as the compiler gets it: sample.c, and behind it two programs for every language."""
+"""The sampler's text as compilers get it: sample.c, and two programs for every language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 
 from profiler.capture.btf import Btf
 from profiler.capture.header import BPF_DIRECTORY
@@ -10,22 +11,46 @@ from symbolizers.descriptor import LanguageDescriptor
 
 _THREAD_POINTER = ("thread_struct", "fsbase")
 """Where the kernel keeps the thread pointer of a task, on x86-64: see arch_x86_64.h."""
-_SAMPLES = ("first_sight.h", "instants.h", "sample.c", "code_map.h", "copy.h", "unwind.h", "count.h")
-_NAMES = (*_SAMPLES, "symbols.h")
 
 
-def program_text(languages: Iterable[LanguageDescriptor]) -> bytes:
-    """One C text. The compiler's messages name the file that a line came from.
+class Part(str, Enum):
+    """What one compiler makes: two can work side by side, and what can wait does."""
 
+    SAMPLES = "samples"
+    """What samples, unwinds native stacks, and tells of processes."""
+    WALKERS = "walkers"
+    """One for each language."""
+    LATER = "later"
+    """What counts equal samples and what names code: it is not missed at once."""
+
+
+_FILES = {
+    Part.SAMPLES: (
+        *("walk.h", "send.h", "first_sight.h", "instants.h"),
+        *("sample.c", "code_map.h", "copy.h", "unwind.h"),
+    ),
+    Part.WALKERS: ("walk.h",),
+    Part.LATER: ("walk.h", "send.h", "first_sight.h", "naming.h", "count.h", "symbols.h"),
+}
+_OF_LANGUAGES = {Part.WALKERS: "walk", Part.LATER: "name"}
+
+
+def program_text(languages: Iterable[LanguageDescriptor], parts: Iterable[Part] = Part) -> bytes:
+    """One C text with all programs of these `parts`.
+
+    The compiler's messages name the file that a line came from.
     ``#include`` would not do: BCC makes programs only of functions in the main text, and rewrites accesses to
     maps only there.
     """
     wings = [language.name for language in languages]
-    of_wings = (f"{part}_{wing}.h" for part in ("walk", "name") for wing in wings)
-    parts = (
-        f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in (*_NAMES, *of_wings)
-    )
-    return b"\n".join(parts)
+    names = list(dict.fromkeys(name for part in parts for name in _files(part, wings)))
+    texts = (f'#line 1 "{name}"\n'.encode() + (BPF_DIRECTORY / name).read_bytes() for name in names)
+    return b"\n".join(texts)
+
+
+def _files(part: Part, languages: Iterable[str]) -> tuple[str, ...]:
+    prefix = _OF_LANGUAGES.get(part)
+    return (*_FILES[part], *(f"{prefix}_{language}.h" for language in languages if prefix is not None))
 
 
 def walker_name(language: str) -> str:

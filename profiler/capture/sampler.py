@@ -1,20 +1,23 @@
-"""The compiled sampler for this kernel: from an earlier run, or by the compiler in a process that ends."""
+"""The compiled sampler for this kernel: from an earlier run, or by compilers in processes that end."""
 
 from __future__ import annotations
 
+import os
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
 
 from profiler.capture import btf, program
 from profiler.capture.bcc_package import find_bcc
 from profiler.capture.cache import SAMPLERS, CacheRefused, key_of
 from profiler.capture.compiled import CompiledSampler, decode_sampler
 from profiler.capture.header import BPF_DIRECTORY
+from profiler.capture.program import Part
 from profiler.capture.source import Cost
 from profiler.errors import PrerequisiteError
 
@@ -31,35 +34,142 @@ _MOST_SAID = 500
 """Characters of what the compiler says; its last ones are the error."""
 
 
-def get_sampler(note: Callable[[str], None], *, use_cache: bool) -> tuple[CompiledSampler, Cost]:
-    """From the cache where it may be used, else by the compiler, with what that cost.
+class Sampler:
+    """The parts of the sampler, each made when it is first asked for. Lifetime: one recording."""
 
-    `note` is told why the next run will have to compile again. Raises `PrerequisiteError`.
-    """
-    if not use_cache:
-        return _compile()
+    def __init__(self, note: Callable[[str], None], *, use_cache: bool) -> None:
+        """`note` is told, once, why the next run will have to compile again.
+
+        Raises `PrerequisiteError` where the cache can be used, and BCC is missing.
+        """
+        self._note = note
+        self._cache_key = cache_key() if use_cache else None
+        """None where the cache can't be used."""
+        self._one_at_a_time = Lock()
+        self._parts: dict[Part, CompiledSampler] = {}
+        self._compilers: dict[Part, _Compiler] = {}
+        self.cost = Cost()
+        """Of the compilers that have ended: all their CPU time, and the most memory of one."""
+
+    def begin(self, part: Part) -> int:
+        """Takes it from the cache where that may be used; otherwise a compiler begins. Its pid, or 0."""
+        with self._one_at_a_time:
+            self._begin(part)
+            compiler = self._compilers.get(part)
+            return 0 if compiler is None else compiler.pid
+
+    def get(self, part: Part) -> CompiledSampler:
+        """Waits until it is there, and whoever asks for another meanwhile. Raises `PrerequisiteError`."""
+        with self._one_at_a_time:
+            self._begin(part)
+            compiler = self._compilers.pop(part, None)
+            if compiler is not None:
+                self._parts[part] = self._made_by(compiler)
+                self._keep(part)
+            return self._parts[part]
+
+    def close(self) -> None:
+        """Ends the compilers that nobody has waited for; safe to call twice."""
+        with self._one_at_a_time:
+            while self._compilers:
+                self._compilers.popitem()[1].end()
+
+    def _begin(self, part: Part) -> None:
+        if part in self._parts or part in self._compilers:
+            return
+        kept = self._kept(part)
+        if kept is not None:
+            self._parts[part] = kept
+        else:
+            self._compilers[part] = _Compiler(part)
+
+    def _made_by(self, compiler: _Compiler) -> CompiledSampler:
+        made, cost = compiler.result()
+        most_bytes = max(self.cost.max_rss_bytes, cost.max_rss_bytes)
+        self.cost = Cost(self.cost.cpu_s + cost.cpu_s, most_bytes)
+        return made
+
+    def _kept(self, part: Part) -> CompiledSampler | None:
+        if self._cache_key is not None:
+            try:
+                return _cached_part(self._cache_key, part)
+            except CacheRefused as refused:
+                self._do_without_cache(refused)
+        return None
+
+    def _keep(self, part: Part) -> None:
+        if self._cache_key is not None:
+            try:
+                SAMPLERS.keep(_key_of_part(self._cache_key, part), self._parts[part].encode())
+            except CacheRefused as refused:
+                self._do_without_cache(refused)
+
+    def _do_without_cache(self, why: CacheRefused) -> None:
+        self._cache_key = None
+        self._note(_NOT_KEPT.format(why))
+
+
+class _Compiler:
+    """A process that compiles one part: it takes some 0.4 s of CPU time."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, which stays its own until it has been waited for."""
+        return self._process.pid
+
+    def __init__(self, part: Part) -> None:
+        # Their memory is that of this process, and no pipe has to be read meanwhile.
+        self._made, self._said = (os.fdopen(os.memfd_create(name), "w+b") for name in ("made", "said"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-m", _COMPILER, part],
+            stdin=subprocess.DEVNULL,
+            stdout=self._made,
+            stderr=self._said,
+        )
+
+    def result(self) -> tuple[CompiledSampler, Cost]:
+        """Waits for it; to be called once. Raises `PrerequisiteError`."""
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        with self._made, self._said:
+            made, said = (self._content(file) for file in (self._made, self._said))
+        try:
+            return decode_sampler(made), Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        except ValueError:
+            why = said.decode(errors="replace").strip()[-_MOST_SAID:]
+            raise PrerequisiteError(
+                f"BCC did not compile the sampler ({why or 'it was killed'}): pidflame needs Linux 5.10 or"
+                " later with CONFIG_BPF_SYSCALL, and the capabilities CAP_BPF and CAP_PERFMON (run it with"
+                " sudo)"
+            ) from None
+
+    @staticmethod
+    def _content(file: BinaryIO) -> bytes:
+        file.seek(0)
+        return file.read()
+
+    def end(self) -> None:
+        """Ends it before it is done."""
+        with self._made, self._said, self._process:
+            self._process.kill()
+
+
+def is_kept() -> bool:
+    """Whether a recording starts without a compiler. Raises `CacheRefused`, and what `cache_key` raises."""
     key = cache_key()
-    try:
-        kept = cached_sampler(key)
-    except CacheRefused as refused:
-        note(_NOT_KEPT.format(refused))
-        return _compile()
-    if kept is not None:
-        return kept, Cost()
-    made, cost = _compile()
-    try:
-        SAMPLERS.keep(key, made.encode())
-    except CacheRefused as refused:
-        note(_NOT_KEPT.format(refused))
-    return made, cost
+    return all(_cached_part(key, part) is not None for part in Part)
 
 
-def cached_sampler(key: str) -> CompiledSampler | None:
-    """What an earlier run has kept under the `key`. Raises `CacheRefused`."""
-    kept = SAMPLERS.read(key)
+def _cached_part(key: str, part: Part) -> CompiledSampler | None:
+    """What an earlier run has kept of the sampler with this `cache_key`. Raises `CacheRefused`."""
+    kept = SAMPLERS.read(_key_of_part(key, part))
     with suppress(ValueError):  # it was cut, and is about to be made again
         return None if kept is None else decode_sampler(kept)
     return None
+
+
+def _key_of_part(key: str, part: Part) -> str:
+    return f"{key}.{part.value}"
 
 
 def cache_key() -> str:
@@ -71,26 +181,3 @@ def cache_key() -> str:
     notes = _KERNEL_NOTES.read_bytes() if _KERNEL_NOTES.exists() else b""
     machine = (platform.machine(), platform.release(), platform.version(), find_bcc().version)
     return key_of(*(path.read_bytes() for path in paths), notes, *map(str.encode, machine))
-
-
-def _compile() -> tuple[CompiledSampler, Cost]:
-    """It takes some 0.8 s of CPU time. Raises `PrerequisiteError`."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # In a session of its own, Ctrl-C does not end it with a traceback.
-    done = subprocess.run(
-        [sys.executable, "-I", "-m", _COMPILER],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        start_new_session=True,
-        check=False,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    try:
-        return decode_sampler(done.stdout), Cost(cpu_s, after.ru_maxrss * 1024)
-    except ValueError:
-        said = done.stderr.decode(errors="replace").strip()[-_MOST_SAID:]
-        raise PrerequisiteError(
-            f"BCC did not compile the sampler ({said or 'it was killed'}): pidflame needs Linux 5.10 or later"
-            " with CONFIG_BPF_SYSCALL, and the capabilities CAP_BPF and CAP_PERFMON (run it with sudo)"
-        ) from None

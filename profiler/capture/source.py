@@ -61,7 +61,10 @@ class SampleSource(Protocol):
         """Begins to sample. Raises `PrerequisiteError`."""
 
     def complete(self) -> None:
-        """Loads what can wait until samples are taken: what counts equal ones, and what names new code."""
+        """Loads what can wait until samples are taken: what counts equal ones, and what names new code.
+
+        Where that is still being compiled, it is loaded later.
+        """
 
     def stop(self) -> None:
         """Takes no more samples; what was taken can still be drained."""

@@ -199,7 +199,6 @@ class Session:
         """Begins to sample. Raises `PrerequisiteError` when the kernel does not let us."""
         self._source.start()
         self._table.listen(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns())
-        self._source.complete()
         self._complete_targets()
         self._end_without_targets()
         self._steps.end("attach")
@@ -207,7 +206,11 @@ class Session:
         self._wall = datetime.now().astimezone()
 
     def preload(self) -> None:
-        """Puts in unwind tables for processes that run already, once this one needs no more rights."""
+        """Completes the sampler, and puts in unwind tables for processes that run already.
+
+        To be called once this process has given up the rights that it needs no more: it may begin a thread.
+        """
+        self._source.complete()
         self._table.preload()
 
     def run(

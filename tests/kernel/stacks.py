@@ -18,7 +18,9 @@ import pytest
 from profiler.capture.kernel_names import KernelNames
 from profiler.capture.kernel_objects import KernelObjects
 from profiler.capture.libbpf import PERF_EVENT, RAW_TRACEPOINT
-from profiler.capture.sampler import get_sampler
+from profiler.capture.loading import Loading
+from profiler.capture.program import Part
+from profiler.capture.sampler import Sampler
 from tests.support.live.harness import SYSTEM_PYTHON, Recorded, record, workload
 from tests.support.live.whole import in_order, is_whole, of
 from tests.support.process.cgroups import cgroup
@@ -56,26 +58,27 @@ Stacks = Counter[tuple[str, ...]]
 def test_the_kernel_takes_every_program() -> None:
     """BCC compiles them here, with offsets of this kernel."""
     notes: list[str] = []
-    sampler, cost = get_sampler(notes.append, use_cache=True)
-    assert cost.cpu_s > 0, "it was compiled elsewhere"
+    sampler = Sampler(notes.append, use_cache=True)
+    programs = {name: program for part in Part for name, program in sampler.get(part).programs.items()}
+    assert sampler.cost.cpu_s > 0, "it was compiled elsewhere"
     assert not notes
-    assert set(PROGRAMS) <= set(sampler.programs)
-    with closing(KernelObjects(sampler, RING_PAGES)) as objects:
-        for name in sampler.programs.keys() - {"on_symbols"}:
-            objects.load(RAW_TRACEPOINT if name in ("on_exec", "on_fork", "on_exit") else PERF_EVENT, name)
+    assert set(PROGRAMS) <= set(programs)
+    with closing(KernelObjects(sampler.get(Part.SAMPLES).maps, RING_PAGES)) as objects:
+        for name in programs.keys() - {"on_symbols"}:
+            kind = RAW_TRACEPOINT if name in ("on_exec", "on_fork", "on_exit") else PERF_EVENT
+            objects.load(kind, name, programs[name])
 
 
 def test_the_kernel_names_its_functions_from_5_13_on() -> None:
-    sampler, _ = get_sampler([].append, use_cache=True)
     lines = (line.split() for line in Path("/proc/kallsyms").read_text().splitlines())
     address = next(int(at, 16) for at, _, name, *_ in lines if name == "vfs_read")
     major, minor = map(int, platform.release().split(".")[:2])
-    with closing(KernelObjects(sampler, RING_PAGES)) as objects:
+    with closing(Loading(HZ)) as loading:
         if (major, minor) < (5, 13):
             with pytest.raises(OSError, match="invalid func unknown"):
-                KernelNames(objects)
+                KernelNames(loading)
         else:
-            assert KernelNames(objects).of([address]) == {address: b"vfs_read"}
+            assert KernelNames(loading).of([address]) == {address: b"vfs_read"}
 
 
 @pytest.fixture(scope="module")

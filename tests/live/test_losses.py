@@ -60,6 +60,7 @@ def recorded_here(running: Target) -> tuple[Profile, list[RawSample], dict[str, 
 
         session.prepare()
         session.start()
+        session.preload()
         running.go()
         ending = threading.Thread(target=end)
         ending.start()

@@ -100,18 +100,19 @@ class Taker:
 
     def __init__(self, sampler: CompiledSampler, hz: int) -> None:
         """Samples at `hz` on each CPU. Raises OSError."""
-        self._objects = KernelObjects(sampler, _RING_PAGES)
+        self._objects = KernelObjects(sampler.maps, _RING_PAGES)
         maps = self._objects.maps
         settings = read_header("records.h").structs["settings"]
         self._set = settings.pack(dict.fromkeys(settings.fields, 0) | {"only_targets": 1})
         maps["settings"][number(0)] = self._set
         self._ring = RingBuffer(maps["records"].fd, self._objects.ring_bytes)
-        program = self._objects.load(PERF_EVENT, "on_sample")
+        program = self._objects.load(PERF_EVENT, "on_sample", sampler.programs["on_sample"])
         for name, stage in _STAGES.items():
-            loaded = self._objects.load(PERF_EVENT, name)
+            loaded = self._objects.load(PERF_EVENT, name, sampler.programs[name])
             maps["stages"][number(len(LANGUAGES) + stage)] = number(loaded)
         for tracepoint, name in _TRACEPOINTS.items():
-            self._objects.attach_raw_tracepoint(tracepoint, self._objects.load(RAW_TRACEPOINT, name))
+            loaded = self._objects.load(RAW_TRACEPOINT, name, sampler.programs[name])
+            self._objects.attach_raw_tracepoint(tracepoint, loaded)
         self.refused: list[OSError] = []
         shape = maps["chunks"].shape
         self._tables = UnwindTables(maps["unwind_tables"], maps["tables"], shape, self.refused.append)

@@ -388,6 +388,7 @@ def replay(
         source.end = session.stop
         session.prepare()
         session.start()
+        session.preload()
         return session.run()
 
 

@@ -34,12 +34,12 @@ def test_what_is_kept_is_there_and_for_nobody_else(folder: Path) -> None:
 
 
 def test_the_oldest_go(folder: Path) -> None:
-    for number in range(12):
+    for number in range(28):
         SAMPLERS.keep(str(number), b"")
         os.utime(folder / f"{number}.sampler.json", (number, number))
     SAMPLERS.keep("new", b"")
-    assert len(list(folder.iterdir())) == 8
-    assert (SAMPLERS.read("0"), SAMPLERS.read("11"), SAMPLERS.read("new")) == (None, b"", b"")
+    assert len(list(folder.iterdir())) == 24
+    assert (SAMPLERS.read("0"), SAMPLERS.read("27"), SAMPLERS.read("new")) == (None, b"", b"")
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from profiler.capture.header import BPF_DIRECTORY
-from profiler.capture.program import namer_name, program_text, walker_name
+from profiler.capture.program import Part, namer_name, program_text, walker_name
 from symbolizers.registry import LANGUAGES
 
 PROGRAMS = [(f"walk_{each.name}.h", walker_name(each.name)) for each in LANGUAGES]
@@ -16,12 +16,33 @@ def test_every_program_stands_whole_behind_the_sampler() -> None:
     text = program_text(LANGUAGES).decode()
     parts = re.split(r'^#line 1 "(.*)"\n', text, flags=re.MULTILINE)
     assert parts[0] == ""
-    of_wings = [header for header, _ in (*PROGRAMS, *NAMERS)]
-    names = ["first_sight.h", "instants.h", "sample.c", "code_map.h", "copy.h", "unwind.h"]
-    names += ["count.h", "symbols.h", *of_wings]
+    names = [
+        "walk.h",
+        "send.h",
+        "first_sight.h",
+        "instants.h",
+        "sample.c",
+        "code_map.h",
+        "copy.h",
+        "unwind.h",
+    ]
+    names += [header for header, _ in PROGRAMS]
+    names += ["naming.h", "count.h", "symbols.h", *(header for header, _ in NAMERS)]
     assert parts[1::2] == names
     for name, part in zip(names, parts[2::2], strict=True):
         assert part.rstrip("\n") == (BPF_DIRECTORY / name).read_text().rstrip("\n")
+
+
+def test_each_part_has_its_programs_and_no_file_twice() -> None:
+    whole = re.findall(r"^int (on_\w+)", program_text(LANGUAGES).decode(), re.M)
+    found = []
+    for part in Part:
+        text = program_text(LANGUAGES, [part]).decode()
+        files = re.findall(r'^#line 1 "(.*)"', text, re.M)
+        assert len(set(files)) == len(files)
+        found += re.findall(r"^int (on_\w+)", text, re.M)
+    assert sorted(found) == sorted(whole)
+    assert len(set(found)) == len(found)
 
 
 def test_each_is_one_program_and_the_last_thing_in_its_file() -> None:

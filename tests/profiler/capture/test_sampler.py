@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from profiler.capture import cache, sampler
-from profiler.capture.compiled import CompiledSampler
 from profiler.capture.kernel_source import KernelSource
-from profiler.capture.sampler import cache_key, get_sampler
+from profiler.capture.program import Part, walker_name
+from profiler.capture.sampler import Sampler, cache_key
 from profiler.capture.source import Cost, Sampling
 from profiler.errors import PrerequisiteError
+from symbolizers.registry import LANGUAGES
 
 pytestmark = pytest.mark.live
 
@@ -34,23 +35,29 @@ def notes() -> list[str]:
     return []
 
 
-def got(notes: list[str], *, use_cache: bool = True) -> tuple[CompiledSampler, Cost]:
-    return get_sampler(notes.append, use_cache=use_cache)
-
-
 def test_it_is_compiled_once(folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    made, cost = got(notes)
-    assert {"on_sample", "on_record", "on_fork", "on_exec", "on_exit"} < made.programs.keys()
-    assert cost.cpu_s > 0.1
-    assert cost.max_rss_bytes > 50 << 20
-    (kept,) = folder.iterdir()
-    assert kept.name.startswith(cache_key())
+    first = Sampler(notes.append, use_cache=True)
+    assert all(first.begin(part) for part in Part)
+    made = {part: first.get(part) for part in Part}
+    assert {"on_sample", "on_record", "on_fork", "on_exec", "on_exit"} < made[Part.SAMPLES].programs.keys()
+    assert made[Part.WALKERS].programs.keys() == {walker_name(each.name) for each in LANGUAGES}
+    assert {"on_count", "on_fresh", "on_symbols"} < made[Part.LATER].programs.keys()
+    for part in Part:
+        assert made[part].maps.items() <= made[Part.SAMPLES].maps.items()
+    assert first.cost.cpu_s > 0.1
+    assert first.cost.max_rss_bytes > 50 << 20
+    kept = sorted(folder.iterdir())
+    assert [file.name.split(".")[:2] for file in kept] == [[cache_key(), part] for part in sorted(Part)]
     with monkeypatch.context() as context:
         context.setattr(sampler, "_COMPILER", "no.compiler")
-        assert got(notes) == (made, Cost())
-    kept.write_bytes(kept.read_bytes()[:-100])
-    assert got(notes)[0] == made, "what was cut is made again"
-    assert got(notes) == (made, Cost())
+        again = Sampler(notes.append, use_cache=True)
+        assert not any(again.begin(part) for part in Part)
+        assert {part: again.get(part) for part in Part} == made
+        assert again.cost == Cost()
+    kept[0].write_bytes(kept[0].read_bytes()[:-100])
+    third = Sampler(notes.append, use_cache=True)
+    assert {part: third.get(part) for part in Part} == made, "what was cut is made again"
+    assert 0 < third.cost.cpu_s < first.cost.cpu_s
     assert notes == []
 
 
@@ -58,16 +65,18 @@ def test_without_a_cache_nothing_is_read_or_kept(
     folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache.SAMPLERS, "read", None)
-    assert got(notes, use_cache=False)[1].cpu_s > 0
+    made = Sampler(notes.append, use_cache=False)
+    made.get(Part.WALKERS)
+    assert made.cost.cpu_s > 0
     assert not folder.exists()
 
 
 def test_a_cache_that_others_write_to_costs_the_time_alone(folder: Path, notes: list[str]) -> None:
     folder.mkdir(0o777)
     folder.chmod(0o777)
-    made, cost = got(notes)
-    assert cost.cpu_s > 0
-    assert made.programs
+    made = Sampler(notes.append, use_cache=True)
+    assert all(made.get(part).programs for part in Part)
+    assert made.cost.cpu_s > 0
     (note,) = notes
     assert note.startswith("the compiled sampler is not kept")
     assert f"{folder} belongs to user {os.geteuid()} and has mode 0777" in note
@@ -79,7 +88,16 @@ def test_a_compiler_that_fails_says_why(
 ) -> None:
     monkeypatch.setattr(sampler, "_COMPILER", "no.compiler")
     with pytest.raises(PrerequisiteError, match=r"BCC did not compile the sampler .*no\.compiler"):
-        got(notes)
+        Sampler(notes.append, use_cache=True).get(Part.WALKERS)
+
+
+def test_a_compiler_that_nobody_waits_for_ends(folder: Path, notes: list[str]) -> None:
+    unused = Sampler(notes.append, use_cache=True)
+    pid = unused.begin(Part.LATER)
+    assert pid
+    unused.close()
+    assert not Path(f"/proc/{pid}").exists()
+    assert not folder.exists()
 
 
 def test_other_sources_and_another_bcc_have_other_keys(

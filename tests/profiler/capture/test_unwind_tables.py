@@ -16,7 +16,8 @@ import pytest
 from profiler.capture import unwind_tables
 from profiler.capture.kernel_objects import KernelObjects, number
 from profiler.capture.libbpf import Map
-from profiler.capture.sampler import get_sampler
+from profiler.capture.program import Part
+from profiler.capture.sampler import Sampler
 from profiler.capture.unwind_tables import UnwindTables
 from symbolizers.elf.file import ElfFile
 from symbolizers.elf.unwind_rules import Cfa
@@ -33,9 +34,8 @@ CHUNK = bytes(range(256)) * (CHUNK_BYTES // 256)
 
 @pytest.fixture(scope="module")
 def maps() -> Iterator[dict[str, Map]]:
-    notes: list[str] = []
-    sampler, _ = get_sampler(notes.append, use_cache=True)
-    with closing(KernelObjects(sampler, 512)) as objects:
+    shapes = Sampler([].append, use_cache=True).get(Part.SAMPLES).maps
+    with closing(KernelObjects(shapes, 512)) as objects:
         yield objects.maps
 
 

@@ -177,6 +177,7 @@ def recorded(
     with session(source, asker, targets=targets) as running_session:
         running_session.prepare()
         running_session.start()
+        running_session.preload()
         return running_session.run(until_done)
 
 

@@ -53,6 +53,7 @@ def recorded_self(*, threads: bool, async_tasks: bool) -> Profile:
 
         session.prepare()
         session.start()
+        session.preload()
         return session.run(until_done)
 
 
