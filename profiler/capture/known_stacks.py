@@ -16,6 +16,7 @@ _MOST_BYTES, _MOST_BYTES_OF_CPU = 16 << 20, 1 << 20
 """Machines with many CPUs run many processes, and have the memory for this."""
 _ENTRY_BYTES = 400
 """What a record takes here besides its bytes."""
+_MOST_EXITED = 1024
 _LEAVING_S = 0.5
 """What goes may still be referred to, by a sample that the kernel takes just then."""
 
@@ -38,6 +39,8 @@ class KnownStacks:
         self._bytes = 0
         self._leaving: OrderedDict[bytes, tuple[float, KnownStack]] = OrderedDict()
         """What goes, and since when."""
+        self._exited: OrderedDict[ProcessId, None] = OrderedDict()
+        """Processes whose exit has come in lately: they are sampled while they give their memory back."""
         self._copies: dict[int, StackCopy] = {}
         """By CPU, the copy for the sample that comes next."""
         self.lost = 0
@@ -69,8 +72,7 @@ class KnownStacks:
             if isinstance(decoded, RawSample) and decoded.stack:
                 self._keep(KnownStack(decoded.process, decoded.stack, record, _decoded))
             elif isinstance(decoded, ProcessEvent) and decoded.exited:
-                for stack in tuple(self._stacks.get(decoded.process, ())):
-                    self._leave(stack)
+                self._end(decoded.process)
             yield decoded
         yield from self._repeated(taken)
         while self._leaving and next(iter(self._leaving.values()))[0] < looked_s - _LEAVING_S:
@@ -84,9 +86,17 @@ class KnownStacks:
                     self.lost += len(samples)
                     self._forget(stack)
                     continue
-                _, entry = self._leaving[stack]
+                _, entry = self._leaving.pop(stack)
+                self._leaving[stack] = time.monotonic(), entry
             entry.is_used = True
             yield Repeated(entry, samples)
+
+    def _end(self, process: ProcessId) -> None:
+        for stack in tuple(self._stacks.get(process, ())):
+            self._leave(stack)
+        self._exited[process] = None
+        if len(self._exited) > _MOST_EXITED:
+            self._exited.popitem(last=False)
 
     def _keep(self, entry: KnownStack) -> None:
         stack = entry.stack
@@ -95,6 +105,8 @@ class KnownStacks:
         self._bytes += _size_of(entry) - (_size_of(before) if before is not None else 0)
         self._entries[stack] = entry
         self._stacks.setdefault(entry.process, {})[stack] = None
+        if entry.process in self._exited:
+            self._leave(stack)
         while self._bytes > self._most_bytes:
             self._make_room()
 

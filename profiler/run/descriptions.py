@@ -12,6 +12,8 @@ from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Describe, Described, Failed
 
 _MOST_PROCESSES = 1 << 15
+_MOST_EXITED = 1024
+"""Processes that have exited: they are sampled while they give their memory back."""
 _MOST_EXECUTABLES = 1024
 """Of programs that ran before: whoever is sampled long after an exec still runs, and can be asked about."""
 _MOST_OPEN = 512
@@ -39,6 +41,7 @@ class Descriptions:
         self._learn = learn
         self._asked: OrderedDict[ProcessId, int] = OrderedDict()
         """The cgroup in which each process was when it was asked about."""
+        self._exited: OrderedDict[ProcessId, None] = OrderedDict()
         self._open = 0
         self._executables: OrderedDict[int, str] = OrderedDict()
         """By pid, of programs whose exec was seen; many are over before anybody can ask."""
@@ -91,5 +94,9 @@ class Descriptions:
         """Its process runs another program from now on, or has exited."""
         if event.exited:
             self._executables.pop(event.process.pid, None)
+            self._exited[event.process] = None
+            if len(self._exited) > _MOST_EXITED:
+                first, _ = self._exited.popitem(last=False)
+                self._asked.pop(first, None)
         elif event.process in self._asked:
             self._asked[event.process] = _ANOTHER_PROGRAM

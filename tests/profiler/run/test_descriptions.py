@@ -106,6 +106,21 @@ def test_a_question_that_fails_leaves_what_is_known() -> None:
     assert asking.learnt == []
 
 
+def test_what_has_exited_is_asked_about_once_and_then_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptions, "_MOST_EXITED", 2)
+    asking = Asking()
+    samples = [raw_sample(pid=pid) for pid in (1, 2, 3)]
+    for sample in samples:
+        asking.descriptions.sample(sample)
+        asking.event(sample, exited=True)
+        asking.descriptions.sample(sample)
+    assert [met for met, _ in asking.met] == [sample.process for sample in samples]
+    asking.descriptions.sample(samples[0])
+    assert asking.met[-1][0] == samples[0].process, "it was forgotten"
+    asking.descriptions.sample(samples[2])
+    assert len(asking.met) == 4
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptions, "_MOST_PROCESSES", 3)
     monkeypatch.setattr(descriptions, "_MOST_EXECUTABLES", 3)
