@@ -20,7 +20,11 @@
 #define REGISTERS 21	/* words of struct pt_regs */
 #define MAX_NAME_RUNS 4	/* of programs that name code, at one interrupt */
 #define NAMES_PER_RUN 8	/* what the verifier can follow in little time */
+#ifdef HAS_LOOP
+#define UNWIND_STEPS_PER_RUN (MAX_USER_FRAMES + 1)
+#else
 #define UNWIND_STEPS_PER_RUN 12	/* likewise; 22 runs follow MAX_USER_FRAMES */
+#endif
 
 /*
  * Runs of walkers and of the unwinder. Besides them there are on_record(), on_fresh(), runs of programs that name
@@ -347,6 +351,32 @@ ended:                                                                          
 	     (s)->round = number + 1)
 #else
 #define ROUNDS(s, number, times) for (__u32 number = 0; number < (times); number++)
+#endif
+
+/*
+ * CALL_AGAIN(each_X, times, s): calls the function, whose type is EACH int (void *data), up to so often, until it does not
+ * return 0. It begins with WALK_AGAIN(data). From Linux 5.17 on, the kernel calls it: that of the program on_X(), of any
+ * name. So the verifier follows it once, and not for every round. It comes behind the program, and in place of the number
+ * here, when that is compiled (profiler/capture/compiler.py).
+ */
+#ifdef HAS_LOOP
+static long (*loop_over)(__u32 times, void *function, void *data, __u64 flags) = (void *)181;	/* BPF_FUNC_loop */
+#define EACH
+#define WALK_AGAIN(data) ((void)(data), walk_at_hand())
+#define CALL_AGAIN(each, times, s)                                                                 \
+	({                                                                                         \
+		void *function;                                                                    \
+		asm volatile("%0 = 0x6c6f6f70 ll" : "=r"(function));                               \
+		loop_over(times, function, NULL, 0);                                               \
+	})
+#else
+#define EACH static __always_inline
+#define WALK_AGAIN(data) ((struct scratch *)(data))
+#define CALL_AGAIN(each, times, s)                                                                 \
+	for (int again = 0; again < (times); again++) {                                            \
+		if (each(s))                                                                       \
+			break;                                                                     \
+	}
 #endif
 
 /* Reads a value of the target's memory; nonzero when its page is not resident. Cannot sleep. */

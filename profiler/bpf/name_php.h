@@ -46,24 +46,31 @@ static __always_inline bool take_php_name(struct scratch *s, const struct php_la
 	return true;
 }
 
-int on_name_php(struct bpf_perf_event_data *ctx)
+/* Names the next of the fresh frames. Returns whether none is left. */
+EACH int each_name_php(void *data)
 {
+	struct scratch *s = WALK_AGAIN(data);
 	const struct interpreter_frame *frame;
-	struct scratch *s = walk_at_hand();
 	const struct php_layout *layout;
 
 	if (!s)
-		return 0;
+		return 1;
 	layout = layout_at_hand(s);
-	if (!layout)
+	frame = layout ? next_fresh(s) : NULL;
+	if (!frame)
+		return 1;
+	if (take_php_name(s, layout, frame->owner ? frame->owner : frame->address & ADDRESS_MASK))
+		send_name(s);
+	return 0;
+}
+
+int on_name_php(struct bpf_perf_event_data *ctx)
+{
+	struct scratch *s = walk_at_hand();
+
+	if (!s)
 		return 0;
-	for (int i = 0; i < NAMES_PER_RUN; i++) {
-		frame = next_fresh(s);
-		if (!frame)
-			break;
-		if (take_php_name(s, layout, frame->owner ? frame->owner : frame->address & ADDRESS_MASK))
-			send_name(s);
-	}
+	CALL_AGAIN(each_name_php, NAMES_PER_RUN, s);
 	return next_names(ctx, s);
 }
 

@@ -72,24 +72,31 @@ static __always_inline bool take_python_name(struct scratch *s, const struct pyt
 	return type && type == take_python_text(s, layout, 1, file);
 }
 
-int on_name_python(struct bpf_perf_event_data *ctx)
+/* Names the next of the fresh frames. Returns whether none is left. */
+EACH int each_name_python(void *data)
 {
+	struct scratch *s = WALK_AGAIN(data);
 	const struct interpreter_frame *frame;
-	struct scratch *s = walk_at_hand();
 	const struct python_layout *layout;
 
 	if (!s)
-		return 0;
+		return 1;
 	layout = layout_at_hand(s);
-	if (!layout)
+	frame = layout ? next_fresh(s) : NULL;
+	if (!frame)
+		return 1;
+	if (take_python_name(s, layout, frame->address & ADDRESS_MASK))
+		send_name(s);
+	return 0;
+}
+
+int on_name_python(struct bpf_perf_event_data *ctx)
+{
+	struct scratch *s = walk_at_hand();
+
+	if (!s)
 		return 0;
-	for (int i = 0; i < NAMES_PER_RUN; i++) {
-		frame = next_fresh(s);
-		if (!frame)
-			break;
-		if (take_python_name(s, layout, frame->address & ADDRESS_MASK))
-			send_name(s);
-	}
+	CALL_AGAIN(each_name_python, NAMES_PER_RUN, s);
 	return next_names(ctx, s);
 }
 

@@ -267,28 +267,35 @@ static __always_inline void take_iseq_name(struct scratch *s, const struct ruby_
 	take_ruby_path(s, layout, body);
 }
 
-int on_name_ruby(struct bpf_perf_event_data *ctx)
+/* Names the next of the fresh frames. Returns whether none is left. */
+EACH int each_name_ruby(void *data)
 {
+	struct scratch *s = WALK_AGAIN(data);
 	const struct interpreter_frame *frame;
-	struct scratch *s = walk_at_hand();
 	const struct ruby_layout *layout;
 
 	if (!s)
-		return 0;
+		return 1;
 	layout = layout_at_hand(s);
-	if (!layout)
+	frame = layout ? next_fresh(s) : NULL;
+	if (!frame)
+		return 1;
+	if (frame->address >> KIND_SHIFT == RUBY_CFUNC)
+		take_cfunc_name(s, layout, frame->owner);
+	else
+		take_iseq_name(s, layout, frame->address & ADDRESS_MASK, frame->owner);
+	if (s->name.head.texts[0].bytes != TEXT_LEFT)
+		send_name(s);
+	return 0;
+}
+
+int on_name_ruby(struct bpf_perf_event_data *ctx)
+{
+	struct scratch *s = walk_at_hand();
+
+	if (!s)
 		return 0;
-	for (int i = 0; i < NAMES_PER_RUN; i++) {
-		frame = next_fresh(s);
-		if (!frame)
-			break;
-		if (frame->address >> KIND_SHIFT == RUBY_CFUNC)
-			take_cfunc_name(s, layout, frame->owner);
-		else
-			take_iseq_name(s, layout, frame->address & ADDRESS_MASK, frame->owner);
-		if (s->name.head.texts[0].bytes != TEXT_LEFT)
-			send_name(s);
-	}
+	CALL_AGAIN(each_name_ruby, NAMES_PER_RUN, s);
 	return next_names(ctx, s);
 }
 

@@ -111,6 +111,8 @@ struct php_walk {
 	__u32 is_below_leaf;	/* whether a frame of an execute_data was captured */
 	__u32 delegating;	/* how many generators are not captured yet */
 	__u32 counted;		/* how many there are; 0 while they are counted */
+	__u32 status;		/* how the run has gone so far (enum walk_status) */
+	__u32 padding;
 	struct php_execute_data now;
 	struct php_function function;
 };

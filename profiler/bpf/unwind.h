@@ -282,21 +282,30 @@ static __always_inline int finish_record(struct bpf_perf_event_data *ctx, struct
 	return 0;
 }
 
+/* Takes a step. Returns whether the stack has ended. */
+EACH int each_unwind(void *data)
+{
+	struct scratch *s = WALK_AGAIN(data);
+
+	if (!s)
+		return 1;
+	s->head.user_end = unwind_step(s);
+	return READ_BACK(s->head.user_end) != USER_STACK_GOES_ON;
+}
+
 int on_unwind(struct bpf_perf_event_data *ctx)
 {
 	struct scratch *s = walk_at_hand();
 
 	if (!s)
 		return 0;
-	for (int step = 0; step < UNWIND_STEPS_PER_RUN; step++) {
-		s->head.user_end = unwind_step(s);
-		if (READ_BACK(s->head.user_end) != USER_STACK_GOES_ON)
-			return finish_record(ctx, s);
+	CALL_AGAIN(each_unwind, UNWIND_STEPS_PER_RUN, s);
+	if (READ_BACK(s->head.user_end) == USER_STACK_GOES_ON) {
+		s->walk.runs += 1;
+		if (READ_BACK(s->walk.runs) < MOST_RUNS)
+			stages.call(ctx, STAGE_UNWIND);
+		s->head.user_end = USER_STACK_DEEP;
 	}
-	s->walk.runs += 1;
-	if (READ_BACK(s->walk.runs) < MOST_RUNS)
-		stages.call(ctx, STAGE_UNWIND);
-	s->head.user_end = USER_STACK_DEEP;
 	return finish_record(ctx, s);
 }
 

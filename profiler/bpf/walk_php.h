@@ -353,27 +353,44 @@ static __always_inline int next_php_frame(struct scratch *s, struct php_walk *wa
 	return WALK_COMPLETE;
 }
 
+/* Takes the next frame. Returns whether the run ends: walk->status. */
+EACH int each_php(void *data)
+{
+	struct scratch *s = WALK_AGAIN(data);
+	const struct php_layout *layout;
+	struct php_walk *walk;
+	__u64 slot;
+
+	if (!s)
+		return 1;
+	walk = WALK_STATE(s, struct php_walk);
+	layout = layout_at_hand(s);
+	if (!layout)
+		return 1;
+	slot = READ_BACK(s->walk.count);
+	SHOW_BOUNDS(slot);
+	walk->status = WALK_COMPLETE;
+	if (!READ_BACK(walk->generator) && !READ_BACK(walk->frame))
+		return 1;
+	walk->status = next_php_frame(s, walk, layout, slot);
+	if (READ_BACK(walk->status) != WALK_COMPLETE)
+		return 1;
+	walk->status = WALK_TRUNCATED;
+	return 0;
+}
+
 /* Does one run of a walk: s->frames from s->walk.count on. WALK_TRUNCATED says that frames are left. */
 static __always_inline int walk_php(struct scratch *s, struct php_walk *walk, const struct php_layout *layout)
 {
 	int status = WALK_COMPLETE;
-	__u64 slot;
 
 	if (!walk->begun)
 		status = begin_php_walk(s, walk, layout);
 	if (status != WALK_COMPLETE)
 		return status;
 	__builtin_memset(s->checked, 0, sizeof(s->checked));
-	for (int step = 0; step < PHP_STEPS_PER_RUN; step++) {
-		slot = READ_BACK(s->walk.count);
-		SHOW_BOUNDS(slot);
-		if (!READ_BACK(walk->generator) && !READ_BACK(walk->frame))
-			return WALK_COMPLETE;
-		status = next_php_frame(s, walk, layout, slot);
-		if (status != WALK_COMPLETE)
-			return status;
-	}
-	return WALK_TRUNCATED;
+	CALL_AGAIN(each_php, PHP_STEPS_PER_RUN, s);
+	return READ_BACK(walk->status);
 }
 
 int on_php(struct bpf_perf_event_data *ctx)

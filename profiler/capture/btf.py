@@ -71,6 +71,10 @@ class Btf:
                 return offset
         raise PrerequisiteError(f"this kernel's BTF has no {structure}.{member}: pidflame can't run on it")
 
+    def has_name(self, anything: str) -> bool:
+        """Whether something has that name: a type, a member, or a value of an enum."""
+        return b"\0" + anything.encode() + b"\0" in self._strings
+
     def _string(self, offset: int) -> bytes:
         return self._strings[offset : self._strings.find(b"\0", offset)]
 

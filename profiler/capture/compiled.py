@@ -45,6 +45,8 @@ class CompiledProgram(Struct, frozen=True):
 
     instructions: bytes
     maps: tuple[MapUse, ...]
+    callback_at: int = 0
+    """Where the function begins that the kernel calls again and again for the program, an index; 0: none."""
 
     def linked(self, descriptors: Mapping[str, int]) -> bytes:
         """The instructions with the `descriptors` of maps in place. Raises KeyError without one."""

@@ -30,7 +30,11 @@ BCC itself optimizes what the compiler gives it, and nobody looks at the debuggi
 # linux/bpf.h: struct bpf_insn, and the load of 64 bits whose source says that they are a map.
 _INSTRUCTION = struct.Struct("<BBhi")
 _LOAD_WIDE, _IS_MAP = 0x18, 1
+_IS_FUNCTION = 4
+_CALLBACK = 0x6C6F6F70
+"""The number that stands for the function, see ``CALL_AGAIN`` in maps.h."""
 _RINGBUF = 27
+_ON, _EACH = "on_", "each_"
 _INNER = {"tables": "chunks"}
 """Maps of maps, and the map that each map in them is like: maps.h has both."""
 
@@ -66,7 +70,23 @@ def compile_here(text: bytes) -> CompiledSampler:
         function = lib.bpf_function_name(module, number)
         start, size = lib.bpf_function_start(module, function), lib.bpf_function_size(module, function)
         programs[function.decode()] = _program(ctypes.string_at(start, size), names)
-    return CompiledSampler(maps, programs)
+    return CompiledSampler(maps, {name: _whole(name, programs) for name in programs if name.startswith(_ON)})
+
+
+def _whole(name: str, programs: Mapping[str, CompiledProgram]) -> CompiledProgram:
+    """The program `name`, with the function behind it that it calls again and again."""
+    program, callback = programs[name], programs.get(_EACH + name.removeprefix(_ON))
+    if callback is None:
+        return program
+    instructions = bytearray(program.instructions)
+    start = len(instructions) // INSTRUCTION_BYTES
+    for at in range(start):
+        operation, registers, offset, value = _INSTRUCTION.unpack_from(instructions, at * INSTRUCTION_BYTES)
+        if operation == _LOAD_WIDE and value == _CALLBACK:
+            whose = (operation, registers | _IS_FUNCTION << 4, offset, start - at - 1)
+            _INSTRUCTION.pack_into(instructions, at * INSTRUCTION_BYTES, *whose)
+    maps = (*program.maps, *(MapUse(start + use.at, use.name) for use in callback.maps))
+    return CompiledProgram(bytes(instructions) + callback.instructions, maps, start)
 
 
 def _declare(lib: Any) -> None:

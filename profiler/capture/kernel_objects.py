@@ -39,7 +39,7 @@ class KernelObjects:
     def load(self, kind: int, name: str, program: CompiledProgram) -> int:
         """Loads the `program`; its descriptor stays ours. Raises OSError where the kernel refuses it."""
         descriptors = {of: each.fd for of, each in self.maps.items()}
-        fd = load_program(kind, name, program.linked(descriptors))
+        fd = load_program(kind, name, program.linked(descriptors), callback_at=program.callback_at)
         self._fds.append(fd)
         return fd
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from functools import cache
 
 from profiler.capture.compiled import INSTRUCTION_BYTES, MapShape
@@ -21,6 +22,23 @@ _NAME_BYTES = 15
 _LOG_BYTES = 1 << 16
 _MOST_LINES = 3
 """Of what the kernel says about a program that it refuses: the last ones tell why."""
+
+
+def _types() -> bytes:
+    """BTF (Documentation/bpf/btf.rst) of a static function without parameters that returns an int."""
+    names = b"\0int\0f\0"
+    integer = struct.pack("<4I", 1, 1 << 24, 4, 1 << 24 | 32)
+    prototype = struct.pack("<3I", 0, 13 << 24, 1)
+    function = struct.pack("<3I", 5, 12 << 24, 2)
+    types = integer + prototype + function
+    return struct.pack("<HBB5I", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(names)) + types + names
+
+
+_TYPES = _types()
+_FUNCTION = 3
+"""The function's number among the types."""
+_FUNCTIONS = struct.Struct("<4I")
+"""Two ``struct bpf_func_info``: where a function begins, and its type."""
 
 
 class _LoadOptions(ctypes.Structure):
@@ -145,12 +163,27 @@ class Map:
         os.close(self.fd)
 
 
-def load_program(kind: int, name: str, instructions: bytes) -> int:
+def load_program(kind: int, name: str, instructions: bytes, *, callback_at: int = 0) -> int:
     """The descriptor of a program that the kernel has verified.
 
-    Raises OSError, with the end of what the verifier said, where the kernel refuses it.
+    From the instruction `callback_at` on there may be a function that it hands to the kernel to call. Raises
+    OSError, with the end of what the verifier said, where the kernel refuses it.
     """
     options = _LoadOptions(sz=ctypes.sizeof(_LoadOptions))
+    if callback_at:
+        functions = _FUNCTIONS.pack(0, _FUNCTION, callback_at, _FUNCTION)
+        options.func_info_rec_size, options.func_info_cnt = len(functions) // 2, 2
+        told = ctypes.create_string_buffer(functions)
+        options.func_info = ctypes.addressof(told)
+        options.prog_btf_fd = _checked(library().bpf_btf_load(_TYPES, ctypes.c_size_t(len(_TYPES)), None))
+        try:
+            return _load(kind, name, instructions, options)
+        finally:
+            os.close(options.prog_btf_fd)
+    return _load(kind, name, instructions, options)
+
+
+def _load(kind: int, name: str, instructions: bytes, options: _LoadOptions) -> int:
     count = len(instructions) // INSTRUCTION_BYTES
     arguments = (kind, name.encode()[:_NAME_BYTES], _LICENSE, instructions, ctypes.c_size_t(count))
     fd: int = library().bpf_prog_load(*arguments, ctypes.byref(options))

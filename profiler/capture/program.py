@@ -86,7 +86,11 @@ def task_offsets(btf: Btf) -> dict[str, int]:
 
 def abilities(btf: Btf) -> dict[str, int]:
     """What this kernel's verifier can do, as the text asks for it."""
-    return {"HAS_MAY_GOTO": 1} if btf.has("bpf_verifier_state", "may_goto_depth") else {}
+    has = {
+        "HAS_MAY_GOTO": btf.has("bpf_verifier_state", "may_goto_depth"),
+        "HAS_LOOP": btf.has_name("BPF_FUNC_loop"),
+    }
+    return {name: 1 for name, is_there in has.items() if is_there}
 
 
 def _mapping_offsets(btf: Btf) -> dict[str, int]:
