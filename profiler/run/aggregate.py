@@ -289,18 +289,15 @@ class Aggregator:
         found: list[Element] = []
         length = 0
         for element in elements:
-            if type(element) is Frame:  # most are
-                found.append(element)
-                length += len(element.name) + len(element.file)
-                continue
+            frame: Element = element.frame if type(element) is RunningLine else element
             address = address_in(element)
             known = self._known(address) if address is not None else None
-            frame: Element | None = element.frame if isinstance(element, RunningLine) else element
             if known is not None:
                 stands_for_all, frame = known
-                element = Inner(stands_for_all) if isinstance(element, Inner) else stands_for_all
+                element = Inner(stands_for_all) if type(element) is Inner else stands_for_all
             found.append(element)
-            length += len(frame.name) + len(frame.file) if isinstance(frame, Frame) else 0
+            if type(frame) is Frame:
+                length += len(frame.name) + len(frame.file)
         return tuple(found), length
 
     def _record(self, sample: RawSample, stack: int) -> int:

@@ -69,13 +69,17 @@ def _how_to_name(files: Mapping[str, int]) -> str:
 
 def _on_generated_code(stacks: Sequence[CountedStack], names: Mapping[Element, Frame]) -> list[str]:
     lacking: Counter[int] = Counter()
-    runtimes: dict[int, tuple[str, str]] = {}
     for stack in stacks:
-        addresses = [each for each in stack.elements if isinstance(each, NativeAddress)]
-        if any(each.file.is_generated and names[each].kind != GENERATED for each in addresses):
-            lacking[stack.pid] += stack.samples
-        if stack.pid not in runtimes and (runtime := _runtime_of(addresses)) is not None:
-            runtimes[stack.pid] = runtime
+        for each in stack.elements:
+            if type(each) is NativeAddress and each.file.is_generated and names[each].kind != GENERATED:
+                lacking[stack.pid] += stack.samples
+                break
+    runtimes: dict[int, tuple[str, str]] = {}
+    for stack in stacks if lacking else ():
+        if stack.pid in lacking and stack.pid not in runtimes:
+            runtime = _runtime_of(each for each in stack.elements if isinstance(each, NativeAddress))
+            if runtime is not None:
+                runtimes[stack.pid] = runtime
     samples: Counter[tuple[str, str]] = Counter()
     processes: dict[tuple[str, str], list[str]] = defaultdict(list)
     for pid, count in lacking.most_common():

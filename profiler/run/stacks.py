@@ -69,8 +69,8 @@ Element = Frame | RunningLine | NativeAddress | Inner | KernelAddress
 
 def address_in(element: Element) -> NativeAddress | None:
     """The native address that it is, hidden or not."""
-    place = element.of if isinstance(element, Inner) else element
-    return place if isinstance(place, NativeAddress) else None
+    place = element.of if type(element) is Inner else element
+    return place if type(place) is NativeAddress else None
 
 
 def plain(elements: Iterable[Element]) -> tuple[Element, ...]:
@@ -208,11 +208,14 @@ def _native(user: Sequence[int], code: CodeMap) -> Iterator[tuple[int, Element]]
 
 
 def _loop_of(address: int, loops: Sequence[Loop]) -> str:
-    return next((loop.language for loop in loops if loop.start <= address < loop.end), "")
+    for loop in loops:
+        if loop.start <= address < loop.end:
+            return loop.language
+    return ""
 
 
 def _is_of(element: Element, files: Collection[FileKey]) -> bool:
-    return isinstance(element, NativeAddress) and element.file in files
+    return type(element) is NativeAddress and element.file in files
 
 
 def _between(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
@@ -244,7 +247,7 @@ def _without_generated(called: Sequence[Element], order: Iterable[int]) -> Seque
 
 
 def _is_generated(element: Element) -> bool:
-    return isinstance(element, NativeAddress) and element.file.is_generated
+    return type(element) is NativeAddress and element.file.is_generated
 
 
 def _below(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
@@ -255,11 +258,11 @@ def _below(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]
 
 
 def _hidden(element: Element) -> Element:
-    return Inner(element) if isinstance(element, NativeAddress | Frame) else element
+    return Inner(element) if type(element) is NativeAddress or type(element) is Frame else element
 
 
 def _starts_programs(element: Element) -> bool:
-    return isinstance(element, NativeAddress) and _is_starting(module_name(element.path))
+    return type(element) is NativeAddress and _is_starting(module_name(element.path))
 
 
 @lru_cache(_CACHED_MODULES)

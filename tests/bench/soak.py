@@ -1,31 +1,56 @@
-"""Half an hour of recording beside programs that come and go: ``python -m tests.bench.soak [MINUTES]``.
+"""Half an hour of recording beside programs that come and go: as root ``-m tests.bench.soak [PAGE...]``.
 
-Prints, as Markdown, what all processes of the recording hold, minute by minute.
+The table has what all processes of the recording hold, minute by minute.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.live.soak import HZ, soak
+from tests.bench.page import prose, publish, written_by
+from tests.bench.results import Machine
+from tests.bench.table import markdown
+from tests.support.live.soak import HZ, Soaked, soak
 
+TITLE = "soak"
 MINUTE_S = 60.0
+LAST_MINUTES = 20
+
+
+def text_of(soaked: Soaked, minutes: int) -> str:
+    """The part of the page."""
+    ended = sum(row["processes"] for row in soaked.stats["per_process"] if row["pid"] is None)
+    last = soaked.points[-LAST_MINUTES:]
+    growth = last[-1].pss_bytes / last[0].pss_bytes - 1
+    explanation = prose(f"""
+        {minutes} minutes at {HZ} Hz beside a busy Python and a shell that starts some fifty programs a
+        second: {soaked.stats["samples"]:,} samples, of which {soaked.stats["lost"]} were lost. {ended:,}
+        processes that were sampled and ended count by program. Over the last {len(last)} rows, memory grew by
+        {100 * growth:.1f} %.""")
+    rows = [
+        (
+            f"{point.after_s / MINUTE_S:.0f}",
+            f"{point.pss_bytes / 1e6:.1f}",
+            str(point.descriptors),
+            str(point.processes),
+        )
+        for point in soaked.points
+    ]
+    table = markdown(("minute", "PSS, MB", "descriptors", "processes"), rows)
+    return f"{written_by('tests.bench.soak docs/BENCHMARKS.md', Machine())}\n{explanation}\n\n{table}"
 
 
 def main() -> None:
-    minutes = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    """Records, and writes its part of the pages that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pages", type=Path, nargs="*")
+    parser.add_argument("--minutes", type=int, default=30)
+    arguments = parser.parse_args()
     with TemporaryDirectory(prefix="pidflame-soak-") as folder:
-        soaked = soak(Path(folder), minutes * MINUTE_S, MINUTE_S)
-    print(f"{minutes} minutes at {HZ} Hz:\n")
-    print("| minute | PSS, MB | descriptors | processes |\n| --- | --- | --- | --- |")
-    for point in soaked.points:
-        row = (f"{point.after_s / MINUTE_S:.0f}", f"{point.pss_bytes / 1e6:.1f}", point.descriptors)
-        print(f"| {' | '.join(map(str, row))} | {point.processes} |")
-    stats = soaked.stats
-    ended = sum(row["processes"] for row in stats["per_process"] if row["pid"] is None)
-    print(f"\n{stats['samples']} samples, {stats['lost']} lost; {ended} that ended count by program.")
+        soaked = soak(Path(folder), arguments.minutes * MINUTE_S, MINUTE_S)
+    publish({TITLE: text_of(soaked, arguments.minutes)}, arguments.pages)
 
 
 if __name__ == "__main__":

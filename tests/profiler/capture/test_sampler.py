@@ -8,11 +8,14 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from profiler.capture import cache, sampler
 from profiler.capture.kernel_source import KernelSource
+from profiler.capture.loading import Loading
 from profiler.capture.program import Part, walker_name
+from profiler.capture.records import RawSample
 from profiler.capture.sampler import Sampler, cache_key
 from profiler.capture.source import Cost, Sampling
 from profiler.errors import PrerequisiteError
@@ -20,6 +23,7 @@ from symbolizers.registry import LANGUAGES
 
 pytestmark = pytest.mark.live
 
+HZ = 199
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -128,6 +132,26 @@ def test_what_stays_neither_imports_bcc_nor_maps_its_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False False False True\n", "")
+
+
+def command_line(pid: int) -> list[bytes]:
+    """Empty for one that is over and was not waited for."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
+def test_the_compiler_that_works_meanwhile_is_not_recorded() -> None:
+    own = psutil.Process()
+    seen: set[int] = set()
+    with closing(KernelSource(Sampling(HZ), Loading(HZ, use_cache=False))) as source:
+        source.load()
+        source.start()
+        (compiler,) = (each for each in own.children() if b"later" in command_line(each.pid))
+        source.complete()
+        while compiler.is_running():
+            seen |= {each.process.pid for each in source.drain() if isinstance(each, RawSample)}
+        assert source.compiler_cost().cpu_s > 10 / HZ
+    assert own.pid in seen
+    assert compiler.pid not in seen
 
 
 def test_a_recording_leaves_no_object_of_the_kernel_open() -> None:
