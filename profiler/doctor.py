@@ -173,6 +173,7 @@ def _sampler(inspections: Sequence[Inspection]) -> Check:
         try:
             source.load()
             source.start()
+            source.complete()
             for inspection in walked.values():
                 process = inspection.process
                 source.configure(process.pid, process.start_ns(), inspection.interpreters, user=os.getuid())

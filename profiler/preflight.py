@@ -35,6 +35,9 @@ _FIRST_NAMESPACES: Mapping[str, int] = {
 _FATAL_NAMESPACES = {"pid", "user"}
 """In another pid namespace the kernel's pids are not those of /proc; in another user namespace,
 capabilities hold for what is in it only."""
+_FIRST_LOOP = (5, 17)
+"""The first with bpf_loop(), which the sampler then uses."""
+_JIT = Path("/proc/sys/net/core/bpf_jit_enable")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
 _PAGEMAP = Path("/proc/self/pagemap")
 
@@ -72,6 +75,7 @@ def required_checks(arguments: Sequence[str]) -> Iterator[Check]:
     yield _capabilities(arguments)
     yield _lockdown()
     yield _btf()
+    yield _jit()
     yield _pagemap()
     yield _bcc()
     yield _libbpf()
@@ -160,6 +164,21 @@ def _btf() -> Check:
     except PrerequisiteError as error:
         return Check("btf", "no", str(error))
     return Check("btf", str(VMLINUX))
+
+
+def _jit() -> Check:
+    """Without it, a program can't both hand on to another one and give the kernel a function to call."""
+    try:
+        found = _JIT.read_text().strip()
+    except OSError:  # a network namespace of its own does not have it
+        return Check("bpf_jit", "unknown")
+    problem = ""
+    if found == "0" and _version(platform.release()) >= _FIRST_LOOP:
+        problem = (
+            "the kernel's compiler for eBPF is turned off, and the sampler needs it: 'sudo sysctl"
+            " net.core.bpf_jit_enable=1' turns it on"
+        )
+    return Check("bpf_jit", found, problem)
 
 
 def _pagemap() -> Check:

@@ -354,10 +354,10 @@ ended:                                                                          
 #endif
 
 /*
- * CALL_AGAIN(each_X, times, s): calls the function, whose type is EACH int (void *data), up to so often, until it does not
- * return 0. It begins with WALK_AGAIN(data). From Linux 5.17 on, the kernel calls it: that of the program on_X(), of any
- * name. So the verifier follows it once, and not for every round. It comes behind the program, and in place of the number
- * here, when that is compiled (profiler/capture/compiler.py).
+ * CALL_AGAIN(each_X, times, s): in the program on_X(), calls EACH int each_X(void *data) until it returns nonzero, at
+ * most so often. each_X() gets the sample by WALK_AGAIN(data). From Linux 5.17 on, the kernel makes the calls, and its
+ * verifier follows each_X() once. BCC can't compile that: it compiles each_X() as a program of its own. compiler.py (in
+ * profiler/capture) puts this behind on_X(), and where it begins into the instruction that has the number here.
  */
 #ifdef HAS_LOOP
 static long (*loop_over)(__u32 times, void *function, void *data, __u64 flags) = (void *)181;	/* BPF_FUNC_loop */

@@ -126,7 +126,6 @@ def _program(instructions: bytes, names: Mapping[int, str]) -> CompiledProgram:
 
 def main() -> None:
     """Writes the compiled part to stdout, and why there is none to stderr."""
-    os.setpgid(0, 0)  # Ctrl-C does not end it with a traceback
     take_name(WORKER)
     output = os.dup(1)
     os.dup2(2, 1)  # for what the compiler says

@@ -76,6 +76,9 @@ class KernelSource:
         self._loaded: dict[str, bool] = {}
         self._named: set[str] = set()
         self._changed: Callable[[], None] | None = None
+        self._counts = False
+        """Whether what counts equal samples was loaded."""
+        self._drawing = Lock()
         self._one_at_a_time = Lock()
         self._loaders: list[Thread] = []
         self._is_complete = False
@@ -85,7 +88,6 @@ class KernelSource:
         """As `SampleSource.load`. Without `changed`, `configure` waits for walkers that it needs."""
         self._changed = changed
         self._objects = self._loading.objects()
-        self._notes.extend(self._loading.notes)
         maps = self._objects.maps
         try:
             self._ring = RingBuffer(maps["records"].fd, self._objects.ring_bytes)
@@ -113,6 +115,7 @@ class KernelSource:
     def start(self) -> None:
         for pid in self._sampling.targets or ():
             self.add_target(pid)
+        self._leave_out(self._loading.begin_part(Part.LATER))
         programs = self._loading.programs
         try:
             for tracepoint, program in _TRACEPOINTS.items():
@@ -139,8 +142,6 @@ class KernelSource:
                 f"the kernel does not tell what programs map ({error.strerror}): those that end at once may"
                 " have no names"
             )
-        self._settings["compiler"] = self._loading.begin_part(Part.LATER)
-        self._draw_slots()
 
     def complete(self) -> None:
         self._is_complete = True
@@ -150,11 +151,22 @@ class KernelSource:
             self._load_rest()
 
     def _load_rest(self) -> None:
+        """Loads what is not missed at once, when that is compiled."""
+        self._loading.wait(Part.LATER)
+        self._leave_out(0)
+        self._loading.wait(Part.WALKERS)  # perhaps nothing here needed one, but the next run may
         with self._one_at_a_time:
-            if not self._sampling.singly:
+            if not self._sampling.singly and not self._counts:
+                self._counts = True
                 stages, lack = {_COUNT: "on_count"}, "a recording costs more here"
-                self._loads(Part.LATER, stages, "counting equal samples", lack)
+                self._loads(Part.LATER, stages, "what counts equal samples", lack)
             self._load_namers()
+
+    def _leave_out(self, compiler: int) -> None:
+        """Records no sample of this process, and of no other one that was left out before."""
+        with self._drawing:
+            self._settings["compiler"] = compiler
+        self._draw_slots()
 
     def add_target(self, pid: int) -> None:
         flags = int(self._sampling.with_children)
@@ -188,7 +200,8 @@ class KernelSource:
 
     def _draw_slots(self) -> None:
         slots = {"slot_ns": slot_ns(self._sampling.event, self._sampling.frequency_hz)}
-        self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(slots | self._settings)
+        with self._drawing:
+            self._kernel.maps["settings"][number(0)] = _SETTINGS.pack(slots | self._settings)
 
     def _redraw_if_due(self) -> None:
         """Draws anew what samples could be in step with."""
@@ -273,7 +286,7 @@ class KernelSource:
         return Lost(samples + self._stacks.lost, events)
 
     def notes(self) -> Sequence[str]:
-        return self._notes
+        return [*self._loading.notes, *self._notes]
 
     def cpus(self) -> int:
         return 0 if self._clock is None else len(self._clock.cpus)
@@ -336,8 +349,8 @@ class KernelSource:
     def _load_later(self, language: str, changed: Callable[[], None]) -> None:
         with self._one_at_a_time:
             self._load_walker(language)
-            changed()
-            self._load_namers()
+        changed()
+        self._load_rest()
 
     def _load_walker(self, language: str) -> None:
         stages = {_PROGRAMS[language]: walker_name(language)}
@@ -352,7 +365,7 @@ class KernelSource:
                 stages[_NAMERS + _PROGRAMS[language]] = namer_name(language)
                 self._named.add(language)
                 lack = "short-lived code may have none here"
-                self._loads(Part.LATER, stages, f"taking names of {language} at once", lack)
+                self._loads(Part.LATER, stages, f"what takes names of {language} at once", lack)
 
     def _loads(self, part: Part, stages: Mapping[int, str], what: str, lack: str) -> bool:
         """Loads a program for each of `stages`; where that can't be, a note says what is lacking."""
@@ -363,8 +376,7 @@ class KernelSource:
                 self._kernel.maps["stages"][number(stage)] = number(loaded)
         except (OSError, PrerequisiteError) as error:
             self._notes.append(
-                f"{what} is not possible here ({error}): {lack};"
-                " please report it with what 'pidflame doctor' says"
+                f"{what} can't be loaded ({error}): {lack}; please report it with what 'pidflame doctor' says"
             )
             return False
         return True

@@ -105,8 +105,9 @@ class KnownStacks:
         self._bytes += _size_of(entry) - (_size_of(before) if before is not None else 0)
         self._entries[stack] = entry
         self._stacks.setdefault(entry.process, {})[stack] = None
-        if entry.process in self._exited:
+        if entry.process in self._exited:  # what comes meanwhile has it yet
             self._leave(stack)
+            self._forget(stack)
         while self._bytes > self._most_bytes:
             self._make_room()
 

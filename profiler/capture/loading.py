@@ -58,11 +58,11 @@ class Loading:
             self._thread.start()
 
     def objects(self) -> KernelObjects:
-        """All that was made, once it is. Raises `PrerequisiteError`."""
-        if self._thread is None:
-            self._run()
-        else:
+        """All that was made, once it is; it is made once. Raises `PrerequisiteError`."""
+        if self._thread is not None:
             self._thread.join()
+        elif self._objects is None and self._failure is None:
+            self._run()
         if self._failure is not None:
             raise self._failure
         assert self._objects is not None
@@ -72,6 +72,12 @@ class Loading:
         """Begins to make what will be loaded; the compiler's pid, or 0 where an earlier run has kept it."""
         assert self._sampler is not None
         return self._sampler.begin(part)
+
+    def wait(self, part: Part) -> None:
+        """Until it can be loaded, or is known not to be."""
+        assert self._sampler is not None
+        with suppress(PrerequisiteError):
+            self._sampler.get(part)
 
     def load(self, part: Part, kind: int, name: str) -> int:
         """The descriptor, which stays ours, of another program, of that `part`.
@@ -84,7 +90,7 @@ class Loading:
 
     def compiler_cost(self) -> Cost:
         """Of the processes that have compiled so far."""
-        return Cost() if self._sampler is None else self._sampler.cost
+        return Cost() if self._sampler is None else self._sampler.cost()
 
     def close(self) -> None:
         """Gives every resource back, when it is loaded; safe to call twice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,7 +30,7 @@ _SOURCES = (
     *(str(Path(__file__).with_name(name)) for name in ("compiled.py", "compiler.py")),
 )
 """What the compiled sampler depends on besides the C text."""
-_NOT_KEPT = "the compiled sampler is not kept, and each run takes a second longer to start: {}"
+_NOT_KEPT = "the compiled sampler is not kept, and each run compiles it again: {}"
 _MOST_SAID = 500
 """Characters of what the compiler says; its last ones are the error."""
 
@@ -45,34 +46,43 @@ class Sampler:
         self._note = note
         self._cache_key = cache_key() if use_cache else None
         """None where the cache can't be used."""
-        self._one_at_a_time = Lock()
-        self._parts: dict[Part, CompiledSampler] = {}
+        self._locks = {part: Lock() for part in Part}
+        self._parts: dict[Part, CompiledSampler | PrerequisiteError] = {}
+        """Those that are there, and why others will never be."""
         self._compilers: dict[Part, _Compiler] = {}
-        self.cost = Cost()
-        """Of the compilers that have ended: all their CPU time, and the most memory of one."""
+        self._costs: list[Cost] = []
+
+    def cost(self) -> Cost:
+        """Of the compilers that were waited for: all their CPU time, and the most memory of one."""
+        costs = [Cost(), *self._costs]
+        return Cost(sum(each.cpu_s for each in costs), max(each.max_rss_bytes for each in costs))
 
     def begin(self, part: Part) -> int:
         """Takes it from the cache where that may be used; otherwise a compiler begins. Its pid, or 0."""
-        with self._one_at_a_time:
+        with self._locks[part]:
             self._begin(part)
             compiler = self._compilers.get(part)
             return 0 if compiler is None else compiler.pid
 
     def get(self, part: Part) -> CompiledSampler:
-        """Waits until it is there, and whoever asks for another meanwhile. Raises `PrerequisiteError`."""
-        with self._one_at_a_time:
+        """Waits until it is there. Raises `PrerequisiteError`."""
+        with self._locks[part]:
             self._begin(part)
             compiler = self._compilers.pop(part, None)
             if compiler is not None:
-                self._parts[part] = self._made_by(compiler)
-                self._keep(part)
-            return self._parts[part]
+                self._parts[part] = self._made_by(compiler, part)
+            found = self._parts[part]
+        if isinstance(found, PrerequisiteError):
+            raise found
+        return found
 
     def close(self) -> None:
         """Ends the compilers that nobody has waited for; safe to call twice."""
-        with self._one_at_a_time:
-            while self._compilers:
-                self._compilers.popitem()[1].end()
+        for part, lock in self._locks.items():
+            with lock:
+                compiler = self._compilers.pop(part, None)
+                if compiler is not None:
+                    compiler.end()
 
     def _begin(self, part: Part) -> None:
         if part in self._parts or part in self._compilers:
@@ -80,13 +90,25 @@ class Sampler:
         kept = self._kept(part)
         if kept is not None:
             self._parts[part] = kept
-        else:
+            return
+        try:
             self._compilers[part] = _Compiler(part)
+        except OSError as error:
+            self._parts[part] = PrerequisiteError(
+                f"the compiler of the sampler can't be started ({error.strerror}): free memory or processes"
+            )
 
-    def _made_by(self, compiler: _Compiler) -> CompiledSampler:
-        made, cost = compiler.result()
-        most_bytes = max(self.cost.max_rss_bytes, cost.max_rss_bytes)
-        self.cost = Cost(self.cost.cpu_s + cost.cpu_s, most_bytes)
+    def _made_by(self, compiler: _Compiler, part: Part) -> CompiledSampler | PrerequisiteError:
+        try:
+            made, cost = compiler.result()
+        except PrerequisiteError as error:
+            return error
+        self._costs.append(cost)
+        if self._cache_key is not None:
+            try:
+                SAMPLERS.keep(_key_of_part(self._cache_key, part), made.encode())
+            except CacheRefused as refused:
+                self._do_without_cache(refused)
         return made
 
     def _kept(self, part: Part) -> CompiledSampler | None:
@@ -97,35 +119,35 @@ class Sampler:
                 self._do_without_cache(refused)
         return None
 
-    def _keep(self, part: Part) -> None:
-        if self._cache_key is not None:
-            try:
-                SAMPLERS.keep(_key_of_part(self._cache_key, part), self._parts[part].encode())
-            except CacheRefused as refused:
-                self._do_without_cache(refused)
-
     def _do_without_cache(self, why: CacheRefused) -> None:
-        self._cache_key = None
-        self._note(_NOT_KEPT.format(why))
+        if self._cache_key is not None:
+            self._cache_key = None
+            self._note(_NOT_KEPT.format(why))
 
 
 class _Compiler:
     """A process that compiles one part: it takes some 0.4 s of CPU time."""
 
-    @property
-    def pid(self) -> int:
-        """Its number, which stays its own until it has been waited for."""
-        return self._process.pid
-
     def __init__(self, part: Part) -> None:
+        """Raises OSError where no process can be started."""
         # Their memory is that of this process, and no pipe has to be read meanwhile.
         self._made, self._said = (os.fdopen(os.memfd_create(name), "w+b") for name in ("made", "said"))
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", _COMPILER, part],
-            stdin=subprocess.DEVNULL,
-            stdout=self._made,
-            stderr=self._said,
-        )
+        # Ctrl-C, which the whole group gets, does not end it with a traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", _COMPILER, part],
+                stdin=subprocess.DEVNULL,
+                stdout=self._made,
+                stderr=self._said,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    @property
+    def pid(self) -> int:
+        """Its number, which is another process's once it has been waited for."""
+        return self._process.pid
 
     def result(self) -> tuple[CompiledSampler, Cost]:
         """Waits for it; to be called once. Raises `PrerequisiteError`."""
@@ -143,15 +165,15 @@ class _Compiler:
                 " sudo)"
             ) from None
 
-    @staticmethod
-    def _content(file: BinaryIO) -> bytes:
-        file.seek(0)
-        return file.read()
-
     def end(self) -> None:
         """Ends it before it is done."""
         with self._made, self._said, self._process:
             self._process.kill()
+
+    @staticmethod
+    def _content(file: BinaryIO) -> bytes:
+        file.seek(0)
+        return file.read()
 
 
 def is_kept() -> bool:

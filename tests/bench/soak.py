@@ -39,7 +39,8 @@ def text_of(soaked: Soaked, minutes: int) -> str:
         for point in soaked.points
     ]
     table = markdown(("minute", "PSS, MB", "descriptors", "processes"), rows)
-    return f"{written_by('tests.bench.soak docs/BENCHMARKS.md', Machine())}\n{explanation}\n\n{table}"
+    made_by = written_by(f"tests.bench.soak docs/BENCHMARKS.md --minutes {minutes}", Machine())
+    return f"{made_by}\n{explanation}\n\n{table}"
 
 
 def main() -> None:
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("pages", type=Path, nargs="*")
     parser.add_argument("--minutes", type=int, default=30)
     arguments = parser.parse_args()
+    if arguments.minutes < 2:
+        parser.error("--minutes: two at least")
     with TemporaryDirectory(prefix="pidflame-soak-") as folder:
         soaked = soak(Path(folder), arguments.minutes * MINUTE_S, MINUTE_S)
     publish({TITLE: text_of(soaked, arguments.minutes)}, arguments.pages)

@@ -60,7 +60,7 @@ def test_the_kernel_takes_every_program() -> None:
     notes: list[str] = []
     sampler = Sampler(notes.append, use_cache=True)
     programs = {name: program for part in Part for name, program in sampler.get(part).programs.items()}
-    assert sampler.cost.cpu_s > 0, "it was compiled elsewhere"
+    assert sampler.cost().cpu_s > 0, "it was compiled elsewhere"
     assert not notes
     assert set(PROGRAMS) <= set(programs)
     with closing(KernelObjects(sampler.get(Part.SAMPLES).maps, RING_PAGES)) as objects:

@@ -102,8 +102,8 @@ def test_the_keys_stay_what_they_are() -> None:
     _, document = ask_json()
     assert list(document) == ["works", "checks", "interpreters", "not_looked_at"]
     assert list(document["checks"]) == [
-        *("architecture", "kernel", "container", "capabilities", "lockdown", "btf", "pagemap", "bcc"),
-        *("libbpf", "kptr_restrict", "compiled_sampler", "perf_event_paranoid", "process_vm_pidfd"),
+        *("architecture", "kernel", "container", "capabilities", "lockdown", "btf", "bpf_jit", "pagemap"),
+        *("bcc", "libbpf", "kptr_restrict", "compiled_sampler", "perf_event_paranoid", "process_vm_pidfd"),
         *("process_vm_nowait", "read_strategy", "pagemap_scan", "swap", "debug_packages"),
         *("sandbox", "sampler"),
     ]

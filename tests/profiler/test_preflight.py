@@ -48,6 +48,22 @@ def test_the_ring_buffer_decides_which_kernel_is_too_old(
         assert caught.value.exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("release", "setting", "refused"),
+    [("6.1.0", "0\n", True), ("5.15.0", "0\n", False), ("6.1.0", "1\n", False), ("6.1.0", None, False)],
+)
+def test_a_kernel_that_compiles_no_programs_is_refused_from_5_17_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, release: str, setting: str | None, refused: bool
+) -> None:
+    monkeypatch.setattr("platform.release", lambda: release)
+    monkeypatch.setattr(preflight, "_JIT", tmp_path / "bpf_jit_enable")
+    if setting is not None:
+        (tmp_path / "bpf_jit_enable").write_text(setting)
+    (found,) = (each for each in preflight.required_checks([]) if each.name == "bpf_jit")
+    assert bool(found.problem) is refused
+    assert "net.core.bpf_jit_enable=1" in found.problem or not refused
+
+
 def test_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     with pytest.raises(PrerequisiteError, match="aarch64"):

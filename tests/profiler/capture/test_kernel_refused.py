@@ -103,7 +103,7 @@ def test_a_walker_that_the_kernel_refuses_costs_the_names_alone() -> None:
         assert not any(sample.interpreter for sample in recorder.samples(os.getpid()))
         assert any(sample.user for sample in recorder.samples(os.getpid()))
         (note,) = source.notes()
-        assert note.startswith("the walker for python is not possible here (")
+        assert note.startswith("the walker for python can't be loaded (")
 
 
 def burn() -> bool:
