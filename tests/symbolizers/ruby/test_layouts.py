@@ -80,6 +80,7 @@ def test_the_walker_gets_every_offset_that_it_asks_for() -> None:
 
 def test_the_walker_has_rubys_constants(version: tuple[int, ...]) -> None:
     source = "".join((BPF_DIRECTORY / f"{part}_ruby.h").read_text() for part in ("walk", "name"))
+    source += (BPF_DIRECTORY / "ruby_layout.h").read_text()
     defined = dict(re.findall(r"^#define (\w+) (0x[0-9a-f]+|\d+)$", source, re.MULTILINE))
     derived = told(version, derive_ruby.WALKER_CONSTANTS)
     assert {"FRAME_MAGIC_CFUNC", "ENV_LOCAL", "TYPE_MASK"} <= set(derived)
