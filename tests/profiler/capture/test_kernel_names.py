@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from profiler.capture.kernel_source import KernelSource
+from profiler.capture.loading import Loading
+from profiler.capture.program import Part
 from profiler.capture.source import Sampling
 from symbolizers.native.kernel import kernel_frame
 from tests.profiler.capture.test_kernel_refused import as_nobody
@@ -56,7 +58,9 @@ def test_nothing_is_said_of_what_is_no_function(source: KernelSource) -> None:
 def test_a_kernel_that_refuses_tells_none() -> None:
     address = next(iter(functions()))
     told: list[Mapping[int, bytes]] = []
-    with closing(KernelSource(Sampling(20))) as source:
+    loading = Loading(20)
+    with closing(KernelSource(Sampling(20), loading)) as source:
         source.load()
+        loading.wait(Part.LATER)
         assert as_nobody(lambda: told.append(source.kernel_names([address]))) == []
     assert told == [{}]

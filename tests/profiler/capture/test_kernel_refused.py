@@ -16,6 +16,7 @@ import pytest
 from profiler.capture.bcc_package import find_bcc
 from profiler.capture.kernel_source import KernelSource
 from profiler.capture.loading import Loading
+from profiler.capture.program import Part
 from profiler.capture.source import Sampling
 from profiler.errors import PrerequisiteError
 from symbolizers.service import Service
@@ -88,7 +89,8 @@ def test_no_module_of_that_name_is_a_prerequisite(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.live
 def test_a_walker_that_the_kernel_refuses_costs_the_names_alone() -> None:
-    source = KernelSource(Sampling(HZ, targets=(os.getpid(),)))
+    loading = Loading(HZ)
+    source = KernelSource(Sampling(HZ, targets=(os.getpid(),)), loading)
     inspection = Service(lines=False).inspect(os.getpid(), None)
 
     def configure() -> None:
@@ -96,6 +98,7 @@ def test_a_walker_that_the_kernel_refuses_costs_the_names_alone() -> None:
 
     with closing(source):
         source.load()
+        loading.wait(Part.WALKERS)
         source.start()
         assert as_nobody(configure) == []
         recorder = Recorder(source)
