@@ -156,11 +156,13 @@ def main() -> None:
         A Python process on one CPU does the same work in blocks of {BLOCK_S:g} s, while the perf events of a
         recording of the whole system are off or on in turn: {fours * len(ORDER)} blocks a pair, by the
         process's own CPU clock. At 0 Hz they stay off. An interrupt of the clock alone takes
-        {fmean(bare) / 100 * US / BARE_HZ:.1f} µs here; pidflame's clock ticks up to four times a sample.""")
+        {fmean(bare) / 100 * US / BARE_HZ:.1f} µs here; pidflame's clock ticks one and a half times a
+        sample.""")
     lines = [row(f"pidflame at {hz} Hz", values, LIMITS.get(hz)) for hz, values in found.items()]
     lines.append(row(f"a clock of {BARE_HZ} Hz, no program", bare, None))
     rows = markdown(header, lines)
-    text = f"{written_by('tests.bench.slowdown docs/BENCHMARKS.md', Machine())}\n{explanation}\n\n{rows}"
+    made_by = written_by(f"tests.bench.slowdown docs/BENCHMARKS.md --pairs {arguments.pairs}", Machine())
+    text = f"{made_by}\n{explanation}\n\n{rows}"
     publish({TITLE: text}, arguments.pages)
 
 
