@@ -70,12 +70,11 @@ def _how_to_name(files: Mapping[str, int]) -> str:
 def _on_generated_code(stacks: Sequence[CountedStack], names: Mapping[Element, Frame]) -> list[str]:
     lacking: Counter[int] = Counter()
     for stack in stacks:
-        for each in stack.elements:
-            if type(each) is NativeAddress and each.file.is_generated and names[each].kind != GENERATED:
-                lacking[stack.pid] += stack.samples
-                break
+        addresses = (each for each in stack.elements if isinstance(each, NativeAddress))
+        if any(each.file.is_generated and names[each].kind != GENERATED for each in addresses):
+            lacking[stack.pid] += stack.samples
     runtimes: dict[int, tuple[str, str]] = {}
-    for stack in stacks if lacking else ():
+    for stack in stacks:
         if stack.pid in lacking and stack.pid not in runtimes:
             runtime = _runtime_of(each for each in stack.elements if isinstance(each, NativeAddress))
             if runtime is not None:
