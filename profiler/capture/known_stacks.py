@@ -12,7 +12,7 @@ from profiler.capture.records import CodeName, KnownStack, ProcessEvent, RawSamp
 from profiler.capture.wire import REPEAT_TYPE, decode, decode_repeat
 from symbolizers.process.identity import ProcessId
 
-_MOST_BYTES, _MOST_BYTES_OF_CPU = 16 << 20, 1 << 20
+_MOST_BYTES, _MOST_BYTES_OF_CPU = 4 << 20, 1 << 20
 """Machines with many CPUs run many processes, and have the memory for this."""
 _ENTRY_BYTES = 400
 """What a record takes here besides its bytes."""
@@ -22,7 +22,7 @@ _LEAVING_S = 0.5
 
 
 class KnownStacks:
-    """Decodes the records of one recording, of which it holds 16 MB, or 1 MB for each CPU.
+    """Decodes the records of one recording, of which it holds 4 MB, or 1 MB for each CPU.
 
     What a process showed goes when that has exited. Else what came first goes, unless it was needed since
     its turn came last, and comes whole once more: `forget` tells the kernel that we do not have a stack (any
