@@ -51,7 +51,8 @@ class OpenFile(Struct):
     """
 
     fd: int
-    owner: int
+    key: FileKey
+    """By what statx(2) said of the descriptor."""
     elf: ElfFile
     path: str
     runtimes: tuple[tuple[Language, RuntimeFile], ...]
@@ -70,10 +71,14 @@ class OpenFile(Struct):
             start = each.address + bias
             yield FilePart(start, start + each.file_size, self.fd, each.offset)
 
+    def is_unchanged(self) -> bool:
+        """Whether nobody has written to it since it was opened."""
+        return _key_of(cached_stat(self.fd)) == self.key
+
     def contents(self, told: FileKey) -> FileContents:
         """What it holds, in whichever process it is mapped; the kernel tells of it as `told`."""
         interpreters = tuple(runtime.attach(0) for _, runtime in self.runtimes)
-        return FileContents(told, self.owner, self.elf.code_distance(), interpreters, self.notes)
+        return FileContents(told, self.key.owner, self.elf.code_distance(), interpreters, self.notes)
 
     def read_symbols(self, mapped_by: int | None, fetched: str) -> NativeSymbols:
         """Its symbols, and those of its debug file, which that process's file system may have.
@@ -86,7 +91,7 @@ class OpenFile(Struct):
                 found.close()
                 self.drop_symbols()
         if self.symbols is None:
-            self.debug = find_debug_file(self.elf, self.path, self.owner, mapped_by, fetched)
+            self.debug = find_debug_file(self.elf, self.path, self.key.owner, mapped_by, fetched)
             debug = self.debug.elf if self.debug is not None else None
             self.symbols = NativeSymbols(self.elf, module_name(self.path), debug)
         return self.symbols
@@ -128,6 +133,8 @@ class OpenFiles:
         self._files: dict[FileKey, OpenFile | None] = {}
         """By what statx(2) says of the descriptor. None: there is nothing in it."""
         self._told: dict[FileKey, OpenFile] = {}
+        self._mapped: dict[tuple[tuple[int, int], int], OpenFile] = {}
+        """By device and inode, where maps and statx(2) agree about the device."""
         self._with_symbols: OrderedDict[int, OpenFile] = OrderedDict()
         """By descriptor, the last one used at the end."""
         self._with_table: OrderedDict[int, OpenFile] = OrderedDict()
@@ -142,6 +149,9 @@ class OpenFiles:
         """
         if not mapping.inode:
             return (VDSO if mapping.path == VDSO_PATH else None), None
+        known = self._mapped.get((mapping.device, mapping.inode))
+        if known is not None and known.is_unchanged():
+            return known.key, known
         try:
             with found_file(handle, mapping) as found:
                 key = _key_of(found.status)
@@ -149,7 +159,10 @@ class OpenFiles:
                     key = self._open(found, mapping)
         except (FileUnavailable, Changed):
             return None, None
-        return key, self._files[key]
+        file = self._files[key]
+        if file is not None and key.device == mapping.device:
+            self._mapped[mapping.device, mapping.inode] = file
+        return key, file
 
     def functions(
         self, file: FileKey, path: str, offsets: Sequence[int], mapped_by: int | None = None
@@ -189,7 +202,7 @@ class OpenFiles:
         if file == VDSO:
             return IdentifiedFile(KernelKey((0, 0), 0, 0), UNKNOWN_OWNER)
         known = self.find_by_name(file, path, mapped_by)
-        return IdentifiedFile(kernel_key(known.fd), known.owner)
+        return IdentifiedFile(kernel_key(known.fd), known.key.owner)
 
     def unwind_table(self, file: FileKey, path: str, mapped_by: int | None) -> bytes:
         """The table of `file`, see `make_chunks`. It is kept, so that it can be asked for in parts.
@@ -285,7 +298,7 @@ class OpenFiles:
             if told is None and generation is not None:
                 told = FileKey(mapping.device, mapping.inode, (generation,))
             key = _key_of(status)
-            file = self._files[key] if key in self._files else self._recognise(fd, status.owner, mapping.path)
+            file = self._files[key] if key in self._files else self._recognise(fd, key, mapping.path)
             is_kept = file is not None and file.fd == fd
             self._keep(key, file, told)
         finally:
@@ -314,13 +327,15 @@ class OpenFiles:
             return
         if evicted.told is not None and self._told.get(evicted.told) is evicted:
             del self._told[evicted.told]
+        if self._mapped.get((evicted.key.device, evicted.key.inode)) is evicted:
+            del self._mapped[evicted.key.device, evicted.key.inode]
         self._with_symbols.pop(evicted.fd, None)
         self._with_table.pop(evicted.fd, None)
         evicted.drop_symbols()
         os.close(evicted.fd)
         evicted.fd = -1  # a process may still hold it
 
-    def _recognise(self, fd: int, owner: int, path: str) -> OpenFile | None:
+    def _recognise(self, fd: int, key: FileKey, path: str) -> OpenFile | None:
         try:
             elf = ElfFile.from_fd(fd)
         except Malformed:
@@ -338,7 +353,7 @@ class OpenFiles:
                 continue
             if runtime is not None:
                 runtimes.append((language, runtime))
-        return OpenFile(fd, owner, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
+        return OpenFile(fd, key, elf, path, tuple(runtimes), tuple(notes), tuple(unsupported))
 
 
 def kernel_key(fd: int) -> KernelKey:

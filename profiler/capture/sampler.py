@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -130,6 +129,8 @@ class _Compiler:
 
     def __init__(self, part: Part) -> None:
         """Raises OSError where no process can be started."""
+        import subprocess  # here: most recordings find all of the sampler in the cache
+
         # Their memory is that of this process, and no pipe has to be read meanwhile.
         self._made, self._said = (os.fdopen(os.memfd_create(name), "w+b") for name in ("made", "said"))
         # Ctrl-C, which the whole group gets, does not end it with a traceback.

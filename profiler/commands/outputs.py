@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -104,6 +103,8 @@ def _deliver(destination: Destination, format_: Format, written: Callable[[Forma
         destination.write(written(format_))
     except Exception as error:  # an exporter's own, too: the other outputs are written all the same
         if not isinstance(error, OSError):
+            import traceback  # here: hardly any recording needs it
+
             say(traceback.format_exc(), end="")
         _close(destination)  # first: it may take the room that a rescue file needs
         say_error(f"cannot write {destination.path}: {_reason(error)}; {_rescued(format_, written)}")

@@ -34,7 +34,7 @@ from profiler.profile.diff_tree import Counts, Level, Pair, Place, Tree, tree_of
 from profiler.profile.matching import matched
 from profiler.profile.merge import merged
 from profiler.profile.model import Profile
-from profiler.profile.proportions import spread
+from profiler.profile.spread import spread
 from symbolizers.frame import Frame
 
 LEVEL = 0.05

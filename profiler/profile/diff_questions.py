@@ -9,7 +9,7 @@ from profiler.profile.diff_judge import Counted
 from profiler.profile.diff_tree import Called, Counts, Pair, Place, Tree
 from profiler.profile.matching import Program
 from profiler.profile.model import Losses
-from profiler.profile.proportions import dispersion
+from profiler.profile.spread import dispersion
 from symbolizers.frame import Frame
 
 

@@ -28,7 +28,16 @@ from profiler.run.codes import PLACEHOLDERS
 from profiler.run.journal import NoRows, Rows
 from profiler.run.outcome import losses_of, samples_of
 from profiler.run.significance import traits_of
-from profiler.run.stacks import Element, Inner, NativeAddress, Partial, RunningLine, address_in, plain
+from profiler.run.stacks import (
+    Element,
+    Inner,
+    KernelAddress,
+    NativeAddress,
+    Partial,
+    RunningLine,
+    address_in,
+    plain,
+)
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
@@ -56,6 +65,7 @@ _MOST_PROGRAMS = 1000
 _MOST_INTERPRETERS = 200
 """Characters of what is said of them: versions are what targets say."""
 _OTHERS = b"other programs"
+_NO_NATIVE = (Frame, RunningLine, KernelAddress)
 
 
 def _know_none(_address: NativeAddress) -> None:
@@ -108,6 +118,8 @@ class Aggregator:
         """Stacks are made of numbers: an element is held once, and compared once, however many it is in."""
         self.elements: list[Element] = []
         """By number."""
+        self._texts: list[int] = []
+        """How long the names in each are, by number."""
         self._over_budget = self._placeholder(PLACEHOLDERS[Reason.OVER_BUDGET])
         self._dropped: dict[Reason, int] = {}
         """What the journal calls the stacks of dropped samples."""
@@ -257,17 +269,19 @@ class Aggregator:
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
     ) -> Count | None:
         """The count of a stack, which may be a new one; None if the `allowance` has no room for that."""
-        elements, texts = self._known_functions(elements)
-        known = [number for number in map(self._numbers.get, elements) if number is not None]
+        elements = self._known_functions(elements)
+        numbers = [*map(self._numbers.get, elements)]
+        known = [number for number in numbers if number is not None]
         stacks, tid = self._accounts[sample.process].stacks, sample.tid if self._threads else 0
         stack = StackKey(tid, tuple(known))
         if len(known) == len(elements) and (count := stacks.get(stack)) is not None:
             return count
-        size = stack_bytes(len(elements)) + _ADDRESS_BYTES * (len(elements) - len(known))
-        size += texts // _TEXT_SHARE
+        new = [each for each, number in zip(elements, numbers, strict=True) if number is None]
+        texts = sum(map(self._texts.__getitem__, known)) + sum(map(self._text_length, new))
+        size = stack_bytes(len(elements)) + _ADDRESS_BYTES * len(new) + texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
             return None
-        if len(known) < len(elements):
+        if new:
             stack = StackKey(tid, tuple([self._number(each, sample) for each in elements]))
         held_bytes = 0 if allowance is None else size
         self._pack_if_due()
@@ -284,21 +298,28 @@ class Aggregator:
                 account.pack()
             self._pack_at = max(_MOST_NEW, sum(len(each.stacks) for each in accounts) // 2)
 
-    def _known_functions(self, elements: tuple[Element, ...]) -> tuple[tuple[Element, ...], int]:
-        """With what stands for each function that is known, and the length of the names in it."""
-        found: list[Element] = []
-        length = 0
-        for element in elements:
-            frame: Element = element.frame if type(element) is RunningLine else element
-            address = address_in(element)
-            known = self._known(address) if address is not None else None
-            if known is not None:
-                stands_for_all, frame = known
-                element = Inner(stands_for_all) if type(element) is Inner else stands_for_all
-            found.append(element)
-            if type(frame) is Frame:
-                length += len(frame.name) + len(frame.file)
-        return tuple(found), length
+    def _known_functions(self, elements: tuple[Element, ...]) -> tuple[Element, ...]:
+        """With what stands for each function that is known."""
+        return tuple([each if type(each) in _NO_NATIVE else self._function(each) for each in elements])
+
+    def _function(self, element: Element) -> Element:
+        known = self._named(element)
+        if known is None:
+            return element
+        stands_for_all, _ = known
+        return Inner(stands_for_all) if type(element) is Inner else stands_for_all
+
+    def _named(self, element: Element) -> tuple[NativeAddress | Frame, Frame] | None:
+        """Its function, if it is a native address whose function is known."""
+        address = address_in(element)
+        return None if address is None else self._known(address)
+
+    def _text_length(self, element: Element) -> int:
+        """Of the names in it, in characters."""
+        frame: Element = element.frame if type(element) is RunningLine else element
+        if (known := self._named(element)) is not None:
+            _, frame = known
+        return len(frame.name) + len(frame.file) if type(frame) is Frame else 0
 
     def _record(self, sample: RawSample, stack: int) -> int:
         """Hands on a sample with that stack; returns the number of its thread."""
@@ -327,6 +348,7 @@ class Aggregator:
 
     def _add(self, element: Element) -> int:
         self.elements.append(element)
+        self._texts.append(self._text_length(element))
         return self._numbers.setdefault(element, len(self.elements) - 1)
 
     def _fold(self, process: ProcessId) -> None:
@@ -353,7 +375,7 @@ class Aggregator:
 
     def _by_function(self, stack: tuple[int, ...]) -> tuple[int, ...]:
         """The same stack, with what stands for each function that is known by now."""
-        elements, _ = self._known_functions(tuple([self.elements[number] for number in stack]))
+        elements = self._known_functions(tuple([self.elements[number] for number in stack]))
         return tuple([self._number_of(element) for element in elements])
 
     def _number_of(self, element: Element) -> int:

@@ -211,8 +211,25 @@ def test_a_file_that_changes_in_its_place_is_looked_into_again(service: Service,
     path.write_bytes(Path(sys.executable).resolve().read_bytes())
     with mapped(path) as pid:
         found = service.inspect(pid, None)
-        assert file_of(found, "library").file != before
+        program = file_of(found, "library").file
+        assert program != before
         assert told_key(path) in {each.file for each in found.files}
+    path.write_bytes(Path("/bin/cat").read_bytes())
+    with mapped(path) as pid:
+        found = service.inspect(pid, None)
+        assert file_of(found, "library").file not in (before, program)
+
+
+def test_a_file_that_is_known_is_not_looked_for_again(
+    service: Service, python: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = service.inspect(python.pid, None)
+
+    def found_again(_handle: ProcessHandle, mapping: Mapping) -> None:
+        raise AssertionError(mapping.path)
+
+    monkeypatch.setattr(files_module, "found_file", found_again)
+    assert service.inspect(python.pid, None) == before
 
 
 def test_a_file_that_nobody_maps_any_more_is_known_as_where_it_is_mapped(
