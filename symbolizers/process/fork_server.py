@@ -150,7 +150,6 @@ def _become(module: str, requests_fd: int, said_fd: int) -> NoReturn:
         os.dup2(requests_fd, _REQUESTS_FD, inheritable=False)
         sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
         sys.argv[1:] = [str(_REQUESTS_FD)]
-        gc.enable()
         import_module(module).main()
         code = 0
     except BaseException as error:
@@ -173,8 +172,8 @@ def fork_workers(work: Callable[[socket.socket, list[str]], None]) -> None:
     In the worker it returns after `work`. To be called by the only thread, when all modules are imported.
     """
     _close_others()
-    gc.collect()
-    gc.freeze()  # pages that no collection touches are shared by all workers
+    gc.freeze()  # pages that no collection touches are shared by all workers, and with our parent
+    gc.enable()
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         while True:
             message, descriptors, _, _ = socket.recv_fds(requests, _MOST_REQUEST_BYTES, 1)
