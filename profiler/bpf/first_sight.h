@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What is seen for the first time, in any frame of a stack: user space is woken for it, and is told its name.
+ * What is seen for the first time, in any frame of a stack: user space is told its name, and woken where it has to read
+ * something of it.
  *
  * The code that bears a name may be gone in a moment: the body of a module that is imported, a template, eval'd
  * text. So the name is read while the target stands still (naming.h). This costs something only once for each code
@@ -86,7 +87,7 @@ static __always_inline bool is_fresh(struct scratch *s, __u32 count)
 	if (is_seen(s, &key))
 		return false;
 	s->sight.now_ns = boot_ns();
-	s->sight.wakes = 1;
+	s->sight.wakes = !count;
 	if (!count)
 		see(s, &key);
 	return count;

@@ -62,11 +62,12 @@ struct sight {
 	struct origin origin;
 	__u64 now_ns;		/* CLOCK_BOOTTIME */
 	__u32 looked;		/* whether fresh frames were looked for */
-	__u32 wakes;		/* whether there is something new */
+	__u32 wakes;		/* whether user space has something to read, before it is gone */
 	__u32 fresh;		/* how many code objects are to be named … */
-	__u32 named;		/* … and how many of them have been … */
+	__u32 named;		/* … how many of them had their turn … */
 	__u32 name_bytes;	/* … in records of so many bytes, … */
-	__u32 name_runs;	/* … by so many runs */
+	__u32 name_runs;	/* … by so many runs; … */
+	__u32 told;		/* … and of how many user space is told the name */
 	__u16 slots[MAX_FRESH];	/* a frame of each */
 	__u32 ends[MAX_WALKERS];	/* behind the last frame of each walk */
 };

@@ -135,8 +135,18 @@ static __always_inline void send_name(struct scratch *s)
 	__u64 bytes = READ_BACK(s->text_bytes);
 
 	s->sight.name_bytes += sizeof(s->name.head) + bytes;
+	s->sight.told += s->name.head.texts[0].bytes != TEXT_LEFT;
 	records.ringbuf_output(&s->name, sizeof(s->name.head) + MASKED(bytes, sizeof(s->name.texts) - 1),
 			       BPF_RB_NO_WAKEUP);
+}
+
+/* Whether the lines of code that run are wanted: user space reads where each begins. */
+static __always_inline bool wants_lines(void)
+{
+	__u32 only = 0;
+	const struct settings *set = settings.lookup(&only);
+
+	return set && set->position_mask & ~FRAME_ENTERED;
 }
 
 /* Looks for code objects that user space was not told of, and has them named before the sample goes out. */
@@ -152,6 +162,9 @@ int on_fresh(struct bpf_perf_event_data *ctx)
 	if (find_fresh(s)) {
 		make_whole_key(s, count, &key);
 		see(s, &key);
+		s->sight.wakes = READ_BACK(s->sight.fresh) && wants_lines();
+	} else {
+		s->sight.wakes = 1;
 	}
 	s->name.head.type = RECORD_NAME;
 	s->name.head.pid = s->head.pid;

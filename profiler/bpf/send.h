@@ -27,8 +27,8 @@ static __always_inline bool takes_alarm(__u64 bytes)
 }
 
 /*
- * Whether to wake user space for the sample: it does where something in it is new, because the memory can be gone in
- * a moment. All others wait for the next regular look. If every sample woke the profiler, it would be scheduled in
+ * Whether to wake user space for the sample: it does where user space has to read something new, because the memory
+ * can be gone in a moment. All others wait for the next regular look. If every sample woke the profiler, it would be scheduled in
  * step with its own samples, and so would whatever runs next: one busy process among four on two CPUs then showed
  * 10 % too many samples. So there is a budget: a burst when a program begins, and one sample in five for good. The
  * first sample after a while without any wakes user space in any case, since it does not look meanwhile, and so does
@@ -36,13 +36,14 @@ static __always_inline bool takes_alarm(__u64 bytes)
  */
 static __always_inline __u64 wake_flags(const struct scratch *s, __u64 bytes)
 {
+	bool is_to_be_read = READ_BACK(s->sight.wakes) || READ_BACK(s->sight.told) < READ_BACK(s->sight.fresh);
 	__u32 zero = 0, *debt = debts.lookup(&zero);
 
 	if (takes_alarm(bytes))
 		return BPF_RB_FORCE_WAKEUP;
 	if (!debt)
 		return BPF_RB_NO_WAKEUP;
-	if (READ_BACK(s->sight.wakes) && *debt <= MOST_DEBT - DEBT_OF_WAKING) {
+	if (is_to_be_read && *debt <= MOST_DEBT - DEBT_OF_WAKING) {
 		*debt += DEBT_OF_WAKING;
 		return BPF_RB_FORCE_WAKEUP;
 	}

@@ -334,7 +334,7 @@ class Session:
             self._stopped = True
 
     def _drain(self) -> tuple[int, bool]:
-        """Takes in the records that have come; how many, and whether any tells of new code or programs."""
+        """Takes in the records that have come; how many, and whether any tells of a new program."""
         records = self._source.drain()
         is_new = False
         for record in records:
@@ -355,7 +355,6 @@ class Session:
                     self._threads.sample(record)
             elif isinstance(record, CodeName):
                 self._table.name(record)
-                is_new = True
             elif isinstance(record, ProcessEvent):
                 self._descriptions.event(record)
                 self._table.event(record)
