@@ -18,7 +18,7 @@ from symbolizers.elf.file import ElfFile
 from symbolizers.errors import Changed, Malformed, ProcessGone, UnsupportedVersion
 from symbolizers.frame import Frame, Function
 from symbolizers.inspection import (
-    UNKNOWN_OWNER,
+    IDENTIFIED_VDSO,
     VDSO,
     FileContents,
     FileKey,
@@ -200,7 +200,7 @@ class OpenFiles:
     def identify(self, file: FileKey, path: str, mapped_by: int) -> IdentifiedFile:
         """What the kernel knows `file` by, and its owner. Raises `ProcessGone` and `Malformed`."""
         if file == VDSO:
-            return IdentifiedFile(KernelKey((0, 0), 0, 0), UNKNOWN_OWNER)
+            return IDENTIFIED_VDSO
         known = self.find_by_name(file, path, mapped_by)
         return IdentifiedFile(kernel_key(known.fd), known.key.owner)
 

@@ -60,6 +60,7 @@ class IdentifiedFile(NamedTuple):
 
 VDSO = FileKey((0, 0), 0, ())
 """Stands for the kernel's ``[vdso]``, which is no file but the same code in every process."""
+IDENTIFIED_VDSO = IdentifiedFile(KernelKey((0, 0), 0, 0), owner=0)
 
 
 def generated_by(process: ProcessId, user: int, forked_from: int = 0) -> FileKey:

@@ -15,6 +15,7 @@ except ImportError:  # another Python than CPython
     from hashlib import blake2b
 
 _ROOTS = Path("/var/cache/pidflame")
+_KERNEL_NOTES = Path("/sys/kernel/notes")
 
 
 class CacheRefused(Exception):
@@ -34,6 +35,12 @@ def key_of(*parts: bytes) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()
+
+
+def kernel_build() -> bytes:
+    """What tells the kernel that runs from all others: with its build id, as two can have one version."""
+    notes = _KERNEL_NOTES.read_bytes() if _KERNEL_NOTES.exists() else b""
+    return b"\0".join((notes, *map(str.encode, os.uname()[2:])))
 
 
 class Cache:

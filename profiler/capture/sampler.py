@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import BinaryIO
 
 from profiler.capture import btf, program
 from profiler.capture.bcc_package import find_bcc
-from profiler.capture.cache import SAMPLERS, CacheRefused, key_of
+from profiler.capture.cache import SAMPLERS, CacheRefused, kernel_build, key_of
 from profiler.capture.compiled import CompiledSampler, decode_sampler
 from profiler.capture.header import BPF_DIRECTORY
 from profiler.capture.program import Part
@@ -22,8 +21,6 @@ from profiler.capture.source import Cost
 from profiler.errors import PrerequisiteError
 
 _COMPILER = "profiler.capture.compiler"
-_KERNEL_NOTES = Path("/sys/kernel/notes")
-"""With the kernel's build id: another build can have the same version, and other offsets."""
 _SOURCES = (
     *(btf.__file__, program.__file__),
     *(str(Path(__file__).with_name(name)) for name in ("compiled.py", "compiler.py")),
@@ -201,6 +198,4 @@ def cache_key() -> str:
     Raises `PrerequisiteError` where BCC is missing.
     """
     paths = [*sorted(path for path in BPF_DIRECTORY.rglob("*") if path.is_file()), *map(Path, _SOURCES)]
-    notes = _KERNEL_NOTES.read_bytes() if _KERNEL_NOTES.exists() else b""
-    machine = (platform.machine(), platform.release(), platform.version(), find_bcc().version)
-    return key_of(*(path.read_bytes() for path in paths), notes, *map(str.encode, machine))
+    return key_of(*(path.read_bytes() for path in paths), kernel_build(), find_bcc().version.encode())

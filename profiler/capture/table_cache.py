@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from profiler.capture.cache import TABLES, CacheRefused, key_of
-from symbolizers.inspection import CHUNK_BYTES, MOST_CHUNKS, KernelKey
+from profiler.capture.cache import TABLES, CacheRefused, kernel_build, key_of
+from symbolizers.inspection import CHUNK_BYTES, IDENTIFIED_VDSO, MOST_CHUNKS, KernelKey
 
 _FORMAT = b"8"
 """Changes with what a row says."""
@@ -40,4 +40,5 @@ class TableCache:
 
 
 def _key(file: KernelKey) -> str:
-    return key_of(_FORMAT, repr(file).encode())
+    is_vdso = file == IDENTIFIED_VDSO.key
+    return key_of(_FORMAT, kernel_build() if is_vdso else repr(file).encode())

@@ -20,7 +20,9 @@ from symbolizers.asker import Ask
 from symbolizers.frame import Frame
 from symbolizers.inspection import (
     CHUNK_BYTES,
+    IDENTIFIED_VDSO,
     UNKNOWN_OWNER,
+    VDSO,
     FileKey,
     IdentifiedFile,
     KernelKey,
@@ -155,6 +157,7 @@ class Unwinding:
 
         What the worker knows a file by is on most file systems what the kernel knows it by.
         """
+        self.learn(VDSO, IDENTIFIED_VDSO)
         opened = (file for file in files if len(file.version) == len(("size", "mtime", "ctime")))
         for file in islice(dict.fromkeys(opened), _MOST_PRELOADED):
             self._source.has_table(KernelKey(file.device, file.inode, file.version[-1]), file.owner)

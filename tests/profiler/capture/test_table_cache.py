@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from profiler.capture import cache
+from profiler.capture import cache, table_cache
 from profiler.capture.table_cache import TableCache
-from symbolizers.inspection import CHUNK_BYTES, KernelKey
+from symbolizers.inspection import CHUNK_BYTES, IDENTIFIED_VDSO, KernelKey
 
 FILE = KernelKey((8, 1), 1234, 5_000_000_006)
 OTHERS = (FILE._replace(device=(8, 2)), FILE._replace(inode=1), FILE._replace(changed_ns=7))
@@ -34,6 +34,14 @@ def test_what_somebody_else_can_have_written_is_neither_kept_nor_read(folder: Pa
     assert not folder.exists()
     tables.keep(FILE, ROOT, TABLE)
     assert tables.read(FILE, SOMEBODY) is None
+
+
+def test_the_table_of_the_vdso_is_that_of_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = TableCache(is_used=True)
+    tables.keep(*IDENTIFIED_VDSO, TABLE)
+    assert tables.read(*IDENTIFIED_VDSO) == TABLE
+    monkeypatch.setattr(table_cache, "kernel_build", lambda: b"another one")
+    assert tables.read(*IDENTIFIED_VDSO) is None
 
 
 def test_without_the_cache_nothing_is_kept(folder: Path) -> None:

@@ -15,7 +15,15 @@ from profiler.run.stacks import CodeMap
 from profiler.run.unwinding import Unwinding
 from symbolizers.elf.unwind_rules import Cfa, packed
 from symbolizers.errors import ProcessGone, Stalled
-from symbolizers.inspection import CHUNK_BYTES, VDSO, CodeMapping, FileKey, IdentifiedFile, KernelKey
+from symbolizers.inspection import (
+    CHUNK_BYTES,
+    IDENTIFIED_VDSO,
+    VDSO,
+    CodeMapping,
+    FileKey,
+    IdentifiedFile,
+    KernelKey,
+)
 from symbolizers.questions import Identified, IdentifyFiles, ReadUnwinding, UnwindChunks
 from tests.support.asked import Asked, Questions
 from tests.support.samples import raw_sample, told_file
@@ -209,7 +217,7 @@ def test_what_was_kept_is_put_in_for_processes_that_run_already() -> None:
     unwinding, questions = started(source)
     opened = FileKey((8, 1), 11, (100, 4, 5))
     unwinding.preload([opened, PROGRAM, VDSO, opened])
-    assert (questions.open, source.looked_up) == ([], [KEY])
+    assert (questions.open, source.looked_up) == ([], [IDENTIFIED_VDSO.key, KEY])
 
 
 class Follower:
