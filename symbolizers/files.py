@@ -72,8 +72,11 @@ class OpenFile(Struct):
             yield FilePart(start, start + each.file_size, self.fd, each.offset)
 
     def is_unchanged(self) -> bool:
-        """Whether nobody has written to it since it was opened."""
-        return _key_of(cached_stat(self.fd)) == self.key
+        """Whether nobody has written to it since it was opened, as far as the kernel says."""
+        try:
+            return _key_of(cached_stat(self.fd)) == self.key
+        except OSError:
+            return False
 
     def contents(self, told: FileKey) -> FileContents:
         """What it holds, in whichever process it is mapped; the kernel tells of it as `told`."""
@@ -134,7 +137,8 @@ class OpenFiles:
         """By what statx(2) says of the descriptor. None: there is nothing in it."""
         self._told: dict[FileKey, OpenFile] = {}
         self._mapped: dict[tuple[tuple[int, int], int], OpenFile] = {}
-        """By device and inode, where maps and statx(2) agree about the device."""
+        """By device and inode, where maps and statx(2) agree, and inodes of the file system have generations:
+        of others, two can have one number."""
         self._with_symbols: OrderedDict[int, OpenFile] = OrderedDict()
         """By descriptor, the last one used at the end."""
         self._with_table: OrderedDict[int, OpenFile] = OrderedDict()
@@ -160,8 +164,9 @@ class OpenFiles:
         except (FileUnavailable, Changed):
             return None, None
         file = self._files[key]
-        if file is not None and key.device == mapping.device:
-            self._mapped[mapping.device, mapping.inode] = file
+        place = mapping.device, mapping.inode
+        if file is not None and file.told is not None and place == (key.device, key.inode):
+            self._mapped[place] = file
         return key, file
 
     def functions(

@@ -61,6 +61,20 @@ static __always_inline void see(const struct scratch *s, struct seen_key *key)
 	seen.update(key, &now_ns);
 }
 
+/* Whether nothing new was seen in the process itself before. */
+static __always_inline bool is_new_process(const struct scratch *s)
+{
+	struct seen_key key = {.address = (__u64)STACK_KIND << KIND_SHIFT};
+	const __u64 *since_ns;
+
+	key.pid = s->head.pid;
+	since_ns = seen.lookup(&key);
+	if (since_ns && *since_ns >= s->sight.origin.began_ns)
+		return false;
+	see(s, &key);
+	return true;
+}
+
 /* The key of the sample as a whole: its code objects, or the region of native code. */
 static __always_inline void make_whole_key(const struct scratch *s, __u32 count, struct seen_key *key)
 {
@@ -87,7 +101,7 @@ static __always_inline bool is_fresh(struct scratch *s, __u32 count)
 	if (is_seen(s, &key))
 		return false;
 	s->sight.now_ns = boot_ns();
-	s->sight.wakes = !count;
+	s->sight.wakes = 1;	/* on_fresh() may know better */
 	if (!count)
 		see(s, &key);
 	return count;

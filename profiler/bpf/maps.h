@@ -67,7 +67,7 @@ struct sight {
 	__u32 named;		/* … how many of them had their turn … */
 	__u32 name_bytes;	/* … in records of so many bytes, … */
 	__u32 name_runs;	/* … by so many runs; … */
-	__u32 told;		/* … and of how many user space is told the name */
+	__u32 told;		/* … and of how many user space is told all that names them */
 	__u16 slots[MAX_FRESH];	/* a frame of each */
 	__u32 ends[MAX_WALKERS];	/* behind the last frame of each walk */
 };

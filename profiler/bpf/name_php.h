@@ -60,7 +60,7 @@ EACH int each_name_php(void *data)
 	if (!frame)
 		return 1;
 	if (take_php_name(s, layout, frame->owner ? frame->owner : frame->address & ADDRESS_MASK))
-		send_name(s);
+		send_name(s, HAS_TEXT(s, 0) && HAS_TEXT(s, 1) && HAS_TEXT(s, 2));
 	return 0;
 }
 

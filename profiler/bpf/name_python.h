@@ -86,7 +86,7 @@ EACH int each_name_python(void *data)
 	if (!frame)
 		return 1;
 	if (take_python_name(s, layout, frame->address & ADDRESS_MASK))
-		send_name(s);
+		send_name(s, HAS_TEXT(s, 0) && HAS_TEXT(s, 1));
 	return 0;
 }
 

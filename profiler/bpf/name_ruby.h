@@ -267,6 +267,14 @@ static __always_inline void take_iseq_name(struct scratch *s, const struct ruby_
 	take_ruby_path(s, layout, body);
 }
 
+/* As symbolizers/ruby/taken.py has it. */
+static __always_inline bool is_ruby_name_whole(const struct scratch *s, bool is_cfunc)
+{
+	if (!is_cfunc && !HAS_TEXT(s, 3))
+		return false;
+	return !(s->name.head.details & RUBY_NAME_METHOD) || (HAS_TEXT(s, 2) && (is_cfunc || HAS_TEXT(s, 1)));
+}
+
 /* Names the next of the fresh frames. Returns whether none is left. */
 EACH int each_name_ruby(void *data)
 {
@@ -284,8 +292,8 @@ EACH int each_name_ruby(void *data)
 		take_cfunc_name(s, layout, frame->owner);
 	else
 		take_iseq_name(s, layout, frame->address & ADDRESS_MASK, frame->owner);
-	if (s->name.head.texts[0].bytes != TEXT_LEFT)
-		send_name(s);
+	if (HAS_TEXT(s, 0))
+		send_name(s, is_ruby_name_whole(s, frame->address >> KIND_SHIFT == RUBY_CFUNC));
 	return 0;
 }
 

@@ -129,15 +129,20 @@ static __always_inline void take_text(struct scratch *s, __u32 number, __u64 add
 	s->text_bytes = used + bytes;
 }
 
-/* Sends the record. If there is no room for it, user space reads the name itself. */
-static __always_inline void send_name(struct scratch *s)
+#define HAS_TEXT(s, number) ((s)->name.head.texts[number].bytes != TEXT_LEFT)
+
+/*
+ * Sends the record. If there is no room for it, or it `is_whole` not, and lacks a text, user space reads the name
+ * itself.
+ */
+static __always_inline void send_name(struct scratch *s, bool is_whole)
 {
 	__u64 bytes = READ_BACK(s->text_bytes);
 
 	s->sight.name_bytes += sizeof(s->name.head) + bytes;
-	s->sight.told += s->name.head.texts[0].bytes != TEXT_LEFT;
-	records.ringbuf_output(&s->name, sizeof(s->name.head) + MASKED(bytes, sizeof(s->name.texts) - 1),
-			       BPF_RB_NO_WAKEUP);
+	if (!records.ringbuf_output(&s->name, sizeof(s->name.head) + MASKED(bytes, sizeof(s->name.texts) - 1),
+				    BPF_RB_NO_WAKEUP))
+		s->sight.told += is_whole;
 }
 
 /* Whether the lines of code that run are wanted: user space reads where each begins. */
@@ -162,9 +167,8 @@ int on_fresh(struct bpf_perf_event_data *ctx)
 	if (find_fresh(s)) {
 		make_whole_key(s, count, &key);
 		see(s, &key);
-		s->sight.wakes = READ_BACK(s->sight.fresh) && wants_lines();
-	} else {
-		s->sight.wakes = 1;
+		s->sight.wakes = is_new_process(s) || count > MAX_LOOKED ||
+				 (READ_BACK(s->sight.fresh) && wants_lines());
 	}
 	s->name.head.type = RECORD_NAME;
 	s->name.head.pid = s->head.pid;

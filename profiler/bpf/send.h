@@ -32,14 +32,14 @@ static __always_inline bool takes_alarm(__u64 bytes)
  * step with its own samples, and so would whatever runs next: one busy process among four on two CPUs then showed
  * 10 % too many samples. So there is a budget: a burst when a program begins, and one sample in five for good. The
  * first sample after a while without any wakes user space in any case, since it does not look meanwhile, and so does
- * the one (of `bytes`) that fills a part of the ring buffer.
+ * the one (of `bytes`) that fills a part of the ring buffer, with the names that were sent before it.
  */
 static __always_inline __u64 wake_flags(const struct scratch *s, __u64 bytes)
 {
 	bool is_to_be_read = READ_BACK(s->sight.wakes) || READ_BACK(s->sight.told) < READ_BACK(s->sight.fresh);
 	__u32 zero = 0, *debt = debts.lookup(&zero);
 
-	if (takes_alarm(bytes))
+	if (takes_alarm(bytes + READ_BACK(s->sight.name_bytes)))
 		return BPF_RB_FORCE_WAKEUP;
 	if (!debt)
 		return BPF_RB_NO_WAKEUP;

@@ -118,8 +118,6 @@ class Aggregator:
         """Stacks are made of numbers: an element is held once, and compared once, however many it is in."""
         self.elements: list[Element] = []
         """By number."""
-        self._texts: list[int] = []
-        """How long the names in each are, by number."""
         self._over_budget = self._placeholder(PLACEHOLDERS[Reason.OVER_BUDGET])
         self._dropped: dict[Reason, int] = {}
         """What the journal calls the stacks of dropped samples."""
@@ -277,7 +275,7 @@ class Aggregator:
         if len(known) == len(elements) and (count := stacks.get(stack)) is not None:
             return count
         new = [each for each, number in zip(elements, numbers, strict=True) if number is None]
-        texts = sum(map(self._texts.__getitem__, known)) + sum(map(self._text_length, new))
+        texts = sum(map(self._text_length, elements))
         size = stack_bytes(len(elements)) + _ADDRESS_BYTES * len(new) + texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
             return None
@@ -348,7 +346,6 @@ class Aggregator:
 
     def _add(self, element: Element) -> int:
         self.elements.append(element)
-        self._texts.append(self._text_length(element))
         return self._numbers.setdefault(element, len(self.elements) - 1)
 
     def _fold(self, process: ProcessId) -> None:

@@ -9,8 +9,8 @@ from enum import Enum
 _POLL_S = (0.05, 0.15)
 """How long it sleeps where nothing wakes it: a random time, in step with nothing."""
 _CALM_DOUBLINGS = 4
-"""It sleeps twice as long after each look that found nothing new, so many times. What is new wakes it, and so
-does a buffer that fills up."""
+"""It sleeps twice as long after each look that found no new program and left no question open, so many times.
+What is to be read at once wakes it, and so does a buffer that fills up."""
 _POLL_FOR_TASKS_S = (0.004, 0.012)
 """The same where tasks are looked at, many of which are over soon."""
 _POLL_IN_HURRY_S = (0.001, 0.003)
@@ -35,7 +35,7 @@ class Pace:
     def __init__(self, *, tasks: bool, threads: bool, has_targets: bool, is_shown: bool) -> None:
         """`tasks` are looked at; the names of `threads` are asked for while these run; somebody may watch."""
         self._poll_s = _POLL_FOR_TASKS_S if tasks else _POLL_S
-        self._most_calm = 0 if threads else _CALM_DOUBLINGS
+        self._most_calm = 0 if threads or tasks else _CALM_DOUBLINGS
         self._longest_s = _SHOWN_S if is_shown else _LOOK_S if has_targets else math.inf
         self._empty = self._calm = 0
 

@@ -228,8 +228,30 @@ def test_a_file_that_is_known_is_not_looked_for_again(
     def found_again(_handle: ProcessHandle, mapping: Mapping) -> None:
         raise AssertionError(mapping.path)
 
-    monkeypatch.setattr(files_module, "found_file", found_again)
+    with monkeypatch.context() as patched:
+        patched.setattr(files_module, "found_file", found_again)
+        assert service.inspect(python.pid, None) == before
+
+
+def test_where_inodes_have_no_generation_each_mapping_is_looked_at(
+    python: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files can have one number there: over NFS, when the first is gone from the server."""
+    looked: list[str] = []
+
+    @contextmanager
+    def noting(handle: ProcessHandle, mapping: Mapping) -> Iterator[FoundFile]:
+        looked.append(mapping.path)
+        with found_file(handle, mapping) as found:
+            yield found
+
+    monkeypatch.setattr(files_module, "inode_generation", lambda _fd: None)
+    monkeypatch.setattr(files_module, "found_file", noting)
+    service = Service(lines=False)
+    before = service.inspect(python.pid, None)
+    once = [*looked]
     assert service.inspect(python.pid, None) == before
+    assert looked == once * 2
 
 
 def test_a_file_that_nobody_maps_any_more_is_known_as_where_it_is_mapped(

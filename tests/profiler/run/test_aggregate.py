@@ -73,6 +73,19 @@ def test_one_address_stands_for_a_function_that_is_known() -> None:
     assert [each.elements for each in aggregator.stacks()] == [(MAIN, Inner(ONE), ONE)]
 
 
+def test_a_long_name_that_is_known_late_takes_as_much_room_as_any() -> None:
+    """A file repeats it for each stack."""
+    allowances = Allowances()
+    known: dict[NativeAddress, tuple[NativeAddress, Frame]] = {}
+    aggregator = Aggregator(allowances=allowances, known=known.get)
+    sample = replace(raw(), uid=1000)
+    aggregator.add(sample, (MAIN, ONE))
+    known[ONE] = ONE, Frame("native", "n" * 4000)
+    before = allowances._users[1000].used
+    aggregator.add(sample, (MAIN, ONE, Inner(ONE)))
+    assert allowances._users[1000].used - before > 2 * 4000 / 4
+
+
 def test_lines_and_hidden_frames_are_kept_while_there_is_ample_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance, "USER_BYTES", 4 * 40_000)
     aggregator = Aggregator(allowances=Allowances())
