@@ -33,7 +33,7 @@ from profiler.run.own import OwnSamples
 from profiler.run.pace import Alarm, Pace
 from profiler.run.processes import ProcessTable
 from profiler.run.request import Recording
-from profiler.run.stacks import Element, KernelAddress, kernel_elements, running_lines
+from profiler.run.stacks import Element, KernelAddress, running_lines
 from profiler.run.steps import Steps
 from profiler.run.surroundings import Surroundings
 from profiler.run.tasks import TaskStacks
@@ -139,7 +139,6 @@ class Session:
         self._samples = 0
         leaves_out = recording.without_self and recording.sampling.targets is None
         self._own = OwnSamples() if leaves_out else None
-        self._in_kernel: set[KernelAddress] = set()
         self._first_sample_s: float | None = None
         self._notes: list[str] = []
         self._stopped = False
@@ -234,8 +233,10 @@ class Session:
             progress(self._progress(is_over=True))
         self._steps.end("last records")
         duration_s = ended_s - self._started_s
-        kernel = self._finish_reads(ended_s)
+        self._finish_reads(ended_s)
         self._steps.end("last reads")
+        kernel = self._name_kernel()
+        self._steps.end("kernel names")
         native = self._name_native(ended_s, duration_s)
         self._steps.end("native names")
         self._notes += notes_on(self._aggregator.stacks(), native)
@@ -346,7 +347,6 @@ class Session:
                 if not self._samples:
                     self._first_sample_s = record.time_ns / 1e9 - self._recording.asked_at_s
                 self._samples += 1
-                self._in_kernel.update(kernel_elements(record.kernel))
                 if self._recording.async_tasks:
                     self._tasks.sample(record)
                 self._descriptions.sample(record)
@@ -382,19 +382,10 @@ class Session:
         if self._recording.threads:
             self._threads.again(repeated.process, repeated.time_ns)
 
-    def _finish_reads(self, ended_s: float) -> dict[Element, Frame]:
-        """Asks once more for what could not be read; then what still lacks a name is dropped.
-
-        Meanwhile it names the kernel addresses, and returns their frames.
-        """
+    def _finish_reads(self, ended_s: float) -> None:
+        """Asks once more for what could not be read; then what still lacks a name is dropped."""
         self._table.retry()
         self._threads.retry()
-        told = self._source.kernel_names([each.address for each in self._in_kernel])
-        kernel, is_hidden = name_kernel(self._in_kernel, told)
-        if is_hidden:
-            self._notes.append(
-                "kernel functions have no names here: 'sudo sysctl kernel.kptr_restrict=1' shows them"
-            )
         self._asker.wait_for_all(ended_s + _LAST_ANSWERS_S - time.monotonic())
         while any(map(self._allowances.is_trusted, self._tables.users_held())):
             if not self._asker.pending() or (left_s := ended_s + _LAST_TABLES_S - time.monotonic()) <= 0:
@@ -408,7 +399,17 @@ class Session:
             self._notes.append(
                 f"samples of asyncio tasks that do not show what awaits them: {self._tasks.alone}"
             )
-        return kernel
+
+    def _name_kernel(self) -> dict[Element, Frame]:
+        """A frame for every kernel address."""
+        addresses = [each for each in self._aggregator.elements if isinstance(each, KernelAddress)]
+        told = self._source.kernel_names([each.address for each in addresses])
+        frames, is_hidden = name_kernel(addresses, told)
+        if is_hidden:
+            self._notes.append(
+                "kernel functions have no names here: 'sudo sysctl kernel.kptr_restrict=1' shows them"
+            )
+        return frames
 
     def _profile(self, duration_s: float, names: dict[Element, Frame]) -> Profile:
         worker, compiler = self._asker.usage(), self._source.compiler_cost()
