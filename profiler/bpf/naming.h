@@ -131,10 +131,7 @@ static __always_inline void take_text(struct scratch *s, __u32 number, __u64 add
 
 #define HAS_TEXT(s, number) ((s)->name.head.texts[number].bytes != TEXT_LEFT)
 
-/*
- * Sends the record. If there is no room for it, or it `is_whole` not, and lacks a text, user space reads the name
- * itself.
- */
+/* Sends the record. User space reads the name itself where there is no room for it, or where a text is left out. */
 static __always_inline void send_name(struct scratch *s, bool is_whole)
 {
 	__u64 bytes = READ_BACK(s->text_bytes);

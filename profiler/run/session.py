@@ -42,7 +42,7 @@ from profiler.run.unwinding import Unwinding
 from symbolizers.asker import Asker, Readable
 from symbolizers.base import Interpreter
 from symbolizers.frame import Frame
-from symbolizers.process.identity import all_pids
+from symbolizers.process.identity import pids_with_program
 from symbolizers.process.usage import peak_bytes_of
 
 _LOADING_S = 10.0
@@ -163,7 +163,7 @@ class Session:
         """
         self._steps.end("start")
         targets = self._recording.sampling.targets
-        pids = all_pids() if targets is None else list(targets)
+        pids = pids_with_program() if targets is None else list(targets)
         self._table.discover(pids, time.monotonic_ns())
         failures: list[BaseException] = []
         done = Event()

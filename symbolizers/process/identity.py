@@ -192,6 +192,14 @@ def open_process(pid: int, start_ticks: int | None = None) -> ProcessHandle:
     return handle
 
 
-def all_pids() -> list[int]:
-    """Those of all processes that run now."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+def pids_with_program() -> list[int]:
+    """Those of all processes that run a program now: kernel threads and zombies do not."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _has_program(name)]
+
+
+def _has_program(pid: str) -> bool:
+    try:
+        os.readlink(f"/proc/{pid}/exe")  # it waits for no lock that the process could hold
+    except OSError as error:
+        return error.errno != errno.ENOENT  # where we may not look, who asks about the process learns why
+    return True

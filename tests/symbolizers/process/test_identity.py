@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from symbolizers.errors import ProcessGone
-from symbolizers.process.identity import ProcessId, open_process, start_ticks_of
+from symbolizers.process.identity import ProcessId, open_process, pids_with_program, start_ticks_of
 from tests.support.process.targets import running, running_as
 
 
@@ -97,6 +99,21 @@ def test_exec_keeps_the_identity(pages_file: Path) -> None:
 def test_number_that_is_no_pid(pid: int) -> None:
     with pytest.raises(ProcessGone):
         open_process(pid)
+
+
+def test_zombies_run_no_program() -> None:
+    with subprocess.Popen(["/bin/true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        pids = pids_with_program()
+    assert os.getpid() in pids
+    assert process.pid not in pids
+
+
+@pytest.mark.root
+def test_kernel_threads_run_no_program() -> None:
+    threads = {thread.pid for thread in psutil.Process(2).children()}
+    assert len(threads) > 10
+    assert not threads.intersection(pids_with_program())
 
 
 def test_thread_is_no_process() -> None:
