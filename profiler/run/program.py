@@ -35,7 +35,7 @@ _MOST_ASKED = 128
 """Code objects in one question: another process has its turn between two of them."""
 _WHOLE_BYTES = 400
 """What it takes to count the equals of a stack without a look at them."""
-_MOST_WHOLE = 1024
+_MOST_WHOLE = 4096
 """So many stacks of one program; what is forgotten costs a look."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
