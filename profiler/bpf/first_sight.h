@@ -36,15 +36,23 @@ static __always_inline void note_exec(__u32 pid)
 	origins.update(&pid, &origin);
 }
 
-/* Whether user space was told of `key`, which gets its pid here, in this process or before the fork. */
+/* Whether user space was told of `key`, which gets its pid here, in this process itself. */
+static __always_inline bool is_seen_here(const struct scratch *s, struct seen_key *key)
+{
+	const __u64 *since_ns;
+
+	key->pid = s->head.pid;
+	since_ns = seen.lookup(key);
+	return since_ns && *since_ns >= s->sight.origin.began_ns;
+}
+
+/* The same, or before the fork. */
 static __always_inline bool is_seen(const struct scratch *s, struct seen_key *key)
 {
 	const struct origin *origin = &s->sight.origin;
 	const __u64 *since_ns;
 
-	key->pid = s->head.pid;
-	since_ns = seen.lookup(key);
-	if (since_ns && *since_ns >= origin->began_ns)
+	if (is_seen_here(s, key))
 		return true;
 	if (!origin->ancestor)
 		return false;
@@ -65,11 +73,8 @@ static __always_inline void see(const struct scratch *s, struct seen_key *key)
 static __always_inline bool is_new_process(const struct scratch *s)
 {
 	struct seen_key key = {.address = (__u64)STACK_KIND << KIND_SHIFT};
-	const __u64 *since_ns;
 
-	key.pid = s->head.pid;
-	since_ns = seen.lookup(&key);
-	if (since_ns && *since_ns >= s->sight.origin.began_ns)
+	if (is_seen_here(s, &key))
 		return false;
 	see(s, &key);
 	return true;
