@@ -80,6 +80,18 @@ static __always_inline bool is_new_process(const struct scratch *s)
 	return true;
 }
 
+/* Whether user space wants a name of the thread from its interpreter, and was not woken for `key`, the thread's. */
+static __always_inline bool is_new_thread(struct scratch *s, struct seen_key *key)
+{
+	__u32 only = 0;
+	const struct settings *set = settings.lookup(&only);
+
+	if (!set || !set->threads || !s->head.interpreter_frames || is_seen_here(s, key))
+		return false;
+	s->sight.now_ns = boot_ns();
+	return true;
+}
+
 /* The key of the sample as a whole: its code objects, or the region of native code. */
 static __always_inline void make_whole_key(const struct scratch *s, __u32 count, struct seen_key *key)
 {

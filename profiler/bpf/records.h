@@ -222,7 +222,7 @@ struct settings {
 	__u32 only_targets;	/* whether only what is in the map `targets` is recorded */
 	__u32 position_mask;	/* what of a position makes stacks differ: all bits, or FRAME_ENTERED alone */
 	__u32 compiler;		/* the process that makes the rest of the sampler meanwhile, which is not recorded; or 0 */
-	__u32 padding;
+	__u32 threads;		/* whether names of threads are wanted, which are read while these run */
 };
 
 #endif

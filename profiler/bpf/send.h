@@ -5,6 +5,7 @@
 #ifndef PIDFLAME_SEND_H
 #define PIDFLAME_SEND_H
 
+#include "first_sight.h"
 #include "walk.h"
 
 /* To wake user space makes a debt, of which each other sample pays 1 off. */
@@ -34,17 +35,21 @@ static __always_inline bool takes_alarm(__u64 bytes)
  * first sample after a while without any wakes user space in any case, since it does not look meanwhile, and so does
  * the one (of `bytes`) that fills a part of the ring buffer, together with the names that were sent before it.
  */
-static __always_inline __u64 wake_flags(const struct scratch *s, __u64 bytes)
+static __always_inline __u64 wake_flags(struct scratch *s, __u64 bytes)
 {
 	bool is_to_be_read = READ_BACK(s->sight.wakes) || READ_BACK(s->sight.told) < READ_BACK(s->sight.fresh);
+	struct seen_key thread = {.address = (__u64)THREAD_KIND << KIND_SHIFT | s->head.tid};
+	bool is_new = is_new_thread(s, &thread);
 	__u32 zero = 0, *debt = debts.lookup(&zero);
 
 	if (takes_alarm(bytes + READ_BACK(s->sight.name_bytes)))
 		return BPF_RB_FORCE_WAKEUP;
 	if (!debt)
 		return BPF_RB_NO_WAKEUP;
-	if (is_to_be_read && *debt <= MOST_DEBT - DEBT_OF_WAKING) {
+	if ((is_to_be_read || is_new) && *debt <= MOST_DEBT - DEBT_OF_WAKING) {
 		*debt += DEBT_OF_WAKING;
+		if (is_new)
+			see(s, &thread);
 		return BPF_RB_FORCE_WAKEUP;
 	}
 	*debt -= *debt > 0;

@@ -38,8 +38,8 @@ class CStruct(Struct, frozen=True):
     alignment: int
 
     def pack(self, values: Mapping[str, int]) -> bytes:
-        """The bytes of the struct. Raises KeyError for a field without a value (padding is zero)."""
-        return self.layout.pack(*(0 if name == "padding" else values[name] for name in self.fields))
+        """The bytes of the struct. Raises KeyError for a field without a value."""
+        return self.layout.pack(*(values[name] for name in self.fields))
 
 
 class Header(Struct, frozen=True):

@@ -101,6 +101,7 @@ class KernelSource:
         self._settings = {
             "only_targets": int(self._sampling.targets is not None),
             "compiler": 0,
+            "threads": int(self._sampling.threads),
             "position_mask": _ALL_BITS if self._sampling.lines else _RECORDS.defines["FRAME_ENTERED"],
             "beyond_mask": 0 if self._sampling.inlines else (1 << 64) - 1,
             **{f"key[{word}]": int.from_bytes(os.urandom(8), "little") for word in range(2)},

@@ -26,11 +26,11 @@ class Part(str, Enum):
 
 _FILES = {
     Part.SAMPLES: (
-        *("walk.h", "send.h", "first_sight.h", "instants.h"),
+        *("walk.h", "first_sight.h", "send.h", "instants.h"),
         *("sample.c", "code_map.h", "copy.h", "unwind.h"),
     ),
     Part.WALKERS: ("walk.h",),
-    Part.LATER: ("walk.h", "send.h", "first_sight.h", "naming.h", "count.h", "symbols.h"),
+    Part.LATER: ("walk.h", "first_sight.h", "send.h", "naming.h", "count.h", "symbols.h"),
 }
 _OF_LANGUAGES = {Part.WALKERS: "walk", Part.LATER: "name"}
 

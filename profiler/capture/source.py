@@ -28,6 +28,8 @@ class Sampling(Struct, frozen=True):
     """Whether samples differ that differ in the running lines alone."""
     inlines: bool = False
     """Whether samples differ that differ in the running instruction alone."""
+    threads: bool = False
+    """Whether names of threads are read: then the first sample of each wakes who waits for samples."""
     singly: bool = False
     """Whether each sample comes alone, also one that equals an earlier one."""
 

@@ -126,6 +126,7 @@ def _recording(
             options.event,
             lines=keeps_lines,
             inlines=options.inlines,
+            threads=options.threads,
             singly=options.async_tasks,
         ),
         options.duration,

@@ -15,6 +15,7 @@ from symbolizers.errors import Reason
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Failed, ReadThreads, WantedThread
 
+_NEW_THREAD_PAUSE_NS = 10_000_000
 _FIRST_PAUSE_NS = 20_000_000
 _LAST_PAUSE_NS = 5_000_000_000
 _MAX_PROCESSES = 10_000
@@ -33,6 +34,7 @@ class _Asked(Struct):
     wanted: dict[int, int] = field(default_factory=dict)
     asking: bool = False
     is_replaced: bool = False
+    asked_ns: int = 0
     again_ns: float = 0.0
     pause_ns: int = _FIRST_PAUSE_NS
 
@@ -41,16 +43,19 @@ class ThreadNames:
     """Asks for a name when a thread is first seen in an interpreter. Lifetime: one recording.
 
     Many threads have no name: a process with such is asked again at growing intervals, while it is sampled,
-    and soon after a thread is seen for the first time.
+    and at once when a thread is seen for the first time.
     """
 
     def __init__(self, ask: Ask) -> None:
         self._put = ask
         self._processes: dict[ProcessId, _Asked] = {}
         self._names: dict[tuple[int, int], str] = {}
+        self._now_ns = 0
+        """When the last sample was taken."""
 
     def sample(self, sample: RawSample) -> None:
         """Takes note of the thread of `sample`."""
+        self._now_ns = sample.time_ns
         if (
             not sample.interpreter
             or not sample.thread_pointer
@@ -68,14 +73,15 @@ class ThreadNames:
             # It may have a name although the others have none, and may be gone soon.
             if asked.again_ns < math.inf:
                 asked.pause_ns = _FIRST_PAUSE_NS
-                asked.again_ns = min(asked.again_ns, sample.time_ns + _FIRST_PAUSE_NS)
-        self._ask_if_due(process, asked, sample.time_ns)
+                asked.again_ns = min(asked.again_ns, asked.asked_ns + _NEW_THREAD_PAUSE_NS)
+        self._ask_if_due(process, asked)
 
     def again(self, process: ProcessId, time_ns: int) -> None:
         """Takes note that threads of `process` run which were seen before."""
+        self._now_ns = time_ns
         asked = self._processes.get(process)
-        if asked is not None and asked.wanted:
-            self._ask_if_due(process, asked, time_ns)
+        if asked is not None:
+            self._ask_if_due(process, asked)
 
     def event(self, event: ProcessEvent) -> None:
         """Takes in an exec or exit: of the threads of that program none runs any more.
@@ -90,7 +96,9 @@ class ThreadNames:
         if asked is not None and not event.exited:
             asked.is_replaced = True
             # One that execs all the time is asked about no more often for that.
-            self._processes[process] = _Asked(asked.user, again_ns=asked.again_ns, pause_ns=asked.pause_ns)
+            self._processes[process] = _Asked(
+                asked.user, asked_ns=asked.asked_ns, again_ns=asked.again_ns, pause_ns=asked.pause_ns
+            )
 
     def retry(self) -> None:
         """Asks once more for the names that are not known: the end of the recording has come."""
@@ -102,9 +110,10 @@ class ThreadNames:
         """The names that are known, by pid and tid."""
         return self._names
 
-    def _ask_if_due(self, process: ProcessId, asked: _Asked, now_ns: int) -> None:
-        if not asked.asking and now_ns >= asked.again_ns:
-            asked.again_ns = now_ns + asked.pause_ns
+    def _ask_if_due(self, process: ProcessId, asked: _Asked) -> None:
+        if asked.wanted and not asked.asking and self._now_ns >= asked.again_ns:
+            asked.asked_ns = self._now_ns
+            asked.again_ns = self._now_ns + asked.pause_ns
             asked.pause_ns = min(2 * asked.pause_ns, _LAST_PAUSE_NS)
             self._ask(process, asked)
 
@@ -124,10 +133,11 @@ class ThreadNames:
         if isinstance(answer, Failed):
             if answer.reason is Reason.STALLED:
                 asked.again_ns = math.inf
-            return
-        for tid, name in answer.named:
-            asked.wanted.pop(tid, None)
-            if len(self._names) < _MAX_NAMES:
-                self._names[process.pid, tid] = name
-        if answer.named:
+        elif answer.named:
+            for tid, name in answer.named:
+                asked.wanted.pop(tid, None)
+                if len(self._names) < _MAX_NAMES:
+                    self._names[process.pid, tid] = name
             asked.pause_ns = _FIRST_PAUSE_NS
+        # A thread may have been seen for the first time meanwhile.
+        self._ask_if_due(process, asked)

@@ -6,12 +6,14 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from profiler.capture.kernel_source import KernelSource
-from profiler.capture.records import CodeName, RawSample
+from profiler.capture.records import CodeName, RawSample, Repeated
 from profiler.capture.source import Sampling
 from symbolizers.process.identity import open_process
 from tests.bench.depth import bpf_statistics, program_runs
@@ -23,6 +25,18 @@ LOOK_S = 3.0
 DEPTH = 30
 """Functions that call each other: fewer than are named at one interrupt."""
 MOST_US = 3.0
+THREAD_S = 0.1
+THREADS = f"""
+import threading, time
+def burn():
+    end = time.monotonic() + {THREAD_S}
+    while time.monotonic() < end: pass
+print("ready", flush=True)
+while True:
+    thread = threading.Thread(target=burn)
+    thread.start()
+    thread.join()
+"""
 PYTHON = r"""
 import sys, time
 fresh = sys.argv[1] == "fresh"
@@ -99,6 +113,41 @@ def test_a_name_costs_three_microseconds_at_most(tmp_path: Path, interpreter: st
     assert 0.05 < (fresh - known) / DEPTH < MOST_US, (known, fresh)
 
 
+class Looks(NamedTuple):
+    """How often the profiler was woken while it took in so many samples and names."""
+
+    wakes: int
+    samples: int
+    names: int
+
+
+def looks(command: Sequence[str], *, lines: bool = False, threads: bool = False) -> Looks:
+    """What happens while `command` runs, once what takes names is loaded; it says when it is ready."""
+    wakes = samples = names = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as target:
+        assert target.stdout is not None
+        assert target.stdout.readline() == "ready\n"
+        source = KernelSource(Sampling(HZ, (target.pid,), lines=lines, threads=threads))
+        try:
+            source.load()
+            with open_process(target.pid) as handle:
+                source.configure(target.pid, handle.id.start_ns(), [find_python(handle)[1]], user=0)
+            source.start()
+            source.complete()
+            end_s = time.monotonic() + LOOK_S
+            while (left_s := end_s - time.monotonic()) > 0:
+                ready, _, _ = select.select([source], [], [], left_s)
+                wakes += bool(ready)
+                records = source.drain()
+                samples += sum(isinstance(record, RawSample | Repeated) for record in records)
+                names += sum(isinstance(record, CodeName) for record in records)
+                wakes = wakes if names else 0  # before, what takes names is not loaded
+        finally:
+            source.close()
+            target.kill()
+    return Looks(wakes, samples, names)
+
+
 @pytest.mark.parametrize(
     ("lines", "path", "is_read"),
     [(True, "short", True), (False, "short", False), (False, "long" * 50, True)],
@@ -114,29 +163,19 @@ def test_code_that_is_to_be_read_wakes_the_profiler_within_a_budget(
     file = tmp_path / "chain"
     compiled = f"compile('\\n'.join(lines), {path!r}, 'exec')"
     file.write_text(PYTHON.replace("DEPTH", str(DEPTH)).replace(r'"\n".join(lines)', compiled))
-    wakes = samples = names = 0
-    command = [sys.executable, str(file), "fresh"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as target:
-        assert target.stdout is not None
-        assert target.stdout.readline() == "ready\n"
-        source = KernelSource(Sampling(HZ, (target.pid,), lines=lines))
-        try:
-            source.load()
-            with open_process(target.pid) as handle:
-                source.configure(target.pid, handle.id.start_ns(), [find_python(handle)[1]], user=0)
-            source.start()
-            source.complete()
-            end_s = time.monotonic() + LOOK_S
-            while (left_s := end_s - time.monotonic()) > 0:
-                ready, _, _ = select.select([source], [], [], left_s)
-                wakes += bool(ready)
-                records = source.drain()
-                samples += sum(isinstance(record, RawSample) for record in records)
-                names += sum(isinstance(record, CodeName) for record in records)
-                wakes = wakes if names else 0  # before, what takes names is not loaded
-        finally:
-            source.close()
-            target.kill()
-    assert samples > LOOK_S * HZ / 2
-    assert names > 5 * samples
-    assert 10 < wakes < samples / 2 if is_read else wakes < 10
+    looked = looks([sys.executable, str(file), "fresh"], lines=lines)
+    assert looked.samples > LOOK_S * HZ / 2
+    assert looked.names > 5 * looked.samples
+    assert 10 < looked.wakes < looked.samples / 2 if is_read else looked.wakes < 10
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_thread_whose_name_is_wanted_wakes_the_profiler_when_it_is_new(
+    tmp_path: Path, threads: bool
+) -> None:
+    """All threads run the same code, each for so short a time that nobody sees it who looks now and then."""
+    file = tmp_path / "threads"
+    file.write_text(THREADS)
+    looked = looks([sys.executable, str(file)], threads=threads)
+    assert looked.samples > LOOK_S * HZ / 2
+    assert LOOK_S / THREAD_S / 2 < looked.wakes < looked.samples / 2 if threads else looked.wakes < 10

@@ -143,7 +143,7 @@ def test_packs_by_name_and_misses_no_field() -> None:
 
 def test_arrays_of_numbers_are_packed_by_element() -> None:
     settings = read_header("records.h").structs["settings"]
-    words = ("only_targets", "position_mask", "compiler", "padding")
+    words = ("only_targets", "position_mask", "compiler", "threads")
     assert settings.fields == ("slot_ns", "key[0]", "key[1]", "beyond_mask", *words)
     packed = settings.pack({name: number for number, name in enumerate(settings.fields)})
-    assert settings.layout.unpack(packed) == (*range(7), 0)
+    assert settings.layout.unpack(packed) == tuple(range(8))

@@ -18,8 +18,8 @@ def test_every_program_stands_whole_behind_the_sampler() -> None:
     assert parts[0] == ""
     names = [
         "walk.h",
-        "send.h",
         "first_sight.h",
+        "send.h",
         "instants.h",
         "sample.c",
         "code_map.h",

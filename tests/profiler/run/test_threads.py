@@ -58,11 +58,10 @@ def test_a_thread_is_asked_for_when_it_is_first_seen() -> None:
     asked.sample(9, at_s=1.1)
     assert len(asked.questions.open) == 1
     asked.answer({8: "pool"})
-    asked.sample(8, at_s=1.2)
-    assert asked.questions.open == []
-    asked.sample(9, at_s=1.2)
     assert asked.wanted() == [9]
     asked.answer({9: "late"})
+    asked.sample(8, at_s=1.2)
+    assert asked.questions.open == []
     assert asked.names.names() == {(7, 8): "pool", (7, 9): "late"}
 
 
@@ -88,15 +87,25 @@ def test_what_has_no_name_is_asked_for_ever_more_seldom(answer: dict[int, str] |
     assert asked.wanted() == [7]
 
 
-def test_a_new_thread_is_asked_for_soon_though_the_others_have_no_names() -> None:
+def test_a_new_thread_is_asked_for_at_once_though_the_others_have_no_names() -> None:
     asked = Asked()
     for tick in range(1000):
         asked.sample(at_s=tick / 100)
         if asked.questions.open:
             asked.answer({})
-    asked.sample(8, at_s=10.00)
-    asked.sample(8, at_s=10.02)
+    asked.sample(8, at_s=10.0)
     assert asked.wanted() == [7, 8]
+
+
+def test_a_process_whose_threads_are_all_new_is_asked_a_hundred_times_a_second_at_most() -> None:
+    asked = Asked()
+    questions = 0
+    for tid in range(1000):
+        asked.sample(tid, at_s=tid / 1000)
+        if asked.questions.open:
+            questions += 1
+            asked.answer({tid: "short"})
+    assert 50 < questions <= 100
 
 
 def test_a_process_that_stalled_is_left_alone() -> None:
