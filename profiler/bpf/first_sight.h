@@ -69,12 +69,12 @@ static __always_inline void see(const struct scratch *s, struct seen_key *key)
 	seen.update(key, &now_ns);
 }
 
-/* Whether nothing new was seen in the process itself before. */
+/* Whether nothing new was seen in the process itself before. What ran already was looked into when sampling began. */
 static __always_inline bool is_new_process(const struct scratch *s)
 {
 	struct seen_key key = {.address = (__u64)STACK_KIND << KIND_SHIFT};
 
-	if (is_seen_here(s, &key))
+	if (!s->sight.is_recent || is_seen_here(s, &key))
 		return false;
 	see(s, &key);
 	return true;
@@ -112,8 +112,10 @@ static __always_inline bool is_fresh(struct scratch *s, __u32 count)
 
 	s->sight.looked = 1;
 	s->sight.origin.began_ns = s->head.start_ns;
-	if (origin)
+	if (origin) {
 		s->sight.origin = *origin;
+		s->sight.is_recent = 1;
+	}
 	make_whole_key(s, count, &key);
 	if (is_seen(s, &key))
 		return false;

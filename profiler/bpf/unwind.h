@@ -250,8 +250,8 @@ static __always_inline int unwind_step(struct scratch *s)
 		s->head.lacks_table = 1;
 	if (READ_BACK(s->head.lacks_table))
 		note_stop(s);
-	if (READ_BACK(s->head.user_frames) == 1 && is_of_one_function(READ_BACK(u->rule)))
-		u->beyond = offset - READ_BACK(u->function);
+	s->beyond[count & (MAX_USER_FRAMES - 1)] =
+		is_of_one_function(READ_BACK(u->rule)) ? offset - READ_BACK(u->function) : 0;
 	if (READ_BACK(u->rule) && !RULE_KEEPS_SP(READ_BACK(u->rule)))
 		return step_by_rule(s, READ_BACK(u->rule));
 	return step_by_frame_pointer(u);

@@ -66,6 +66,8 @@ _MOST_INTERPRETERS = 200
 """Characters of what is said of them: versions are what targets say."""
 _OTHERS = b"other programs"
 _NO_NATIVE = (Frame, RunningLine, KernelAddress)
+_MOST_SHOWN = 2048
+"""Native addresses whose function is at hand."""
 
 
 def _know_none(_address: NativeAddress) -> None:
@@ -118,6 +120,10 @@ class Aggregator:
         """Stacks are made of numbers: an element is held once, and compared once, however many it is in."""
         self.elements: list[Element] = []
         """By number."""
+        self._texts: list[int] = []
+        """How long the names are that are known in each element, in characters. By number."""
+        self._shown: dict[Element, int] = {}
+        """By native address, hidden or not, the number of what stands for all of its function."""
         self._over_budget = self._placeholder(PLACEHOLDERS[Reason.OVER_BUDGET])
         self._dropped: dict[Reason, int] = {}
         """What the journal calls the stacks of dropped samples."""
@@ -267,24 +273,55 @@ class Aggregator:
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
     ) -> Count | None:
         """The count of a stack, which may be a new one; None if the `allowance` has no room for that."""
-        elements = self._known_functions(elements)
-        numbers = [*map(self._numbers.get, elements)]
+        numbers = self._find(elements)
         known = [number for number in numbers if number is not None]
+        new = len(numbers) - len(known)
         stacks, tid = self._accounts[sample.process].stacks, sample.tid if self._threads else 0
         stack = StackKey(tid, tuple(known))
-        if len(known) == len(elements) and (count := stacks.get(stack)) is not None:
+        if not new and (count := stacks.get(stack)) is not None:
             return count
-        new = [each for each, number in zip(elements, numbers, strict=True) if number is None]
-        texts = sum(map(self._text_length, elements))
-        size = stack_bytes(len(elements)) + _ADDRESS_BYTES * len(new) + texts // _TEXT_SHARE
+        texts = sum(map(self._texts.__getitem__, known))
+        if new:
+            texts += sum(
+                self._text_length(each) for each, at in zip(elements, numbers, strict=True) if at is None
+            )
+        size = stack_bytes(len(elements)) + _ADDRESS_BYTES * new + texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
             return None
         if new:
-            stack = StackKey(tid, tuple([self._number(each, sample) for each in elements]))
+            pairs = zip(elements, numbers, strict=True)
+            all_numbers = [self._number(each, sample) if at is None else at for each, at in pairs]
+            stack = StackKey(tid, tuple(all_numbers))
         held_bytes = 0 if allowance is None else size
         self._pack_if_due()
         count = stacks[stack] = Count(stack, size_bytes=held_bytes, number=self._rows.stack(stack.elements))
         return count
+
+    def _find(self, elements: tuple[Element, ...]) -> list[int | None]:
+        """The number of what stands for each of them; None where that was never counted."""
+        plain, shown = self._numbers.get, self._shown.get
+        found = [plain(each) if type(each) in _NO_NATIVE else shown(each) for each in elements]
+        if None in found:
+            return [
+                self._look_up(each) if at is None else at for each, at in zip(elements, found, strict=True)
+            ]
+        return found
+
+    def _look_up(self, element: Element) -> int | None:
+        """The same, for one that is not at hand."""
+        named = self._named(element)
+        if named is None:
+            return self._numbers.get(element)
+        stands_for_all, frame = named
+        number = self._numbers.get(_like(element, stands_for_all))
+        address = address_in(element)
+        # What is generated may be another function's later.
+        if number is not None and address is not None and not address.file.is_generated:
+            if len(self._shown) >= _MOST_SHOWN:
+                self._shown.clear()
+            self._shown[element] = number
+            self._texts[number] = len(frame.name) + len(frame.file)
+        return number
 
     def _pack_if_due(self) -> None:
         """Before a new stack is counted: what nothing has shown for so many new ones takes less memory."""
@@ -296,16 +333,10 @@ class Aggregator:
                 account.pack()
             self._pack_at = max(_MOST_NEW, sum(len(each.stacks) for each in accounts) // 2)
 
-    def _known_functions(self, elements: tuple[Element, ...]) -> tuple[Element, ...]:
-        """With what stands for each function that is known."""
-        return tuple([each if type(each) in _NO_NATIVE else self._function(each) for each in elements])
-
     def _function(self, element: Element) -> Element:
-        known = self._named(element)
-        if known is None:
-            return element
-        stands_for_all, _ = known
-        return Inner(stands_for_all) if type(element) is Inner else stands_for_all
+        """What stands for all of a native address's function, if that is known."""
+        named = self._named(element)
+        return element if named is None else _like(element, named[0])
 
     def _named(self, element: Element) -> tuple[NativeAddress | Frame, Frame] | None:
         """Its function, if it is a native address whose function is known."""
@@ -314,9 +345,8 @@ class Aggregator:
 
     def _text_length(self, element: Element) -> int:
         """Of the names in it, in characters."""
-        frame: Element = element.frame if type(element) is RunningLine else element
-        if (known := self._named(element)) is not None:
-            _, frame = known
+        named = self._named(element)
+        frame = named[1] if named is not None else element.frame if type(element) is RunningLine else element
         return len(frame.name) + len(frame.file) if type(frame) is Frame else 0
 
     def _record(self, sample: RawSample, stack: int) -> int:
@@ -331,11 +361,12 @@ class Aggregator:
         return self._dropped[reason]
 
     def _number(self, element: Element, sample: RawSample) -> int:
-        """The number of an element, which may be new in `sample`."""
-        number = self._numbers.get(element)
+        """The number of what stands for an element, which may be new in `sample`."""
+        shown = self._function(element)
+        number = self._numbers.get(shown)
         if number is None:
-            number = self._add(element)
-            address = address_in(element)
+            number = self._add(shown)
+            address = address_in(shown)
             if address is not None:
                 self._on_address(address, sample.process.pid, sample.uid)
         return number
@@ -346,6 +377,7 @@ class Aggregator:
 
     def _add(self, element: Element) -> int:
         self.elements.append(element)
+        self._texts.append(self._text_length(element))
         return self._numbers.setdefault(element, len(self.elements) - 1)
 
     def _fold(self, process: ProcessId) -> None:
@@ -372,8 +404,7 @@ class Aggregator:
 
     def _by_function(self, stack: tuple[int, ...]) -> tuple[int, ...]:
         """The same stack, with what stands for each function that is known by now."""
-        elements = self._known_functions(tuple([self.elements[number] for number in stack]))
-        return tuple([self._number_of(element) for element in elements])
+        return tuple([self._number_of(self._function(self.elements[number])) for number in stack])
 
     def _number_of(self, element: Element) -> int:
         number = self._numbers.get(element)
@@ -402,6 +433,11 @@ class Aggregator:
             account.threads[sample.tid] = sample.thread_comm
         account.samples += 1
         return account
+
+
+def _like(element: Element, of: NativeAddress | Frame) -> Element:
+    """`of`, hidden if `element` is."""
+    return Inner(of) if type(element) is Inner else of
 
 
 def _native_end(sample: RawSample) -> NativeEnd | None:

@@ -42,8 +42,8 @@ def ends_in_generated(sample: RawSample, code: CodeMap) -> bool:
 def _outermost_is_generated(sample: RawSample, code: CodeMap) -> bool:
     if not sample.user:
         return False
-    element = code.find(sample.user[-1] - (len(sample.user) > 1))
-    return isinstance(element, Frame) or (element is not None and element.file.is_generated)
+    level = code.level(sample.user[-1] - (len(sample.user) > 1))
+    return level is not None and (level.is_generated or type(level.element) is Frame)
 
 
 class Parts(NamedTuple):
@@ -52,7 +52,7 @@ class Parts(NamedTuple):
     runs: Sequence[Run]
     """Its interpreters' frames, by name."""
     code: CodeMap
-    loops: Sequence[Loop]
+    loops: tuple[Loop, ...]
     unseen: Reason | None
     """Why frames may be missing."""
     lacks: Partial | None

@@ -133,8 +133,9 @@ class CodeObjects:
         known, shared = self._known, self._shared_known()
         missing: dict[CodeKey, RawFrame] = {}
         for frame in sample.interpreter:
-            key = frame.address, frame.checksum
-            if key in known or key in shared or key in gone or frame.address >= FIRST_ANNOTATION:
+            address, _, checksum, _ = frame
+            key = address, checksum
+            if key in known or key in shared or key in gone or address >= FIRST_ANNOTATION:
                 continue
             missing[key] = frame
         self.is_full = False

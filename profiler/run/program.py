@@ -85,6 +85,8 @@ class Program:
         """Whether it has an interpreter in it that no layout describes."""
         self._allowance = surroundings.allowances.of_process(user)
         self._codes = CodeObjects(lines=surroundings.lines, allowance=self._allowance)
+        self._loops: tuple[Loop, ...] = ()
+        """The evaluation loops of its interpreters."""
         self._whole: dict[bytes, Counts] = {}
         """Counts samples with a stack that was handed on whole, as long as its addresses mean the same."""
         self._open_questions = 0
@@ -172,6 +174,11 @@ class Program:
         if self.code.interpreters != self._walkers.interpreters:
             self._around.runs(self.process, self.code.interpreters)
         self._walkers.configure(self.process.pid, self.start_ns, self.code.interpreters, user=self.user)
+        self._loops = tuple(
+            Loop(each.language, *part)
+            for each in self._walkers.interpreters
+            for part in (each.loop, each.cold_loop)
+        )
 
     def renamed(self) -> None:
         """Its addresses mean something else now: samples that equal earlier ones are looked at again."""
@@ -320,7 +327,7 @@ class Program:
 
     def _knows_place(self, sample: RawSample) -> bool:
         """Whether the instruction that ran lies in a mapping that was found; none did in a kernel thread."""
-        return not sample.user or self.code.map().find(sample.user[0]) is not None
+        return not sample.user or self.code.map().level(sample.user[0]) is not None
 
     def _unseen(self, sample: RawSample) -> Reason | None:
         """Why frames of `sample` may be missing, where nobody has looked at its place or its program."""
@@ -337,7 +344,7 @@ class Program:
         runs = self._codes.runs(sample, gone)
         if sample.walk_status == WalkStatus.FAULT:
             runs.append(Run("", (PLACEHOLDERS[Reason.WOULD_FAULT],)))
-        loops = self._loops() if sample.interpreter else ()
+        loops = self._loops if sample.interpreter else ()
         parts = Parts(runs, self.code.map(), loops, unseen, partial_of(sample, gone, unseen))
         if not sample.lacks_table:
             self._emit(sample, parts)
@@ -371,14 +378,6 @@ class Program:
         is_new = bool(sample.stack) and sample.stack not in self._whole
         if counts is not None and parts.lacks is None and is_new and self._allowance.take(_WHOLE_BYTES):
             self._whole[sample.stack] = counts
-
-    def _loops(self) -> list[Loop]:
-        """The evaluation loops of its interpreters."""
-        return [
-            Loop(each.language, *part)
-            for each in self._walkers.interpreters
-            for part in (each.loop, each.cold_loop)
-        ]
 
     def _ask(self, missing: Iterable[CodeKey]) -> None:
         keys, frames = self._codes.ask(missing)

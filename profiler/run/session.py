@@ -276,12 +276,12 @@ class Session:
             due_s = self._names.due_s()
             if self._journal is not None:
                 due_s = min(due_s, self._journal.due_s())
-            self._wait(min(nap_s, end_s - now_s, max(due_s - now_s, pace.least_s())), self._source)
+            self._sleep(now_s + min(nap_s, end_s - now_s, max(due_s - now_s, pace.least_s())))
             if self._has_new_walkers:
                 self._has_new_walkers = False
                 self._table.configure()
             records, is_new = self._drain()
-            pace.looked(records, is_calm=not is_new and not self._asker.pending())
+            pace.looked(records, is_calm=not is_new)
             self._names.ask_early()
             self._end_without_targets()
             if self._journal is not None:
@@ -293,12 +293,22 @@ class Session:
         elapsed_s = time.monotonic() - self._started_s
         return Progress(elapsed_s, self._samples, self._aggregator.hottest, is_over)
 
-    def _wait(self, longest_s: float, *also: Readable) -> None:
-        """Waits for an answer, for `also`, to be woken or for `longest_s`; answers are handed out."""
+    def _sleep(self, until_s: float) -> None:
+        """Waits for a record, to be woken or until then (CLOCK_MONOTONIC); answers alone do not end it."""
+        while (left_s := until_s - time.monotonic()) > 0 and not self._wait(left_s, self._source):
+            pass
+
+    def _wait(self, longest_s: float, *also: Readable) -> bool:
+        """Waits for an answer, for `also`, to be woken or for `longest_s`; answers are handed out.
+
+        Returns whether it was woken, or any of `also` is ready.
+        """
         ready = self._asker.wait(longest_s, (self._woken, *also))
-        if self._woken.fileno() in ready:
+        is_woken = self._woken.fileno() in ready
+        if is_woken:
             with suppress(BlockingIOError):
                 self._woken.recv(_WAKE_BYTES)
+        return is_woken or any(each.fileno() in ready for each in also)
 
     def _configure(
         self, pid: int, start_ns: int, interpreters: tuple[Interpreter, ...], *, user: int

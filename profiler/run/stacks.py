@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ _STARTING = re.compile(
 )
 """Names of files that start a program or a thread: the C library, and programs that are interpreters."""
 _CACHED_MODULES = 256
+_MOST_LEVELS = 256
+"""Addresses of one process that are at hand."""
 
 
 class NativeAddress(NamedTuple):
@@ -91,8 +93,41 @@ def running_lines(elements: Iterable[Element]) -> Iterator[tuple[Frame, int]]:
             yield element, 0
 
 
+class Run(NamedTuple):
+    """The frames that one call of an interpreter's evaluation loop runs, leaf first."""
+
+    language: str
+    frames: tuple[Frame | RunningLine, ...]
+
+
+class Loop(NamedTuple):
+    """Addresses of an evaluation loop, from `start` to before `end`."""
+
+    language: str
+    start: int
+    end: int
+
+
+class Level(NamedTuple):
+    """A native frame, as it may stand in a stack."""
+
+    element: NativeAddress | Frame
+    inner: Inner
+    """The same, hidden."""
+    language: str
+    """Whose evaluation loop it is in; empty in none."""
+    is_own: bool
+    """Whether it is in the file of an evaluation loop."""
+    is_generated: bool
+    is_start: bool
+    """Whether its file starts programs."""
+
+
 class CodeMap:
-    """A process's executable mappings, to look addresses up in. Lifetime: one inspection."""
+    """A process's executable mappings, to look addresses up in. Lifetime: one inspection.
+
+    What runs there was mostly seen before: a few addresses are at hand.
+    """
 
     def __init__(self, mappings: Sequence[CodeMapping] = (), generated: FileKey | None = None) -> None:
         """`generated` stands for the code that the process generates."""
@@ -100,6 +135,10 @@ class CodeMap:
         self._generated = generated
         self._starts = [mapping.start for mapping in self._mappings]
         self._files = [None if is_shared_memory(each.path) else each.file for each in self._mappings]
+        self._loops: tuple[Loop, ...] = ()
+        self._own: frozenset[FileKey] = frozenset()
+        """The files of which the loops are parts."""
+        self._levels: dict[int, Level] = {}
 
     def find(self, address: int) -> NativeAddress | Frame | None:
         """What lies at `address`: code of a file, named memory without a file, or None (not code)."""
@@ -121,33 +160,60 @@ class CodeMap:
             if file is not None:
                 yield NativeAddress(file, mapping.offset, mapping.path)
 
+    def interpret(self, loops: tuple[Loop, ...]) -> None:
+        """From now on, these are the evaluation loops in it: as a rule the same as before."""
+        if loops != self._loops:
+            found = (self.find(loop.start) for loop in loops)
+            self._own = frozenset(each.file for each in found if type(each) is NativeAddress)
+            self._loops = loops
+            self._levels.clear()
 
-class Run(NamedTuple):
-    """The frames that one call of an interpreter's evaluation loop runs, leaf first."""
+    def walk(self, user: Sequence[int]) -> list[Level]:
+        """The native frames of a thread, leaf first. `user`: the instruction pointer, then return addresses.
 
-    language: str
-    frames: tuple[Frame | RunningLine, ...]
+        Where code keeps neither unwind information nor frame pointers these are junk: the stack ends at the
+        first address that isn't code.
+        """
+        walked = []
+        known = self._levels
+        called = 0
+        for address in user:
+            at = address - called  # a return address may be the first byte of the next function
+            called = 1
+            level = known.get(at) or self._look_up(at)
+            if level is None:
+                break
+            walked.append(level)
+        return walked
 
+    def level(self, address: int) -> Level | None:
+        """The frame at `address`, an instruction; None if that is no code."""
+        return self._levels.get(address) or self._look_up(address)
 
-class Loop(NamedTuple):
-    """Addresses of an evaluation loop, from `start` to before `end`."""
-
-    language: str
-    start: int
-    end: int
+    def _look_up(self, address: int) -> Level | None:
+        """The same, for an address that is not at hand."""
+        element = self.find(address)
+        if element is None:
+            return None
+        language = next((each.language for each in self._loops if each.start <= address < each.end), "")
+        is_own = is_generated = is_start = False
+        if type(element) is NativeAddress:
+            is_own, is_generated = element.file in self._own, element.file.is_generated
+            is_start = _is_starting(module_name(element.path))
+        if len(self._levels) >= _MOST_LEVELS:
+            self._levels.clear()
+        level = Level(element, Inner(element), language, is_own, is_generated, is_start)
+        self._levels[address] = level
+        return level
 
 
 def native_elements(user: Sequence[int], code: CodeMap) -> list[Element]:
-    """The native frames of a thread that runs no interpreter, leaf first.
-
-    `user` is the instruction pointer, then return addresses. Where code keeps neither unwind information nor
-    frame pointers these are junk: the stack ends at the first address that isn't code.
-    """
-    return [element for _, element in _native(user, code)]
+    """The native frames of a thread that runs no interpreter, leaf first: as `CodeMap.walk` has them."""
+    return [level.element for level in code.walk(user)]
 
 
 def interleave(
-    runs: Sequence[Run], user: Sequence[int], code: CodeMap, loops: Sequence[Loop], *, is_whole: bool
+    runs: Sequence[Run], user: Sequence[int], code: CodeMap, loops: tuple[Loop, ...], *, is_whole: bool
 ) -> list[Element]:
     """Interpreter and native frames as they called each other, leaf first.
 
@@ -156,113 +222,94 @@ def interleave(
     started the program are `Inner`. If the native stack never gets to a loop, only its leaf is known to
     belong on top, and the rest is `Inner`. `is_whole`: its root is there.
     """
-    walked = _calls(user, code, loops)
-    calls = Counter(language for language, _ in walked if language)
-    left = {language: deque(run for run in runs if run.language == language) for language in calls}
+    code.interpret(loops)
+    walked = _calls(code.walk(user))
+    calls = [level.language for level in walked if level.language]
+    left = {name: deque(run for run in runs if run.language == name) for name in {*calls}}
     # A loop that has just been called, or is about to return, has no frame.
-    idle = {language: calls[language] - len(left[language]) if is_whole else 0 for language in calls}
+    idle = {name: calls.count(name) - len(left[name]) if is_whole else 0 for name in left}
     if not any(left.values()):
-        top = [element for _, element in walked]
-        return [*top[:1], *map(_hidden, top[1:]), *(frame for run in runs for frame in run.frames)]
-    own = {found.file for loop in loops if isinstance(found := code.find(loop.start), NativeAddress)}
+        top: list[Element] = [level.element for level in walked[:1]]
+        return [
+            *top,
+            *(level.inner for level in walked[1:]),
+            *(frame for run in runs for frame in run.frames),
+        ]
     stack: list[Element] = []
-    called: list[Element] = []
+    called: list[Level] = []
     placed: set[int] = set()
-    for language, element in walked:
+    for level in walked:
+        language = level.language
         if language and idle[language] <= 0 and left[language]:
             run = left[language].popleft()
-            stack += _between(called, own) if placed else _without_entry(called)
+            stack += _between(called) if placed else _without_entry(called)
             stack += run.frames
             placed.add(id(run))
             called.clear()
         elif language and idle[language] > 0:
             idle[language] -= 1
-        called.append(_hidden(element) if language else element)
+        called.append(level)
     rest = [run for run in runs if id(run) not in placed]
     if not rest:
-        stack += _below(called, own) if is_whole else map(_hidden, called)
+        stack += _below(called) if is_whole else [level.inner for level in called]
     return [*stack, *(frame for run in rest for frame in run.frames)]
 
 
-def _calls(user: Sequence[int], code: CodeMap, loops: Sequence[Loop]) -> list[tuple[str, Element]]:
-    """Each native frame, and the language whose evaluation loop it is in.
-
-    The loop may be two functions, of which one calls the other: these are one frame.
-    """
-    found: list[tuple[str, Element]] = []
-    for address, element in _native(user, code):
-        language = _loop_of(address, loops)
-        if not (language and found and found[-1][0] == language):
-            found.append((language, element))
-    return found
+def _calls(walked: Sequence[Level]) -> list[Level]:
+    """Each native frame; the loop may be two functions, of which one calls the other: these are one frame."""
+    calls: list[Level] = []
+    before = ""
+    for level in walked:
+        if not level.language or level.language != before:
+            calls.append(level)
+        before = level.language
+    return calls
 
 
-def _native(user: Sequence[int], code: CodeMap) -> Iterator[tuple[int, Element]]:
-    """The address and the element of each level, as far as they are code."""
-    for level, address in enumerate(user):
-        address -= level > 0  # a return address may be the first byte of the next function
-        element = code.find(address)
-        if element is None:
-            return
-        yield address, element
+def _between(called: Sequence[Level]) -> list[Element]:
+    """What one run called that led to the next, without the interpreter's own functions."""
+    hidden = {_trampoline(called), _entry(called)}
+    return [
+        level.inner if level.language or level.is_own or at in hidden else level.element
+        for at, level in enumerate(called)
+    ]
 
 
-def _loop_of(address: int, loops: Sequence[Loop]) -> str:
-    for loop in loops:
-        if loop.start <= address < loop.end:
-            return loop.language
-    return ""
+def _without_entry(called: Sequence[Level]) -> list[Element]:
+    """What the innermost run called."""
+    entry = _entry(called)
+    return [
+        level.inner if level.language or at == entry else level.element for at, level in enumerate(called)
+    ]
 
 
-def _is_of(element: Element, files: Collection[FileKey]) -> bool:
-    return type(element) is NativeAddress and element.file in files
-
-
-def _between(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
-    """What one run called that led to the next."""
-    return _without_own(_without_entry(_without_trampoline(called)), own)
-
-
-def _without_own(called: Iterable[Element], own: Collection[FileKey]) -> list[Element]:
-    """The functions of these files are hidden."""
-    return [_hidden(each) if _is_of(each, own) else each for each in called]
-
-
-def _without_trampoline(called: Sequence[Element]) -> Sequence[Element]:
-    """Hides generated code that called the loop: it only leads there."""
-    return _without_generated(called, range(len(called)))
-
-
-def _without_entry(called: Sequence[Element]) -> Sequence[Element]:
-    """Hides generated code that the loop called itself: it is what the run's frames are compiled to."""
-    return _without_generated(called, reversed(range(len(called))))
-
-
-def _without_generated(called: Sequence[Element], order: Iterable[int]) -> Sequence[Element]:
-    """Hides what comes first in this order, of what is not hidden, if it is generated code."""
-    first = next((at for at in order if not isinstance(called[at], Inner)), None)
-    if first is None or not _is_generated(called[first]):
-        return called
-    return [*called[:first], _hidden(called[first]), *called[first + 1 :]]
-
-
-def _is_generated(element: Element) -> bool:
-    return type(element) is NativeAddress and element.file.is_generated
-
-
-def _below(called: Sequence[Element], own: Collection[FileKey]) -> list[Element]:
+def _below(called: Sequence[Level]) -> list[Element]:
     """What called the outermost run; hidden if that is the interpreter and what starts every program."""
-    rest = _without_own(_without_trampoline(called), own)
-    is_start = all(_starts_programs(each) for each in rest if not isinstance(each, Inner))
-    return [*map(_hidden, rest)] if is_start else rest
+    trampoline = _trampoline(called)
+    hidden = [bool(level.language) or level.is_own or at == trampoline for at, level in enumerate(called)]
+    is_start = all(level.is_start or is_hidden for level, is_hidden in zip(called, hidden, strict=True))
+    return [
+        level.inner if is_start or is_hidden else level.element
+        for level, is_hidden in zip(called, hidden, strict=True)
+    ]
 
 
-def _hidden(element: Element) -> Element:
-    return Inner(element) if type(element) is NativeAddress or type(element) is Frame else element
+def _trampoline(called: Sequence[Level]) -> int:
+    """The place of generated code that called the loop, which only leads there; -1 without such."""
+    return _generated_in(called, range(len(called)))
 
 
-def _starts_programs(element: Element) -> bool:
-    return type(element) is NativeAddress and _is_starting(module_name(element.path))
+def _entry(called: Sequence[Level]) -> int:
+    """The place of generated code that the loop called itself: the run's frames are compiled to it."""
+    return _generated_in(called, range(len(called) - 1, -1, -1))
+
+
+def _generated_in(called: Sequence[Level], order: Iterable[int]) -> int:
+    """Where the first in this order lies that is in no loop, if it is generated code; else -1."""
+    for at in order:
+        if not called[at].language:
+            return at if called[at].is_generated else -1
+    return -1
 
 
 @lru_cache(_CACHED_MODULES)

@@ -212,7 +212,7 @@ class AnswersAtOnce:
     def pending(self) -> bool:
         return bool(self._questions.open)
 
-    def wait(self, _longest_s: float, _also: Sequence[Readable] = ()) -> Collection[int]:
+    def wait(self, _longest_s: float, also: Sequence[Readable] = ()) -> Collection[int]:
         while self._questions.open:
             for asked in self._questions.take_all():
                 question = asked.question
@@ -222,7 +222,7 @@ class AnswersAtOnce:
                 self._clock.start()
                 del message
                 asked.then(decode_answer(answer, question))
-        return ()
+        return {each.fileno() for each in also}
 
     def wait_for_all(self, longest_s: float) -> None:
         self.wait(longest_s)

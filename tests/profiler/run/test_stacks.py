@@ -58,7 +58,7 @@ def mixed(
 ) -> list[Element]:
     """What shows by default. Each run is of one frame."""
     each = [Run(language, (python(name),)) for name in runs]
-    return [*plain(interleave(each, user, CODE, [LOOP, OTHER_LOOP], is_whole=is_whole))]
+    return [*plain(interleave(each, user, CODE, (LOOP, OTHER_LOOP), is_whole=is_whole))]
 
 
 def python(name: str) -> Frame:
@@ -171,7 +171,7 @@ def test_of_a_stack_that_is_not_whole_the_leaf_is_certain() -> None:
 def test_each_language_has_its_own_loop() -> None:
     runs = [Run("python", (python("a"), python("b"))), Run("ruby", (python("c"),))]
     user = (0x1A10, 0x9010, 0x1810, 0x1300)
-    found = interleave(runs, user, CODE, [LOOP, OTHER_LOOP], is_whole=True)
+    found = interleave(runs, user, CODE, (LOOP, OTHER_LOOP), is_whole=True)
     assert [*plain(found)] == [python("c"), in_extension(0x900F), python("a"), python("b")]
 
 
@@ -179,7 +179,7 @@ def test_what_is_hidden_keeps_its_place_and_a_loop_is_below_its_run() -> None:
     """The interpreter's own function and its loops, a trampoline, and what starts every program."""
     runs = [Run("python", (python("callback"),)), Run("python", (python("main"),))]
     user = (0x1850, 0x8010, 0x1100, 0x9010, 0x1860, 0x5010)
-    assert interleave(runs, user, CODE, [LOOP], is_whole=True) == [
+    assert interleave(runs, user, CODE, (LOOP,), is_whole=True) == [
         python("callback"),
         Inner(in_program(0x1850)),
         Inner(in_generated(0x800F)),
@@ -192,7 +192,7 @@ def test_what_is_hidden_keeps_its_place_and_a_loop_is_below_its_run() -> None:
 
 
 def test_without_the_loop_all_but_the_leaf_is_hidden() -> None:
-    found = interleave([Run("python", (python("main"),))], (0x5010, 0x1100), CODE, [LOOP], is_whole=True)
+    found = interleave([Run("python", (python("main"),))], (0x5010, 0x1100), CODE, (LOOP,), is_whole=True)
     assert found == [in_library(0x5010), Inner(in_program(0x10FF)), python("main")]
 
 
@@ -224,7 +224,7 @@ def test_whatever_the_chain_is_every_run_comes_out_once_and_only_code(
     user: list[int], languages: list[str], is_whole: bool
 ) -> None:
     runs = [Run(language, (python(str(number)),)) for number, language in enumerate(languages)]
-    found = interleave(runs, user, CODE, [LOOP, OTHER_LOOP], is_whole=is_whole)
+    found = interleave(runs, user, CODE, (LOOP, OTHER_LOOP), is_whole=is_whole)
     frames = [each for each in found if isinstance(each, Frame) and each.kind == "python"]
     assert sorted(frames) == [run.frames[0] for run in runs]
     for language in languages:
