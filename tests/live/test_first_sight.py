@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from tests.support.python_walk import find_python
 HZ = 100
 LOOK_S = 3.0
 DEPTH = 30
+PROCESSES = 30
 """Functions that call each other: fewer than are named at one interrupt."""
 MOST_US = 3.0
 THREAD_S = 0.1
@@ -121,30 +123,34 @@ class Looks(NamedTuple):
     names: int
 
 
-def looks(command: Sequence[str], *, lines: bool = False, threads: bool = False) -> Looks:
+def looks(command: Sequence[str], *, lines: bool = False, threads: bool = False, processes: int = 1) -> Looks:
     """What happens while `command` runs, once what takes names is loaded; it says when it is ready."""
     wakes = samples = names = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as target:
-        assert target.stdout is not None
-        assert target.stdout.readline() == "ready\n"
-        source = KernelSource(Sampling(HZ, (target.pid,), lines=lines, threads=threads))
-        try:
-            source.load()
-            with open_process(target.pid) as handle:
-                source.configure(target.pid, handle.id.start_ns(), [find_python(handle)[1]], user=0)
-            source.start()
-            source.complete()
-            end_s = time.monotonic() + LOOK_S
-            while (left_s := end_s - time.monotonic()) > 0:
-                ready, _, _ = select.select([source], [], [], left_s)
-                wakes += bool(ready)
-                records = source.drain()
-                samples += sum(isinstance(record, RawSample | Repeated) for record in records)
-                names += sum(isinstance(record, CodeName) for record in records)
-                wakes = wakes if names else 0  # before, what takes names is not loaded
-        finally:
-            source.close()
-            target.kill()
+    with ExitStack() as stack:
+        targets = [
+            stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            for _ in range(processes)
+        ]
+        for target in targets:
+            stack.callback(target.kill)
+            assert target.stdout is not None
+            assert target.stdout.readline() == "ready\n"
+        pids = tuple(target.pid for target in targets)
+        source = stack.enter_context(closing(KernelSource(Sampling(HZ, pids, lines=lines, threads=threads))))
+        source.load()
+        for pid in pids:
+            with open_process(pid) as handle:
+                source.configure(pid, handle.id.start_ns(), [find_python(handle)[1]], user=0)
+        source.start()
+        source.complete()
+        end_s = time.monotonic() + LOOK_S
+        while (left_s := end_s - time.monotonic()) > 0:
+            ready, _, _ = select.select([source], [], [], left_s)
+            wakes += bool(ready)
+            records = source.drain()
+            samples += sum(isinstance(record, RawSample | Repeated) for record in records)
+            names += sum(isinstance(record, CodeName) for record in records)
+            wakes = wakes if names else 0  # before, what takes names is not loaded
     return Looks(wakes, samples, names)
 
 
@@ -167,6 +173,15 @@ def test_code_that_is_to_be_read_wakes_the_profiler_within_a_budget(
     assert looked.samples > LOOK_S * HZ / 2
     assert looked.names > 5 * looked.samples
     assert 10 < looked.wakes < looked.samples / 2 if is_read else looked.wakes < 10
+
+
+def test_processes_that_run_already_do_not_wake_the_profiler_one_by_one(tmp_path: Path) -> None:
+    """They were looked into when sampling began."""
+    file = tmp_path / "chain"
+    file.write_text(PYTHON.replace("DEPTH", str(DEPTH)))
+    looked = looks([sys.executable, str(file), "known"], processes=PROCESSES)
+    assert looked.names > PROCESSES * DEPTH / 2
+    assert looked.wakes < PROCESSES / 2
 
 
 @pytest.mark.parametrize("threads", [True, False])
