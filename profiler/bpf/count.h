@@ -88,10 +88,9 @@ static __always_inline void absorb_head(struct siphash *h, const struct sample_h
 }
 
 /*
- * Where an instruction counts as being. Anywhere in an evaluation loop is the same place, since user space shows an
- * interpreter's frame there. So is anywhere in a function that the unwind table knows (see hash_stack()): user space
- * shows functions, and a busy one would make hundreds of stacks else. (Where it shows what is inlined there, the mask
- * is 0.)
+ * Where the instruction counts as being. Anywhere in an evaluation loop is the same place, since user space shows an
+ * interpreter's frame there. So is, for what runs, anywhere in a function that the unwind table knows: user space shows
+ * functions, and a busy one would make hundreds of stacks else. (Where it shows what is inlined there, the mask is 0.)
  */
 static __always_inline __u64 place_of(const struct scratch *s, __u64 address)
 {
@@ -126,7 +125,7 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 		absorb(&h, (__u64)frame->checksum << 32 | (frame->position & set->position_mask));
 	}
 	ROUNDS(s, level, MAX_USER_FRAMES + MAX_KERNEL_FRAMES) {
-		__u64 at = native_at + level * sizeof(__u64), address, beyond = 0;
+		__u64 at = native_at + level * sizeof(__u64), address;
 
 		if (level >= READ_BACK(s->head.user_frames) + READ_BACK(s->head.kernel_frames))
 			break;
@@ -134,10 +133,8 @@ static __always_inline void hash_stack(struct scratch *s, const struct settings 
 		if (at > RECORD_BYTES - sizeof(__u64))
 			break;
 		address = *(__u64 *)(s->body + at);
-		if (level < READ_BACK(s->head.user_frames))
-			beyond = s->beyond[level & (MAX_USER_FRAMES - 1)];
 		/* Read back, so that all ways through it are one for the verifier. */
-		s->unwind.place = place_of(s, address - (beyond & set->beyond_mask));
+		s->unwind.place = place_of(s, address - (level ? 0 : READ_BACK(s->unwind.beyond) & set->beyond_mask));
 		absorb(&h, READ_BACK(s->unwind.place));
 	}
 	end_hash(&h, HEAD_WORDS + 2 * frames + native, s->head.stack);

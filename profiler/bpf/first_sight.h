@@ -69,7 +69,7 @@ static __always_inline void see(const struct scratch *s, struct seen_key *key)
 	seen.update(key, &now_ns);
 }
 
-/* Whether nothing new was seen in the process itself before. What ran already was looked into when sampling began. */
+/* Whether nothing new was seen in the process itself before. What ran before is looked into as sampling begins. */
 static __always_inline bool is_new_process(const struct scratch *s)
 {
 	struct seen_key key = {.address = (__u64)STACK_KIND << KIND_SHIFT};

@@ -85,6 +85,7 @@ struct unwind {
 	__u32 is_code;
 	__u32 rule;		/* of a row of the table */
 	__u32 function;		/* where the function of that row begins, in the file; or its first row of the chunk */
+	__u32 beyond;		/* how far behind that the instruction that runs is */
 	__u64 place;
 };
 
@@ -140,7 +141,6 @@ struct scratch {
 	__u64 state[STATE_WORDS];	/* what the walker adds to `walk`, a struct of its own; zeros at first */
 	struct sight sight;
 	struct unwind unwind;
-	__u32 beyond[MAX_USER_FRAMES];	/* how far each user address is behind the beginning of its function; 0: unknown */
 	struct stop stop;
 	struct code code;
 	__u32 round;		/* see ROUNDS() */

@@ -54,6 +54,7 @@ int on_record(struct bpf_perf_event_data *ctx)
 	s->unwind.fp = s->registers[REGISTER_FRAME_POINTER];
 	s->unwind.used = count * sizeof(struct interpreter_frame);
 	s->unwind.is_exact = 1;
+	s->unwind.beyond = 0;
 	s->code.bytes = s->code.chunks = 0;
 	s->stop.frames = s->stop.is_copied = 0;
 	stages.call(ctx, STAGE_UNWIND);

@@ -99,10 +99,10 @@ static __always_inline __u32 find_rule(struct scratch *s, __u64 offset)
 	return chunk->rules[READ_BACK(u->chunk) & (CHUNK_ROWS - 1)];
 }
 
-/* Whether all instructions of a row are of one function: those of the PLT are of many. */
+/* Whether all instructions of a row are of one function: those of the PLT, and of what is to be described, are of many. */
 static __always_inline bool is_of_one_function(__u32 rule)
 {
-	return rule && RULE_CFA(rule) != CFA_PLT;
+	return rule && rule != RULE_AWAITED && RULE_CFA(rule) != CFA_PLT;
 }
 
 /* The registers that the kernel put on the stack to call a signal handler (struct ucontext). */
@@ -250,8 +250,8 @@ static __always_inline int unwind_step(struct scratch *s)
 		s->head.lacks_table = 1;
 	if (READ_BACK(s->head.lacks_table))
 		note_stop(s);
-	s->beyond[count & (MAX_USER_FRAMES - 1)] =
-		is_of_one_function(READ_BACK(u->rule)) ? offset - READ_BACK(u->function) : 0;
+	if (READ_BACK(s->head.user_frames) == 1 && is_of_one_function(READ_BACK(u->rule)))
+		u->beyond = offset - READ_BACK(u->function);
 	if (READ_BACK(u->rule) && !RULE_KEEPS_SP(READ_BACK(u->rule)))
 		return step_by_rule(s, READ_BACK(u->rule));
 	return step_by_frame_pointer(u);

@@ -314,13 +314,14 @@ class Aggregator:
             return self._numbers.get(element)
         stands_for_all, frame = named
         number = self._numbers.get(_like(element, stands_for_all))
+        if number is None:
+            return None
+        self._texts[number] = len(frame.name) + len(frame.file)
         address = address_in(element)
-        # What is generated may be another function's later.
-        if number is not None and address is not None and not address.file.is_generated:
+        if address is not None and not address.file.is_generated:  # which may be another function's later
             if len(self._shown) >= _MOST_SHOWN:
                 self._shown.clear()
             self._shown[element] = number
-            self._texts[number] = len(frame.name) + len(frame.file)
         return number
 
     def _pack_if_due(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from profiler.run.stacks import CodeMap
+from profiler.run.stacks import CodeMap, Levels
 from symbolizers.asker import ROOT_USER
 from symbolizers.base import Interpreter
 from symbolizers.inspection import MOST_MAPPINGS, VDSO, CodeMapping, FileContents, FileKey, Inspection
@@ -22,6 +22,8 @@ class KnownFiles:
     def __init__(self) -> None:
         self._contents: dict[FileKey, FileContents] = {}
         self._hosts: set[FileKey] = set()
+        self.levels = Levels()
+        """Frames in them that ran lately."""
 
     def learn(self, contents: FileContents) -> None:
         """Takes in what the worker has said of one."""
@@ -143,7 +145,7 @@ class MappedCode:
     def map(self) -> CodeMap:
         """All of it, to look addresses up in."""
         if self._map is None:
-            self._map = CodeMap(self._mappings, self._generated)
+            self._map = CodeMap(self._mappings, self._generated, self._files.levels)
         return self._map
 
     def _take_interpreters(self, mapping: CodeMapping) -> None:

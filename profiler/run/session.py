@@ -273,16 +273,14 @@ class Session:
             nap_s, alarm = pace.nap(is_in_hurry=self._table.is_in_hurry(time.monotonic_ns()))
             if alarm is not Alarm.NONE:
                 self._source.set_alarm(is_full=alarm is Alarm.FULL)
-            due_s = self._names.due_s()
-            if self._journal is not None:
-                due_s = min(due_s, self._journal.due_s())
-            self._sleep(now_s + min(nap_s, end_s - now_s, max(due_s - now_s, pace.least_s())))
+            self._sleep(min(now_s + nap_s, end_s), now_s + pace.least_s())
             if self._has_new_walkers:
                 self._has_new_walkers = False
                 self._table.configure()
             records, is_new = self._drain()
             pace.looked(records, is_calm=not is_new)
             self._names.ask_early()
+            self._threads.ask_about_new(time.monotonic_ns())
             self._end_without_targets()
             if self._journal is not None:
                 self._journal.write_if_due(time.monotonic_ns(), self._aggregator.elements)
@@ -293,10 +291,20 @@ class Session:
         elapsed_s = time.monotonic() - self._started_s
         return Progress(elapsed_s, self._samples, self._aggregator.hottest, is_over)
 
-    def _sleep(self, until_s: float) -> None:
-        """Waits for a record, to be woken or until then (CLOCK_MONOTONIC); answers alone do not end it."""
-        while (left_s := until_s - time.monotonic()) > 0 and not self._wait(left_s, self._source):
-            pass
+    def _sleep(self, until_s: float, least_s: float) -> None:
+        """Waits for a record, to be woken or until then; for what is due, not before `least_s`, either.
+
+        Both are on CLOCK_MONOTONIC. Answers do not end it, but may make something due.
+        """
+        while True:
+            due_s = min(max(self._due_s(), least_s), self._threads.due_s())
+            left_s = min(until_s, due_s) - time.monotonic()
+            if left_s <= 0 or self._wait(left_s, self._source):
+                return
+
+    def _due_s(self) -> float:
+        """When there is something to ask or to write (CLOCK_MONOTONIC)."""
+        return min(self._names.due_s(), self._journal.due_s() if self._journal is not None else math.inf)
 
     def _wait(self, longest_s: float, *also: Readable) -> bool:
         """Waits for an answer, for `also`, to be woken or for `longest_s`; answers are handed out.
@@ -329,6 +337,7 @@ class Session:
             return
         import psutil  # here: a recording of the whole system does not wait for it
 
+        found: list[int] = []
         for pid in targets:
             try:
                 process = psutil.Process(pid)
@@ -336,8 +345,10 @@ class Session:
             except psutil.NoSuchProcess:
                 self._source.drop_target(pid)
                 continue
-            for child in children:
-                self._source.add_target(child.pid)
+            found += [child.pid for child in children]
+        for pid in found:
+            self._source.add_target(pid)
+        self._table.discover(found, time.monotonic_ns())
 
     def _end_without_targets(self) -> None:
         # This never clears it: `stop` may be called in the middle of this.

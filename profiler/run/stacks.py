@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
+from types import MappingProxyType
 from typing import NamedTuple
 
 from symbolizers.errors import Reason
@@ -24,8 +26,9 @@ _STARTING = re.compile(
 )
 """Names of files that start a program or a thread: the C library, and programs that are interpreters."""
 _CACHED_MODULES = 256
-_MOST_LEVELS = 256
-"""Addresses of one process that are at hand."""
+_MOST_LEVELS = 4096
+"""Addresses that are at hand, of all processes together."""
+_NOTHING: Mapping[int, Level] = MappingProxyType({})
 
 
 class NativeAddress(NamedTuple):
@@ -123,14 +126,41 @@ class Level(NamedTuple):
     """Whether its file starts programs."""
 
 
+class Levels:
+    """What was found lately at addresses, in any `CodeMap`: most of it runs again. Lifetime: a recording."""
+
+    def __init__(self) -> None:
+        self._by_map: dict[int, dict[int, Level]] = {}
+        self._held = 0
+        self._numbers = count()
+
+    def number(self) -> int:
+        """For one more map, or for one in which everything is something else now."""
+        return next(self._numbers)
+
+    def of(self, number: int) -> Mapping[int, Level]:
+        """What is at hand of the map that has this number."""
+        return self._by_map.get(number, _NOTHING)
+
+    def put(self, number: int, address: int, level: Level) -> None:
+        """Keeps it; where too much is kept, all else goes."""
+        if self._held >= _MOST_LEVELS:
+            self._by_map.clear()
+            self._held = 0
+        self._by_map.setdefault(number, {})[address] = level
+        self._held += 1
+
+
 class CodeMap:
-    """A process's executable mappings, to look addresses up in. Lifetime: one inspection.
+    """A process's executable mappings, to look addresses up in. Lifetime: one inspection."""
 
-    What runs there was mostly seen before: a few addresses are at hand.
-    """
-
-    def __init__(self, mappings: Sequence[CodeMapping] = (), generated: FileKey | None = None) -> None:
-        """`generated` stands for the code that the process generates."""
+    def __init__(
+        self,
+        mappings: Sequence[CodeMapping] = (),
+        generated: FileKey | None = None,
+        levels: Levels | None = None,
+    ) -> None:
+        """`generated` stands for the code that the process generates; `levels` are those of all maps."""
         self._mappings = tuple(mappings)
         self._generated = generated
         self._starts = [mapping.start for mapping in self._mappings]
@@ -138,7 +168,8 @@ class CodeMap:
         self._loops: tuple[Loop, ...] = ()
         self._own: frozenset[FileKey] = frozenset()
         """The files of which the loops are parts."""
-        self._levels: dict[int, Level] = {}
+        self._levels = levels or Levels()
+        self._number = self._levels.number()
 
     def find(self, address: int) -> NativeAddress | Frame | None:
         """What lies at `address`: code of a file, named memory without a file, or None (not code)."""
@@ -166,7 +197,7 @@ class CodeMap:
             found = (self.find(loop.start) for loop in loops)
             self._own = frozenset(each.file for each in found if type(each) is NativeAddress)
             self._loops = loops
-            self._levels.clear()
+            self._number = self._levels.number()
 
     def walk(self, user: Sequence[int]) -> list[Level]:
         """The native frames of a thread, leaf first. `user`: the instruction pointer, then return addresses.
@@ -175,7 +206,7 @@ class CodeMap:
         first address that isn't code.
         """
         walked = []
-        known = self._levels
+        known = self._levels.of(self._number)
         called = 0
         for address in user:
             at = address - called  # a return address may be the first byte of the next function
@@ -188,7 +219,7 @@ class CodeMap:
 
     def level(self, address: int) -> Level | None:
         """The frame at `address`, an instruction; None if that is no code."""
-        return self._levels.get(address) or self._look_up(address)
+        return self._levels.of(self._number).get(address) or self._look_up(address)
 
     def _look_up(self, address: int) -> Level | None:
         """The same, for an address that is not at hand."""
@@ -200,10 +231,8 @@ class CodeMap:
         if type(element) is NativeAddress:
             is_own, is_generated = element.file in self._own, element.file.is_generated
             is_start = _is_starting(module_name(element.path))
-        if len(self._levels) >= _MOST_LEVELS:
-            self._levels.clear()
         level = Level(element, Inner(element), language, is_own, is_generated, is_start)
-        self._levels[address] = level
+        self._levels.put(self._number, address, level)
         return level
 
 

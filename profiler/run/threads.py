@@ -15,7 +15,6 @@ from symbolizers.errors import Reason
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Failed, ReadThreads, WantedThread
 
-_NEW_THREAD_PAUSE_NS = 10_000_000
 _FIRST_PAUSE_NS = 20_000_000
 _LAST_PAUSE_NS = 5_000_000_000
 _MAX_PROCESSES = 10_000
@@ -43,19 +42,18 @@ class ThreadNames:
     """Asks for a name when a thread is first seen in an interpreter. Lifetime: one recording.
 
     Many threads have no name: a process with such is asked again at growing intervals, while it is sampled,
-    and at once when a thread is seen for the first time.
+    and as soon as that may be when a thread is seen for the first time.
     """
 
     def __init__(self, ask: Ask) -> None:
         self._put = ask
         self._processes: dict[ProcessId, _Asked] = {}
         self._names: dict[tuple[int, int], str] = {}
-        self._now_ns = 0
-        """When the last sample was taken."""
+        self._new: dict[ProcessId, _Asked] = {}
+        """Those with threads that nobody was asked about."""
 
     def sample(self, sample: RawSample) -> None:
         """Takes note of the thread of `sample`."""
-        self._now_ns = sample.time_ns
         if (
             not sample.interpreter
             or not sample.thread_pointer
@@ -73,15 +71,25 @@ class ThreadNames:
             # It may have a name although the others have none, and may be gone soon.
             if asked.again_ns < math.inf:
                 asked.pause_ns = _FIRST_PAUSE_NS
-                asked.again_ns = min(asked.again_ns, asked.asked_ns + _NEW_THREAD_PAUSE_NS)
-        self._ask_if_due(process, asked)
+                asked.again_ns = min(asked.again_ns, asked.asked_ns + _FIRST_PAUSE_NS)
+                self._new[process] = asked
+        self._ask_if_due(process, asked, sample.time_ns)
 
     def again(self, process: ProcessId, time_ns: int) -> None:
         """Takes note that threads of `process` run which were seen before."""
-        self._now_ns = time_ns
         asked = self._processes.get(process)
         if asked is not None:
-            self._ask_if_due(process, asked)
+            self._ask_if_due(process, asked, time_ns)
+
+    def due_s(self) -> float:
+        """When `ask_about_new` has something to ask (CLOCK_MONOTONIC); infinite if it has not."""
+        due_ns = (each.again_ns for each in self._new.values() if each.wanted and not each.asking)
+        return min(due_ns, default=math.inf) / 1e9
+
+    def ask_about_new(self, now_ns: int) -> None:
+        """Asks about threads that nobody was asked about: they may be gone soon (CLOCK_MONOTONIC)."""
+        for process, asked in [*self._new.items()]:
+            self._ask_if_due(process, asked, now_ns)
 
     def event(self, event: ProcessEvent) -> None:
         """Takes in an exec or exit: of the threads of that program none runs any more.
@@ -91,6 +99,7 @@ class ThreadNames:
         """
         process = event.process
         asked = self._processes.pop(process, None)
+        self._new.pop(process, None)
         if not event.exited:
             self._names.pop((process.pid, process.pid), None)
         if asked is not None and not event.exited:
@@ -110,15 +119,16 @@ class ThreadNames:
         """The names that are known, by pid and tid."""
         return self._names
 
-    def _ask_if_due(self, process: ProcessId, asked: _Asked) -> None:
-        if asked.wanted and not asked.asking and self._now_ns >= asked.again_ns:
-            asked.asked_ns = self._now_ns
-            asked.again_ns = self._now_ns + asked.pause_ns
+    def _ask_if_due(self, process: ProcessId, asked: _Asked, now_ns: int) -> None:
+        if asked.wanted and not asked.asking and now_ns >= asked.again_ns:
+            asked.asked_ns = now_ns
+            asked.again_ns = now_ns + asked.pause_ns
             asked.pause_ns = min(2 * asked.pause_ns, _LAST_PAUSE_NS)
             self._ask(process, asked)
 
     def _ask(self, process: ProcessId, asked: _Asked) -> None:
         asked.asking = True
+        self._new.pop(process, None)
 
         def answered(answer: questions.ThreadNames | Failed) -> None:
             self._answered(process, asked, answer)
@@ -139,5 +149,3 @@ class ThreadNames:
                 if len(self._names) < _MAX_NAMES:
                     self._names[process.pid, tid] = name
             asked.pause_ns = _FIRST_PAUSE_NS
-        # A thread may have been seen for the first time meanwhile.
-        self._ask_if_due(process, asked)

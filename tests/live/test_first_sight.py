@@ -23,8 +23,8 @@ from tests.support.python_walk import find_python
 
 HZ = 100
 LOOK_S = 3.0
-DEPTH = 30
 PROCESSES = 30
+DEPTH = 30
 """Functions that call each other: fewer than are named at one interrupt."""
 MOST_US = 3.0
 THREAD_S = 0.1

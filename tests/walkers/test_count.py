@@ -185,22 +185,6 @@ def test_all_instructions_of_a_function_are_one_place(harness: Harness, by_instr
     assert not any(map(is_new, places))
 
 
-@pytest.mark.parametrize("by_instructions", [False, True])
-def test_all_calls_out_of_a_function_are_one_place(harness: Harness, by_instructions: bool) -> None:
-    """User space shows functions. A return address may be the first byte of the next one."""
-    frames = [RawFrame(1 << 56 | 0x6100 | by_instructions, 0, 1, 0)]
-    rows = array("I", [packed(Cfa.STACK_POINTER, 8, 0)] * 3)
-    table = chunks_of(array("I", [0x100, 0x200, 0x300]), rows, array("H", [0, 0, 0]))
-
-    def is_new(caller: int) -> bool:
-        image = stack_of(0x1000 + caller, 0, rip=0x1100, rbp=0)
-        record = harness.count(image, frames, by_instructions=by_instructions, unwound=True, table=table)
-        return not record.startswith(REPEAT_TYPE)
-
-    places = [0x201, 0x250, 0x300, 0x301]
-    assert [at for at in places if is_new(at)] == (places if by_instructions else [0x201, 0x301])
-
-
 @in_harness
 @given(frames=frames, index=st.integers(0, 11), change=st.sampled_from(["address", "checksum"]))
 def test_no_other_stack_is_taken_for_it(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from msgspec.structs import replace
 
@@ -57,8 +59,12 @@ def test_a_thread_is_asked_for_when_it_is_first_seen() -> None:
     assert asked.wanted() == [8]
     asked.sample(9, at_s=1.1)
     assert len(asked.questions.open) == 1
+    assert asked.names.due_s() == math.inf, "an answer is awaited"
     asked.answer({8: "pool"})
+    assert asked.names.due_s() <= 1.1
+    asked.names.ask_about_new(int(1.1 * S))
     assert asked.wanted() == [9]
+    assert asked.names.due_s() == math.inf
     asked.answer({9: "late"})
     asked.sample(8, at_s=1.2)
     assert asked.questions.open == []
@@ -97,15 +103,31 @@ def test_a_new_thread_is_asked_for_at_once_though_the_others_have_no_names() -> 
     assert asked.wanted() == [7, 8]
 
 
-def test_a_process_whose_threads_are_all_new_is_asked_a_hundred_times_a_second_at_most() -> None:
+def test_a_process_whose_threads_are_all_new_is_asked_fifty_times_a_second_at_most() -> None:
     asked = Asked()
     questions = 0
     for tid in range(1000):
         asked.sample(tid, at_s=tid / 1000)
+        asked.names.ask_about_new(tid * S // 1000)
         if asked.questions.open:
             questions += 1
-            asked.answer({tid: "short"})
-    assert 50 < questions <= 100
+            asked.answer(dict.fromkeys(asked.wanted(), "short"))
+    assert 25 < questions <= 50
+
+
+def test_when_new_threads_are_asked_about_is_told() -> None:
+    asked = Asked()
+    asked.sample(8)
+    asked.answer({})
+    asked.sample(9, at_s=1.001)
+    assert asked.questions.open == []
+    assert asked.names.due_s() == pytest.approx(1.02)
+    asked.names.ask_about_new(int(1.02 * S))
+    assert asked.wanted() == [8, 9]
+    asked.names.event(ProcessEvent(PROCESS, int(1.03 * S), S, True))
+    asked.sample(10, at_s=1.04, pid=3)
+    asked.names.event(ProcessEvent(ProcessId.from_start_ns(3, S), int(1.05 * S), S, True))
+    assert asked.names.due_s() == math.inf
 
 
 def test_a_process_that_stalled_is_left_alone() -> None:
