@@ -80,7 +80,10 @@ static __always_inline bool is_new_process(const struct scratch *s)
 	return true;
 }
 
-/* Whether user space wants a name of the thread from its interpreter, and was not woken for `key`, the thread's. */
+/*
+ * Whether user space wants a name of the thread from its interpreter, and was not woken for `key`, the thread's: see()
+ * then says that it was.
+ */
 static __always_inline bool is_new_thread(struct scratch *s, struct seen_key *key)
 {
 	__u32 only = 0;

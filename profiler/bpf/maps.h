@@ -187,7 +187,7 @@ BPF_PERCPU_ARRAY(copies, struct copy_bytes, 1);
 #define STACK_KIND 255	/* of an address that is a hash of code objects, as no frame has it */
 #define THREAD_KIND 254	/* of one that is the number of a thread */
 
-/* A code object, a stack of them, a thread, or, without an interpreter, a region of native code (64 kB), in a process. */
+/* A code object, a stack of them, a thread, or, where no interpreter runs, a region of native code (64 kB). */
 struct seen_key {
 	__u32 pid;
 	__u32 checksum;

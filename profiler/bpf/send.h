@@ -28,12 +28,13 @@ static __always_inline bool takes_alarm(__u64 bytes)
 }
 
 /*
- * Whether to wake user space for the sample: it does where user space has to read something new, because the memory can
- * be gone in a moment; the name of a thread, too, where those are wanted. All others wait for the next regular look. If every sample woke the profiler, it would be
- * scheduled in step with its own samples, and so would whatever runs next: one busy process among four on two CPUs then
- * showed 10 % too many samples. So there is a budget: a burst when a program begins, and one sample in five for good. The
- * first sample after a while without any wakes user space in any case, since it does not look meanwhile, and so does
- * the one (of `bytes`) that fills a part of the ring buffer, together with the names that were sent before it.
+ * Whether to wake user space for the sample: it does where user space has to read something new, because the memory
+ * can be gone in a moment (where threads are to be named, a new one's name, too). All others wait for the next regular
+ * look. If every sample woke the profiler, it would be scheduled in step with its own samples, and so would whatever
+ * runs next: one busy process among four on two CPUs then showed 10 % too many samples. So there is a budget: a burst
+ * when a program begins, and one sample in five for good. The first sample after a while without any wakes user space
+ * in any case, since it does not look meanwhile, and so does the one (of `bytes`) that fills a part of the ring
+ * buffer, together with the names that were sent before it.
  */
 static __always_inline __u64 wake_flags(struct scratch *s, __u64 bytes)
 {

@@ -99,7 +99,7 @@ static __always_inline __u32 find_rule(struct scratch *s, __u64 offset)
 	return chunk->rules[READ_BACK(u->chunk) & (CHUNK_ROWS - 1)];
 }
 
-/* Whether all instructions of a row are of one function: those of the PLT, and of what is to be described, are of many. */
+/* Whether all instructions of a row are of one function: those of the PLT are of many, and so is what is awaited. */
 static __always_inline bool is_of_one_function(__u32 rule)
 {
 	return rule && rule != RULE_AWAITED && RULE_CFA(rule) != CFA_PLT;

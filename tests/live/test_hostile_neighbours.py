@@ -29,8 +29,10 @@ from tests.support.process.session_priority import set_session_priority
 
 HZ = 199
 SECONDS = 2.5
-MOST_LATE_S = 0.5
-"""After the end, besides what the attacks cost a program that does nothing."""
+MOST_LATE_S = 0.4
+"""After the end, besides what the same work takes on this machine beside these attacks …"""
+END_IN_NOTHINGS = 10
+"""… which is that of so many programs that do nothing: 0.1 s of CPU time, or twice that on a slow machine."""
 MOST_BYTES = 250 << 20
 LEAST_NAMED = 0.95
 """The share of the samples of healthy programs that have their names."""
@@ -104,7 +106,7 @@ def assert_held_once(place: Place, folder: Path, names: Sequence[str]) -> None:
     assert recorded.stats["lost"] <= MOST_LOST * recorded.stats["samples"]
     assert watch.looks > 0.5 * SECONDS / 0.1
     assert watch.peak_bytes < MOST_BYTES
-    assert took_s < MOST_LATE_S + idle_s
+    assert took_s < MOST_LATE_S + END_IN_NOTHINGS * idle_s
     assert_named(recorded, healthy, began_s, cpu_s)
 
 
