@@ -9,7 +9,7 @@ from enum import Enum
 _POLL_S = (0.05, 0.15)
 """How long it sleeps where nothing wakes it: a random time, in step with nothing."""
 _CALM_DOUBLINGS = 4
-"""It sleeps twice as long after each look that found no new program, so many times.
+"""It sleeps twice as long after each look that found no new program and left no question open, so many times.
 What is to be read at once wakes it, and so does a buffer that fills up."""
 _POLL_FOR_TASKS_S = (0.004, 0.012)
 """The same where tasks are looked at, many of which are over soon."""
@@ -53,6 +53,6 @@ class Pace:
         return self._poll_s[0]
 
     def looked(self, records: int, *, is_calm: bool) -> None:
-        """There were so many records; nothing in them was new if it `is_calm`."""
+        """There were so many records; nothing in them was new, and no answer is awaited, if it `is_calm`."""
         self._empty = 0 if records else self._empty + 1
         self._calm = min(self._calm + 1, self._most_calm) if is_calm else 0

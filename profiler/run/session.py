@@ -278,7 +278,7 @@ class Session:
                 self._has_new_walkers = False
                 self._table.configure()
             records, is_new = self._drain()
-            pace.looked(records, is_calm=not is_new)
+            pace.looked(records, is_calm=not is_new and not self._asker.pending())
             self._names.ask_early()
             self._threads.ask_about_new(time.monotonic_ns())
             self._end_without_targets()
