@@ -24,6 +24,7 @@ from tests.support.python_walk import find_python
 HZ = 100
 LOOK_S = 3.0
 PROCESSES = 30
+PATIENCE_S = 30.0
 DEPTH = 30
 """Functions that call each other: fewer than are named at one interrupt."""
 MOST_US = 3.0
@@ -143,6 +144,11 @@ def looks(command: Sequence[str], *, lines: bool = False, threads: bool = False,
                 source.configure(pid, handle.id.start_ns(), [find_python(handle)[1]], user=0)
         source.start()
         source.complete()
+        patience_s = time.monotonic() + PATIENCE_S
+        while not names:  # before, what takes names is not loaded
+            assert time.monotonic() < patience_s
+            time.sleep(0.02)
+            names = sum(isinstance(record, CodeName) for record in source.drain())
         end_s = time.monotonic() + LOOK_S
         while (left_s := end_s - time.monotonic()) > 0:
             ready, _, _ = select.select([source], [], [], left_s)
@@ -150,7 +156,6 @@ def looks(command: Sequence[str], *, lines: bool = False, threads: bool = False,
             records = source.drain()
             samples += sum(isinstance(record, RawSample | Repeated) for record in records)
             names += sum(isinstance(record, CodeName) for record in records)
-            wakes = wakes if names else 0  # before, what takes names is not loaded
     return Looks(wakes, samples, names)
 
 

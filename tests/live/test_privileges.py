@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,9 +58,9 @@ def worker_of(pid: int, *, but: int = 0) -> int:
 
     def find() -> int | None:
         for child in children_of(pid):
-            fields = fields_of(child)
-            if child != but and fields.get("Seccomp") == "2":
-                return child
+            with suppress(ProcessLookupError, FileNotFoundError):  # another child may be over by now
+                if child != but and fields_of(child).get("Seccomp") == "2":
+                    return child
         return None
 
     return until(find)

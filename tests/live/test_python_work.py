@@ -50,6 +50,7 @@ def test_what_python_does_by_itself_has_a_frame(tmp_path: Path) -> None:
         "        ctypes.pythonapi.PyGC_Collect()\n"
         "kept = [[number] for number in range(3_000_000)]\n"
         "kept.append(kept)\n"
+        "gc.collect()\n"  # else the first allocation does, in a function that has no symbol
         "gc.enable()\n"
         "collects()\n"
         "print(json.dumps({}), flush=True)\n"
