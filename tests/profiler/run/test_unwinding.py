@@ -220,6 +220,25 @@ def test_what_was_kept_is_put_in_for_processes_that_run_already() -> None:
     assert (questions.open, source.looked_up) == ([], [IDENTIFIED_VDSO.key, KEY])
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_on_a_device_that_is_known_what_was_kept_is_put_in_without_a_question(is_kept: bool) -> None:
+    """It is known from what was put in before, or from what the worker said of another file."""
+    first, second, elsewhere = (
+        FileKey((8, device), inode, (100, 4, 5)) for device, inode in ((1, 11), (1, 13), (2, 14))
+    )
+    files = [first, second, elsewhere]
+    mappings = [CodeMapping(at << 12, (at + 1) << 12, 0, file, "/x") for at, file in enumerate(files, 1)]
+    source = Source(*([KEY] if is_kept else []))
+    unwinding, questions = started(source)
+    unwinding.preload(files[:1])
+    want(unwinding, (0x1010,), CodeMap(mappings[:1]))
+    questions.take_all()[0].answer(identified(KEY))
+    questions.take_all()
+    want(unwinding, (0x1010,), CodeMap(mappings))
+    assert files_of(questions.take()) == [elsewhere]
+    assert source.looked_up[-1] == OTHER_KEY
+
+
 class Follower:
     """Samples with a copy of their stack: the leaf in the program, below it these return addresses."""
 
