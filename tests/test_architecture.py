@@ -80,8 +80,10 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.allowance": set(),
     "profiler.run.collecting": set(),
     "profiler.run.own": {"profiler.capture", "symbolizers.process"},
+    "profiler.run.deferred": {"symbolizers.inspection", "symbolizers.process"},
     "profiler.run.surroundings": {
-        *("profiler.capture", "profiler.run.allowance", "profiler.run.mappings", "profiler.run.stacks"),
+        *("profiler.capture", "profiler.run.allowance", "profiler.run.deferred", "profiler.run.mappings"),
+        "profiler.run.stacks",
         *("symbolizers.asker", "symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
         *("symbolizers.inspection", "symbolizers.process"),
     },
@@ -177,8 +179,9 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.request": {"profiler.capture", "profiler.run.surroundings", "symbolizers.errors"},
     "profiler.run.session": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.aggregate"),
-        *("profiler.run.allowance", "profiler.run.collecting", "profiler.run.descriptions"),
+        *("profiler.run.allowance", "profiler.run.collecting", "profiler.run.deferred"),
         *(
+            "profiler.run.descriptions",
             "profiler.run.journal",
             "profiler.run.mappings",
             "profiler.run.nameless",

@@ -8,15 +8,16 @@ the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from profiler.capture.records import Counts, RawSample, Repeated
-from profiler.capture.wire import WalkStatus
+from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run.assembly import Parts, cut_in_generated, ends_in_generated, size_of
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
-from profiler.run.stacks import Loop, Run
+from profiler.run.stacks import Loop, NativeAddress, Run
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
 from profiler.run.surroundings import WHOLE_ONLY, Surroundings
 from profiler.run.walkers import Walkers
@@ -122,6 +123,8 @@ class Program:
     def again(self, repeated: Repeated) -> bool:
         """Counts these, if a sample with their stack was handed on whole; else returns False."""
         counts = self._whole.get(repeated.stack)
+        if counts is None and self._around.deferred.emit(self.process, repeated.stack):
+            counts = self._whole.get(repeated.stack)
         if counts is None:
             return False
         repeated.known.counts = counts
@@ -182,6 +185,7 @@ class Program:
 
     def renamed(self) -> None:
         """Its addresses mean something else now: samples that equal earlier ones are looked at again."""
+        self._around.deferred.emit_of(self.process)
         self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
         for counts in self._whole.values():
             counts.close()
@@ -218,6 +222,7 @@ class Program:
         """Settles every sample that waits: nothing more will be learnt, because of `why`."""
         if self.state is State.OVER:
             return
+        self._around.deferred.emit_of(self.process)
         has_exited = self.state is State.EXITED
         self._step(Happening.END)
         self.why = why
@@ -347,7 +352,11 @@ class Program:
         loops = self._loops if sample.interpreter else ()
         parts = Parts(runs, self.code.map(), loops, unseen, partial_of(sample, gone, unseen))
         if not sample.lacks_table:
-            self._emit(sample, parts)
+            if self._may_wait(sample, parts):
+                emit = partial(self._emit, sample, parts)
+                self._around.deferred.put(self.process, sample.stack, size_of(sample), emit)
+            else:
+                self._emit(sample, parts)
             return
 
         def followed(found: RawSample) -> None:
@@ -363,6 +372,16 @@ class Program:
             self._open_questions += 1
         else:
             self._emit(now, parts)
+
+    def _may_wait(self, sample: RawSample, parts: Parts) -> bool:
+        """Whether nothing that is learnt later makes it another stack, and nothing is to be asked for it."""
+        if not (self._around.deferred.is_used and sample.stack and self.state in ALIVE):
+            return False
+        if parts.lacks is not None or sample.user_end != UserEnd.ROOT or not parts.code.is_of_files:
+            return False
+        leaf = parts.code.level(sample.user[0]) if sample.user else None
+        place = leaf.element if leaf is not None else None
+        return not isinstance(place, NativeAddress) or not self._around.deferred.is_new(place.file)
 
     def _emit(self, sample: RawSample, parts: Parts) -> None:
         sample = cut_in_generated(sample, parts.code)

@@ -24,6 +24,7 @@ from profiler.run.accounts import HotProgram
 from profiler.run.aggregate import Aggregator
 from profiler.run.allowance import Allowances
 from profiler.run.collecting import survivors_aside
+from profiler.run.deferred import Deferred
 from profiler.run.descriptions import Descriptions
 from profiler.run.journal import Journal
 from profiler.run.mappings import KnownFiles
@@ -115,6 +116,8 @@ class Session:
             drop=self._aggregator.drop,
         )
         self._tables = Unwinding(asker.ask, source)
+        self._deferred = Deferred()
+        self._deferred.is_used = not recording.async_tasks  # these hold stacks back themselves
         self._table = ProcessTable(
             Surroundings(
                 files=self._files,
@@ -130,6 +133,7 @@ class Session:
                 lines=recording.keeps_lines,
                 costly=recording.costly(),
                 allowances=self._allowances,
+                deferred=self._deferred,
             )
         )
         self._threads = ThreadNames(asker.ask)
@@ -221,6 +225,7 @@ class Session:
         """
         if journal is not None:
             self._journal = journal
+            self._deferred.is_used = False  # it writes each second what was counted
             self._aggregator.write_to(journal)
             journal.begin(int(self._started_s * 1e9), self._recording.facts(self._source.cpus(), self._wall))
         with survivors_aside():
@@ -289,7 +294,11 @@ class Session:
 
     def _progress(self, *, is_over: bool = False) -> Progress:
         elapsed_s = time.monotonic() - self._started_s
-        return Progress(elapsed_s, self._samples, self._aggregator.hottest, is_over)
+        return Progress(elapsed_s, self._samples, self._hottest, is_over)
+
+    def _hottest(self) -> HotProgram | None:
+        self._deferred.emit_all()
+        return self._aggregator.hottest()
 
     def _sleep(self, until_s: float, least_s: float) -> None:
         """Waits for a record, to be woken or until then; for what is due, not before `least_s`, either.

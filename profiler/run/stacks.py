@@ -25,6 +25,7 @@ _STARTING = re.compile(
     "|".join((r"libc\.so.*|libc-2.*|libpthread.*|ld-linux.*|ld-musl.*", *PROGRAMS)), re.ASCII
 )
 """Names of files that start a program or a thread: the C library, and programs that are interpreters."""
+_VSYSCALL = "[vsyscall]"
 _CACHED_MODULES = 256
 _MOST_LEVELS = 4096
 """Addresses that are at hand, of all processes together."""
@@ -165,6 +166,9 @@ class CodeMap:
         self._generated = generated
         self._starts = [mapping.start for mapping in self._mappings]
         self._files = [None if is_shared_memory(each.path) else each.file for each in self._mappings]
+        pairs = zip(self._files, self._mappings, strict=True)
+        self.is_of_files = all(file is not None or each.path == _VSYSCALL for file, each in pairs)
+        """Whether none of it is code that the process may have generated."""
         self._loops: tuple[Loop, ...] = ()
         self._own: frozenset[FileKey] = frozenset()
         """The files of which the loops are parts."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from profiler.capture.records import Counts, RawSample
 from profiler.run.allowance import Allowances
+from profiler.run.deferred import Deferred
 from profiler.run.mappings import KnownFiles
 from profiler.run.stacks import CodeMap, Element, Partial
 from symbolizers.asker import Ask
@@ -60,7 +61,7 @@ class Surroundings(Struct, frozen=True):
     `note` takes what people should know about a process, `runs` what it interprets; `blame` takes the
     function next to a frame that has no name; `configure` tells the kernel which walkers it needs, and
     `tables` are told which unwind tables. `lines` asks for the lines that run. `allowances` say how much may
-    be held for whom.
+    be held for whom, and `deferred` holds stacks that may be emitted later.
     """
 
     files: KnownFiles
@@ -76,3 +77,4 @@ class Surroundings(Struct, frozen=True):
     lines: bool
     costly: frozenset[Reason]
     allowances: Allowances
+    deferred: Deferred

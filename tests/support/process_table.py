@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from profiler.capture.records import CodeName, ProcessEvent, RawSample, Repeated, StackCopy
 from profiler.run.allowance import Allowances
+from profiler.run.deferred import Deferred
 from profiler.run.mappings import KnownFiles
 from profiler.run.processes import ProcessTable
 from profiler.run.stacks import CodeMap, Element, Partial
@@ -70,7 +71,9 @@ class _Counts:
 class Table:
     """The table and everything around it, each sample told apart by its time."""
 
-    def __init__(self, *, lines: bool = False, costly: frozenset[Reason] = COSTLY) -> None:
+    def __init__(
+        self, *, lines: bool = False, costly: frozenset[Reason] = COSTLY, defers: bool = False
+    ) -> None:
         self.partial: dict[int, Partial] = {}
         self.questions = Questions()
         self.emitted: dict[int, tuple[Element, ...]] = {}
@@ -88,6 +91,8 @@ class Table:
         self.forgotten: list[ProcessId] = []
         self.now_ns = START_NS
         self.allowances = Allowances()
+        self.deferred = Deferred()
+        self.deferred.is_used = defers
         self.table = ProcessTable(
             Surroundings(
                 files=KnownFiles(),
@@ -103,6 +108,7 @@ class Table:
                 lines=lines,
                 costly=costly,
                 allowances=self.allowances,
+                deferred=self.deferred,
             )
         )
 
@@ -249,9 +255,11 @@ def frames_of(asked: Asked) -> tuple[RawFrame, ...]:
     return asked.question.frames
 
 
-def known(*codes: int, lines: bool = False, costly: frozenset[Reason] = COSTLY) -> Table:
+def known(
+    *codes: int, lines: bool = False, costly: frozenset[Reason] = COSTLY, defers: bool = False
+) -> Table:
     """A table that knows the process, and these code objects of it."""
-    table = Table(lines=lines, costly=costly)
+    table = Table(lines=lines, costly=costly, defers=defers)
     table.sample()
     table.inspected()
     if codes:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from profiler.capture import known_stacks
 from profiler.capture.records import ProcessEvent
 from profiler.capture.wire import WalkStatus
-from profiler.run import program
+from profiler.profile.model import Profile
+from profiler.run import aggregate, deferred, program
 from symbolizers.errors import Reason
 from symbolizers.frame import CodeObject, RawFrame
 from tests.support.encoded import encoded, encoded_repeat
@@ -97,11 +98,10 @@ events = st.one_of(st.tuples(st.just("exit"), pids), st.tuples(st.just("exec"), 
 steps = st.lists(st.one_of(*[st.tuples(pids, numbers)] * 6, events), max_size=150)
 
 
-@given(seed=st.integers(0, 1 << 32), steps=steps, leaving_s=st.sampled_from((-1.0, 10.0)))
-@settings(deadline=None, max_examples=150)
-def test_it_is_a_stack_or_a_loss_with_a_reason_or_lost(
-    seed: int, steps: list[tuple[int | str, int]], leaving_s: float
-) -> None:
+def recorded(
+    seed: int, steps: list[tuple[int | str, int]], leaving_s: float, *, deferred_bytes: int, ended: int = 500
+) -> tuple[Kernel, Profile]:
+    """What comes of these steps; so many bytes of stacks may wait, and so many ended processes have a row."""
     kernel = Kernel(Random(seed))
 
     def looks() -> Iterator[Look]:
@@ -119,8 +119,17 @@ def test_it_is_a_stack_or_a_loss_with_a_reason_or_lost(
         patch.setattr(known_stacks, "_MOST_BYTES_OF_CPU", 0)
         patch.setattr(known_stacks, "_LEAVING_S", leaving_s)
         patch.setattr(program, "_MOST_WHOLE", 5)
-        profile = replay(looks(), forget=kernel.forget, code=code_of, clock=Clock())
+        patch.setattr(deferred, "_MOST_BYTES", deferred_bytes)
+        patch.setattr(aggregate, "_MOST_ENDED", ended)
+        return kernel, replay(looks(), forget=kernel.forget, code=code_of, clock=Clock())
 
+
+@given(seed=st.integers(0, 1 << 32), steps=steps, leaving_s=st.sampled_from((-1.0, 10.0)))
+@settings(deadline=None, max_examples=150)
+def test_it_is_a_stack_or_a_loss_with_a_reason_or_lost(
+    seed: int, steps: list[tuple[int | str, int]], leaving_s: float
+) -> None:
+    kernel, profile = recorded(seed, steps, leaving_s, deferred_bytes=1 << 20)
     losses = profile.losses
     counted: Counter[int] = Counter()
     for sample in profile.samples:
@@ -133,3 +142,16 @@ def test_it_is_a_stack_or_a_loss_with_a_reason_or_lost(
     if leaving_s > 0:
         assert losses.lost == 0, "what we let go of is kept for as long as the kernel may refer to it"
     assert counted <= kernel.taken
+
+
+@given(seed=st.integers(0, 1 << 32), steps=steps)
+@settings(deadline=None, max_examples=100)
+def test_stacks_that_are_put_together_later_are_the_same(
+    seed: int, steps: list[tuple[int | str, int]]
+) -> None:
+    (_, at_once), *others = (
+        recorded(seed, steps, 10.0, deferred_bytes=most, ended=1) for most in (0, 5000, 1 << 20)
+    )
+    for _, later in others:
+        assert Counter(later.samples) == Counter(at_once.samples)
+        assert later.losses == at_once.losses

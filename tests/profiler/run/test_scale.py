@@ -1,14 +1,16 @@
 """What a sample costs in user space, and that it does not depend on how many processes there are.
 
 CPU time counts. It is up to twice of what it should be where others are at work on the machine, or on its
-host: so the best of several rounds is held against twice the limit, and what is compared ran in turns. What
-is out of proportion fails: a thousand processes once cost four times as much as ten. docs/BENCHMARKS.md says
+host: so the best of several rounds is held against twice the limit, and what is compared ran in turns. Where
+a loop of plain Python takes longer than on the machine that the limits are for, all else may, too. What is
+out of proportion fails: a thousand processes once cost four times as much as ten. docs/BENCHMARKS.md says
 what holds.
 """
 
 from __future__ import annotations
 
 import statistics
+import time
 
 import pytest
 
@@ -23,12 +25,27 @@ MOST_MIXED_US, MOST_NEW_US = 10.0, 100.0
 NOISE = 2.0
 """How much more a sample may cost here than on an idle machine, where it is near its limit."""
 
+LOOP_TIMES, LOOP_S = 100_000, 0.0055
+"""A loop, and what it takes on the machine that the limits are for."""
+
 Costs = dict[Stream, list[list[float]]]
 
 
 @pytest.fixture(scope="module")
 def costs() -> Costs:
     return costs_us((FEW, MANY), (TOGETHER, ALONE, FREQUENT, NEW), samples=2000, rounds=ROUNDS)
+
+
+@pytest.fixture(scope="module")
+def slowness(costs: Costs) -> float:
+    """How many times as long this machine takes, at its best: 1 at least."""
+
+    def loop_s() -> float:
+        before_s = time.thread_time()
+        sum(number * number for number in range(LOOP_TIMES))
+        return time.thread_time() - before_s
+
+    return max(1.0, min(loop_s() for _ in range(50)) / LOOP_S)
 
 
 @pytest.mark.parametrize("stream", [TOGETHER, FREQUENT], ids=["together", "frequent"])
@@ -40,17 +57,17 @@ def test_a_repeated_sample_costs_as_much_with_a_thousand_times_the_processes(
 
 
 @pytest.mark.parametrize("stream", [TOGETHER, ALONE, FREQUENT], ids=["together", "alone", "frequent"])
-def test_two_busy_cpus_cost_little_at_1000_hz(costs: Costs, stream: Stream) -> None:
+def test_two_busy_cpus_cost_little_at_1000_hz(costs: Costs, slowness: float, stream: Stream) -> None:
     few, _ = costs[stream]
-    assert min(few) < MOST_REPEATED_US * NOISE
+    assert min(few) < MOST_REPEATED_US * NOISE * slowness
 
 
-def test_a_core_takes_in_a_hundred_thousand_samples_a_second(costs: Costs) -> None:
+def test_a_core_takes_in_a_hundred_thousand_samples_a_second(costs: Costs, slowness: float) -> None:
     """One in twenty has a new stack."""
     for frequent, new in zip(costs[FREQUENT], costs[NEW], strict=True):
-        assert min(frequent) * (1 - NEW_SHARE) + min(new) * NEW_SHARE < MOST_MIXED_US * NOISE
+        assert min(frequent) * (1 - NEW_SHARE) + min(new) * NEW_SHARE < MOST_MIXED_US * NOISE * slowness
 
 
-def test_a_core_takes_in_ten_thousand_new_stacks_a_second(costs: Costs) -> None:
+def test_a_core_takes_in_ten_thousand_new_stacks_a_second(costs: Costs, slowness: float) -> None:
     few, _ = costs[NEW]
-    assert min(few) < MOST_NEW_US * NOISE
+    assert min(few) < MOST_NEW_US * NOISE * slowness
