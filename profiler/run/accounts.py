@@ -217,12 +217,12 @@ class HotProgram(NamedTuple):
     share: float
 
 
-def hottest_of(accounts: Iterable[Account]) -> HotProgram | None:
-    """Where most samples are; None without any."""
+def hottest_of(accounts: Iterable[tuple[Account, int]]) -> HotProgram | None:
+    """Where most samples are; None without any. With each account comes how many it is still to get."""
     samples: Counter[bytes] = Counter()
     processes: Counter[bytes] = Counter()
-    for account in accounts:
-        samples[account.root.comm] += account.samples
+    for account, more in accounts:
+        samples[account.root.comm] += account.samples + more
         processes[account.root.comm] += account.root.processes or 1
     if not samples.total():
         return None

@@ -226,9 +226,16 @@ class Aggregator:
             first, _ = self._ended.popitem(last=False)
             self._fold(first)
 
-    def hottest(self) -> HotProgram | None:
-        """The program with most samples so far; those that wait for names are not among them."""
-        return hottest_of(self._settled())
+    def hottest(self, waiting: Callable[[ProcessId], int] = lambda process: 0) -> HotProgram | None:
+        """The program with most samples so far; those that wait for names are not among them.
+
+        `waiting`: how many samples of a process are still to come that wait for nothing else.
+        """
+        self._unsettled.settle()
+        accounts = self._accounts.items()
+        return hottest_of(
+            (account, waiting(key) if isinstance(key, ProcessId) else 0) for key, account in accounts
+        )
 
     def stacks(self) -> Iterator[CountedStack]:
         """Every stack, to find out which of its elements still need names."""

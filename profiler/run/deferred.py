@@ -5,7 +5,7 @@ To put one together right after its sample took three times as long, and took it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from symbolizers.inspection import FileKey
@@ -23,8 +23,8 @@ class _Stack(NamedTuple):
 class Deferred:
     """Holds what is to be done for a stack until that is due; all of it where it is too much.
 
-    It is due when its process ends or maps something else, when the stack comes again, and when somebody
-    wants to see what was counted. Lifetime: one recording.
+    It is due when its process ends or maps something else, when the stack comes again, and at the end of the
+    recording. Lifetime: one recording.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,17 @@ class Deferred:
         self._bytes = 0
         self._files: set[FileKey] = set()
 
-    def is_new(self, file: FileKey) -> bool:
-        """Whether this is the first stack with its leaf in `file`: the names of files are asked for early."""
-        if file in self._files:
+    def have_new(self, files: Collection[FileKey]) -> bool:
+        """Whether no stack before began or ended in one of these: names in it are to be asked for early."""
+        if self._files.issuperset(files):
             return False
         if len(self._files) < _MOST_FILES:
-            self._files.add(file)
+            self._files.update(files)
         return True
+
+    def waiting(self, process: ProcessId) -> int:
+        """How many stacks of it wait, each of one sample."""
+        return len(self._stacks.get(process, ()))
 
     def put(self, process: ProcessId, stack: bytes, size_bytes: int, emit: Callable[[], None]) -> None:
         """Calls `emit` later; at once if an equal stack of `process` waits, after that one."""

@@ -379,9 +379,10 @@ class Program:
             return False
         if parts.lacks is not None or sample.user_end != UserEnd.ROOT or not parts.code.is_of_files:
             return False
-        leaf = parts.code.level(sample.user[0]) if sample.user else None
-        place = leaf.element if leaf is not None else None
-        return not isinstance(place, NativeAddress) or not self._around.deferred.is_new(place.file)
+        ends = (sample.user[0], sample.user[-1] - (len(sample.user) > 1)) if sample.user else ()
+        places = [level.element for level in map(parts.code.level, ends) if level is not None]
+        files = {place.file for place in places if isinstance(place, NativeAddress)}
+        return not self._around.deferred.have_new(files)
 
     def _emit(self, sample: RawSample, parts: Parts) -> None:
         sample = cut_in_generated(sample, parts.code)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from threading import Event, Thread
 
@@ -294,11 +295,8 @@ class Session:
 
     def _progress(self, *, is_over: bool = False) -> Progress:
         elapsed_s = time.monotonic() - self._started_s
-        return Progress(elapsed_s, self._samples, self._hottest, is_over)
-
-    def _hottest(self) -> HotProgram | None:
-        self._deferred.emit_all()
-        return self._aggregator.hottest()
+        hottest = partial(self._aggregator.hottest, self._deferred.waiting)
+        return Progress(elapsed_s, self._samples, hottest, is_over)
 
     def _sleep(self, until_s: float, least_s: float) -> None:
         """Waits for a record, to be woken or until then; for what is due, not before `least_s`, either.

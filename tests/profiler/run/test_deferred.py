@@ -8,6 +8,8 @@ import pytest
 
 from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run import deferred
+from profiler.run.accounts import HotProgram
+from profiler.run.aggregate import Aggregator
 from profiler.run.deferred import Deferred
 from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
@@ -134,6 +136,16 @@ def test_the_first_stack_with_its_leaf_in_a_file_is_put_together_at_once() -> No
     table = known(1, defers=True)
     first, second = (table.sample(1, user=(NATIVE,), stack=stack) for stack in (FIRST, SECOND))
     assert (first in table.emitted, second in table.emitted) == (True, False)
+
+
+def test_samples_that_wait_count_for_the_hottest_program() -> None:
+    aggregator, stacks = Aggregator(), Stacks()
+    one, other = (raw_sample(pid=pid, comm=comm) for pid, comm in ((7, b"one"), (8, b"other")))
+    for sample in (one, other):
+        aggregator.add(sample, ())
+    for stack in (FIRST, SECOND):
+        stacks.put(other.process, stack, "")
+    assert aggregator.hottest(stacks.deferred.waiting) == HotProgram(b"other", 1, 0.75)
 
 
 def test_a_process_that_generates_code_is_not_kept_waiting() -> None:
