@@ -130,6 +130,7 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
     },
     "profiler.run.packed": set(),
+    "profiler.run.numbering": {"profiler.run.stacks", "symbolizers.frame"},
     # Both count stacks whose elements have no names yet, so they know what such an element is.
     "profiler.run.accounts": {
         *("profiler.capture", "profiler.profile", "profiler.run.allowance", "profiler.run.journal"),
@@ -143,9 +144,9 @@ STAGES: dict[str, set[str]] = {
     },
     "profiler.run.aggregate": {
         *("profiler.capture", "profiler.profile", "profiler.run.accounts", "profiler.run.allowance"),
-        *("profiler.run.codes", "profiler.run.journal", "profiler.run.outcome", "profiler.run.significance"),
-        *("profiler.run.stacks", "symbolizers.base", "symbolizers.errors", "symbolizers.frame"),
-        "symbolizers.process",
+        *("profiler.run.codes", "profiler.run.journal", "profiler.run.numbering", "profiler.run.outcome"),
+        *("profiler.run.significance", "profiler.run.stacks", "symbolizers.base", "symbolizers.errors"),
+        *("symbolizers.frame", "symbolizers.process"),
     },
     "profiler.run.outcome": {
         *("profiler.profile", "profiler.run.accounts", "profiler.run.significance", "profiler.run.stacks"),

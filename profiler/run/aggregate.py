@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, overload
 
@@ -26,18 +26,10 @@ from profiler.run.accounts import (
 from profiler.run.allowance import Allowance, Allowances
 from profiler.run.codes import PLACEHOLDERS
 from profiler.run.journal import NoRows, Rows
+from profiler.run.numbering import Known, Numbering, OnAddress, ignore, know_none
 from profiler.run.outcome import losses_of, samples_of
 from profiler.run.significance import traits_of
-from profiler.run.stacks import (
-    Element,
-    Inner,
-    KernelAddress,
-    NativeAddress,
-    Partial,
-    RunningLine,
-    address_in,
-    plain,
-)
+from profiler.run.stacks import Element, Partial, plain
 from symbolizers.base import Interpreter
 from symbolizers.errors import Reason
 from symbolizers.frame import Frame
@@ -65,17 +57,6 @@ _MOST_PROGRAMS = 1000
 _MOST_INTERPRETERS = 200
 """Characters of what is said of them: versions are what targets say."""
 _OTHERS = b"other programs"
-_NO_NATIVE = (Frame, RunningLine, KernelAddress)
-_MOST_SHOWN = 2048
-"""Native addresses whose function is at hand."""
-
-
-def _know_none(_address: NativeAddress) -> None:
-    """Of no address the function is known."""
-
-
-def _ignore(_address: NativeAddress, _pid: int, _user: int) -> None:
-    pass
 
 
 class CountedStack(NamedTuple):
@@ -102,28 +83,16 @@ class Aggregator:
         threads: bool = False,
         containers: bool = False,
         allowances: Allowances | None = None,
-        on_address: Callable[[NativeAddress, int, int], None] = _ignore,
-        known: Callable[[NativeAddress], tuple[NativeAddress | Frame, Frame] | None] = _know_none,
+        on_address: OnAddress = ignore,
+        known: Known = know_none,
     ) -> None:
-        """`on_address` is called with each new address, and the pid and the user that it was sampled in.
-
-        `known` gives what stands for all of an address's function, and its frame, if it is known.
-        """
+        """`on_address` and `known` are as `Numbering` has them."""
         self._rows: Rows = NoRows()
         self._keep_dropped = keep_dropped
         self._threads = threads
         self._containers = containers
-        self._on_address = on_address
-        self._known = known
         self._allowances = allowances or Allowances()
-        self._numbers: dict[Element, int] = {}
-        """Stacks are made of numbers: an element is held once, and compared once, however many it is in."""
-        self.elements: list[Element] = []
-        """By number."""
-        self._texts: list[int] = []
-        """How long the names are that are known in each element, in characters. By number."""
-        self._shown: dict[Element, int] = {}
-        """By native address, hidden or not, the number of what stands for all of its function."""
+        self._numbering = Numbering(on_address=on_address, known=known)
         self._over_budget = self._placeholder(PLACEHOLDERS[Reason.OVER_BUDGET])
         self._dropped: dict[Reason, int] = {}
         """What the journal calls the stacks of dropped samples."""
@@ -139,6 +108,11 @@ class Aggregator:
         """About processes of which there is no sample yet."""
         self._interpreters: dict[ProcessId, str] = {}
         """Of the same."""
+
+    @property
+    def elements(self) -> Sequence[Element]:
+        """Every element that was counted, by the number that the rows have for it."""
+        return self._numbering.elements
 
     def write_to(self, rows: Rows) -> None:
         """Hands each sample on to `rows`, too. Called before there is any."""
@@ -241,12 +215,13 @@ class Aggregator:
         """Every stack, to find out which of its elements still need names."""
         for account in self._settled():
             for stack in account.all_stacks():
-                elements = tuple(map(self.elements.__getitem__, stack.elements))
+                elements = tuple(map(self._numbering.elements.__getitem__, stack.elements))
                 yield CountedStack(elements, stack.samples, account.pid, account.user)
 
     def lack(self, lacking: Mapping[Element, Reason]) -> None:
         """Counts every stack with an element that has no name, for that reason, as partial."""
-        numbers = {self._numbers[each]: reason for each, reason in lacking.items() if each in self._numbers}
+        found = ((self._numbering.get(each), reason) for each, reason in lacking.items())
+        numbers = {number: reason for number, reason in found if number is not None}
         for account in self._settled() if numbers else ():
             for stack in account.all_stacks():
                 reasons = [numbers[each] for each in stack.elements if each in numbers]
@@ -280,56 +255,25 @@ class Aggregator:
         self, sample: RawSample, elements: tuple[Element, ...], allowance: Allowance | None = None
     ) -> Count | None:
         """The count of a stack, which may be a new one; None if the `allowance` has no room for that."""
-        numbers = self._find(elements)
+        numbers = self._numbering.find(elements)
         known = [number for number in numbers if number is not None]
-        new = len(numbers) - len(known)
+        is_known = len(known) == len(numbers)
         stacks, tid = self._accounts[sample.process].stacks, sample.tid if self._threads else 0
         stack = StackKey(tid, tuple(known))
-        if not new and (count := stacks.get(stack)) is not None:
+        if is_known and (count := stacks.get(stack)) is not None:
             return count
-        texts = sum(map(self._texts.__getitem__, known))
-        if new:
-            texts += sum(
-                self._text_length(each) for each, at in zip(elements, numbers, strict=True) if at is None
-            )
-        size = stack_bytes(len(elements)) + _ADDRESS_BYTES * new + texts // _TEXT_SHARE
+        new = [] if is_known else [each for each, at in zip(elements, numbers, strict=True) if at is None]
+        texts = self._numbering.text_length(known, new)
+        size = stack_bytes(len(elements)) + _ADDRESS_BYTES * len(new) + texts // _TEXT_SHARE
         if allowance is not None and not allowance.take(size):
             return None
         if new:
-            pairs = zip(elements, numbers, strict=True)
-            all_numbers = [self._number(each, sample) if at is None else at for each, at in pairs]
-            stack = StackKey(tid, tuple(all_numbers))
+            pid, user = sample.process.pid, sample.uid
+            stack = StackKey(tid, self._numbering.complete(elements, numbers, pid=pid, user=user))
         held_bytes = 0 if allowance is None else size
         self._pack_if_due()
         count = stacks[stack] = Count(stack, size_bytes=held_bytes, number=self._rows.stack(stack.elements))
         return count
-
-    def _find(self, elements: tuple[Element, ...]) -> list[int | None]:
-        """The number of what stands for each of them; None where that was never counted."""
-        plain, shown = self._numbers.get, self._shown.get
-        found = [plain(each) if type(each) in _NO_NATIVE else shown(each) for each in elements]
-        if None in found:
-            return [
-                self._look_up(each) if at is None else at for each, at in zip(elements, found, strict=True)
-            ]
-        return found
-
-    def _look_up(self, element: Element) -> int | None:
-        """The same, for one that is not at hand."""
-        named = self._named(element)
-        if named is None:
-            return self._numbers.get(element)
-        stands_for_all, frame = named
-        number = self._numbers.get(_like(element, stands_for_all))
-        if number is None:
-            return None
-        self._texts[number] = len(frame.name) + len(frame.file)
-        address = address_in(element)
-        if address is not None and not address.file.is_generated:  # which may be another function's later
-            if len(self._shown) >= _MOST_SHOWN:
-                self._shown.clear()
-            self._shown[element] = number
-        return number
 
     def _pack_if_due(self) -> None:
         """Before a new stack is counted: what nothing has shown for so many new ones takes less memory."""
@@ -340,22 +284,6 @@ class Aggregator:
             for account in accounts:
                 account.pack()
             self._pack_at = max(_MOST_NEW, sum(len(each.stacks) for each in accounts) // 2)
-
-    def _function(self, element: Element) -> Element:
-        """What stands for all of a native address's function, if that is known."""
-        named = self._named(element)
-        return element if named is None else _like(element, named[0])
-
-    def _named(self, element: Element) -> tuple[NativeAddress | Frame, Frame] | None:
-        """Its function, if it is a native address whose function is known."""
-        address = address_in(element)
-        return None if address is None else self._known(address)
-
-    def _text_length(self, element: Element) -> int:
-        """Of the names in it, in characters."""
-        named = self._named(element)
-        frame = named[1] if named is not None else element.frame if type(element) is RunningLine else element
-        return len(frame.name) + len(frame.file) if type(frame) is Frame else 0
 
     def _record(self, sample: RawSample, stack: int) -> int:
         """Hands on a sample with that stack; returns the number of its thread."""
@@ -368,25 +296,9 @@ class Aggregator:
             self._dropped[reason] = self._rows.stack(self._placeholder(DROPPED[reason]))
         return self._dropped[reason]
 
-    def _number(self, element: Element, sample: RawSample) -> int:
-        """The number of what stands for an element, which may be new in `sample`."""
-        shown = self._function(element)
-        number = self._numbers.get(shown)
-        if number is None:
-            number = self._add(shown)
-            address = address_in(shown)
-            if address is not None:
-                self._on_address(address, sample.process.pid, sample.uid)
-        return number
-
     def _placeholder(self, frame: Frame) -> tuple[int]:
         """A stack of this frame alone."""
-        return (self._number_of(frame),)
-
-    def _add(self, element: Element) -> int:
-        self.elements.append(element)
-        self._texts.append(self._text_length(element))
-        return self._numbers.setdefault(element, len(self.elements) - 1)
+        return (self._numbering.number(frame),)
 
     def _fold(self, process: ProcessId) -> None:
         """From now on, a process that has ended counts with the others of its program."""
@@ -403,20 +315,12 @@ class Aggregator:
             self._accounts[key] = group
         self._rows.merged(process, key.comm)
         account.allowance.give_all_back()
-        group.take_over(account, self._over_budget, self._by_function)
+        group.take_over(account, self._over_budget, self._numbering.by_function)
 
     def _settled(self) -> Collection[Account]:
         """All accounts, with all that was counted."""
         self._unsettled.settle()
         return self._accounts.values()
-
-    def _by_function(self, stack: tuple[int, ...]) -> tuple[int, ...]:
-        """The same stack, with what stands for each function that is known by now."""
-        return tuple([self._number_of(self._function(self.elements[number])) for number in stack])
-
-    def _number_of(self, element: Element) -> int:
-        number = self._numbers.get(element)
-        return self._add(element) if number is None else number
 
     def _container(self, account: Account) -> str:
         """The container that is shown around it."""
@@ -441,11 +345,6 @@ class Aggregator:
             account.threads[sample.tid] = sample.thread_comm
         account.samples += 1
         return account
-
-
-def _like(element: Element, of: NativeAddress | Frame) -> Element:
-    """`of`, hidden if `element` is."""
-    return Inner(of) if type(element) is Inner else of
 
 
 def _native_end(sample: RawSample) -> NativeEnd | None:
