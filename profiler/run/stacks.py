@@ -301,29 +301,28 @@ def _calls(walked: Sequence[Level]) -> list[Level]:
 
 def _between(called: Sequence[Level]) -> list[Element]:
     """What one run called that led to the next, without the interpreter's own functions."""
-    hidden = {_trampoline(called), _entry(called)}
-    return [
-        level.inner if level.language or level.is_own or at in hidden else level.element
-        for at, level in enumerate(called)
-    ]
+    return _hide(called, (_trampoline(called), _entry(called)), hides_own=True)
 
 
 def _without_entry(called: Sequence[Level]) -> list[Element]:
     """What the innermost run called."""
-    entry = _entry(called)
-    return [
-        level.inner if level.language or at == entry else level.element for at, level in enumerate(called)
-    ]
+    return _hide(called, (_entry(called),), hides_own=False)
 
 
 def _below(called: Sequence[Level]) -> list[Element]:
     """What called the outermost run; hidden if that is the interpreter and what starts every program."""
-    trampoline = _trampoline(called)
-    hidden = [bool(level.language) or level.is_own or at == trampoline for at, level in enumerate(called)]
-    is_start = all(level.is_start or is_hidden for level, is_hidden in zip(called, hidden, strict=True))
+    below = _hide(called, (_trampoline(called),), hides_own=True)
+    for level, element in zip(called, below, strict=True):
+        if not level.is_start and element is not level.inner:
+            return below
+    return [level.inner for level in called]
+
+
+def _hide(called: Sequence[Level], places: tuple[int, ...], *, hides_own: bool) -> list[Element]:
+    """Each of these; those in a loop and at `places` are hidden, and with `hides_own` those in its file."""
     return [
-        level.inner if is_start or is_hidden else level.element
-        for level, is_hidden in zip(called, hidden, strict=True)
+        level.inner if level.language or (hides_own and level.is_own) or at in places else level.element
+        for at, level in enumerate(called)
     ]
 
 
