@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from symbolizers.bounded import keep
 from symbolizers.errors import Reason, Stalled
 from symbolizers.process.deadline import DeadlineWorker, Usage
 from symbolizers.process.fork_server import ForkServer
@@ -111,9 +112,7 @@ class Asker:
         def answered(message: bytes | Stalled) -> None:
             answer = _answer_in(message, question)
             if isinstance(answer, Failed) and answer.reason in _COSTLY and not is_costly:
-                self._costly[lane] = None
-                if len(self._costly) > _MOST_COSTLY:
-                    self._costly.popitem(last=False)
+                keep(self._costly, lane, None, most=_MOST_COSTLY)
                 self.ask(question, then, user=user, soon=soon)
             else:
                 then(answer)

@@ -56,9 +56,9 @@ STAGES: dict[str, set[str]] = {
     # Makes the sampler of every language's walker, so it goes through their descriptors. A record names its
     # process, and capture knows nothing else about processes.
     "profiler.capture": {
-        *("profiler.errors", "symbolizers.base", "symbolizers.descriptor", "symbolizers.elf"),
-        *("symbolizers.frame", "symbolizers.inspection", "symbolizers.native", "symbolizers.process"),
-        *("symbolizers.registry", "symbolizers.taken"),
+        *("profiler.errors", "symbolizers.base", "symbolizers.bounded", "symbolizers.descriptor"),
+        *("symbolizers.elf", "symbolizers.frame", "symbolizers.inspection", "symbolizers.native"),
+        *("symbolizers.process", "symbolizers.registry", "symbolizers.taken"),
     },
     # Knows where code is mapped, as the worker says; names addresses at once in a mapping without symbols.
     "profiler.run.stacks": {
@@ -73,7 +73,8 @@ STAGES: dict[str, set[str]] = {
     },
     # Where a program's code is, as the worker found or the kernel told, and what is known of the files.
     "profiler.run.mappings": {
-        *("profiler.run.stacks", "symbolizers.asker", "symbolizers.base", "symbolizers.inspection"),
+        *("profiler.run.stacks", "symbolizers.asker", "symbolizers.base", "symbolizers.bounded"),
+        "symbolizers.inspection",
     },
     "profiler.run.states": set(),
     "profiler.run.steps": set(),
@@ -120,8 +121,8 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.process", "symbolizers.questions", "symbolizers.taken"),
     },
     "profiler.run.processes": {
-        *("profiler.capture", "profiler.run.program", "profiler.run.surroundings", "symbolizers.errors"),
-        *("symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
+        *("profiler.capture", "profiler.run.program", "profiler.run.surroundings", "symbolizers.bounded"),
+        *("symbolizers.errors", "symbolizers.inspection", "symbolizers.process", "symbolizers.questions"),
     },
     "profiler.run.significance": {"profiler.capture", "profiler.profile"},
     # Writes samples as they come, so it knows what an element without a name is.
@@ -130,7 +131,7 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.frame", "symbolizers.inspection", "symbolizers.process"),
     },
     "profiler.run.packed": set(),
-    "profiler.run.numbering": {"profiler.run.stacks", "symbolizers.frame"},
+    "profiler.run.numbering": {"profiler.run.stacks", "symbolizers.bounded", "symbolizers.frame"},
     # Both count stacks whose elements have no names yet, so they know what such an element is.
     "profiler.run.accounts": {
         *("profiler.capture", "profiler.profile", "profiler.run.allowance", "profiler.run.journal"),
@@ -164,7 +165,8 @@ STAGES: dict[str, set[str]] = {
         "symbolizers.questions",
     },
     "profiler.run.descriptions": {
-        *("profiler.capture", "symbolizers.asker", "symbolizers.process", "symbolizers.questions"),
+        *("profiler.capture", "symbolizers.asker", "symbolizers.bounded", "symbolizers.process"),
+        "symbolizers.questions",
     },
     "profiler.run.tasks": {
         *("profiler.capture", "profiler.run.stacks", "symbolizers.asker", "symbolizers.base"),
@@ -224,6 +226,7 @@ STAGES: dict[str, set[str]] = {
     },
     "symbolizers.errors": set(),
     "symbolizers.frame": set(),
+    "symbolizers.bounded": set(),
     "symbolizers.checksum": set(),
     "symbolizers.c_headers": set(),
     "symbolizers.layout": set(),
@@ -245,7 +248,9 @@ STAGES: dict[str, set[str]] = {
         *("symbolizers.base", "symbolizers.errors", "symbolizers.frame", "symbolizers.inspection"),
         *("symbolizers.process", "symbolizers.registry"),
     },
-    "symbolizers.asker": {"symbolizers.errors", "symbolizers.process", "symbolizers.questions"},
+    "symbolizers.asker": {
+        *("symbolizers.bounded", "symbolizers.errors", "symbolizers.process", "symbolizers.questions"),
+    },
     "symbolizers.files": {
         *("symbolizers.base", "symbolizers.elf", "symbolizers.errors", "symbolizers.frame"),
         *("symbolizers.inspection", "symbolizers.native", "symbolizers.process"),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from profiler.capture.records import CodeName, KnownStack, ProcessEvent, RawSample, Repeated, StackCopy
 from profiler.capture.wire import REPEAT_TYPE, decode, decode_repeat
+from symbolizers.bounded import keep
 from symbolizers.process.identity import ProcessId
 
 _MOST_BYTES, _MOST_BYTES_OF_CPU = 4 << 20, 1 << 20
@@ -94,9 +95,7 @@ class KnownStacks:
     def _end(self, process: ProcessId) -> None:
         for stack in tuple(self._stacks.get(process, ())):
             self._leave(stack)
-        self._exited[process] = None
-        if len(self._exited) > _MOST_EXITED:
-            self._exited.popitem(last=False)
+        keep(self._exited, process, None, most=_MOST_EXITED)
 
     def _keep(self, entry: KnownStack) -> None:
         stack = entry.stack

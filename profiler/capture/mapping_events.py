@@ -19,6 +19,7 @@ from operator import attrgetter
 
 from profiler.capture.perf_ring import PerfRing
 from profiler.capture.records import CodeMapped, Forked, MappingRecord, MappingsLost
+from symbolizers.bounded import keep
 from symbolizers.inspection import VDSO, CodeMapping, FileKey
 from symbolizers.native.unnamed import VDSO_PATH
 
@@ -88,9 +89,7 @@ class MappingEvents:
             if kind == _FORK and pid != other:
                 yield Forked(pid, time_ns, other)
             elif kind == _COMM and misc & _IN_EXEC:
-                self._began[pid] = None
-                if len(self._began) > _MOST_PROCESSES:
-                    self._began.popitem(last=False)
+                keep(self._began, pid, None, most=_MOST_PROCESSES)
                 yield CodeMapped(pid, time_ns, None)
             elif kind == _MMAP2 and pid in self._began:
                 yield CodeMapped(pid, time_ns, _mapping(body))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from profiler.capture.records import CodeMapped, MappingRecord, ProcessEvent, RawSample, Repeated
 from symbolizers.asker import Ask
+from symbolizers.bounded import keep
 from symbolizers.process.description import Description
 from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Describe, Described, Failed
@@ -57,9 +58,7 @@ class Descriptions:
             self._meet(sample, Description(executable=told))
         if self._open >= _MOST_OPEN:
             return
-        self._asked[process] = cgroup
-        if len(self._asked) > _MOST_PROCESSES:
-            self._asked.popitem(last=False)
+        keep(self._asked, process, cgroup, most=_MOST_PROCESSES)
         self._open += 1
 
         def answered(answer: Described | Failed) -> None:
@@ -83,10 +82,8 @@ class Descriptions:
         if not isinstance(record, CodeMapped):
             return
         if record.mapping is None:
-            self._executables[record.pid] = ""
+            keep(self._executables, record.pid, "", most=_MOST_EXECUTABLES)
             self._executables.move_to_end(record.pid)
-            if len(self._executables) > _MOST_EXECUTABLES:
-                self._executables.popitem(last=False)
         elif self._executables.get(record.pid) == "":
             self._executables[record.pid] = record.mapping.path
 

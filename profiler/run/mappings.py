@@ -7,10 +7,12 @@ mapped. So a program that is over before the worker could look into it has names
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import OrderedDict
 
 from profiler.run.stacks import CodeMap, Levels
 from symbolizers.asker import ROOT_USER
 from symbolizers.base import Interpreter
+from symbolizers.bounded import keep
 from symbolizers.inspection import MOST_MAPPINGS, VDSO, CodeMapping, FileContents, FileKey, Inspection
 
 _MOST_FILES = 16_384
@@ -20,16 +22,14 @@ class KnownFiles:
     """What files hold that programs map, by what the worker has said of them. Lifetime: a recording."""
 
     def __init__(self) -> None:
-        self._contents: dict[FileKey, FileContents] = {}
+        self._contents: OrderedDict[FileKey, FileContents] = OrderedDict()
         self._hosts: set[FileKey] = set()
         self.levels = Levels()
         """Frames in them that ran lately."""
 
     def learn(self, contents: FileContents) -> None:
         """Takes in what the worker has said of one."""
-        self._contents[contents.file] = contents
-        if len(self._contents) > _MOST_FILES:
-            del self._contents[next(iter(self._contents))]
+        keep(self._contents, contents.file, contents, most=_MOST_FILES)
 
     def knows(self, file: FileKey) -> bool:
         """Whether the worker has said what is in it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
 from profiler.run.stacks import Element, Inner, KernelAddress, NativeAddress, RunningLine, address_in
+from symbolizers.bounded import keep
 from symbolizers.frame import Frame
 
 _NO_NATIVE = (Frame, RunningLine, KernelAddress)
@@ -40,7 +42,7 @@ class Numbering:
         """By number."""
         self._texts: list[int] = []
         """How long the names are that are known in each element, in characters. By number."""
-        self._shown: dict[Element, int] = {}
+        self._shown: OrderedDict[Element, int] = OrderedDict()
         """By native address, hidden or not, the number of what stands for all of its function."""
 
     def get(self, element: Element) -> int | None:
@@ -93,9 +95,7 @@ class Numbering:
         self._texts[number] = len(frame.name) + len(frame.file)
         address = address_in(element)
         if address is not None and not address.file.is_generated:  # which may be another function's later
-            if len(self._shown) >= _MOST_SHOWN:
-                self._shown.clear()
-            self._shown[element] = number
+            keep(self._shown, element, number, most=_MOST_SHOWN)
         return number
 
     def _add(self, element: Element, pid: int, user: int) -> int:

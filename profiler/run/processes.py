@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TypeVar
 
 from profiler.capture.records import (
     CodeName,
@@ -18,6 +17,7 @@ from profiler.capture.records import (
 )
 from profiler.run.program import Program
 from profiler.run.surroundings import Surroundings
+from symbolizers.bounded import keep
 from symbolizers.errors import Reason
 from symbolizers.inspection import CodeMapping, FileKey, IdentifiedFile, Inspection
 from symbolizers.process.identity import ProcessId, user_of
@@ -39,10 +39,6 @@ _MOST_ASKED = 16_384
 """Files that are asked about by name."""
 _MOST_TRIES = 8
 """To find a file that has no name here, in processes that may be over too soon."""
-
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 
 class _Budget:
@@ -134,7 +130,7 @@ class ProcessTable:
             for program in self._latest.values():
                 program.code.is_told = False
         elif isinstance(record, Forked):
-            _keep(self._forks, record.pid, record, most=_MOST_FORKS)
+            keep(self._forks, record.pid, record, most=_MOST_FORKS)
         elif record.mapping is None:
             if len(self._beginning) >= _MOST_BEGINNING:  # of some, the exec was lost
                 del self._beginning[next(iter(self._beginning))]
@@ -240,7 +236,7 @@ class ProcessTable:
             return
         tries = self._asked.get(file, 0)
         if tries < _MOST_TRIES and self._file_looks.take(now_ns):
-            _keep(self._asked, file, _MOST_TRIES, most=_MOST_ASKED)
+            keep(self._asked, file, _MOST_TRIES, most=_MOST_ASKED)
 
             def looked(answer: LookedInto | Failed) -> None:
                 if isinstance(answer, Failed):
@@ -258,7 +254,7 @@ class ProcessTable:
 
     def _exited(self, process: ProcessId) -> None:
         self._stalled_pids.discard(process.pid)
-        _keep(self._gone, process, None, most=_MOST_GONE)
+        keep(self._gone, process, None, most=_MOST_GONE)
         program = self._programs.get(process)
         if program is not None:
             program.exited()
@@ -303,13 +299,6 @@ class ProcessTable:
             del self._latest[program.process.pid]
         if program.has_interpreters:
             self._around.ask(Forget(program.process), _ignore, user=program.user)
-
-
-def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value, *, most: int) -> None:
-    """Puts a value in; of more than `most`, the one that came first goes."""
-    kept[key] = value
-    if len(kept) > most:
-        kept.popitem(last=False)
 
 
 def _ignore(_answer: Forgotten | Failed) -> None:
