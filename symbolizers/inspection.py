@@ -38,6 +38,11 @@ class FileKey(NamedTuple):
         return len(self.version) == 1
 
     @property
+    def is_opened(self) -> bool:
+        """Whether the worker has opened it."""
+        return len(self.version) == len(("size", "mtime", "ctime"))
+
+    @property
     def is_generated(self) -> bool:
         """Whether it stands for the code that a process generates, see `generated_by`."""
         return len(self.version) == 2

@@ -203,7 +203,7 @@ class Aggregator:
     def hottest(self, waiting: Callable[[ProcessId], int] = lambda process: 0) -> HotProgram | None:
         """The program with most samples so far; those that wait for names are not among them.
 
-        `waiting`: how many samples of a process are still to come that wait for nothing else.
+        `waiting` tells how many samples of a process are put off, and are not counted yet.
         """
         self._unsettled.settle()
         accounts = self._accounts.items()

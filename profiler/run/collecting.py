@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _YOUNG = 10_000
-"""So many new objects between two searches: after 700, as Python has it, these took a tenth of the time."""
+"""New objects between two searches: after 700, as in Python 3.12, searches took a tenth of the CPU time."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Stacks that are put together later, many at a time, when all that this needs is in the CPU's cache.
+"""Samples that are taken in later, many at a time, when all that this needs is in the CPU's cache.
 
-To put one together right after its sample took three times as long, and took it from what is measured.
+To take one in right after its interrupt took three times as long, and took it from what is measured.
 """
 
 from __future__ import annotations
@@ -13,30 +13,33 @@ from symbolizers.process.identity import ProcessId
 
 _MOST_BYTES = 2 << 20
 _MOST_FILES = 4096
+"""So many are noticed; what leads through others is taken in at once."""
 
 
-class _Stack(NamedTuple):
+class _Deferred(NamedTuple):
+    """A sample of this size: what takes it in."""
+
     size_bytes: int
-    emit: Callable[[], None]
+    take_in: Callable[[], None]
 
 
 class Deferred:
-    """Holds what is to be done for a stack until that is due; all of it where it is too much.
+    """Holds samples of which all is known until they are due.
 
-    It is due when its process ends or maps something else, when the stack comes again, and at the end of the
-    recording. Lifetime: one recording.
+    They are due before their process maps something else or ends, when their stack comes again, where
+    `_MOST_BYTES` are held, and at the end of the recording. Lifetime: one recording.
     """
 
     def __init__(self) -> None:
         self.is_used = True
-        """Whether stacks may wait."""
-        self._stacks: dict[ProcessId, dict[bytes, _Stack]] = {}
-        """By process and by their hash."""
+        """Whether samples may wait."""
+        self._held: dict[ProcessId, dict[bytes, _Deferred]] = {}
+        """By process and by the hash of their stack."""
         self._bytes = 0
         self._files: set[FileKey] = set()
 
-    def have_new(self, files: Collection[FileKey]) -> bool:
-        """Whether no stack before began or ended in one of these: names in it are to be asked for early."""
+    def notice(self, files: Collection[FileKey]) -> bool:
+        """Takes note of the files of a stack; returns whether any is new: its names are asked for early."""
         if self._files.issuperset(files):
             return False
         if len(self._files) < _MOST_FILES:
@@ -44,38 +47,41 @@ class Deferred:
         return True
 
     def waiting(self, process: ProcessId) -> int:
-        """How many stacks of it wait, each of one sample."""
-        return len(self._stacks.get(process, ()))
+        """How many samples of it wait."""
+        return len(self._held.get(process, ()))
 
-    def put(self, process: ProcessId, stack: bytes, size_bytes: int, emit: Callable[[], None]) -> None:
-        """Calls `emit` later; at once if an equal stack of `process` waits, after that one."""
-        if self.emit(process, stack):
-            emit()
+    def put(self, process: ProcessId, stack: bytes, size_bytes: int, take_in: Callable[[], None]) -> None:
+        """Calls `take_in` later.
+
+        If a sample of `process` with this stack waits already, that one is taken in now, and then this one.
+        """
+        if self.take_in(process, stack):
+            take_in()
             return
-        self._stacks.setdefault(process, {})[stack] = _Stack(size_bytes, emit)
+        self._held.setdefault(process, {})[stack] = _Deferred(size_bytes, take_in)
         self._bytes += size_bytes
         if self._bytes > _MOST_BYTES:
-            self.emit_all()
+            self.take_in_all()
 
-    def emit(self, process: ProcessId, stack: bytes) -> bool:
-        """Does what is to be done for this stack; returns whether it waited."""
-        stacks = self._stacks.get(process)
-        found = stacks.pop(stack, None) if stacks else None
+    def take_in(self, process: ProcessId, stack: bytes) -> bool:
+        """Takes in the sample with this stack; returns whether it waited."""
+        of_process = self._held.get(process)
+        found = of_process.pop(stack, None) if of_process else None
         if found is None:
             return False
-        self._do(found)
+        self._take_in(found)
         return True
 
-    def emit_of(self, process: ProcessId) -> None:
-        """The same for all stacks of a process."""
-        for stack in self._stacks.pop(process, {}).values():
-            self._do(stack)
+    def take_in_all_of(self, process: ProcessId) -> None:
+        """Takes in the samples of a process."""
+        for each in self._held.pop(process, {}).values():
+            self._take_in(each)
 
-    def emit_all(self) -> None:
-        """The same for all processes."""
-        for process in [*self._stacks]:
-            self.emit_of(process)
+    def take_in_all(self) -> None:
+        """Takes in the samples of all processes."""
+        for process in [*self._held]:
+            self.take_in_all_of(process)
 
-    def _do(self, stack: _Stack) -> None:
-        self._bytes -= stack.size_bytes
-        stack.emit()
+    def _take_in(self, deferred: _Deferred) -> None:
+        self._bytes -= deferred.size_bytes
+        deferred.take_in()

@@ -7,7 +7,7 @@ the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -32,6 +32,7 @@ _FAILED_WALKS: Mapping[int, Reason] = {
     WalkStatus.FAULT: Reason.WOULD_FAULT,
     WalkStatus.TORN: Reason.CHANGED,
 }
+_WALKED: Collection[int] = (WalkStatus.COMPLETE, WalkStatus.TRUNCATED)
 _MOST_ASKED = 128
 """Code objects in one question: another process has its turn between two of them."""
 _WHOLE_BYTES = 400
@@ -103,6 +104,32 @@ class Program:
 
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
+        if self._may_wait(sample):
+            self._around.deferred.put(
+                self.process, sample.stack, size_of(sample), partial(self._take, sample)
+            )
+        else:
+            self._take(sample)
+
+    def _may_wait(self, sample: RawSample) -> bool:
+        """Whether `sample` is whole and all of it is known: there is nothing to learn, and nothing to ask."""
+        around, code = self._around, self.code.map()
+        if not (around.deferred.is_used and sample.stack and self.state is State.KNOWN and code.is_of_files):
+            return False
+        if sample.user_end != UserEnd.ROOT or sample.lacks_table or sample.walk_status not in _WALKED:
+            return False
+        if self._is_unsupported or self.code.lacks_files() or not around.allowances.is_trusted(sample.uid):
+            return False
+        if not (self._walkers.walked(sample) and self._codes.knows_all(sample)):
+            return False
+        levels = code.walk(sample.user)
+        if len(levels) < len(sample.user) or any(level.is_generated for level in levels):
+            return False
+        places = (level.element for level in levels)
+        return not around.deferred.notice({each.file for each in places if isinstance(each, NativeAddress)})
+
+    def _take(self, sample: RawSample) -> None:
+        """Takes in a sample that does not wait any more."""
         sample = self._walkers.own(sample)
         if self._walkers.saw(sample):
             self.configure_again()
@@ -123,7 +150,7 @@ class Program:
     def again(self, repeated: Repeated) -> bool:
         """Counts these, if a sample with their stack was handed on whole; else returns False."""
         counts = self._whole.get(repeated.stack)
-        if counts is None and self._around.deferred.emit(self.process, repeated.stack):
+        if counts is None and self._around.deferred.take_in(self.process, repeated.stack):
             counts = self._whole.get(repeated.stack)
         if counts is None:
             return False
@@ -149,6 +176,7 @@ class Program:
 
     def found(self, inspection: Inspection) -> None:
         """Takes in what the worker found."""
+        self._around.deferred.take_in_all_of(self.process)
         self.code.found(inspection)
         self._is_unsupported = bool(inspection.unsupported)
         self.configure()
@@ -158,6 +186,7 @@ class Program:
 
     def told(self, mappings: Iterable[CodeMapping]) -> None:
         """Takes in what the kernel tells of its mappings, which is all of them since its exec."""
+        self._around.deferred.take_in_all_of(self.process)
         self.code.is_told = True
         for mapping in mappings:
             self.code.tell(mapping)
@@ -185,7 +214,7 @@ class Program:
 
     def renamed(self) -> None:
         """Its addresses mean something else now: samples that equal earlier ones are looked at again."""
-        self._around.deferred.emit_of(self.process)
+        self._around.deferred.take_in_all_of(self.process)
         self._allowance.give_back(_WHOLE_BYTES * len(self._whole))
         for counts in self._whole.values():
             counts.close()
@@ -222,7 +251,7 @@ class Program:
         """Settles every sample that waits: nothing more will be learnt, because of `why`."""
         if self.state is State.OVER:
             return
-        self._around.deferred.emit_of(self.process)
+        self._around.deferred.take_in_all_of(self.process)
         has_exited = self.state is State.EXITED
         self._step(Happening.END)
         self.why = why
@@ -352,11 +381,7 @@ class Program:
         loops = self._loops if sample.interpreter else ()
         parts = Parts(runs, self.code.map(), loops, unseen, partial_of(sample, gone, unseen))
         if not sample.lacks_table:
-            if self._may_wait(sample, parts):
-                emit = partial(self._emit, sample, parts)
-                self._around.deferred.put(self.process, sample.stack, size_of(sample), emit)
-            else:
-                self._emit(sample, parts)
+            self._emit(sample, parts)
             return
 
         def followed(found: RawSample) -> None:
@@ -373,23 +398,11 @@ class Program:
         else:
             self._emit(now, parts)
 
-    def _may_wait(self, sample: RawSample, parts: Parts) -> bool:
-        """Whether nothing that is learnt later makes it another stack, and nothing is to be asked for it."""
-        if not (self._around.deferred.is_used and sample.stack and self.state in ALIVE):
-            return False
-        if parts.lacks is not None or sample.user_end != UserEnd.ROOT or not parts.code.is_of_files:
-            return False
-        ends = (sample.user[0], sample.user[-1] - (len(sample.user) > 1)) if sample.user else ()
-        places = [level.element for level in map(parts.code.level, ends) if level is not None]
-        files = {place.file for place in places if isinstance(place, NativeAddress)}
-        return not self._around.deferred.have_new(files)
-
     def _emit(self, sample: RawSample, parts: Parts) -> None:
         sample = cut_in_generated(sample, parts.code)
         counts = self._around.emit(sample, parts.elements(sample), parts.lacks)
-        if ends_in_generated(sample, parts.code) and self._around.tables.lacks_generated(
-            self.process, self.user
-        ):
+        asks = self.state in ALIVE and ends_in_generated(sample, parts.code)
+        if asks and self._around.tables.lacks_generated(self.process, self.user):
             return
         if len(self._whole) >= _MOST_WHOLE:
             self.renamed()

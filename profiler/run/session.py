@@ -118,7 +118,8 @@ class Session:
         )
         self._tables = Unwinding(asker.ask, source)
         self._deferred = Deferred()
-        self._deferred.is_used = not recording.async_tasks  # these hold stacks back themselves
+        # What is inlined takes long to name, threads change their names, and tasks end.
+        self._deferred.is_used = not (recording.inlines or recording.threads or recording.async_tasks)
         self._table = ProcessTable(
             Surroundings(
                 files=self._files,
@@ -231,15 +232,15 @@ class Session:
             journal.begin(int(self._started_s * 1e9), self._recording.facts(self._source.cpus(), self._wall))
         with survivors_aside():
             self._record(progress)
-        self._source.stop()
-        ended_s = time.monotonic()
-        self._steps.end("recording")
-        self._drain()
-        if progress is not None:
-            progress(self._progress(is_over=True))
-        self._steps.end("last records")
-        duration_s = ended_s - self._started_s
-        self._finish_reads(ended_s)
+            self._source.stop()
+            ended_s = time.monotonic()
+            self._steps.end("recording")
+            self._drain()
+            if progress is not None:
+                progress(self._progress(is_over=True))
+            self._steps.end("last records")
+            duration_s = ended_s - self._started_s
+            self._finish_reads(ended_s)
         self._steps.end("last reads")
         kernel = self._name_kernel()
         self._steps.end("kernel names")
@@ -412,6 +413,7 @@ class Session:
 
     def _finish_reads(self, ended_s: float) -> None:
         """Asks once more for what could not be read; then what still lacks a name is dropped."""
+        self._deferred.take_in_all()
         self._table.retry()
         self._threads.retry()
         self._asker.wait_for_all(ended_s + _LAST_ANSWERS_S - time.monotonic())

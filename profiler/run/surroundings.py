@@ -61,7 +61,7 @@ class Surroundings(Struct, frozen=True):
     `note` takes what people should know about a process, `runs` what it interprets; `blame` takes the
     function next to a frame that has no name; `configure` tells the kernel which walkers it needs, and
     `tables` are told which unwind tables. `lines` asks for the lines that run. `allowances` say how much may
-    be held for whom, and `deferred` holds stacks that may be emitted later.
+    be held for whom, and `deferred` holds samples of which all is known.
     """
 
     files: KnownFiles

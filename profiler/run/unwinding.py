@@ -60,7 +60,7 @@ class Unwinding:
         Not while an answer is owed: on a busy machine making a table takes longer than the pause."""
         self._looked_up: dict[FileKey, IdentifiedFile | None] = {}
         """The files of which tables were put in that earlier runs have kept; None: not identified (yet)."""
-        self._plain: set[tuple[int, int]] = set()
+        self._likely_devices: set[tuple[int, int]] = set()
         """Devices on which `_likely_key` held for a file."""
         self._generated = GeneratedTables(ask, source, self._generated_answered)
         self._held = HeldSamples()
@@ -143,13 +143,13 @@ class Unwinding:
             if isinstance(place, NativeAddress) and not place.file.is_generated and self._may_ask(place.file):
                 needed.append(MappedFile(place.file, place.path))
                 self._look_up(place.file)
-        others = [place for place in code.files() if self._look_up(place.file)]
-        plain = [
-            place.file for place in others if place.file.device in self._plain and _is_opened(place.file)
-        ]
-        for file in plain:
-            self._source.has_table(_likely_key(file), file.owner)
-        unknown = [MappedFile(place.file, place.path) for place in others if place.file not in plain]
+        unknown: list[MappedFile] = []
+        for place in code.files():
+            if self._look_up(place.file):
+                if place.file.is_opened and place.file.device in self._likely_devices:
+                    self._put_likely(place.file)
+                else:
+                    unknown.append(MappedFile(place.file, place.path))
         for files, makes in ((needed, True), (unknown, False)):
             for at in range(0, len(files), _MOST_TOGETHER):
                 self._identify(files[at : at + _MOST_TOGETHER], pid, uid, makes=makes)
@@ -163,10 +163,18 @@ class Unwinding:
     def preload(self, files: Iterable[FileKey]) -> None:
         """Running processes map these files: of some, the tables that earlier runs have kept are put in."""
         self.learn(VDSO, IDENTIFIED_VDSO)
-        opened = (file for file in files if _is_opened(file))
+        opened = (file for file in files if file.is_opened)
         for file in islice(dict.fromkeys(opened), _MOST_PRELOADED):
-            if self._source.has_table(_likely_key(file), file.owner):
-                self._plain.add(file.device)
+            if self._put_likely(file):
+                self._likely_devices.add(file.device)
+
+    def _put_likely(self, file: FileKey) -> bool:
+        """Puts in the table that was kept under the likely key of an opened file; whether there is one."""
+        key = _likely_key(file)
+        is_kept = self._source.has_table(key, file.owner)
+        if is_kept:
+            self._looked_up[file] = IdentifiedFile(key, file.owner)
+        return is_kept
 
     def lacks_generated(self, process: ProcessId, user: int) -> bool:
         """As `GeneratedTables.lacks`."""
@@ -217,8 +225,8 @@ class Unwinding:
                 for each, found in zip(unknown, answer.files, strict=True):
                     if found is not None:
                         self._looked_up[each.file] = found
-                        if _is_opened(each.file) and found.key == _likely_key(each.file):
-                            self._plain.add(each.file.device)
+                        if each.file.is_opened and found.key == _likely_key(each.file):
+                            self._likely_devices.add(each.file.device)
                         self._put_or_read(each, found, pid, uid, makes=makes)
                     elif makes:
                         self._answered(each.file)
@@ -251,11 +259,6 @@ class Unwinding:
 
         question = ReadUnwinding(file.file, file.path, len(before) // CHUNK_BYTES, pid)
         self._ask(question, read, user=uid, thorough=True)
-
-
-def _is_opened(file: FileKey) -> bool:
-    """Whether it is one that the worker has opened."""
-    return len(file.version) == len(("size", "mtime", "ctime"))
 
 
 def _likely_key(file: FileKey) -> KernelKey:

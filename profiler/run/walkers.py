@@ -57,6 +57,15 @@ class Walkers:
             self._interprets_since_ns = min(self._interprets_since_ns, sample.time_ns)
         return self.lacks_walk(sample) and self._has_walkers
 
+    def walked(self, sample: RawSample) -> bool:
+        """Whether they ran for `sample`, after the interpreter had begun.
+
+        Where there is no interpreter: whether nothing was walked.
+        """
+        if self.interpreters:
+            return bool(sample.walkers) and self.had_begun(sample)
+        return not sample.walkers and not sample.interpreter
+
     def had_begun(self, sample: RawSample) -> bool:
         """Whether the interpreter had begun to run by then."""
         return sample.time_ns >= self._interprets_since_ns

@@ -1,4 +1,4 @@
-"""Stacks that are put together later: what may wait, and what ends that."""
+"""Samples that are taken in later: which may wait, and what ends that."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from profiler.run.aggregate import Aggregator
 from profiler.run.deferred import Deferred
 from symbolizers.inspection import CodeMapping, Inspection
 from symbolizers.process.identity import ProcessId
+from symbolizers.questions import Inspect
 from tests.support.process_table import ID, INTERPRETER, MAPPINGS, NATIVE, START_NS, Table, known, raw_frame
 from tests.support.samples import raw_sample, told_file
 
@@ -20,53 +21,53 @@ PROCESS, OTHER = ProcessId(7, 100), ProcessId(8, 100)
 FIRST, SECOND, THIRD = (bytes([number] * 16) for number in range(3))
 
 
-class Stacks:
-    """What was emitted, by name, in order."""
+class Samples:
+    """What was taken in, by name, in order."""
 
     def __init__(self) -> None:
-        self.emitted: list[str] = []
+        self.taken: list[str] = []
         self.deferred = Deferred()
 
     def put(self, process: ProcessId, stack: bytes, name: str, size_bytes: int = 10) -> None:
-        self.deferred.put(process, stack, size_bytes, lambda: self.emitted.append(name))
+        self.deferred.put(process, stack, size_bytes, lambda: self.taken.append(name))
 
 
-def test_a_stack_that_comes_again_is_due_and_so_is_what_came_with_it() -> None:
-    stacks = Stacks()
-    stacks.put(PROCESS, FIRST, "first")
-    stacks.put(PROCESS, SECOND, "second")
-    stacks.put(OTHER, FIRST, "other")
-    assert stacks.emitted == []
-    assert stacks.deferred.emit(PROCESS, FIRST)
-    assert not stacks.deferred.emit(PROCESS, FIRST)
-    stacks.put(PROCESS, SECOND, "once more")
-    assert stacks.emitted == ["first", "second", "once more"]
-    stacks.deferred.emit_of(PROCESS)
-    assert stacks.emitted[3:] == []
-    stacks.deferred.emit_all()
-    stacks.deferred.emit_all()
-    assert stacks.emitted[3:] == ["other"]
+def test_a_sample_whose_stack_comes_again_is_due() -> None:
+    samples = Samples()
+    samples.put(PROCESS, FIRST, "first")
+    samples.put(PROCESS, SECOND, "second")
+    samples.put(OTHER, FIRST, "other")
+    assert samples.taken == []
+    assert samples.deferred.take_in(PROCESS, FIRST)
+    assert not samples.deferred.take_in(PROCESS, FIRST)
+    samples.put(PROCESS, SECOND, "once more")
+    assert samples.taken == ["first", "second", "once more"]
+    samples.deferred.take_in_all_of(PROCESS)
+    assert samples.taken[3:] == []
+    samples.deferred.take_in_all()
+    samples.deferred.take_in_all()
+    assert samples.taken[3:] == ["other"]
 
 
 def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deferred, "_MOST_BYTES", 100)
-    stacks = Stacks()
+    samples = Samples()
     for number in range(30):
-        stacks.put(PROCESS, bytes([number]), str(number), size_bytes=25)
-    assert stacks.emitted == [str(number) for number in range(30)]
+        samples.put(PROCESS, bytes([number]), str(number), size_bytes=25)
+    assert samples.taken == [str(number) for number in range(30)]
 
 
-def test_what_is_emitted_may_end_the_wait_of_others() -> None:
-    stacks = Stacks()
-    stacks.put(PROCESS, FIRST, "first")
-    stacks.deferred.put(PROCESS, SECOND, 10, lambda: stacks.deferred.emit_of(PROCESS))
-    stacks.put(PROCESS, THIRD, "third")
-    stacks.deferred.emit_all()
-    assert stacks.emitted == ["first", "third"]
+def test_what_is_taken_in_may_end_the_wait_of_others() -> None:
+    samples = Samples()
+    samples.put(PROCESS, FIRST, "first")
+    samples.deferred.put(PROCESS, SECOND, 10, lambda: samples.deferred.take_in_all_of(PROCESS))
+    samples.put(PROCESS, THIRD, "third")
+    samples.deferred.take_in_all()
+    assert samples.taken == ["first", "third"]
 
 
 def waiting() -> tuple[Table, int]:
-    """A table in which this sample waits, with the stack `FIRST`; another one had its leaf in that file."""
+    """A table in which this sample waits, with the stack `FIRST`; one before had its leaf in that file."""
     table = known(1, 2, defers=True)
     table.sample(1, user=(NATIVE,), stack=THIRD)
     sample = table.sample(2, user=(NATIVE,), stack=FIRST)
@@ -90,20 +91,20 @@ def comes_again(table: Table) -> None:
         lambda table: table.event(exited=True),
         lambda table: table.event(exited=False),
         lambda table: table.table.finish(),
-        lambda table: table.deferred.emit_all(),
+        lambda table: table.deferred.take_in_all(),
         lambda table: table.table.renamed(ID),
         maps_more,
         comes_again,
     ],
     ids=["exit", "exec", "end", "shown", "renamed", "mapped", "whole again"],
 )
-def test_a_stack_waits_until_something_may_change_it(happens: Callable[[Table], None]) -> None:
+def test_a_sample_waits_until_something_may_change_it(happens: Callable[[Table], None]) -> None:
     table, sample = waiting()
     happens(table)
     assert sample in table.emitted
 
 
-def test_equal_samples_count_once_it_was_put_together() -> None:
+def test_equal_samples_count_where_it_does() -> None:
     table, sample = waiting()
     first = raw_sample(
         pid=7, time_ns=sample, start_ns=START_NS, interpreter=(raw_frame(2),), user=(NATIVE,), stack=FIRST
@@ -122,7 +123,7 @@ def test_equal_samples_count_once_it_was_put_together() -> None:
     ],
     ids=["no hash", "not whole", "partial"],
 )
-def test_what_may_change_is_put_together_at_once(
+def test_what_lacks_something_is_taken_in_at_once(
     codes: tuple[int, ...], user: tuple[int, ...], user_end: UserEnd, status: WalkStatus, stack: bytes
 ) -> None:
     table = known(1, 2, defers=True)
@@ -131,7 +132,7 @@ def test_what_may_change_is_put_together_at_once(
     assert sample in table.settled()
 
 
-def test_the_first_stack_with_its_leaf_in_a_file_is_put_together_at_once() -> None:
+def test_the_first_stack_that_leads_through_a_file_is_taken_in_at_once() -> None:
     """So the names of the file are asked for while the recording goes on."""
     table = known(1, defers=True)
     first, second = (table.sample(1, user=(NATIVE,), stack=stack) for stack in (FIRST, SECOND))
@@ -139,13 +140,31 @@ def test_the_first_stack_with_its_leaf_in_a_file_is_put_together_at_once() -> No
 
 
 def test_samples_that_wait_count_for_the_hottest_program() -> None:
-    aggregator, stacks = Aggregator(), Stacks()
+    aggregator, samples = Aggregator(), Samples()
     one, other = (raw_sample(pid=pid, comm=comm) for pid, comm in ((7, b"one"), (8, b"other")))
     for sample in (one, other):
         aggregator.add(sample, ())
     for stack in (FIRST, SECOND):
-        stacks.put(other.process, stack, "")
-    assert aggregator.hottest(stacks.deferred.waiting) == HotProgram(b"other", 1, 0.75)
+        samples.put(other.process, stack, "")
+    assert aggregator.hottest(samples.deferred.waiting) == HotProgram(b"other", 1, 0.75)
+
+
+def test_others_than_trusted_users_are_not_kept_waiting() -> None:
+    """What they make us hold is bounded for each of them, and may have to go."""
+    table = known(1, defers=True)
+    table.sample(1, user=(NATIVE,), stack=FIRST)
+    assert table.sample(1, user=(NATIVE,), stack=SECOND, uid=1000) in table.emitted
+    assert table.sample(1, user=(NATIVE,), stack=THIRD) not in table.emitted
+
+
+def test_a_sample_with_code_or_a_place_that_nobody_knows_asks_at_once() -> None:
+    table = known(1, defers=True)
+    table.sample(1, user=(NATIVE,), stack=FIRST)
+    new = table.sample(1, 2, user=(NATIVE,), stack=SECOND)
+    assert table.read() == [2]
+    assert new in table.emitted
+    table.sample(user=(0x9000,), stack=THIRD, after_ns=10**10)
+    assert [type(question) for question in table.open] == [Inspect]
 
 
 def test_a_process_that_generates_code_is_not_kept_waiting() -> None:

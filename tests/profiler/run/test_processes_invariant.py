@@ -48,8 +48,12 @@ REFUSALS: tuple[SymbolizeError, ...] = (
 
 
 def sampled(pid: int, codes: list[int], user: list[int], status: int, after_ns: int) -> Step:
+    stack = repr((pid, codes, user, status)).encode()
+
     def step(table: Table, taken: list[int]) -> None:
-        taken.append(table.sample(*codes, pid=pid, user=tuple(user), status=status, after_ns=after_ns))
+        taken.append(
+            table.sample(*codes, pid=pid, user=tuple(user), status=status, after_ns=after_ns, stack=stack)
+        )
 
     return step
 
@@ -138,3 +142,20 @@ def test_where_every_question_is_answered_nothing_waits(steps: list[Step]) -> No
             honest(table, taken)
         assert table.open == [], "the questions never end"
         assert table.settled() == {*taken}
+
+
+@given(st.lists(samples | samples | samples | answers | events, max_size=60), st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_samples_that_are_taken_in_later_become_the_same(steps: list[Step], known: bool) -> None:
+    tables = [Table(defers=defers) for defers in (False, True)]
+    for table in tables:
+        taken: list[int] = []
+        if known:
+            table.table.discover(PIDS, START_NS)
+        for step in steps:
+            step(table, taken)
+        table.table.finish()
+    at_once, later = tables
+    assert later.emitted == at_once.emitted
+    assert (later.dropped, later.partial) == (at_once.dropped, at_once.partial)
+    assert later.open == at_once.open

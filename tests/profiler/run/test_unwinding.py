@@ -232,7 +232,10 @@ def test_on_a_device_that_is_known_what_was_kept_is_put_in_without_a_question(is
     unwinding, questions = started(source)
     unwinding.preload(files[:1])
     want(unwinding, (0x1010,), CodeMap(mappings[:1]))
-    questions.take_all()[0].answer(identified(KEY))
+    asked = questions.take_all()
+    assert [files_of(each) for each in asked] == ([] if is_kept else [[first]])
+    for each in asked:
+        each.answer(identified(KEY))
     questions.take_all()
     want(unwinding, (0x1010,), CodeMap(mappings))
     assert files_of(questions.take()) == [elsewhere]
