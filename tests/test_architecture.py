@@ -81,7 +81,7 @@ STAGES: dict[str, set[str]] = {
     "profiler.run.allowance": set(),
     "profiler.run.collecting": set(),
     "profiler.run.own": {"profiler.capture", "symbolizers.process"},
-    "profiler.run.deferred": {"symbolizers.inspection", "symbolizers.process"},
+    "profiler.run.deferred": {"profiler.capture", "symbolizers.inspection", "symbolizers.process"},
     "profiler.run.surroundings": {
         *("profiler.capture", "profiler.run.allowance", "profiler.run.deferred", "profiler.run.mappings"),
         "profiler.run.stacks",

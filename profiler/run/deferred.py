@@ -5,28 +5,37 @@ To take one in right after its interrupt took three times as long, and took it f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
 
+from msgspec import Struct, field
+
+from profiler.capture.records import RawSample, Repeated
 from symbolizers.inspection import FileKey
 from symbolizers.process.identity import ProcessId
 
 _MOST_BYTES = 2 << 20
 _MOST_FILES = 4096
 """So many are noticed; what leads through others is taken in at once."""
+_MOST_EQUAL = 8
+"""Samples that equal one that waits: where its stack comes often, each costs less once it is taken in."""
+_EQUAL_BYTES = 400
+
+TakeIn = Callable[[RawSample, Sequence[Repeated]], None]
+"""Takes in a sample, and those that equal it."""
 
 
-class _Deferred(NamedTuple):
-    """A sample of this size: what takes it in."""
-
+class _Deferred(Struct):
+    sample: RawSample
     size_bytes: int
-    take_in: Callable[[], None]
+    take_in: TakeIn
+    equal: list[Repeated] = field(default_factory=list)
+    samples: int = 1
 
 
 class Deferred:
-    """Holds samples of which all is known until they are due.
+    """Holds samples of which all is known until they are due, and those that equal them.
 
-    They are due before their process maps something else or ends, when their stack comes again, where
+    They are due before their process maps something else or ends, when their stack has come often, where
     `_MOST_BYTES` are held, and at the end of the recording. Lifetime: one recording.
     """
 
@@ -48,28 +57,36 @@ class Deferred:
 
     def waiting(self, process: ProcessId) -> int:
         """How many samples of it wait."""
-        return len(self._held.get(process, ()))
+        return sum(each.samples for each in self._held.get(process, {}).values())
 
-    def put(self, process: ProcessId, stack: bytes, size_bytes: int, take_in: Callable[[], None]) -> None:
-        """Calls `take_in` later.
+    def put(self, sample: RawSample, size_bytes: int, take_in: TakeIn) -> None:
+        """Calls `take_in` with it later.
 
-        If a sample of `process` with this stack waits already, that one is taken in now, and then this one.
+        If a sample with this stack waits already, that one is taken in now, and then this one.
         """
-        if self.take_in(process, stack):
-            take_in()
+        of_process = self._held.setdefault(sample.process, {})
+        before = of_process.pop(sample.stack, None)
+        if before is not None:
+            self._take_in(before)
+            take_in(sample, ())
             return
-        self._held.setdefault(process, {})[stack] = _Deferred(size_bytes, take_in)
+        of_process[sample.stack] = _Deferred(sample, size_bytes, take_in)
         self._bytes += size_bytes
         if self._bytes > _MOST_BYTES:
             self.take_in_all()
 
-    def take_in(self, process: ProcessId, stack: bytes) -> bool:
-        """Takes in the sample with this stack; returns whether it waited."""
-        of_process = self._held.get(process)
-        found = of_process.pop(stack, None) if of_process else None
+    def again(self, repeated: Repeated) -> bool:
+        """Takes note of samples that equal one; returns whether that one waited."""
+        of_process = self._held.get(repeated.process, {})
+        found = of_process.get(repeated.stack)
         if found is None:
             return False
-        self._take_in(found)
+        found.equal.append(repeated)
+        found.samples += len(repeated.taken)
+        found.size_bytes += _EQUAL_BYTES
+        self._bytes += _EQUAL_BYTES
+        if found.samples > _MOST_EQUAL:  # so nothing grows without bounds
+            self._take_in(of_process.pop(repeated.stack))
         return True
 
     def take_in_all_of(self, process: ProcessId) -> None:
@@ -84,4 +101,4 @@ class Deferred:
 
     def _take_in(self, deferred: _Deferred) -> None:
         self._bytes -= deferred.size_bytes
-        deferred.take_in()
+        deferred.take_in(deferred.sample, deferred.equal)

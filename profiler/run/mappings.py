@@ -112,6 +112,8 @@ class MappedCode:
 
     def lacks_files(self) -> bool:
         """Whether there may be an interpreter that nobody knows of, in a file that was not looked into."""
+        if not self._unknown:
+            return False
         known = {file for file in self._unknown if self._files.knows(file)}
         if known:
             self._unknown -= known

@@ -8,7 +8,6 @@ the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -17,7 +16,7 @@ from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run.assembly import Parts, cut_in_generated, ends_in_generated, size_of
 from profiler.run.codes import NOTHING_GONE, PLACEHOLDERS, CodeKey, CodeObjects, Gone, partial_of, reasons_of
 from profiler.run.mappings import MappedCode
-from profiler.run.stacks import Loop, NativeAddress, Run
+from profiler.run.stacks import Loop, Run
 from profiler.run.states import ALIVE, TRANSITIONS, Happening, State
 from profiler.run.surroundings import WHOLE_ONLY, Surroundings
 from profiler.run.walkers import Walkers
@@ -105,9 +104,7 @@ class Program:
     def sample(self, sample: RawSample) -> None:
         """Takes in one sample: it is handed on, waits, or is dropped."""
         if self._may_wait(sample):
-            self._around.deferred.put(
-                self.process, sample.stack, size_of(sample), partial(self._take, sample)
-            )
+            self._around.deferred.put(sample, size_of(sample), self._take_with)
         else:
             self._take(sample)
 
@@ -122,14 +119,20 @@ class Program:
             return False
         if not (self._walkers.walked(sample) and self._codes.knows_all(sample)):
             return False
-        levels = code.walk(sample.user)
-        if len(levels) < len(sample.user) or any(level.is_generated for level in levels):
+        files = code.new_files(sample.user)
+        if files is None or any(file.is_generated for file in files):
             return False
-        places = (level.element for level in levels)
-        return not around.deferred.notice({each.file for each in places if isinstance(each, NativeAddress)})
+        return not around.deferred.notice(files)
+
+    def _take_with(self, sample: RawSample, equal: Sequence[Repeated]) -> None:
+        """Takes in a sample that does not wait any more, and those that equal it."""
+        self._take(sample)
+        for repeated in equal:
+            if not self.again(repeated):
+                for each in repeated.samples():
+                    self._take(each)
 
     def _take(self, sample: RawSample) -> None:
-        """Takes in a sample that does not wait any more."""
         sample = self._walkers.own(sample)
         if self._walkers.saw(sample):
             self.configure_again()
@@ -150,10 +153,8 @@ class Program:
     def again(self, repeated: Repeated) -> bool:
         """Counts these, if a sample with their stack was handed on whole; else returns False."""
         counts = self._whole.get(repeated.stack)
-        if counts is None and self._around.deferred.take_in(self.process, repeated.stack):
-            counts = self._whole.get(repeated.stack)
         if counts is None:
-            return False
+            return self._around.deferred.again(repeated)
         repeated.known.counts = counts
         counts.again(repeated)
         return True

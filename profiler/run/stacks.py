@@ -221,6 +221,25 @@ class CodeMap:
             walked.append(level)
         return walked
 
+    def new_files(self, user: Sequence[int]) -> set[FileKey] | None:
+        """The files of those addresses that are not at hand; None where one of all addresses is no code.
+
+        `user` as in `walk`.
+        """
+        known = self._levels.of(self._number)
+        files: set[FileKey] = set()
+        called = 0
+        for address in user:
+            at = address - called
+            called = 1
+            if at not in known:
+                level = self._look_up(at)
+                if level is None:
+                    return None
+                if type(level.element) is NativeAddress:
+                    files.add(level.element.file)
+        return files
+
     def level(self, address: int) -> Level | None:
         """The frame at `address`, an instruction; None if that is no code."""
         return self._levels.of(self._number).get(address) or self._look_up(address)

@@ -2,68 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from profiler.capture.records import RawSample, Repeated
 from profiler.capture.wire import UserEnd, WalkStatus
 from profiler.run import deferred
 from profiler.run.accounts import HotProgram
 from profiler.run.aggregate import Aggregator
 from profiler.run.deferred import Deferred
 from symbolizers.inspection import CodeMapping, Inspection
-from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Inspect
 from tests.support.process_table import ID, INTERPRETER, MAPPINGS, NATIVE, START_NS, Table, known, raw_frame
-from tests.support.samples import raw_sample, told_file
+from tests.support.samples import raw_sample, repeated, told_file
 
-PROCESS, OTHER = ProcessId(7, 100), ProcessId(8, 100)
 FIRST, SECOND, THIRD = (bytes([number] * 16) for number in range(3))
 
 
 class Samples:
-    """What was taken in, by name, in order."""
+    """What was taken in, by process and stack, and with how many equal ones; in order."""
 
     def __init__(self) -> None:
-        self.taken: list[str] = []
+        self.taken: list[tuple[RawSample, int]] = []
         self.deferred = Deferred()
 
-    def put(self, process: ProcessId, stack: bytes, name: str, size_bytes: int = 10) -> None:
-        self.deferred.put(process, stack, size_bytes, lambda: self.taken.append(name))
+    def put(self, sample: RawSample, size_bytes: int = 10) -> None:
+        self.deferred.put(sample, size_bytes, self.take_in)
+
+    def take_in(self, sample: RawSample, equal: Sequence[Repeated]) -> None:
+        self.taken.append((sample, sum(len(each.taken) for each in equal)))
 
 
-def test_a_sample_whose_stack_comes_again_is_due() -> None:
+ONE, TWO, OTHER = (raw_sample(pid=pid, stack=stack) for pid, stack in ((7, FIRST), (7, SECOND), (8, FIRST)))
+
+
+def test_equal_samples_wait_with_the_first_until_they_are_many() -> None:
     samples = Samples()
-    samples.put(PROCESS, FIRST, "first")
-    samples.put(PROCESS, SECOND, "second")
-    samples.put(OTHER, FIRST, "other")
+    for each in (ONE, TWO, OTHER):
+        samples.put(each)
+    assert not samples.deferred.again(repeated(raw_sample(pid=7, stack=THIRD), 1))
+    assert not samples.deferred.again(repeated(raw_sample(pid=9, stack=FIRST), 1))
+    assert samples.deferred.again(repeated(ONE, 3))
+    assert samples.deferred.waiting(ONE.process) == 5
     assert samples.taken == []
-    assert samples.deferred.take_in(PROCESS, FIRST)
-    assert not samples.deferred.take_in(PROCESS, FIRST)
-    samples.put(PROCESS, SECOND, "once more")
-    assert samples.taken == ["first", "second", "once more"]
-    samples.deferred.take_in_all_of(PROCESS)
-    assert samples.taken[3:] == []
+    assert samples.deferred.again(repeated(ONE, 7))
+    assert samples.taken == [(ONE, 10)]
+    assert not samples.deferred.again(repeated(ONE, 1))
+    assert samples.deferred.waiting(ONE.process) == 1
+
+
+def test_a_stack_that_comes_whole_once_more_is_due() -> None:
+    samples = Samples()
+    for each in (ONE, TWO, OTHER, TWO):
+        samples.put(each)
+    assert samples.taken == [(TWO, 0), (TWO, 0)]
+    samples.deferred.take_in_all_of(ONE.process)
+    assert samples.taken[2:] == [(ONE, 0)]
     samples.deferred.take_in_all()
     samples.deferred.take_in_all()
-    assert samples.taken[3:] == ["other"]
+    assert samples.taken[3:] == [(OTHER, 0)]
 
 
 def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deferred, "_MOST_BYTES", 100)
+    monkeypatch.setattr(deferred, "_MOST_BYTES", 1000)
     samples = Samples()
-    for number in range(30):
-        samples.put(PROCESS, bytes([number]), str(number), size_bytes=25)
-    assert samples.taken == [str(number) for number in range(30)]
+    several = [raw_sample(pid=7, stack=bytes([number])) for number in range(33)]
+    for each in several:
+        samples.put(each, size_bytes=300)
+    assert samples.taken == [(each, 0) for each in several[:32]]
+    assert samples.deferred.again(repeated(several[-1], 1))
+    samples.put(ONE, size_bytes=400)
+    assert samples.taken[32:] == [(several[-1], 1), (ONE, 0)]
 
 
 def test_what_is_taken_in_may_end_the_wait_of_others() -> None:
     samples = Samples()
-    samples.put(PROCESS, FIRST, "first")
-    samples.deferred.put(PROCESS, SECOND, 10, lambda: samples.deferred.take_in_all_of(PROCESS))
-    samples.put(PROCESS, THIRD, "third")
+    samples.put(ONE)
+    samples.deferred.put(TWO, 10, lambda sample, equal: samples.deferred.take_in_all_of(sample.process))
     samples.deferred.take_in_all()
-    assert samples.taken == ["first", "third"]
+    assert samples.taken == [(ONE, 0)]
 
 
 def waiting() -> tuple[Table, int]:
@@ -110,6 +128,8 @@ def test_equal_samples_count_where_it_does() -> None:
         pid=7, time_ns=sample, start_ns=START_NS, interpreter=(raw_frame(2),), user=(NATIVE,), stack=FIRST
     )
     table.again(first, 3)
+    assert sample not in table.emitted
+    table.deferred.take_in_all()
     table.again(first)
     assert table.counted == {table.emitted[sample]: 4}
 
@@ -141,11 +161,11 @@ def test_the_first_stack_that_leads_through_a_file_is_taken_in_at_once() -> None
 
 def test_samples_that_wait_count_for_the_hottest_program() -> None:
     aggregator, samples = Aggregator(), Samples()
-    one, other = (raw_sample(pid=pid, comm=comm) for pid, comm in ((7, b"one"), (8, b"other")))
+    one, other = (raw_sample(pid=pid, comm=comm, stack=FIRST) for pid, comm in ((7, b"one"), (8, b"other")))
     for sample in (one, other):
         aggregator.add(sample, ())
-    for stack in (FIRST, SECOND):
-        samples.put(other.process, stack, "")
+    samples.put(other)
+    samples.deferred.again(repeated(other, 1))
     assert aggregator.hottest(samples.deferred.waiting) == HotProgram(b"other", 1, 0.75)
 
 
