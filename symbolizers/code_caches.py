@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 
+from symbolizers.bounded import keep
 from symbolizers.errors import SymbolizeError
 from symbolizers.files import OpenFiles
 from symbolizers.hotspot.blobs import CodeCache
@@ -40,10 +41,9 @@ class CodeCaches:
         """
         before = self._tables.get(process)
         if is_new or before is None or not before.chunks:
-            self._tables[process] = self._read(process, before.known if before is not None else {})
+            table = self._read(process, before.known if before is not None else {})
+            keep(self._tables, process, table, most=_MAX_TABLES)
             self._tables.move_to_end(process)
-            if len(self._tables) > _MAX_TABLES:
-                self._tables.popitem(last=False)
         return self._tables[process]
 
     def drop_table(self, process: ProcessId) -> None:

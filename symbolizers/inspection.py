@@ -40,7 +40,7 @@ class FileKey(NamedTuple):
     @property
     def is_opened(self) -> bool:
         """Whether the worker has opened it."""
-        return len(self.version) == len(("size", "mtime", "ctime"))
+        return len(self.version) == 3
 
     @property
     def is_generated(self) -> bool:

@@ -261,8 +261,8 @@ STAGES: dict[str, set[str]] = {
         "symbolizers.native",
     },
     "symbolizers.code_caches": {
-        *("symbolizers.errors", "symbolizers.files", "symbolizers.hotspot", "symbolizers.inspection"),
-        "symbolizers.process",
+        *("symbolizers.bounded", "symbolizers.errors", "symbolizers.files", "symbolizers.hotspot"),
+        *("symbolizers.inspection", "symbolizers.process"),
     },
     "symbolizers.service": {
         *("symbolizers.base", "symbolizers.code_caches", "symbolizers.errors", "symbolizers.files"),

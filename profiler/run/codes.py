@@ -128,15 +128,6 @@ class CodeObjects:
             self._taken[key] = taken
         return None
 
-    def knows_all(self, sample: RawSample) -> bool:
-        """Whether each frame of `sample` has its name."""
-        known, shared = self._known, self._shared_known()
-        for address, _, checksum, _ in sample.interpreter:
-            key = address, checksum
-            if key not in known and key not in shared and address < FIRST_ANNOTATION:
-                return False
-        return True
-
     def missing(self, sample: RawSample, gone: Gone) -> list[CodeKey]:
         """What `sample` needs and is neither known nor `gone`, leaf first."""
         known, shared = self._known, self._shared_known()

@@ -29,7 +29,9 @@ class _Deferred(Struct):
     size_bytes: int
     take_in: TakeIn
     equal: list[Repeated] = field(default_factory=list)
-    samples: int = 1
+
+    def samples(self) -> int:
+        return 1 + sum(len(each.taken) for each in self.equal)
 
 
 class Deferred:
@@ -57,7 +59,7 @@ class Deferred:
 
     def waiting(self, process: ProcessId) -> int:
         """How many samples of it wait."""
-        return sum(each.samples for each in self._held.get(process, {}).values())
+        return sum(each.samples() for each in self._held.get(process, {}).values())
 
     def put(self, sample: RawSample, size_bytes: int, take_in: TakeIn) -> None:
         """Calls `take_in` with it later.
@@ -82,10 +84,9 @@ class Deferred:
         if found is None:
             return False
         found.equal.append(repeated)
-        found.samples += len(repeated.taken)
         found.size_bytes += _EQUAL_BYTES
         self._bytes += _EQUAL_BYTES
-        if found.samples > _MOST_EQUAL:  # so nothing grows without bounds
+        if found.samples() > _MOST_EQUAL:
             self._take_in(of_process.pop(repeated.stack))
         return True
 

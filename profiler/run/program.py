@@ -102,25 +102,26 @@ class Program:
         return bool(self._walkers.interpreters)
 
     def sample(self, sample: RawSample) -> None:
-        """Takes in one sample: it is handed on, waits, or is dropped."""
-        if self._may_wait(sample):
+        """Takes in one sample, at once or later: it is handed on, waits for an answer, or is dropped."""
+        if self._may_be_deferred(sample):
             self._around.deferred.put(sample, size_of(sample), self._take_with)
         else:
             self._take(sample)
 
-    def _may_wait(self, sample: RawSample) -> bool:
+    def _may_be_deferred(self, sample: RawSample) -> bool:
         """Whether `sample` is whole and all of it is known: there is nothing to learn, and nothing to ask."""
-        around, code = self._around, self.code.map()
-        if not (around.deferred.is_used and sample.stack and self.state is State.KNOWN and code.is_of_files):
+        around = self._around
+        if not (around.deferred.is_used and sample.stack and self.state is State.KNOWN):
             return False
         if sample.user_end != UserEnd.ROOT or sample.lacks_table or sample.walk_status not in _WALKED:
             return False
         if self._is_unsupported or self.code.lacks_files() or not around.allowances.is_trusted(sample.uid):
             return False
-        if not (self._walkers.walked(sample) and self._codes.knows_all(sample)):
+        code = self.code.map()
+        if not (self._walkers.walked(sample) and code.is_of_files):
             return False
         files = code.new_files(sample.user)
-        if files is None or any(file.is_generated for file in files):
+        if files is None or self._codes.missing(sample, NOTHING_GONE):
             return False
         return not around.deferred.notice(files)
 

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import count
 from types import MappingProxyType
 from typing import NamedTuple
@@ -166,14 +166,17 @@ class CodeMap:
         self._generated = generated
         self._starts = [mapping.start for mapping in self._mappings]
         self._files = [None if is_shared_memory(each.path) else each.file for each in self._mappings]
-        pairs = zip(self._files, self._mappings, strict=True)
-        self.is_of_files = all(file is not None or each.path == _VSYSCALL for file, each in pairs)
-        """Whether none of it is code that the process may have generated."""
         self._loops: tuple[Loop, ...] = ()
         self._own: frozenset[FileKey] = frozenset()
         """The files of which the loops are parts."""
         self._levels = levels or Levels()
         self._number = self._levels.number()
+
+    @cached_property
+    def is_of_files(self) -> bool:
+        """Whether none of it is code that the process may have generated."""
+        pairs = zip(self._files, self._mappings, strict=True)
+        return all(file is not None or each.path == _VSYSCALL for file, each in pairs)
 
     def find(self, address: int) -> NativeAddress | Frame | None:
         """What lies at `address`: code of a file, named memory without a file, or None (not code)."""
@@ -222,7 +225,7 @@ class CodeMap:
         return walked
 
     def new_files(self, user: Sequence[int]) -> set[FileKey] | None:
-        """The files of those addresses that are not at hand; None where one of all addresses is no code.
+        """The files of those addresses that are not at hand; None where one of all is in no file.
 
         `user` as in `walk`.
         """
@@ -232,12 +235,11 @@ class CodeMap:
         for address in user:
             at = address - called
             called = 1
+            level = known.get(at) or self._look_up(at)
+            if level is None or type(level.element) is not NativeAddress or level.is_generated:
+                return None
             if at not in known:
-                level = self._look_up(at)
-                if level is None:
-                    return None
-                if type(level.element) is NativeAddress:
-                    files.add(level.element.file)
+                files.add(level.element.file)
         return files
 
     def level(self, address: int) -> Level | None:

@@ -101,7 +101,7 @@ steps = st.lists(st.one_of(*[st.tuples(pids, numbers)] * 6, events), max_size=15
 def recorded(
     seed: int, steps: list[tuple[int | str, int]], leaving_s: float, *, deferred_bytes: int, ended: int = 500
 ) -> tuple[Kernel, Profile]:
-    """What comes of these steps; so many bytes of stacks may wait, and so many ended processes have a row."""
+    """What comes of these steps; so many bytes of samples may wait, so many ended processes have a row."""
     kernel = Kernel(Random(seed))
 
     def looks() -> Iterator[Look]:
@@ -146,7 +146,7 @@ def test_it_is_a_stack_or_a_loss_with_a_reason_or_lost(
 
 @given(seed=st.integers(0, 1 << 32), steps=steps)
 @settings(deadline=None, max_examples=100)
-def test_stacks_that_are_put_together_later_are_the_same(
+def test_samples_that_are_taken_in_later_count_the_same(
     seed: int, steps: list[tuple[int | str, int]]
 ) -> None:
     (_, at_once), *others = (
