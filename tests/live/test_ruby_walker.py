@@ -120,7 +120,8 @@ def test_a_thread_shows_its_own_stack_also_without_the_lock() -> None:
         "Zlib.deflate",
     )
     assert seen > 50
-    assert len({sample.tid for sample, _ in samples}) == 2, "the thread that waits was not interrupted"
+    busy = Counter(sample.tid for sample, _ in samples).most_common(2)
+    assert sum(count for _, count in busy) > len(samples) - 3, "the thread that waits runs to begin only"
 
 
 def test_a_thread_behind_many_others_is_found() -> None:

@@ -10,11 +10,11 @@ what holds.
 from __future__ import annotations
 
 import statistics
-import time
 
 import pytest
 
 from tests.support.replay_costs import ALONE, FREQUENT, NEW, NEW_SHARE, TOGETHER, Size, Stream, costs_us
+from tests.support.slowness import slowness
 
 FEW, MANY = Size(10, stacks=1000, codes=200), Size(10_000, stacks=1, codes=2)
 """As many stacks in all."""
@@ -25,9 +25,6 @@ MOST_MIXED_US, MOST_NEW_US = 10.0, 100.0
 NOISE = 2.0
 """How much more a sample may cost here than on an idle machine, where it is near its limit."""
 
-LOOP_TIMES, LOOP_S = 100_000, 0.0055
-"""A loop, and what it takes on the machine that the limits are for."""
-
 Costs = dict[Stream, list[list[float]]]
 
 
@@ -37,15 +34,9 @@ def costs() -> Costs:
 
 
 @pytest.fixture(scope="module")
-def slowness(costs: Costs) -> float:
-    """How many times as long this machine takes, at its best: 1 at least."""
-
-    def loop_s() -> float:
-        before_s = time.thread_time()
-        sum(number * number for number in range(LOOP_TIMES))
-        return time.thread_time() - before_s
-
-    return max(1.0, min(loop_s() for _ in range(50)) / LOOP_S)
+def slow(costs: Costs) -> float:
+    """How slow the machine is after what is judged."""
+    return slowness()
 
 
 @pytest.mark.parametrize("stream", [TOGETHER, FREQUENT], ids=["together", "frequent"])
@@ -57,17 +48,17 @@ def test_a_repeated_sample_costs_as_much_with_a_thousand_times_the_processes(
 
 
 @pytest.mark.parametrize("stream", [TOGETHER, ALONE, FREQUENT], ids=["together", "alone", "frequent"])
-def test_two_busy_cpus_cost_little_at_1000_hz(costs: Costs, slowness: float, stream: Stream) -> None:
+def test_two_busy_cpus_cost_little_at_1000_hz(costs: Costs, slow: float, stream: Stream) -> None:
     few, _ = costs[stream]
-    assert min(few) < MOST_REPEATED_US * NOISE * slowness
+    assert min(few) < MOST_REPEATED_US * NOISE * slow
 
 
-def test_a_core_takes_in_a_hundred_thousand_samples_a_second(costs: Costs, slowness: float) -> None:
+def test_a_core_takes_in_a_hundred_thousand_samples_a_second(costs: Costs, slow: float) -> None:
     """One in twenty has a new stack."""
     for frequent, new in zip(costs[FREQUENT], costs[NEW], strict=True):
-        assert min(frequent) * (1 - NEW_SHARE) + min(new) * NEW_SHARE < MOST_MIXED_US * NOISE * slowness
+        assert min(frequent) * (1 - NEW_SHARE) + min(new) * NEW_SHARE < MOST_MIXED_US * NOISE * slow
 
 
-def test_a_core_takes_in_ten_thousand_new_stacks_a_second(costs: Costs, slowness: float) -> None:
+def test_a_core_takes_in_ten_thousand_new_stacks_a_second(costs: Costs, slow: float) -> None:
     few, _ = costs[NEW]
-    assert min(few) < MOST_NEW_US * NOISE * slowness
+    assert min(few) < MOST_NEW_US * NOISE * slow

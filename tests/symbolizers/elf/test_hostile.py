@@ -25,6 +25,7 @@ from tests.support.elf_use import (
     structure,
     use_everything,
 )
+from tests.support.slowness import slowness
 
 SOURCE = """
 int exported(int n) { return n * 2; }
@@ -91,7 +92,7 @@ def test_huge_claims_in_a_huge_file_cost_little(library: bytes, tmp_path: Path) 
         with pytest.raises(Malformed):
             elf.symbol("exported")
         assert len(elf.functions()) == 0
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < slowness()
 
 
 def test_a_number_of_sections_beyond_all_reason_is_malformed(library: bytes, tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_million_equal_symbols_cost_little(library: bytes) -> None:
     started = time.process_time()
     for _ in range(100):
         assert table.find(0x1008) == ("exported", 0x1000)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < slowness()
 
 
 def _strings_header(data: bytes, at: int, index: int) -> int:

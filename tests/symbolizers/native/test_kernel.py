@@ -13,6 +13,7 @@ import pytest
 
 from symbolizers.frame import KERNEL, Frame
 from symbolizers.native.kernel import KALLSYMS, UNKNOWN, KernelSymbols
+from tests.support.slowness import slowness
 
 LISTING = b"""\
 0000000000000000 A fixed_percpu_data
@@ -157,7 +158,7 @@ def test_the_live_list_is_read_at_little_cost(snapshot: Path) -> None:
     symbols = KernelSymbols()
     started = time.process_time()
     frames = symbols.resolve(core)
-    assert time.process_time() - started < 0.5  # 0.05 s on the machine it was written on
+    assert time.process_time() - started < 0.5 * slowness()  # 0.05 s usually
     assert frames == {address: slow.name(address) for address in core}
     assert not symbols.hidden
 

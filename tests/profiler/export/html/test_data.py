@@ -23,8 +23,11 @@ from symbolizers.frame import NATIVE, Frame
 from tests.support.export_samples import ANY_TEXT, SAMPLES, profile_of
 from tests.support.page_profiles import machine, many_stacks
 from tests.support.page_reader import DATA, PageData
+from tests.support.slowness import slowness
 
 EXPORT_CPU_S = 3.0
+NOISE = 2.0
+"""How much longer it may take here than on an idle machine."""
 """For a million samples over 100,000 stacks."""
 ODD_NAMES = (
     "",
@@ -162,5 +165,5 @@ def test_a_million_samples_take_seconds(million: Profile) -> None:
         started_s = time.process_time()
         html.write(million, stream := BytesIO())
         took.append(time.process_time() - started_s)
-    assert min(took) < EXPORT_CPU_S
+    assert min(took) < EXPORT_CPU_S * NOISE * slowness()
     assert len(stream.getvalue()) < 10_000_000
