@@ -26,9 +26,9 @@ from tests.support.page_reader import DATA, PageData
 from tests.support.slowness import slowness
 
 EXPORT_CPU_S = 3.0
+"""For a million samples over 100,000 stacks."""
 NOISE = 2.0
 """How much longer it may take here than on an idle machine."""
-"""For a million samples over 100,000 stacks."""
 ODD_NAMES = (
     "",
     "x" * 10_000,
