@@ -38,8 +38,8 @@ from symbolizers.process.identity import ProcessId
 
 _ADDRESS_BYTES = 320
 """What an address takes that is in no stack before."""
-_MOST_NEW = 4096
-"""New stacks until those are packed that had no sample since; half of what is held, where that is more."""
+_MOST_NEW = 1024
+"""New stacks until those without a sample since are packed; an eighth of the held ones, if that is more."""
 _TEXT_SHARE = 4
 """How many bytes of names, which a file repeats for each stack, count as one."""
 _ENDS = {
@@ -283,7 +283,7 @@ class Aggregator:
             accounts = self._settled()
             for account in accounts:
                 account.pack()
-            self._pack_at = max(_MOST_NEW, sum(len(each.stacks) for each in accounts) // 2)
+            self._pack_at = max(_MOST_NEW, sum(len(each.stacks) for each in accounts) // 8)
 
     def _record(self, sample: RawSample, stack: int) -> int:
         """Hands on a sample with that stack; returns the number of its thread."""
