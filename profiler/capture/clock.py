@@ -23,6 +23,9 @@ from pathlib import Path
 
 from symbolizers.process.syscalls import perf_event_open
 
+OFTEN_HZ = 500
+"""From this frequency on each tick is a sample."""
+
 # linux/perf_event.h
 _SOFTWARE, _CPU_CLOCK = 1, 0
 _HARDWARE, _CPU_CYCLES = 0, 0
@@ -40,8 +43,6 @@ _SPREAD = (0.8, 1.2)
 """A period is between these times the mean: no slot is without a tick."""
 _SLOT_SPREAD = (0.97, 1.03)
 """The same of slots, and of periods where each tick is a sample."""
-_OFTEN_HZ = 500
-"""From this frequency on each tick is a sample."""
 _REDRAW_S = 1.0
 _MOST_REDRAWN = 16
 """CPUs that get another period at once: each is interrupted for it."""
@@ -50,7 +51,7 @@ _ONLINE = Path("/sys/devices/system/cpu/online")
 
 def slot_ns(event: str, frequency_hz: int) -> int:
     """How long a slot is in which one tick is drawn, drawn at random; 0 where every event is a sample."""
-    if event != "cpu-clock" or frequency_hz >= _OFTEN_HZ:
+    if event != "cpu-clock" or frequency_hz >= OFTEN_HZ:
         return 0
     return round(_SECOND_NS / frequency_hz * random.uniform(*_SLOT_SPREAD))
 
@@ -124,6 +125,6 @@ def _attributes(event: str, frequency_hz: int, period_ns: int) -> bytes:
 
 def _tick_ns(frequency_hz: int) -> int:
     """The time from one tick to the next, drawn at random."""
-    if frequency_hz >= _OFTEN_HZ:
+    if frequency_hz >= OFTEN_HZ:
         return round(_SECOND_NS / frequency_hz * random.uniform(*_SLOT_SPREAD))
     return round(_SECOND_NS / (frequency_hz * _TICKS) * random.uniform(*_SPREAD))

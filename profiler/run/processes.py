@@ -33,6 +33,7 @@ _MOST_BEGINNING = 1024
 _MOST_MAPPED = 256
 """Mappings of a program whose exec is about to come in: its file, and its dynamic linker."""
 _MOST_FORKS = 4096
+_MOST_FORGETTING = 256
 _MOST_GONE = 4096
 _MOST_GENERATIONS = 8
 _MOST_ASKED = 16_384
@@ -80,6 +81,8 @@ class ProcessTable:
         """Those whose exit has come in lately."""
         self._asked: OrderedDict[FileKey, int] = OrderedDict()
         """How often each file was asked about; `_MOST_TRIES` when it need not be any more."""
+        self._forgetting = 0
+        """Processes that the worker was told to forget, and has not yet."""
         self._hurry_until_ns = 0
         self._looks = _Budget(_EAGER_LOOKS_HZ)
         self._file_looks = _Budget(_FILE_LOOKS_HZ)
@@ -297,9 +300,10 @@ class ProcessTable:
         self._around.ended(program.process)
         if self._latest.get(program.process.pid) is program:
             del self._latest[program.process.pid]
-        if program.has_interpreters:
-            self._around.ask(Forget(program.process), _ignore, user=program.user)
+        # What the worker holds is bounded: it does without where it is far behind.
+        if program.has_interpreters and self._forgetting < _MOST_FORGETTING:
+            self._forgetting += 1
+            self._around.ask(Forget(program.process), self._forgotten, user=program.user)
 
-
-def _ignore(_answer: Forgotten | Failed) -> None:
-    """Nothing depends on it."""
+    def _forgotten(self, _answer: Forgotten | Failed) -> None:
+        self._forgetting -= 1

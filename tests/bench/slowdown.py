@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import NormalDist, fmean, stdev
 from subprocess import PIPE, Popen
 
+from profiler.capture.clock import OFTEN_HZ
 from tests.bench.cost import Profiler
 from tests.bench.measure import SETTLE_S, wait_until_attached
 from tests.bench.page import prose, publish, written_by
@@ -157,7 +158,7 @@ def main() -> None:
         recording of the whole system are off or on in turn: {fours * len(ORDER)} blocks a pair, by the
         process's own CPU clock. At 0 Hz they stay off. An interrupt of the clock alone takes
         {fmean(bare) / 100 * US / BARE_HZ:.1f} µs here; pidflame's clock ticks one and a half times a
-        sample.""")
+        sample, and once from {OFTEN_HZ} Hz on.""")
     lines = [row(f"pidflame at {hz} Hz", values, LIMITS.get(hz)) for hz, values in found.items()]
     lines.append(row(f"a clock of {BARE_HZ} Hz, no program", bare, None))
     rows = markdown(header, lines)

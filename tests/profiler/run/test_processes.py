@@ -19,6 +19,7 @@ from symbolizers.errors import (
 )
 from symbolizers.frame import MARKER, Frame
 from symbolizers.inspection import Inspection
+from symbolizers.process.identity import ProcessId
 from symbolizers.questions import Codes, Forget, Forgotten, Inspect
 from symbolizers.registry import MARKERS, TASK_KINDS
 from tests.support.process_table import (
@@ -343,6 +344,26 @@ def test_exit_lets_go_of_the_process_and_tells_the_worker() -> None:
     asked.answer(Forgotten())
     table.sample(1)
     assert table.open == [Inspect(PID, ID.start_ticks)]
+
+
+def test_what_the_worker_is_to_forget_does_not_pile_up_where_it_is_far_behind() -> None:
+    table = Table()
+
+    def begins_and_ends(pid: int) -> None:
+        process = ProcessId.from_start_ns(pid, START_NS)
+        table.table.discover([pid], START_NS)
+        table.questions.open.pop().answer(Inspection(process, MAPPINGS, (INTERPRETER,), ()))
+        table.event(exited=True, pid=pid)
+
+    for pid in range(100, 1100):
+        begins_and_ends(pid)
+    behind = table.questions.take_all()
+    assert {type(asked.question) for asked in behind} == {Forget}
+    assert 100 < len(behind) < 500
+    for asked in behind:
+        asked.answer(Forgotten())
+    begins_and_ends(1100)
+    assert table.take().question == Forget(ProcessId.from_start_ns(1100, START_NS))
 
 
 def test_an_exit_waits_for_the_answers_under_way() -> None:
