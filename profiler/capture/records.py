@@ -83,6 +83,8 @@ class Counts(Protocol):
 
     is_open: bool
     """Whether they still do; if not, each of them has to be taken in as the first one was."""
+    last_ns: int
+    """When the last of them was taken (CLOCK_MONOTONIC)."""
 
     def again(self, repeated: Repeated) -> None:
         """Counts these."""

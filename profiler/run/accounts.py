@@ -274,10 +274,10 @@ class Tally(Struct):
     _count: Count
     _traits: Traits
     _end: NativeEnd | None
+    last_ns: int
     is_open: bool = True
     _samples: int = 0
     """Those that the account lacks."""
-    _last_ns: int = 0
 
     def again(self, repeated: Repeated) -> None:
         """Counts these."""
@@ -286,7 +286,7 @@ class Tally(Struct):
         if not self._samples:
             self._unsettled.add(self)
         self._samples += len(taken)
-        self._last_ns = taken[-1][1]
+        self.last_ns = taken[-1][1]
 
     def settle(self) -> None:
         """Hands on to the account what was counted."""
@@ -294,12 +294,12 @@ class Tally(Struct):
         if samples:
             if self._count.is_packed:
                 self._count = self._account.unpacked(self._count)
-            self._account.name(self._root, self._last_ns)
+            self._account.name(self._root, self.last_ns)
             self._account.samples += samples
             self._count.samples += samples
             self._account.end(self._end, samples)
             self._account.evidence.add(self._traits, lost=False, count=samples)
-            self._samples = self._last_ns = 0
+            self._samples = 0
 
     def close(self) -> None:
         """No more count here: the account may be merged with others."""

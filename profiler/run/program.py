@@ -36,8 +36,10 @@ _MOST_ASKED = 128
 """Code objects in one question: another process has its turn between two of them."""
 _WHOLE_BYTES = 400
 """What it takes to count the equals of a stack without a look at them."""
-_MOST_WHOLE = 4096
-"""So many stacks of one program; what is forgotten costs a look."""
+_LEAST_WHOLE, _MOST_WHOLE = 256, 4096
+"""So many stacks of one program are kept anyway, and at most; what is forgotten costs a look."""
+_IDLE_NS = 60_000_000_000
+"""A stack without a sample for so long may be forgotten."""
 _FIRST_RETRY_NS = 1_000_000
 _LAST_RETRY_NS = 5_000_000_000
 
@@ -90,6 +92,7 @@ class Program:
         """The evaluation loops of its interpreters."""
         self._whole: dict[bytes, Counts] = {}
         """Counts samples with a stack that was handed on whole, as long as its addresses mean the same."""
+        self._whole_limit = _LEAST_WHOLE
         self._open_questions = 0
         self._waiting: dict[CodeKey, list[_Waiting]] = {}
         self._unplaced: list[_Waiting] = []
@@ -406,13 +409,24 @@ class Program:
         asks = self.state in ALIVE and ends_in_generated(sample, parts.code)
         if asks and self._around.tables.lacks_generated(self.process, self.user):
             return
-        if len(self._whole) >= _MOST_WHOLE:
-            self.renamed()
+        if len(self._whole) >= self._whole_limit:
+            self._forget_idle(sample.time_ns)
         if self.state is State.OVER:  # it has waited, and nothing more comes after it
             return
         is_new = bool(sample.stack) and sample.stack not in self._whole
         if counts is not None and parts.lacks is None and is_new and self._allowance.take(_WHOLE_BYTES):
             self._whole[sample.stack] = counts
+
+    def _forget_idle(self, now_ns: int) -> None:
+        """Forgets the stacks that had no sample for long, and all where the others are too many."""
+        for stack, counts in [*self._whole.items()]:
+            if counts.last_ns < now_ns - _IDLE_NS:
+                counts.close()
+                del self._whole[stack]
+                self._allowance.give_back(_WHOLE_BYTES)
+        if len(self._whole) >= _MOST_WHOLE:
+            self.renamed()
+        self._whole_limit = min(max(_LEAST_WHOLE, 2 * len(self._whole)), _MOST_WHOLE)
 
     def _ask(self, missing: Iterable[CodeKey]) -> None:
         keys, frames = self._codes.ask(missing)

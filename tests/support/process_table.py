@@ -56,13 +56,15 @@ def named(number: int) -> Frame:
 class _Counts:
     """What counts the equals of a sample that was handed on."""
 
-    def __init__(self, table: Table, elements: tuple[Element, ...]) -> None:
+    def __init__(self, table: Table, elements: tuple[Element, ...], time_ns: int) -> None:
         self._table, self._elements = table, elements
         self.is_open = True
+        self.last_ns = time_ns
 
     def again(self, repeated: Repeated) -> None:
         assert self.is_open
         self._table.counted[self._elements] += len(repeated.taken)
+        self.last_ns = repeated.time_ns
 
     def close(self) -> None:
         self.is_open = False
@@ -79,6 +81,8 @@ class Table:
         self.emitted: dict[int, tuple[Element, ...]] = {}
         self.counted: Counter[tuple[Element, ...]] = Counter()
         """How many more samples had these elements, without being looked at."""
+        self.counting: list[_Counts] = []
+        """What has ever counted such samples."""
         self.dropped: dict[int, Reason] = {}
         self.ended: list[ProcessId] = []
         self.notes: list[tuple[ProcessId, str]] = []
@@ -153,7 +157,8 @@ class Table:
         self.emitted[sample.time_ns] = elements
         if partial is not None:
             self.partial[sample.time_ns] = partial
-        return _Counts(self, elements)
+        self.counting.append(_Counts(self, elements, sample.time_ns))
+        return self.counting[-1]
 
     def _drop(self, sample: RawSample, reason: Reason) -> None:
         assert sample.time_ns not in self.settled()

@@ -91,6 +91,24 @@ def test_another_program_of_the_process_has_other_stacks() -> None:
     assert not table.counted
 
 
+def test_stacks_without_a_sample_for_long_are_forgotten_and_looked_at_once_more() -> None:
+    table = known(1)
+    often = table.sample(1, user=(NATIVE,), stack=STACK)
+    numbers = range(1, 1000)
+    for number in numbers:
+        seldom = table.sample(1, user=(NATIVE,), stack=number.to_bytes(16, "little"), after_ns=SECOND)
+        table.again(like(often, 1))
+    assert table.counted == {table.emitted[often]: len(numbers)}
+    assert sum(each.is_open for each in table.counting) < 300
+    table.again(like(seldom, 1, stack=numbers[-1].to_bytes(16, "little")))
+    assert table.counted.total() == len(numbers) + 1, "this one came lately"
+    before = len(table.settled())
+    again = [table.again(like(seldom, 1, stack=numbers[0].to_bytes(16, "little"))) for _ in range(3)]
+    assert table.emitted[again[0]] == table.emitted[often]
+    assert len(table.settled()) == before + 1
+    assert table.counted.total() == len(numbers) + 3
+
+
 def test_a_process_that_nobody_knows_gets_a_program() -> None:
     table = Table()
     table.again(like(1))
