@@ -275,6 +275,7 @@ class Tally(Struct):
     _traits: Traits
     _end: NativeEnd | None
     last_ns: int
+    """As in `Counts`."""
     is_open: bool = True
     _samples: int = 0
     """Those that the account lacks."""

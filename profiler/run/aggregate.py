@@ -141,18 +141,8 @@ class Aggregator:
             self._rows.partial(sample, partial.reason)
         thread = self._record(sample, count.number)
         root = Root(sample.comm, sample.process.pid)
-        return Tally(
-            self._unsettled,
-            self._rows,
-            thread,
-            count.number,
-            account,
-            root,
-            count,
-            traits,
-            end,
-            sample.time_ns,
-        )
+        of_sample = (account, root, count, traits, end, sample.time_ns)
+        return Tally(self._unsettled, self._rows, thread, count.number, *of_sample)
 
     def drop(self, sample: RawSample, reason: Reason) -> None:
         """Counts a sample that could not be named."""
