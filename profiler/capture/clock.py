@@ -53,7 +53,7 @@ def slot_ns(event: str, frequency_hz: int) -> int:
     """How long a slot is in which one tick is drawn, drawn at random; 0 where every event is a sample."""
     if event != "cpu-clock" or frequency_hz >= OFTEN_HZ:
         return 0
-    return round(_SECOND_NS / frequency_hz * random.uniform(*_SLOT_SPREAD))
+    return _drawn_ns(frequency_hz, _SLOT_SPREAD)
 
 
 class Clock:
@@ -126,5 +126,10 @@ def _attributes(event: str, frequency_hz: int, period_ns: int) -> bytes:
 def _tick_ns(frequency_hz: int) -> int:
     """The time from one tick to the next, drawn at random."""
     if frequency_hz >= OFTEN_HZ:
-        return round(_SECOND_NS / frequency_hz * random.uniform(*_SLOT_SPREAD))
-    return round(_SECOND_NS / (frequency_hz * _TICKS) * random.uniform(*_SPREAD))
+        return _drawn_ns(frequency_hz, _SLOT_SPREAD)
+    return _drawn_ns(frequency_hz * _TICKS, _SPREAD)
+
+
+def _drawn_ns(hz: float, spread: tuple[float, float]) -> int:
+    """How long one of `hz` a second is, drawn at random between `spread` times the mean."""
+    return round(_SECOND_NS / hz * random.uniform(*spread))

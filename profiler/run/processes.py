@@ -34,6 +34,7 @@ _MOST_MAPPED = 256
 """Mappings of a program whose exec is about to come in: its file, and its dynamic linker."""
 _MOST_FORKS = 4096
 _MOST_FORGETTING = 256
+"""Questions to forget a process that have no answer yet: as many as the worker holds processes."""
 _MOST_GONE = 4096
 _MOST_GENERATIONS = 8
 _MOST_ASKED = 16_384

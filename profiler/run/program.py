@@ -93,6 +93,7 @@ class Program:
         self._whole: dict[bytes, Counts] = {}
         """Counts samples with a stack that was handed on whole, as long as its addresses mean the same."""
         self._whole_limit = _LEAST_WHOLE
+        """With so many of them, the idle ones are forgotten."""
         self._open_questions = 0
         self._waiting: dict[CodeKey, list[_Waiting]] = {}
         self._unplaced: list[_Waiting] = []

@@ -11,13 +11,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import pytest
 
 from profiler.capture.kernel_source import KernelSource
 from profiler.capture.records import CodeName, RawSample, Repeated
 from profiler.capture.source import Sampling
 from symbolizers.process.identity import open_process
+from symbolizers.process.usage import run_time_of
 from tests.bench.depth import bpf_statistics, program_runs
 from tests.support.live.harness import RUBY, Recording
 from tests.support.python_walk import find_python
@@ -135,7 +135,7 @@ class Looks(NamedTuple):
 
 def cpu_s(pids: Sequence[int]) -> float:
     """CPU seconds that the processes have spent."""
-    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+    return sum(run_time_of(pid)[0] for pid in pids) / 1e9
 
 
 def looks(command: Sequence[str], *, lines: bool = False, threads: bool = False, processes: int = 1) -> Looks:

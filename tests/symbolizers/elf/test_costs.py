@@ -78,7 +78,7 @@ def test_a_hole_of_4_tib_as_the_table_of_names(tmp_path: Path) -> None:
     assert name == "[m+0x1008]"
     assert said
     assert set(said) == {f"a table of names of {4 << 40} bytes"}
-    assert cpu_s < 1 * slowness()
+    assert cpu_s < slowness()
     assert peak_bytes < 20 << 20
 
 
@@ -117,7 +117,7 @@ def test_a_bomb_as_mini_debug_info(tmp_path: Path) -> None:
         path = write(tmp_path / "bomb", forge(debug), size=200 << 20)
         cpu_s, peak_bytes, name, _ = cost(path)
         assert name == "[m+0x1008]"
-        assert cpu_s < 1 * slowness()
+        assert cpu_s < slowness()
         assert peak_bytes < 90 << 20
 
 
